@@ -1,0 +1,1 @@
+"""The device: a small control process, and one worker process per model."""

@@ -1,0 +1,1 @@
+"""The outside world of the control process: one foreign library per file."""

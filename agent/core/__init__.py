@@ -1,0 +1,1 @@
+"""Decisions of the device: pure, with time and chance as arguments."""

@@ -1,0 +1,1 @@
+"""The worker process: one model, its runtime, its API and its statistics."""

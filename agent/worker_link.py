@@ -1,0 +1,98 @@
+"""What the control process and a worker say to each other: JSON lines over an inherited socket pair."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from contracts.messages import InferenceWindow
+
+MAX_LINE_BYTES = 256 * 1024
+
+
+class Line(BaseModel, frozen=True, extra="forbid"):
+    """One line of the link."""
+
+
+class WorkerSetup(Line):
+    """All that a worker is told at its start, as one JSON argument; file descriptors are inherited."""
+
+    model: str
+    # A release's folder: manifest.json and the files of `target`, already checked by digest.
+    release_dir: str
+    target: str
+    link_fd: int
+    # Already bound and listening; the worker accepts only after Serve. One Unix, one TCP.
+    listen_fds: tuple[int, ...]
+    # File with the bearer token that callers over TCP must show.
+    token_file: str
+    window_s: Annotated[float, Field(gt=0)]
+    threads: Annotated[int, Field(ge=1)] = 1
+
+
+class Serve(Line):
+    """Control: accept connections from now on."""
+
+    kind: Literal["serve"] = "serve"
+
+
+class Drain(Line):
+    """Control: accept no more, answer what is under way, close every connection by a response, then exit 0."""
+
+    kind: Literal["drain"] = "drain"
+    deadline_s: Annotated[float, Field(gt=0)]
+
+
+class Ready(Line):
+    """Worker: the model is loaded and the golden set was run; if it passed, Serve may follow."""
+
+    kind: Literal["ready"] = "ready"
+    runtime: str
+    runtime_version: str
+    # What really runs, and what the hardware's best would have been.
+    provider: str
+    preferred_provider: str
+    load_s: float
+    golden_passed: bool
+    golden_samples: int
+    # Largest absolute difference found, and the one allowed.
+    golden_error: float
+    golden_tolerance: float
+    reason: str = ""
+
+
+class Failed(Line):
+    """Worker: it cannot serve, and exits."""
+
+    kind: Literal["failed"] = "failed"
+    reason: str
+
+
+class Serving(Line):
+    """Worker: it accepts connections."""
+
+    kind: Literal["serving"] = "serving"
+
+
+class Pulse(Line):
+    """Worker, every second: its loop turns."""
+
+    kind: Literal["pulse"] = "pulse"
+    requests: int
+    errors: int
+    in_flight: int
+
+
+class Window(Line):
+    """Worker: statistics of a window with requests. Session, sequence and sent_at are filled in by the control process."""
+
+    kind: Literal["window"] = "window"
+    window: InferenceWindow
+
+
+ControlLine = Annotated[Serve | Drain, Field(discriminator="kind")]
+WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window, Field(discriminator="kind")]
+
+CONTROL_LINE: TypeAdapter[ControlLine] = TypeAdapter(ControlLine)
+WORKER_LINE: TypeAdapter[WorkerLine] = TypeAdapter(WorkerLine)

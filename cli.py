@@ -1,0 +1,108 @@
+"""The one command, `fieldfare`: decides which package a command belongs to, and turns errors into one line and a status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Annotated, NoReturn
+
+import typer
+
+from contracts.errors import FieldfareError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A top-level command: the module whose `app` holds it, the extra that installs what it needs, its one-line help."""
+
+    module: str
+    extra: str
+    summary: str
+
+
+PARTS = {
+    "compile": Part("compiler.cli", "compiler", "Compile a trained model for its targets, and prove what it lost."),
+    "fleet": Part("fleet.cli", "fleet", "Run the fleet server."),
+    "release": Part("fleet.cli", "fleet", "Sign and list releases."),
+    "rollout": Part("fleet.cli", "fleet", "Bring a release to devices, and watch it arrive."),
+    "devices": Part("fleet.cli", "fleet", "List the fleet's devices."),
+    "device": Part("fleet.cli", "fleet", "Add or show one device."),
+    "watch": Part("fleet.cli", "fleet", "Show live health over MQTT in the terminal."),
+    "dashboard": Part("fleet.cli", "fleet", "Print a one-time link that logs you in to the dashboard."),
+    "agent": Part("agent.cli", "agent", "Run or install the agent on this device."),
+}
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run one command; bad input ends in one line on stderr and the error's own exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        build_app(_requested_part(arguments))(args=arguments, prog_name="fieldfare")
+    except FieldfareError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def build_app(requested: str | None) -> typer.Typer:
+    """Return the whole command tree, of which only the requested part is imported; the others are a line of help."""
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Takes trained models to a fleet of devices.")
+    app.callback()(_options)
+    if requested is not None:
+        app.add_typer(_load(requested))
+    for name, part in PARTS.items():
+        if requested is None or PARTS[requested].module != part.module:
+            app.command(name, help=part.summary)(_stub)
+    return app
+
+
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=lambda value: _print_version(value), is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(metadata.version("fieldfare"))
+        raise typer.Exit
+
+
+def _requested_part(arguments: list[str]) -> str | None:
+    if "_FIELDFARE_COMPLETE" in os.environ:  # the shell asks for completions: its words are not in argv
+        arguments = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()[1:]
+    return arguments[0] if arguments and arguments[0] in PARTS else None
+
+
+def _load(name: str) -> typer.Typer:
+    part = PARTS[name]
+    try:
+        app = importlib.import_module(part.module).app
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in {"agent", "compiler", "contracts", "fleet"}:
+            raise
+        raise MissingExtraError(name, part.extra, error.name) from error
+    assert isinstance(app, typer.Typer)
+    return app
+
+
+def _stub() -> None:
+    """Stand in the help for a part that this call does not need."""
+
+
+class MissingExtraError(FieldfareError):
+    """This installation lacks what a command needs."""
+
+    def __init__(self, command: str, extra: str, module: str) -> None:
+        super().__init__(f"fieldfare {command}: module {module} is not installed; run: pip install 'fieldfare[{extra}]'")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The host: a trained model in, a signed-off bundle out."""

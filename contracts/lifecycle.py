@@ -1,0 +1,65 @@
+"""The life of one release on one device, as data: the phases, and which party may take each step."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from contracts.errors import ForbiddenEdgeError
+
+
+class Party(str, Enum):
+    """Who takes a step; nobody else may."""
+
+    FLEET = "fleet"
+    AGENT = "agent"
+
+
+class Phase(str, Enum):
+    """Where a release stands on a device."""
+
+    PLANNED = "planned"  # the rollout names the device; nothing was sent
+    OFFERED = "offered"  # a signed desired document names the release
+    FETCHING = "fetching"  # bytes arrive
+    STAGING = "staging"  # unpacked beside the running release; engines are built here
+    TESTING = "testing"  # the new worker runs the golden set on this accelerator
+    SWITCHING = "switching"  # the new worker takes over the listening socket
+    PROBATION = "probation"  # it serves, and the previous one is kept ready
+    COMMITTED = "committed"
+    REJECTED = "rejected"  # not for this device, or not to be trusted: nothing was tried
+    FAILED = "failed"  # it could not be carried out: link, disk, time
+    ROLLED_BACK = "rolled_back"  # it was tried and found wanting; the previous release serves
+    CANCELLED = "cancelled"  # the fleet withdrew it
+
+
+FINAL = frozenset({Phase.COMMITTED, Phase.REJECTED, Phase.FAILED, Phase.ROLLED_BACK, Phase.CANCELLED})
+IN_PROGRESS = frozenset({Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SWITCHING, Phase.PROBATION})
+
+EDGES: dict[tuple[Phase, Phase], Party] = {
+    (Phase.PLANNED, Phase.OFFERED): Party.FLEET,
+    (Phase.PLANNED, Phase.CANCELLED): Party.FLEET,
+    (Phase.OFFERED, Phase.CANCELLED): Party.FLEET,
+    (Phase.OFFERED, Phase.REJECTED): Party.AGENT,
+    (Phase.OFFERED, Phase.FETCHING): Party.AGENT,
+    # The fleet gives a device up when its deadline has passed without a word.
+    (Phase.OFFERED, Phase.FAILED): Party.FLEET,
+    (Phase.FETCHING, Phase.STAGING): Party.AGENT,
+    (Phase.FETCHING, Phase.REJECTED): Party.AGENT,
+    (Phase.FETCHING, Phase.FAILED): Party.AGENT,
+    (Phase.FETCHING, Phase.CANCELLED): Party.AGENT,
+    (Phase.STAGING, Phase.TESTING): Party.AGENT,
+    (Phase.STAGING, Phase.FAILED): Party.AGENT,
+    (Phase.STAGING, Phase.CANCELLED): Party.AGENT,
+    (Phase.TESTING, Phase.SWITCHING): Party.AGENT,
+    (Phase.TESTING, Phase.ROLLED_BACK): Party.AGENT,
+    (Phase.TESTING, Phase.CANCELLED): Party.AGENT,
+    (Phase.SWITCHING, Phase.PROBATION): Party.AGENT,
+    (Phase.SWITCHING, Phase.ROLLED_BACK): Party.AGENT,
+    (Phase.PROBATION, Phase.COMMITTED): Party.AGENT,
+    (Phase.PROBATION, Phase.ROLLED_BACK): Party.AGENT,
+}
+
+
+def check_step(source: Phase, target: Phase, party: Party) -> None:
+    """Raise ForbiddenEdgeError unless `party` may move a release from `source` to `target`."""
+    if EDGES.get((source, target)) is not party:
+        raise ForbiddenEdgeError(source.value, target.value, party.value)

@@ -1,0 +1,181 @@
+"""Every JSON message between a device and its fleet; unknown fields are ignored, so that either side may be newer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from contracts.lifecycle import Phase
+from contracts.manifest import ReleaseCounter, Runtime
+from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, Sha256, TargetName
+
+MAX_MESSAGE_BYTES = 256 * 1024
+Session = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Counter = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Text = Annotated[str, Field(max_length=1000)]
+
+
+class Message(BaseModel, frozen=True, extra="ignore"):
+    """What all uplinks share: `session` names one run of the agent, `sequence` grows by one with each of its messages."""
+
+    session: Session
+    sequence: Counter
+    sent_at: AwareDatetime
+
+
+class ReleaseRef(BaseModel, frozen=True, extra="ignore"):
+    """One release by its identity; the counter is only there to be compared and shown."""
+
+    model: ModelName
+    release: ReleaseCounter
+    manifest_sha256: Sha256
+
+
+class Machine(BaseModel, frozen=True, extra="ignore"):
+    """What a device is made of."""
+
+    architecture: str
+    system: str
+    python: str
+    cpu_count: Annotated[int, Field(ge=1)]
+    memory_bytes: Bytes
+    disk_bytes: Bytes
+
+
+class Birth(Message):
+    """Retained on `birth` at every connect; the will is the same message with `online` false."""
+
+    online: bool
+    agent_version: str
+    hardware: TargetName
+    # Artifact targets this device can run, best first.
+    targets: tuple[TargetName, ...]
+    # Installed runtimes by name, with their versions.
+    runtimes: dict[Runtime, str]
+    machine: Machine
+    labels: dict[LabelKey, LabelValue] = {}
+
+
+class Outcome(BaseModel, frozen=True, extra="ignore"):
+    """How the newest attempt ended."""
+
+    release: ReleaseRef
+    result: Phase
+    reason: Text
+    at: AwareDatetime
+
+
+class ModelReport(BaseModel, frozen=True, extra="ignore"):
+    """One model's slots and how far its newest release is."""
+
+    phase: Phase
+    reason: Text = ""
+    # Share of the bytes that are here, 0 to 1, while fetching.
+    progress: Annotated[float, Field(ge=0, le=1)] = 0.0
+    attempt: Counter = 0
+    current: ReleaseRef | None = None
+    previous: ReleaseRef | None = None
+    candidate: ReleaseRef | None = None
+    last: Outcome | None = None
+    # Where callers on the device reach it, such as http://127.0.0.1:8600.
+    endpoint: str = ""
+
+
+class Reported(Message):
+    """Retained on `reported`: what is installed, and how the newest wish is doing."""
+
+    # Newest generation of the desired document that was verified.
+    generation: Counter
+    models: dict[ModelName, ModelReport]
+
+
+class WorkerHealth(BaseModel, frozen=True, extra="ignore"):
+    """One worker process, and what really runs in it."""
+
+    state: Literal["starting", "serving", "draining", "restarting", "stopped"]
+    restarts: Counter
+    rss_bytes: Bytes
+    runtime: str = ""
+    # Execution provider or delegate in use, and the one the hardware would allow.
+    provider: str = ""
+    preferred_provider: str = ""
+
+
+class Health(Message):
+    """On `health`, at the configured interval, not stored by the broker."""
+
+    uptime_s: Amount
+    cpu_percent: Amount
+    memory_used_bytes: Bytes
+    memory_total_bytes: Bytes
+    disk_free_bytes: Bytes
+    disk_total_bytes: Bytes
+    temperature_c: float | None = None
+    is_throttled: bool | None = None
+    workers: dict[ModelName, WorkerHealth] = {}
+
+
+class Latency(BaseModel, frozen=True, extra="ignore"):
+    """Milliseconds from request read to response written."""
+
+    mean: Amount
+    p50: Amount
+    p95: Amount
+    p99: Amount
+    max: Amount
+
+
+class InferenceWindow(Message):
+    """On `inference`: one worker's work since its last window; windows without requests are not sent."""
+
+    release: ReleaseRef
+    started_at: AwareDatetime
+    window_s: Amount
+    requests: Counter
+    errors: Counter
+    latency_ms: Latency
+    # How often each class came out on top; keys are labels, or indexes as text.
+    classes: dict[str, Counter] = {}
+    provider: str = ""
+
+
+class DeviceEvent(Message):
+    """On `event`: something worth keeping that happened once."""
+
+    kind: Literal["started", "phase", "refused", "worker", "link"]
+    severity: Literal["info", "warning", "error"]
+    model: ModelName | None = None
+    text: Text
+    facts: dict[str, str] = {}
+
+
+class Want(Message):
+    """On `want`: the chunks of one file that are still missing, and how many may be sent before the next want."""
+
+    digest: Sha256
+    bytes: Bytes
+    bitmap: Annotated[str, Field(max_length=1 << 17)]
+    window: Annotated[int, Field(ge=1, le=256)]
+
+
+class Desired(BaseModel, frozen=True, extra="ignore"):
+    """The signed wish for one device: for each model the one release it shall run."""
+
+    device: DeviceId
+    generation: Counter
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime
+    models: dict[ModelName, ReleaseRef]
+
+
+UPLINK_MESSAGES: dict[str, type[Message]] = {
+    "birth": Birth,
+    "reported": Reported,
+    "health": Health,
+    "inference": InferenceWindow,
+    "event": DeviceEvent,
+    "want": Want,
+}

@@ -1,0 +1,20 @@
+"""The alphabets of names: what may stand in a topic, a path and a signed document without quoting."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+# One path or topic segment: no slash, no MQTT wildcard, no leading dot or dash.
+_SEGMENT = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+
+DeviceId = Annotated[str, StringConstraints(pattern=_SEGMENT)]
+ModelName = Annotated[str, StringConstraints(pattern=_SEGMENT)]
+TargetName = Annotated[str, StringConstraints(pattern=_SEGMENT)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+# Relative, forward slashes, every segment starting with a letter or digit: so no "..", no hidden file.
+BundlePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){0,4}$", max_length=200)]
+# A label's key and value, as an operator writes them.
+LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

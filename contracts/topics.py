@@ -1,0 +1,77 @@
+"""Every MQTT topic of fieldfare: how each is built, and how a received one is read back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+PREFIX = "ff/v1"
+
+# Every device may read these two trees: what lies there is public, and worthless unless its digest or signature fits.
+CHUNKS = f"{PREFIX}/chunk"
+TRUST = f"{PREFIX}/trust"
+
+# What a device publishes under its own name, and what it is told there.
+UPLINKS = ("birth", "reported", "health", "inference", "event", "want")
+_UPLINK = re.compile(rf"^{PREFIX}/([a-z0-9][a-z0-9._-]{{0,63}})/({'|'.join(UPLINKS)})$")
+_CHUNK = re.compile(rf"^{CHUNKS}/([0-9a-f]{{64}})/(\d{{1,9}})$")
+_TRUST_FILE = re.compile(rf"^{TRUST}/((?:\d{{1,9}}\.)?(?:root|snapshot|targets|timestamp)\.json|director\.json)$")
+
+
+def of_device(device: str, leaf: str) -> str:
+    """Return a device's own topic, such as ff/v1/pi-1/health."""
+    return f"{PREFIX}/{device}/{leaf}"
+
+
+def of_every_device(leaf: str) -> str:
+    """Return the filter that matches one leaf of every device."""
+    return f"{PREFIX}/+/{leaf}"
+
+
+def of_chunk(digest: str, index: int) -> str:
+    """Return the topic on which one chunk of a file is published, for all who wait."""
+    return f"{CHUNKS}/{digest}/{index}"
+
+
+def of_chunks(digest: str) -> str:
+    """Return the filter for all chunks of one file."""
+    return f"{CHUNKS}/{digest}/+"
+
+
+def of_trust_file(filename: str) -> str:
+    """Return the retained topic of one file of the TUF repository."""
+    return f"{TRUST}/{filename}"
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """A topic that a device published on."""
+
+    device: str
+    leaf: str
+
+
+@dataclass(frozen=True)
+class ChunkTopic:
+    """A topic that carries one chunk."""
+
+    digest: str
+    index: int
+
+
+def parse_uplink(topic: str) -> Uplink | None:
+    """Read a device's topic; None for any other."""
+    match = _UPLINK.match(topic)
+    return Uplink(match[1], match[2]) if match else None
+
+
+def parse_chunk(topic: str) -> ChunkTopic | None:
+    """Read a chunk's topic; None for any other."""
+    match = _CHUNK.match(topic)
+    return ChunkTopic(match[1], int(match[2])) if match else None
+
+
+def parse_trust_file(topic: str) -> str | None:
+    """Return the file name of a trust topic; None for any name that no TUF repository of ours holds."""
+    match = _TRUST_FILE.match(topic)
+    return match[1] if match else None

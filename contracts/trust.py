@@ -1,0 +1,37 @@
+"""What fleet and device agree on about signatures: names in the TUF repository, and the director's envelope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from contracts.manifest import ReleaseCounter
+from contracts.names import ModelName, TargetName
+
+# DSSE payload type of a Desired document (github.com/secure-systems-lab/dsse, protocol.md).
+DESIRED_PAYLOAD_TYPE = "application/vnd.fieldfare.desired+json"
+MAX_ENVELOPE_BYTES = 256 * 1024
+MAX_TRUST_FILE_BYTES = 512 * 1024
+
+# The TUF target that lists the director's public keys, so that they rotate like everything else.
+DIRECTOR_TARGET = "director.json"
+
+
+class DirectorKeys(BaseModel, frozen=True, extra="forbid"):
+    """Content of the director target: public keys by key id, in TUF's key format."""
+
+    keys: dict[str, dict[str, Any]]
+
+
+class ReleaseTarget(BaseModel, frozen=True, extra="forbid"):
+    """The `custom` field of a release's TUF target: what a device must know before it fetches the manifest."""
+
+    model: ModelName
+    release: ReleaseCounter
+    targets: tuple[TargetName, ...]
+
+
+def release_target_path(model: str, release: int) -> str:
+    """Return the TUF target path of a release's manifest."""
+    return f"releases/{model}/{release}/manifest.json"

@@ -1,0 +1,1 @@
+"""The server: releases, rollouts, the truth about every device, and the pages that show it."""

@@ -1,0 +1,1 @@
+"""Decisions of the fleet: pure, with time and chance as arguments."""

@@ -1,0 +1,1 @@
+"""The side that people and scripts face: the REST API."""

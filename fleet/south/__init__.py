@@ -1,0 +1,1 @@
+"""The side that devices face: broker, ingest, delivery, director."""

@@ -1,0 +1,1 @@
+"""What the fleet remembers: rows in a database, files by digest."""

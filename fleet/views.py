@@ -1,0 +1,156 @@
+"""What the fleet tells people, in the words of the REST API; CLI and dashboard show exactly these values."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from pydantic import AwareDatetime, BaseModel
+
+from contracts.lifecycle import Phase
+from contracts.messages import Birth, Health, ModelReport, ReleaseRef
+
+RolloutState = Literal["running", "succeeded", "failed", "aborted"]
+
+
+class View(BaseModel, frozen=True):
+    """An answer of the API."""
+
+
+class DeviceSummary(View):
+    """One row of the fleet table."""
+
+    id: str
+    hardware: str
+    labels: dict[str, str]
+    online: bool
+    # None until the device was heard for the first time.
+    last_seen: AwareDatetime | None
+    models: dict[str, ModelReport]
+    health: Health | None
+    # One word for people: healthy, updating, degraded, offline, new.
+    status: Literal["healthy", "updating", "degraded", "offline", "new"]
+    # Why it is not healthy; empty when it is.
+    status_reason: str
+
+
+class EventView(View):
+    """One event of a device."""
+
+    at: AwareDatetime
+    kind: str
+    severity: Literal["info", "warning", "error"]
+    model: str | None
+    text: str
+    facts: dict[str, str]
+
+
+class HealthPoint(View):
+    """One point of the health charts."""
+
+    at: AwareDatetime
+    cpu_percent: float
+    memory_percent: float
+    disk_percent: float
+    temperature_c: float | None
+
+
+class InferencePoint(View):
+    """One window of one model on one device."""
+
+    at: AwareDatetime
+    model: str
+    release: int
+    requests_per_s: float
+    errors: int
+    p50_ms: float
+    p95_ms: float
+    classes: dict[str, int]
+    provider: str
+
+
+class DeviceDetail(DeviceSummary):
+    """One device's page."""
+
+    birth: Birth | None
+    generation_desired: int
+    generation_reported: int
+    desired: dict[str, ReleaseRef]
+    events: tuple[EventView, ...]
+
+
+class ReleaseView(View):
+    """One signed release."""
+
+    ref: ReleaseRef
+    targets: tuple[str, ...]
+    bytes: int
+    added_at: AwareDatetime
+    # Worst gate verdict among the targets, and each target's drop in points of the metric.
+    verdict: Literal["proven", "unproven", "failed"]
+    drops: dict[str, float]
+    running_on: int
+
+
+class RolloutDeviceView(View):
+    """How a rollout stands on one device."""
+
+    device: str
+    phase: Phase
+    progress: float
+    reason: str
+
+
+class RolloutView(View):
+    """One rollout: its target list was frozen at the start."""
+
+    id: int
+    release: ReleaseRef
+    query: str
+    state: RolloutState
+    state_reason: str
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    # Devices by phase.
+    counts: dict[Phase, int]
+    devices: tuple[RolloutDeviceView, ...]
+
+
+class Overview(View):
+    """The whole fleet in numbers."""
+
+    devices: int
+    online: int
+    # Devices by status.
+    statuses: dict[str, int]
+    # Devices by running release, as "digits 1".
+    releases: dict[str, int]
+    rollouts_running: int
+    requests_per_s: float
+
+
+class FleetReader(Protocol):
+    """All that the API and the dashboard read; implemented over the store, and bounded in what it returns."""
+
+    def overview(self) -> Overview:
+        """Return the fleet's numbers."""
+
+    def devices(self, *, limit: int = 200, after: str = "") -> tuple[DeviceSummary, ...]:
+        """Return devices ordered by id, those after `after`."""
+
+    def device(self, device: str) -> DeviceDetail:
+        """Return one device; raise UnknownDeviceError."""
+
+    def health(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[HealthPoint, ...]:
+        """Return a device's newest health points, oldest first."""
+
+    def inference(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[InferencePoint, ...]:
+        """Return a device's newest windows, oldest first."""
+
+    def releases(self) -> tuple[ReleaseView, ...]:
+        """Return releases, newest first."""
+
+    def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
+        """Return rollouts, newest first, each with its devices."""
+
+    def rollout(self, rollout: int) -> RolloutView:
+        """Return one rollout; raise UnknownRolloutError."""
