@@ -39,8 +39,11 @@ class Preprocess(BaseModel, frozen=True, extra="forbid"):
         """Return float32 values of the same shape."""
         import numpy as np  # the control process reads manifests and never needs arrays
 
-        values: npt.NDArray[np.float32] = samples.astype(np.float32) * np.float32(self.scale) - np.float32(self.mean)
-        return values / np.float32(self.std)
+        values: npt.NDArray[np.float32] = samples.astype(np.float32)
+        values *= np.float32(self.scale)
+        values -= np.float32(self.mean)
+        values /= np.float32(self.std)
+        return values
 
 
 def _number(part: str, text: str) -> float:

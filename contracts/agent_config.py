@@ -1,0 +1,79 @@
+"""An agent's configuration file, agent.toml: written when a device is added to a fleet, read when its agent starts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from contracts.names import DeviceId, LabelKey, LabelValue, TargetName
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
+
+
+class Section(BaseModel, frozen=True, extra="forbid"):
+    """A table of the file; an unknown key is an error, because it is most likely a misspelt one."""
+
+
+class DeviceSection(Section):
+    """Who this device is."""
+
+    id: DeviceId
+    # Its profile, which is also the artifact target it prefers; `cpu` is its second choice.
+    hardware: TargetName
+    # Relative paths in this file start from the file's own folder.
+    state_dir: str = "state"
+    labels: dict[LabelKey, LabelValue] = {}
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Return the artifact targets this device can run, best first."""
+        return (self.hardware,) if self.hardware == "cpu" else (self.hardware, "cpu")
+
+
+class BrokerSection(Section):
+    """Where the fleet listens; the username is the device's id."""
+
+    host: str
+    port: Port
+    password_file: str = "broker.password"
+    # The broker takes a device for dead after one and a half of these without a word.
+    keepalive_s: Annotated[int, Field(ge=1, le=3600)] = 15
+
+
+class TrustSection(Section):
+    """What the device trusts from its first day on."""
+
+    root_file: str = "root.json"
+
+
+class ServeSection(Section):
+    """Where callers on the device reach its models; the first model takes `port`, each further one the next free one."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8600
+
+
+class TelemetrySection(Section):
+    """How often the device speaks of itself."""
+
+    health_interval_s: Seconds = 10.0
+    window_s: Seconds = 10.0
+
+
+class UpdateSection(Section):
+    """How an update is watched."""
+
+    probation_s: Seconds = 30.0
+
+
+class AgentConfig(Section):
+    """The whole file."""
+
+    device: DeviceSection
+    broker: BrokerSection
+    trust: TrustSection = TrustSection()
+    serve: ServeSection = ServeSection()
+    telemetry: TelemetrySection = TelemetrySection()
+    update: UpdateSection = UpdateSection()
