@@ -37,7 +37,7 @@ class BrokerSection(Section):
 
     host: str
     port: Port
-    password_file: str = "broker.password"
+    password_file: str = "broker.password"  # noqa: S105 - the name of a file
     # The broker takes a device for dead after one and a half of these without a word.
     keepalive_s: Annotated[int, Field(ge=1, le=3600)] = 15
 
