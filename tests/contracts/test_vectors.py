@@ -16,7 +16,8 @@ from contracts.trust import ReleaseTarget, release_target_path
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 MODELS: dict[str, type[BaseModel]] = {
-    **{model.__name__: model for model in (*messages.UPLINK_MESSAGES.values(), messages.Desired)},
+    **{model.__name__: model for model in messages.UPLINK_MESSAGES.values()},
+    "Desired": messages.Desired,
     "ReleaseTarget": ReleaseTarget,
     "Manifest": Manifest,
 }
