@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -119,15 +120,23 @@ def answers(port: int) -> bool:
 
 def start_agents(stage: Stage) -> dict[str, str]:
     """Add three devices, start an agent for each, and return the tokens of their APIs."""
-    serve_port = 8600
     for device, hardware in DEVICES.items():
-        folder = stage.folder / device
-        serve_port = free_port(serve_port + 1)
-        settings = [word for setting in (*SETTINGS, f"serve.port={serve_port}") for word in ("--set", setting)]
-        stage.fieldfare("device", "add", device, "--hardware", hardware, "--label", "site=demo", "--out", folder, *settings, shows=True)
-        stage.start(device, "agent", "run", "--config", folder / "agent.toml")
+        start_agent(stage, device, hardware, *SETTINGS)
     wait_until("three devices online", lambda: all(device["online"] for device in stage.asked("devices")))
-    return {device: (stage.folder / device / "state" / "api.token").read_text().strip() for device in DEVICES}
+    return {device: token_of(stage, device) for device in DEVICES}
+
+
+def start_agent(stage: Stage, device: str, hardware: str, *settings: str) -> subprocess.Popen[bytes]:
+    """Add one device to the fleet and start its agent, its API on a free port."""
+    folder = stage.folder / device
+    options = [word for setting in (*settings, f"serve.port={free_port(8600)}") for word in ("--set", setting)]
+    stage.fieldfare("device", "add", device, "--hardware", hardware, "--label", "site=demo", "--out", folder, *options, shows=True)
+    return stage.start(device, "agent", "run", "--config", folder / "agent.toml")
+
+
+def token_of(stage: Stage, device: str) -> str:
+    """Return the token that callers of a device's API show."""
+    return (stage.folder / device / "state" / "api.token").read_text().strip()
 
 
 def start_traffic(stage: Stage, tokens: dict[str, str]) -> dict[str, Traffic]:
