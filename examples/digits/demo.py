@@ -88,12 +88,16 @@ def tell(stage: Stage) -> None:
 def compile_model(stage: Stage) -> None:
     """Compile, gate and bundle the committed ONNX file."""
     targets = [word for target in COMPILED_FOR for word in ("--target", target)]
-    stage.fieldfare(
-        *("compile", HERE / "digits.onnx", *targets, "--preprocess", "scale=0.0625"),
-        *("--calibration", HERE / "calibration.npz", "--evaluation", HERE / "evaluation.npz"),
-        *("--metric", "top1", "--max-drop", "0.01", "--labels", HERE / "labels.txt", "-o", stage.folder / "release-1"),
-        shows=True,
-    )
+    data: list[str | Path] = [
+        "--calibration",
+        HERE / "calibration.npz",
+        "--evaluation",
+        HERE / "evaluation.npz",
+        "--labels",
+        HERE / "labels.txt",
+    ]
+    gate = ["--preprocess", "scale=0.0625", "--metric", "top1", "--max-drop", "0.01"]
+    stage.fieldfare("compile", HERE / "digits.onnx", *targets, *data, *gate, "-o", stage.folder / "release-1", shows=True)
 
 
 def start_fleet(stage: Stage) -> None:

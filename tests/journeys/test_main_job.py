@@ -147,11 +147,9 @@ def test_a_model_that_is_not_the_example_passes_the_gate_and_runs(fleet: Fleet, 
     folder = shared_data(name)
     file, preprocess = REAL_MODELS[name]
     bundle = fleet.stage.folder / name
-    fleet.stage.fieldfare(
-        *("compile", folder / file, "--name", name, "--target", "rpi5", "--preprocess", preprocess),
-        *("--calibration", folder / "calib.npz", "--evaluation", folder / "eval.npz"),
-        *("--metric", "top1", "--max-drop", "0.01", "-o", bundle),
-    )
+    data: list[str | Path] = ["--calibration", folder / "calib.npz", "--evaluation", folder / "eval.npz", "--preprocess", preprocess]
+    gate = ["--metric", "top1", "--max-drop", "0.01"]
+    fleet.stage.fieldfare("compile", folder / file, "--name", name, "--target", "rpi5", *data, *gate, "-o", bundle)
     fleet.stage.fieldfare("release", "add", bundle)
     fleet.stage.fieldfare("rollout", "start", name, "--to", "id = pi-1", "--wait")
     assert infer_golden(fleet, bundle, "rpi5") <= 1.0
