@@ -54,14 +54,14 @@ def tell(stage: Stage) -> None:
 
     chapter(2, "Start the fleet server and three agents")
     start_fleet(stage)
-    tokens = start_agents(stage)
+    start_agents(stage)
 
     chapter(3, "Sign release 1 and roll it out")
     stage.fieldfare("release", "add", stage.folder / "release-1", shows=True)
     stage.fieldfare("rollout", "start", "digits", "--to", "all", "--wait", shows=True)
 
     chapter(4, "Send digit images through each agent's API")
-    callers = start_traffic(stage, tokens)
+    callers = start_traffic(stage)
     wait_until("answers from every agent", lambda: all(caller.answered >= 100 for caller in callers.values()))
     for device, caller in callers.items():
         console.print(
@@ -122,12 +122,11 @@ def answers(port: int) -> bool:
         return False
 
 
-def start_agents(stage: Stage) -> dict[str, str]:
-    """Add three devices, start an agent for each, and return the tokens of their APIs."""
+def start_agents(stage: Stage) -> None:
+    """Add three devices and start an agent for each."""
     for device, hardware in DEVICES.items():
         start_agent(stage, device, hardware, *SETTINGS)
     wait_until("three devices online", lambda: all(device["online"] for device in stage.asked("devices")))
-    return {device: token_of(stage, device) for device in DEVICES}
 
 
 def start_agent(stage: Stage, device: str, hardware: str, *settings: str) -> subprocess.Popen[bytes]:
@@ -143,11 +142,11 @@ def token_of(stage: Stage, device: str) -> str:
     return (stage.folder / device / "state" / "api.token").read_text().strip()
 
 
-def start_traffic(stage: Stage, tokens: dict[str, str]) -> dict[str, Traffic]:
+def start_traffic(stage: Stage) -> dict[str, Traffic]:
     """Start one caller for each device, at the address that the device reports."""
     images, labels = load_images(HERE / "evaluation.npz")
     callers = {
-        device["id"]: Traffic(device["models"]["digits"]["endpoint"], tokens[device["id"]], images, labels)
+        device["id"]: Traffic(device["models"]["digits"]["endpoint"], token_of(stage, device["id"]), images, labels)
         for device in stage.asked("devices")
     }
     for caller in callers.values():
