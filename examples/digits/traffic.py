@@ -13,7 +13,7 @@ import numpy.typing as npt
 from agent.client import Client, ClientError
 
 
-@dataclass
+@dataclass(eq=False)
 class Traffic(threading.Thread):
     """One caller on one device; `stop` ends it."""
 
