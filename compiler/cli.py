@@ -111,7 +111,7 @@ _VERDICT_STYLE = {"proven": "bold green", "unproven": "bold yellow", "failed": "
 
 def _show(report: Report, output: Path) -> None:
     """Print one row for each target, and what the verdicts mean for the reader."""
-    title = f"{report.name}, release {report.release}: {report.evaluation.samples} samples, budget {100 * report.max_drop:g} points"
+    title = f"{report.name}, release {report.release}: {report.evaluation.samples} samples, budget {100 * report.max_drop:.2f} points"
     table = Table(title=title, box=SIMPLE_HEAD)
     table.add_column("target", no_wrap=True)
     for heading in ("size", "float", "compiled", "drop", "at most"):
@@ -125,7 +125,6 @@ def _show(report: Report, output: Path) -> None:
     console.print(table)
     for name, target in report.targets.items():
         if target.verdict == "unproven" and target.samples_for_proof:
-            console.print(
-                f"{name}: within the budget, but {target.metric.n} samples do not prove it; about {target.samples_for_proof} would."
-            )
+            wanted = f"about {target.samples_for_proof:,} would"
+            console.print(f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}.", highlight=False)
     console.print(f"bundle: {output}", soft_wrap=True, highlight=False)

@@ -25,17 +25,14 @@ def sealed(model: onnx.ModelProto) -> bytes:
     """Return a model's file: the same graph gives the same bytes, and the oldest runtime that knows its opset can read it."""
     used = {node.domain for node in model.graph.node} | {""}
     opsets = sorted((entry for entry in model.opset_import if entry.domain in used), key=lambda entry: entry.domain)
-    plain = onnx.ModelProto(
-        graph=model.graph, producer_name=PRODUCER, ir_version=helper.find_min_ir_version_for(opsets, ignore_unknown=True)
-    )
+    oldest = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
+    plain = onnx.ModelProto(graph=model.graph, producer_name=PRODUCER, ir_version=oldest)
     plain.opset_import.extend(opsets)
-    plain.functions.extend(model.functions)
-    for node in plain.graph.node:
-        node.ClearField("doc_string")
-        node.ClearField("metadata_props")
-    plain.graph.ClearField("doc_string")
-    plain.graph.ClearField("metadata_props")
-    return plain.SerializeToString(deterministic=True)
+    plain.graph.ClearField("value_info")
+    for part in (plain.graph, *plain.graph.node, *plain.graph.input, *plain.graph.output, *plain.graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    return bytes(plain.SerializeToString(deterministic=True))
 
 
 def _fold_dequantized_weights(model: onnx.ModelProto) -> None:

@@ -6,8 +6,8 @@ import zlib
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import checker, shape_inference, version_converter
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # its stubs are a package of their own
+from onnx import checker, inliner, shape_inference, version_converter
 
 from compiler.errors import ModelError
 
@@ -19,7 +19,7 @@ ALREADY_QUANTIZED = {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "
 
 def import_onnx(file: Path) -> onnx.ModelProto:
     """Return the model of `file`; raise ModelError naming what is wrong with it."""
-    model = _load(file)
+    model = inliner.inline_local_functions(_load(file))
     _check_is_float(model, file)
     _drop_initializers_from_inputs(model)
     _fix_batch(model, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib import resources
 
@@ -22,6 +23,14 @@ class Axis:
         share = (value - self.low) / (self.high - self.low)
         return round(100 * min(1.0, max(0.0, share)), 2)
 
+    def ticks(self) -> list[float]:
+        """Return three to seven round values on the scale."""
+        step = 10.0 ** math.floor(math.log10((self.high - self.low) / 2))
+        while (self.high - self.low) / step > 7:
+            step *= 2 if f"{step:e}"[0] != "2" else 2.5
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(number * step, 12) for number in range(first, last + 1)]
+
 
 def render_page(report: Report) -> str:
     """Return the page."""
@@ -32,6 +41,7 @@ def render_page(report: Report) -> str:
         report=report,
         accuracy=_accuracy_axis(report),
         drop=_drop_axis(report),
+        sized=[(name, target.bytes, "c") for name, target in report.targets.items()],
         sizes=Axis(0, max([report.model.bytes, *(target.bytes for target in report.targets.values())])),
     )
 

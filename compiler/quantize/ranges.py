@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,14 +14,15 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, T
 
 from compiler.quantize.quiet import quiet_logging
 
-# How many samples' minima and maxima are held before they are merged.
-MERGE_EVERY = 64
+# How many samples are in memory at a time. The calibrator's own `max_intermediate_outputs` is no way to bound this:
+# on reaching it, onnxruntime 1.31 forgets what it has seen instead of merging it.
+BATCH = 16
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
-    """Hands one sample at a time to the calibrator, so that only one is in memory."""
+    """Hands one sample at a time to the calibrator."""
 
-    def __init__(self, input_name: str, samples: Iterable[npt.NDArray[np.float32]]) -> None:
+    def __init__(self, input_name: str, samples: list[npt.NDArray[np.float32]]) -> None:
         self._feeds: Iterator[dict[str, npt.NDArray[np.float32]]] = ({input_name: sample} for sample in samples)
 
     def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
@@ -36,7 +38,8 @@ def observe_ranges(model: onnx.ModelProto, samples: Iterable[npt.NDArray[np.floa
             plain,
             augmented_model_path=str(augmented),
             calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"max_intermediate_outputs": MERGE_EVERY},
         )
-        calibrator.collect_data(_Reader(model.graph.input[0].name, samples))
+        remaining = iter(samples)
+        while batch := list(islice(remaining, BATCH)):
+            calibrator.collect_data(_Reader(model.graph.input[0].name, batch))  # merges with the batches before
         return calibrator.compute_data()
