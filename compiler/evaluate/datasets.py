@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +83,15 @@ def _digests(samples: Samples, preprocess: Preprocess) -> Iterator[bytes]:
 def _load(file: Path) -> dict[str, npt.NDArray[Any]]:
     if not file.is_file():
         raise DataError(str(file), "file", "an .npz file of samples", "no such file")
+    expected = "a whole .npz file of plain arrays"
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (BadZipFile, ValueError, EOFError, OSError, AttributeError, TypeError) as error:
-        raise DataError(str(file), "content", "a whole .npz file of plain arrays", str(error)) from error
+        with file.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                raise DataError(str(file), "content", expected, "something else, or one cut short")
+            with np.load(stream, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+        raise DataError(str(file), "content", expected, str(error)) from error
 
 
 def _check_values(file: Path, raw: npt.NDArray[Any]) -> None:

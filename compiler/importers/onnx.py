@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import onnx
@@ -37,7 +36,7 @@ def _load(file: Path) -> onnx.ModelProto:
         checker.check_model(model)
     except DecodeError as error:
         raise ModelError(str(file), "content", "an ONNX model", "something else, or a model cut short") from error
-    except (checker.ValidationError, OSError, ValueError, zlib.error) as error:
+    except (checker.ValidationError, OSError, ValueError) as error:
         raise ModelError(str(file), "content", "a whole and valid ONNX model", str(error)) from error
     if not model.graph.output or not model.graph.node:
         raise ModelError(str(file), "graph", "nodes and an output", "an empty graph")
