@@ -10,15 +10,17 @@ import onnx
 from compiler.errors import DataError
 from compiler.evaluate.datasets import Samples, check_disjoint, check_labels, read_samples
 from compiler.graph.interface import Interface, interface_of
+from compiler.graph.normalise import normalise
 from compiler.importers.onnx import import_onnx
 from compiler.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The model as imported, the two sets of samples, and the classes' names if there are any."""
+    """The model as imported and in normal form, the two sets of samples, and the classes' names if there are any."""
 
-    model: onnx.ModelProto
+    imported: onnx.ModelProto
+    normal: onnx.ModelProto
     interface: Interface
     calibration: Samples
     evaluation: Samples
@@ -27,13 +29,14 @@ class Inputs:
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read the recipe's files; raise ModelError or DataError naming file, field, expected and found."""
-    model = import_onnx(recipe.model)
-    interface = interface_of(model, recipe.model)
+    imported = import_onnx(recipe.model)
+    normal = normalise(imported)
+    interface = interface_of(normal, recipe.model)
     calibration = read_samples(recipe.calibration, interface.input)
     evaluation = read_samples(recipe.evaluation, interface.input)
     check_labels(evaluation, interface.classes)
     check_disjoint(calibration, evaluation, recipe.preprocess)
-    return Inputs(model, interface, calibration, evaluation, _read_class_names(recipe.labels, interface.classes))
+    return Inputs(imported, normal, interface, calibration, evaluation, _read_class_names(recipe.labels, interface.classes))
 
 
 def _read_class_names(file: Path | None, classes: int) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from compiler.evaluate.datasets import check_labels
 from compiler.evaluate.gate import Judgement, judge, refusals
 from compiler.evaluate.metrics import METRICS
 from compiler.evaluate.runner import Runner, Scores
-from compiler.graph.normalise import normalise
 from compiler.inputs import Inputs, read_inputs
 from compiler.lower import LOWERINGS, lower
 from compiler.package import bundle, golden
@@ -52,7 +51,7 @@ def compile_model(recipe: Recipe, progress: Progress) -> Report:
     bundle.check_replaceable(recipe.output)
     profiles = [load_profile(name) for name in recipe.targets]
     inputs = read_inputs(recipe)
-    float_outputs = evaluate(Runner(str(recipe.model), inputs.model.SerializeToString(), {}), recipe, inputs, progress, "float")
+    float_outputs = evaluate(Runner(str(recipe.model), inputs.imported.SerializeToString(), {}), recipe, inputs, progress, "float")
     lowered = lower_all(recipe, inputs, profiles, progress)
     builds = [judged(recipe, inputs, float_outputs, profile, file, progress) for profile, file in lowered]
     judgements = {each.profile.name: each.judgement for each in builds}
@@ -62,11 +61,10 @@ def compile_model(recipe: Recipe, progress: Progress) -> Report:
 
 
 def lower_all(recipe: Recipe, inputs: Inputs, profiles: Iterable[TargetProfile], progress: Progress) -> list[tuple[TargetProfile, bytes]]:
-    """Normalise and calibrate once, then lower for each target."""
-    model = normalise(inputs.model)
+    """Calibrate once, then lower for each target."""
     samples = inputs.calibration.prepared(recipe.preprocess)
-    ranges = observe_ranges(model, progress.track(samples, len(inputs.calibration), description="calibrate"))
-    return [(p, lower(p, model, ranges)) for p in progress.track(profiles, len(recipe.targets), description="lower")]
+    ranges = observe_ranges(inputs.normal, progress.track(samples, len(inputs.calibration), description="calibrate"))
+    return [(p, lower(p, inputs.normal, ranges)) for p in progress.track(profiles, len(recipe.targets), description="lower")]
 
 
 def evaluate(runner: Runner, recipe: Recipe, inputs: Inputs, progress: Progress, what: str) -> Scores:

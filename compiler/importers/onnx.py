@@ -52,6 +52,7 @@ def _check_is_float(model: onnx.ModelProto, file: Path) -> None:
 
 def _drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
     """Before IR version 4 every weight was an input as well; what is left afterwards are the true inputs."""
+    model.ir_version = max(model.ir_version, 4)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]

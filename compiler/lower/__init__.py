@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import onnx
 from onnxruntime.quantization import TensorsData
+from onnxruntime.quantization.onnx_model import ONNXModel
 
 from compiler.errors import TargetError
 from compiler.graph.normalise import sealed
@@ -38,6 +39,10 @@ def lower(profile: TargetProfile, model: onnx.ModelProto, ranges: TensorsData) -
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     try:
-        return sealed(LOWERINGS[profile.lowering].apply(copy, ranges))
-    except (ValueError, RuntimeError, KeyError, AssertionError) as error:
+        lowered = ONNXModel(LOWERINGS[profile.lowering].apply(copy, ranges))
+        lowered.topological_sort()  # the libraries put new nodes last, which ONNX forbids and ONNX Runtime alone lets pass
+        raw = sealed(lowered.model)
+        onnx.checker.check_model(raw)
+    except (ValueError, RuntimeError, KeyError, onnx.checker.ValidationError) as error:
         raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {error}") from error
+    return raw

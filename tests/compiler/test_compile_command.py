@@ -156,6 +156,18 @@ def test_an_unproven_budget_passes_with_a_word_and_fails_where_proof_is_required
     assert not (tmp_path / "other").exists()
 
 
+def test_nothing_is_left_beside_the_bundle_and_nobody_is_reported_to(tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry leaves a session file among the temporary files as soon as it starts."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+    command = [sys.executable, "-m", "cli", *digits_command(tmp_path / "bundle", "--target", "cpu")]
+    subprocess.run(command, env=environment, capture_output=True, timeout=120, check=True)
+    assert list(scratch.iterdir()) == []
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "bundle", scratch]
+
+
 def test_an_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
     many = save_npz(tmp_path / "many.npz", x=images(50_000, seed=5, shape=(8, 8)) % 17)
     scratch = tmp_path / "scratch"
