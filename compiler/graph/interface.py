@@ -10,7 +10,6 @@ import onnx
 from onnx import helper
 
 from compiler.errors import ModelError
-from compiler.importers.onnx import dims_of
 from contracts.tensors import DATATYPES, TensorSpec
 
 
@@ -36,6 +35,12 @@ def interface_of(model: onnx.ModelProto, file: Path) -> Interface:
     if len([n for n in result.shape if n != 1]) != 1:
         raise ModelError(str(file), f"output {result.name}", "one score for each of two or more classes", f"shape {list(result.shape)}")
     return Interface(source, result)
+
+
+def dims_of(value: onnx.ValueInfoProto) -> str:
+    """Return a value's shape as people write it, such as [batch, 3, 224, 224]."""
+    dims = value.type.tensor_type.shape.dim
+    return "[" + ", ".join(dim.dim_param or (str(dim.dim_value) if dim.dim_value else "?") for dim in dims) + "]"
 
 
 def _only(values: Iterable[onnx.ValueInfoProto], what: str, file: Path) -> TensorSpec:

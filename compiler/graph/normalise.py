@@ -59,4 +59,4 @@ def _dequantized(node: onnx.NodeProto, inputs: list[npt.NDArray[np.generic]]) ->
         along = [1] * values.ndim
         along[axis] = -1
         scale, zero_point = scale.reshape(along), zero_point.reshape(along)
-    return ((values - zero_point) * scale.reshape(scale.shape if scale.size > 1 else ())).astype(np.float32)
+    return ((values - zero_point) * scale).astype(np.float32).reshape(inputs[0].shape)

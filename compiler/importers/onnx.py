@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import checker, inliner, shape_inference, version_converter
 
 from compiler.errors import ModelError
+from compiler.graph.interface import dims_of
 
 # Since opset 13 QuantizeLinear and DequantizeLinear take an axis.
 MIN_OPSET = 13
@@ -92,9 +93,3 @@ def _infer_shapes(model: onnx.ModelProto, file: Path) -> onnx.ModelProto:
         return shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
         raise ModelError(str(file), "graph", "shapes that fit each other", str(error)) from error
-
-
-def dims_of(value: onnx.ValueInfoProto) -> str:
-    """Return a value's shape as people write it, such as [batch, 3, 224, 224]."""
-    dims = value.type.tensor_type.shape.dim
-    return "[" + ", ".join(dim.dim_param or (str(dim.dim_value) if dim.dim_value else "?") for dim in dims) + "]"

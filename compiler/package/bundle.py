@@ -37,7 +37,7 @@ def check_replaceable(folder: Path) -> None:
 
 
 def write(folder: Path, report: Report, contents: Contents) -> Manifest:
-    """Write the bundle whole or not at all, and return its manifest."""
+    """Write the bundle whole or not at all, and return its manifest; raise OptionError where it cannot be written."""
     files = {
         GOLDEN_INPUTS: contents.golden_inputs,
         "report.json": report.to_json().encode(),
@@ -56,7 +56,10 @@ def write(folder: Path, report: Report, contents: Contents) -> Manifest:
         artifacts={name: _artifact(name, target, contents.interface, report.max_drop) for name, target in report.targets.items()},
         files={path: file_entry(raw) for path, raw in files.items()},
     )
-    write_bundle(folder, manifest, files)
+    try:
+        write_bundle(folder, manifest, files)
+    except OSError as error:
+        raise OptionError("--output", str(folder), "a place that can be written", str(error)) from error
     return manifest
 
 

@@ -230,6 +230,11 @@ def test_an_option_out_of_range_is_refused_by_its_name(case: Case, option: str, 
     assert expected in case.refused()
 
 
+def test_a_place_that_cannot_be_written_is_named(case: Case) -> None:
+    case.options["-o"] = str(case.model / "bundle")
+    assert "--output: " in case.refused()
+
+
 def test_a_folder_that_is_no_bundle_is_never_replaced(case: Case) -> None:
     precious = case.folder / "bundle"
     precious.mkdir()
