@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -117,6 +118,8 @@ def _imported(module: str, distribution: str) -> ModuleType:
 def _edge_tpu_delegates(library: ModuleType) -> list[Any]:
     """Return the Edge TPU's delegate, or none where its library or the device is missing: `provider` then says so."""
     try:
+        # Looked for first: a delegate that fails to load its library raises once more while it is thrown away.
+        ctypes.CDLL(EDGE_TPU_LIBRARY)
         return [library.load_delegate(EDGE_TPU_LIBRARY)]
     except (OSError, ValueError):
         return []

@@ -60,16 +60,11 @@ class Worker:
     async def run(self) -> None:
         """Live until drained, failed, or left alone."""
         self._start("obey", self._obey)
+        self._start("signals", self._heed_signals)
         self._start("prepare", self._prepare)
         self._start("pulse", partial(send_pulses, self._link, self._statistics, lambda: self._engine.in_flight))
         await self._end
         self._tasks.cancel_scope.cancel()
-
-    def begin_drain(self, deadline_s: float) -> None:
-        """Start to see callers off; the process ends when they have gone."""
-        if not self._is_draining:
-            self._is_draining = True
-            self._start("drain", partial(self._drain, deadline_s))
 
     async def _obey(self) -> None:
         while (line := await self._link.receive()) is not None:
@@ -77,8 +72,15 @@ class Worker:
                 case Serve():
                     await self._serve()
                 case Drain(deadline_s=deadline_s):
-                    self.begin_drain(deadline_s)
+                    self._begin_drain(deadline_s)
         self._finish(EXIT_LINK_LOST)
+
+    async def _heed_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for number in signals:
+                # Ctrl-C in a terminal reaches every process of the agent; the control process alone decides what it means.
+                if number == signal.SIGTERM:
+                    self._begin_drain(SIGNAL_DRAIN_S)
 
     async def _prepare(self) -> None:
         try:
@@ -117,6 +119,11 @@ class Worker:
             self._start("windows", partial(self._windows.send_windows, self._setup.window_s))
         await self._link.send(Serving())
 
+    def _begin_drain(self, deadline_s: float) -> None:
+        if not self._is_draining:
+            self._is_draining = True
+            self._start("drain", partial(self._drain, deadline_s))
+
     async def _drain(self, deadline_s: float) -> None:
         if self._listener is not None:
             await self._listener.drain(deadline_s)
@@ -146,12 +153,8 @@ class Worker:
 async def live(setup: WorkerSetup) -> int:
     """Run one worker from its setup to its exit status."""
     link = await Link.open(setup.link_fd)
-    loop = asyncio.get_running_loop()
-    # Ctrl-C in a terminal reaches every process of the agent; the control process alone decides what it means.
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
     async with anyio.create_task_group() as tasks:
         worker = Worker(setup, link, tasks)
-        loop.add_signal_handler(signal.SIGTERM, worker.begin_drain, SIGNAL_DRAIN_S)
         await worker.run()
     return worker.exit_status
 
