@@ -20,13 +20,14 @@ from agent.worker.errors import LinkBrokenError, SetupError
 from agent.worker.link import Link
 from agent.worker.listener import Listener
 from agent.worker.preparation import Prepared, prepare
-from agent.worker.reporting import WindowReporter, send_pulses
+from agent.worker.reporting import WindowReporter
 from agent.worker.service import ModelService
 from agent.worker.statistics import Statistics
-from agent.worker_link import Drain, Failed, Ready, Serve, Serving, WorkerSetup
+from agent.worker_link import Drain, Failed, Pulse, Ready, Serve, Serving, WorkerSetup
 from contracts.bundle import read_bounded
 from contracts.errors import FieldfareError
 
+PULSE_S = 1.0
 MAX_WAITING_REQUESTS = 128
 MAX_REASON_LETTERS = 1000
 MIN_TOKEN_LETTERS, MAX_TOKEN_BYTES = 16, 1024
@@ -45,7 +46,7 @@ class Worker:
         self._tasks = tasks
         loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = loop.create_future()
-        self._engine = Engine(loop, MAX_WAITING_REQUESTS, died=partial(self._finish, EXIT_FAILED))
+        self._engine = Engine(loop, MAX_WAITING_REQUESTS)
         self._statistics = Statistics(random.Random())  # noqa: S311 - it chooses samples, not secrets
         self._prepared: Prepared | None = None
         self._listener: Listener | None = None
@@ -62,7 +63,7 @@ class Worker:
         self._start("obey", self._obey)
         self._start("signals", self._heed_signals)
         self._start("prepare", self._prepare)
-        self._start("pulse", partial(send_pulses, self._link, self._statistics, lambda: self._engine.in_flight))
+        self._start("pulse", self._pulse)
         await self._end
         self._tasks.cancel_scope.cancel()
 
@@ -103,6 +104,13 @@ class Worker:
             reason=verdict.reason[:MAX_REASON_LETTERS],
         )
         await self._link.send(ready)
+
+    async def _pulse(self) -> None:
+        while self._engine.is_alive:
+            counts = self._statistics
+            await self._link.send(Pulse(requests=counts.requests, errors=counts.errors, in_flight=self._engine.in_flight))
+            await asyncio.sleep(PULSE_S)
+        self._finish(EXIT_FAILED)
 
     async def _serve(self) -> None:
         if self._prepared is None or not self._prepared.verdict.passed:
