@@ -48,6 +48,7 @@ class Worker:
         self._end: asyncio.Future[int] = loop.create_future()
         self._engine = Engine(loop, MAX_WAITING_REQUESTS)
         self._statistics = Statistics(random.Random())  # noqa: S311 - it chooses samples, not secrets
+        self._token = b""
         self._prepared: Prepared | None = None
         self._listener: Listener | None = None
         self._windows: WindowReporter | None = None
@@ -90,20 +91,7 @@ class Worker:
         except FieldfareError as error:
             await self._fail(str(error))
             return
-        runtime, verdict = self._prepared.model.runtime, self._prepared.verdict
-        ready = Ready(
-            runtime=runtime.name,
-            runtime_version=runtime.version,
-            provider=runtime.provider,
-            preferred_provider=runtime.preferred_provider,
-            load_s=self._prepared.load_s,
-            golden_passed=verdict.passed,
-            golden_samples=verdict.samples,
-            golden_error=verdict.error,
-            golden_tolerance=self._prepared.model.artifact.tolerance.absolute,
-            reason=verdict.reason[:MAX_REASON_LETTERS],
-        )
-        await self._link.send(ready)
+        await self._link.send(_ready(self._prepared))
 
     async def _pulse(self) -> None:
         while self._engine.is_alive:
@@ -113,10 +101,12 @@ class Worker:
         self._finish(EXIT_FAILED)
 
     async def _serve(self) -> None:
+        if self._is_draining:
+            return
         if self._prepared is None or not self._prepared.verdict.passed:
             await self._fail("serve: expected a model whose golden set passed, found none")
             return
-        if self._listener is None and not self._is_draining:
+        if self._listener is None:
             model = self._prepared.model
             service = ModelService(model, self._engine, self._statistics, self._token, metadata.version("fieldfare"))
             sockets = [socket.socket(fileno=fd) for fd in self._setup.listen_fds]
@@ -165,6 +155,22 @@ async def live(setup: WorkerSetup) -> int:
         worker = Worker(setup, link, tasks)
         await worker.run()
     return worker.exit_status
+
+
+def _ready(prepared: Prepared) -> Ready:
+    runtime, verdict = prepared.model.runtime, prepared.verdict
+    return Ready(
+        runtime=runtime.name,
+        runtime_version=runtime.version,
+        provider=runtime.provider,
+        preferred_provider=runtime.preferred_provider,
+        load_s=prepared.load_s,
+        golden_passed=verdict.passed,
+        golden_samples=verdict.samples,
+        golden_error=verdict.error,
+        golden_tolerance=prepared.model.artifact.tolerance.absolute,
+        reason=verdict.reason[:MAX_REASON_LETTERS],
+    )
 
 
 def _read_token(path: Path) -> bytes:
