@@ -19,7 +19,7 @@ from examples.digits import demo
 from examples.digits.stage import free_port, wait_until
 from tests.journeys.conftest import Fleet
 from tests.live.subscriber import subscribed
-from tests.shared_data import shared_data
+from tests.shared_data import shared_file
 
 LATE_S = 20.0
 
@@ -144,12 +144,12 @@ REAL_MODELS = {
 
 @pytest.mark.parametrize("name", REAL_MODELS)
 def test_a_model_that_is_not_the_example_passes_the_gate_and_runs(fleet: Fleet, name: str) -> None:
-    folder = shared_data(name)
     file, preprocess = REAL_MODELS[name]
+    model, calibration, evaluation = (shared_file(f"{name}/{each}") for each in (file, "calib.npz", "eval.npz"))
     bundle = fleet.stage.folder / name
-    data: list[str | Path] = ["--calibration", folder / "calib.npz", "--evaluation", folder / "eval.npz", "--preprocess", preprocess]
+    data: list[str | Path] = ["--calibration", calibration, "--evaluation", evaluation, "--preprocess", preprocess]
     gate = ["--metric", "top1", "--max-drop", "0.01"]
-    fleet.stage.fieldfare("compile", folder / file, "--name", name, "--target", "rpi5", *data, *gate, "-o", bundle)
+    fleet.stage.fieldfare("compile", model, "--name", name, "--target", "rpi5", *data, *gate, "-o", bundle)
     fleet.stage.fieldfare("release", "add", bundle)
     fleet.stage.fieldfare("rollout", "start", name, "--to", "id = pi-1", "--wait")
     assert infer_golden(fleet, bundle, "rpi5") <= 1.0

@@ -53,7 +53,10 @@ def booted(binds: Mapping[Path, str]) -> Iterator[Container]:
         command += ["--capability=all", "--system-call-filter=bpf", *options]
         with _own_cgroups(name) as enter:
             process = subprocess.Popen(
-                ["sh", "-c", f'{enter}exec "$@"', "sh", *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+                ["sh", "-c", f'{enter}exec "$@"', "sh", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
             )
             try:
                 yield _wait_for_boot(root, process)
