@@ -23,10 +23,19 @@ class WaitingRoom:
 
     _wanted: dict[str, set[ChunkRef]] = field(default_factory=dict)
     _sent_at: dict[ChunkRef, float] = field(default_factory=dict)
+    # The file that each device asked for last.
+    _listens: dict[str, str] = field(default_factory=dict)
 
-    def hear(self, device: str, digest: str, indexes: Sequence[int]) -> None:
-        """Take a device's newest want; it replaces the one before."""
-        self._wanted[device] = {ChunkRef(digest, index) for index in indexes}
+    def hear(self, device: str, digest: str, indexes: Sequence[int], now_s: float) -> None:
+        """Take a device's newest want; it replaces the one before.
+
+        To one that listened already, a chunk of a moment ago is on its way. One that only joins may have missed it: it waits its turn.
+        """
+        chunks = {ChunkRef(digest, index) for index in indexes}
+        if self._listens.get(device) == digest:
+            chunks = {chunk for chunk in chunks if not self._is_on_its_way(chunk, now_s)}
+        self._listens[device] = digest
+        self._wanted[device] = chunks
 
     def forget(self, digest: str) -> None:
         """Drop every want for a file that cannot be read."""
@@ -35,7 +44,7 @@ class WaitingRoom:
 
     def due(self, now_s: float, limit: int) -> tuple[ChunkRef, ...]:
         """Return up to `limit` chunks to publish now, and take them as published."""
-        self._sent_at = {chunk: sent_s for chunk, sent_s in self._sent_at.items() if now_s - sent_s < REPEAT_AFTER_S}
+        self._sent_at = {chunk: sent_s for chunk, sent_s in self._sent_at.items() if self._is_on_its_way(chunk, now_s)}
         ready = {chunk for chunk in self._chunks() if chunk not in self._sent_at}
         batch = tuple(sorted(ready, key=lambda chunk: (chunk.index, chunk.digest))[:limit])
         self._sent_at.update(dict.fromkeys(batch, now_s))
@@ -45,6 +54,10 @@ class WaitingRoom:
     def is_empty(self) -> bool:
         """Say whether nobody waits."""
         return not self._wanted
+
+    def _is_on_its_way(self, chunk: ChunkRef, now_s: float) -> bool:
+        sent_s = self._sent_at.get(chunk)
+        return sent_s is not None and now_s - sent_s < REPEAT_AFTER_S
 
     def _chunks(self) -> Iterator[ChunkRef]:
         for chunks in self._wanted.values():

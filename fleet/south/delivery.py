@@ -83,7 +83,7 @@ class Delivery:
             found = f"one of {want.bytes} bytes"
             raise InvalidDocumentError(received.topic, "digest", f"a stored file{'' if size is None else f' of {size} bytes'}", found)
         missing = Bitmap.from_hex(chunk_count(size), want.bitmap)
-        self._room.hear(heard.device, want.digest, tuple(islice(missing, want.window)))
+        self._room.hear(heard.device, want.digest, tuple(islice(missing, want.window)), time.monotonic())
 
     def _message(self, chunk: ChunkRef) -> tuple[str, bytes] | None:
         size = self._files.size_of(chunk.digest) or 0
