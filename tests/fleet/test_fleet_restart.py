@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet.broker_client import Listener, Login
 from tests.fleet.bundles import make_bundle
-from tests.fleet.listener import Listener
 from tests.fleet.server import FleetProcess, wait_for
 from tests.sim.device import SimDevice
 
 
-def children_of(pid: int) -> list[int]:
+def children_of_server(fleet: FleetProcess) -> list[int]:
+    assert fleet.process is not None
+    pid = fleet.process.pid
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def broker_of(fleet: FleetProcess) -> int:
-    assert fleet.process is not None
-    children = wait_for(lambda: children_of(fleet.process.pid) if fleet.process else [])
-    return children[0]
+    return wait_for(lambda: children_of_server(fleet))[0]
 
 
 def is_running(pid: int) -> bool:
@@ -52,7 +52,7 @@ def test_a_restart_keeps_devices_releases_and_rollouts_and_a_rollout_goes_on(tmp
 def test_a_broker_that_dies_comes_back_with_all_that_devices_need(tmp_path: Path) -> None:
     with FleetProcess(tmp_path / "home") as fleet:
         folder = fleet.add_device("pi-1")
-        with Listener(fleet) as listener:
+        with Listener(Login.of_viewer(fleet)) as listener:
             wait_for(lambda: listener.heard("ff/v1/pi-1/desired"))
         broker = broker_of(fleet)
         (fleet.folder / "broker" / "mosquitto.db").unlink(missing_ok=True)
@@ -79,8 +79,3 @@ def test_the_broker_stops_with_its_server(tmp_path: Path) -> None:
         broker = broker_of(fleet)
     assert fleet.exit_status == 0
     assert not is_running(broker)
-
-
-def children_of_server(fleet: FleetProcess) -> list[int]:
-    assert fleet.process is not None
-    return children_of(fleet.process.pid)

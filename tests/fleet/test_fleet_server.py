@@ -10,8 +10,8 @@ import httpx
 import pytest
 from fastapi.openapi.models import OpenAPI
 
+from tests.fleet.broker_client import Listener, Login, verdict_on
 from tests.fleet.bundles import make_bundle
-from tests.fleet.listener import Listener
 from tests.fleet.server import FleetProcess, fieldfare, wait_for
 from tests.sim.device import SimDevice
 
@@ -87,36 +87,37 @@ def test_an_uploaded_file_is_kept_under_its_digest_and_a_false_one_leaves_nothin
     assert list((fleet.folder / "artifacts" / ".incoming").iterdir()) == []
 
 
-def test_a_device_writes_no_topic_but_its_own_and_hears_no_wish_but_its_own(fleet: FleetProcess, pi: Path) -> None:
+@pytest.mark.parametrize(
+    "topic", ["ff/v1/pi-2/birth", "ff/v1/pi-2/desired", "ff/v1/pi-1/desired", "ff/v1/trust/timestamp.json", f"ff/v1/chunk/{'0' * 64}/0"]
+)
+def test_a_device_may_write_under_its_own_name_alone_and_no_wish(fleet: FleetProcess, pi: Path, topic: str) -> None:
+    assert verdict_on(Login.of_device(fleet, pi), topic) == "Not authorized"
+
+
+def test_a_device_may_write_what_it_says(fleet: FleetProcess, pi: Path) -> None:
+    assert verdict_on(Login.of_device(fleet, pi), "ff/v1/pi-1/event") == "Success"
+
+
+def test_a_device_hears_its_own_wish_and_the_trust_files_and_nobody_elses_words(fleet: FleetProcess, pi: Path) -> None:
     fleet.add_device("pi-2")
-    with Listener(fleet) as everything, SimDevice(pi) as device:
-        birth = wait_for(lambda: everything.heard("ff/v1/pi-1/birth"))
-        wish = wait_for(lambda: everything.heard("ff/v1/pi-1/desired"))
-        for topic in ("ff/v1/pi-2/birth", "ff/v1/pi-2/desired", "ff/v1/pi-1/desired", "ff/v1/trust/timestamp.json", "ff/v1/chunk/x/0"):
-            device.publish_raw(topic, b"forged")
-        device.publish_raw("ff/v1/pi-1/event", b"last")
-        wait_for(lambda: everything.heard("ff/v1/pi-1/event"))
+    with Listener(Login.of_viewer(fleet)) as viewer, Listener(Login.of_device(fleet, pi)) as device, SimDevice(pi):
+        wait_for(lambda: {"ff/v1/pi-1/birth", "ff/v1/pi-2/desired", "ff/v1/pi-1/desired"} <= viewer.topics())
+        wait_for(lambda: device.heard("ff/v1/pi-1/desired"))
 
-        assert everything.heard("ff/v1/pi-1/birth") == birth
-        assert everything.heard("ff/v1/pi-1/desired") == wish
-        assert b"forged" not in everything.payloads()
-        assert device.heard_topics() & {"ff/v1/pi-2/desired", "ff/v1/pi-2/birth"} == set()
+        assert {topic for topic in device.topics() if not topic.startswith("ff/v1/trust/")} == {"ff/v1/pi-1/desired"}
+        assert "ff/v1/trust/timestamp.json" in device.topics()
 
 
-def test_the_viewer_reads_everything_and_writes_nothing(fleet: FleetProcess) -> None:
-    with Listener(fleet) as viewer, Listener(fleet) as other:
-        viewer.publish("ff/v1/pi-1/desired", b"by the viewer")
-        viewer.publish("ff/v1/trust/timestamp.json", b"by the viewer")
-        wait_for(lambda: other.heard("ff/v1/trust/timestamp.json"))
-
-        assert b"by the viewer" not in other.payloads()
+@pytest.mark.parametrize("topic", ["ff/v1/pi-1/desired", "ff/v1/pi-1/birth", "ff/v1/trust/timestamp.json"])
+def test_the_viewer_writes_nothing(fleet: FleetProcess, topic: str) -> None:
+    assert verdict_on(Login.of_viewer(fleet), topic) == "Not authorized"
 
 
 def test_poison_is_survived(fleet: FleetProcess, pi: Path) -> None:
     with SimDevice(pi) as device:
         for leaf in ("birth", "reported", "health", "inference", "event", "want"):
-            device.publish_raw(f"ff/v1/pi-1/{leaf}", b"{}")
-            device.publish_raw(f"ff/v1/pi-1/{leaf}", b"\xff" * 300_000)
+            device.publish_raw(leaf, b"{}")
+            device.publish_raw(leaf, b"\xff" * 300_000)
         event = device.send_event("still heard")
 
         found = wait_for(lambda: [view["text"] for view in fleet.ask("device", "show", "pi-1")["events"]])

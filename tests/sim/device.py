@@ -31,7 +31,7 @@ from contracts.chunks import Bitmap, chunk_count
 from contracts.lifecycle import Phase
 from contracts.manifest import Manifest, decode_manifest
 from contracts.messages import Birth, Desired, DeviceEvent, Health, Machine, Message, ModelReport, Outcome, ReleaseRef, Reported, Want
-from contracts.topics import TRUST, of_chunks, of_device, of_every_device, parse_chunk, parse_trust_file
+from contracts.topics import TRUST, of_chunks, of_device, parse_chunk, parse_trust_file
 from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, DirectorKeys, release_target_path
 
 if sys.version_info >= (3, 11):
@@ -68,7 +68,6 @@ class SimDevice:
         self._chunks: queue.Queue[tuple[str, int, bytes]] = queue.Queue()
         self._work: queue.Queue[bytes | None] = queue.Queue()
         self._envelope = b""
-        self._topics: set[str] = set()
         self._connected = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sim-{self.id}")
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"sim-{self.id}", protocol=MQTTv5)
@@ -103,13 +102,9 @@ class SimDevice:
         """Publish under the device's own name."""
         self._client.publish(of_device(self.id, leaf), codec.encode(message), qos=qos, retain=retain)
 
-    def publish_raw(self, topic: str, payload: bytes) -> None:
-        """Publish anything anywhere, and wait for the broker's answer."""
-        self._client.publish(topic, payload, qos=1, retain=True).wait_for_publish(PATIENCE_S)
-
-    def heard_topics(self) -> set[str]:
-        """Return every topic on which something came."""
-        return set(self._topics)
+    def publish_raw(self, leaf: str, payload: bytes) -> None:
+        """Publish anything under the device's own name, and wait for the broker's answer."""
+        self._client.publish(of_device(self.id, leaf), payload, qos=1, retain=True).wait_for_publish(PATIENCE_S)
 
     def send_health(self) -> None:
         """Publish one health message."""
@@ -139,22 +134,20 @@ class SimDevice:
         if reason.is_failure:
             self.problems.append(str(reason))
             return
-        # It asks for more than it may have: what comes is up to the broker.
-        client.subscribe([(f"{TRUST}/#", 1), (of_every_device("desired"), 1), (of_every_device("birth"), 1)])
+        client.subscribe([(f"{TRUST}/#", 1), (of_device(self.id, "desired"), 1)])
         self.publish("birth", self._birth(online=True), retain=True)
         self._report()
         self._connected.set()
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
         payload = bytes(message.payload)
-        self._topics.add(message.topic)
         if name := parse_trust_file(message.topic):
             self._trust[name] = payload
             self._work.put(self._envelope)
         elif chunk := parse_chunk(message.topic):
             self.received_chunks += 1
             self._chunks.put((chunk.digest, chunk.index, payload))
-        elif message.topic == of_device(self.id, "desired"):
+        else:
             self._envelope = payload
             self._work.put(payload)
 
