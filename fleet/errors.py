@@ -121,6 +121,13 @@ class FolderInUseError(FleetError):
         super().__init__(f"{folder}: expected no running fleet server, found one; stop it or choose another folder with --dir")
 
 
+class UnusableFolderError(FleetError):
+    """A server cannot write where it was told to."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(f"{folder}: expected a folder that can be written, found: {reason}; choose another with --dir")
+
+
 class ToolMissingError(FleetError):
     """A program that the fleet starts is not installed."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleet.errors import FolderInUseError
+from fleet.errors import FolderInUseError, UnusableFolderError
 
 FOLDER_VARIABLE = "FIELDFARE_DIR"
 
@@ -40,9 +40,13 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Create the folder and hold it; raise FolderInUseError while another server does."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / "lock").open("w") as lock:
+        """Create the folder and hold it; raise FolderInUseError while another server does, or UnusableFolderError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = (self.folder / "lock").open("w")
+        except OSError as error:
+            raise UnusableFolderError(str(self.folder), error.strerror or str(error)) from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -86,25 +86,28 @@ class Fleet:
         login = Login(BROKER_HOST, settings.broker_port, FLEET_USER, self._own_password)
         self.control_link = MqttLink(login, "fleet-control", ingest.TOPICS)
         self.bulk_link = MqttLink(login, "fleet-bulk", delivery.TOPICS)
-        artifacts = ArtifactStore(home.artifacts.as_uri())
+        self.artifacts = ArtifactStore(home.artifacts.as_uri())
         self.trust = TrustPublisher(self.repository, self.control_link)
         self.director = Director(WishStore(self.database), WishSigner(keys.signer("director")), self.control_link)
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
-        self.delivery = Delivery(self.bulk_link, artifacts)
+        self.delivery = Delivery(self.bulk_link, self.artifacts)
         self.reader = StoreReader(self.database, utc_now)
-        self.services = Services(
+        self._connections_seen = 0
+
+    def services(self) -> Services:
+        """Return what the API works with."""
+        return Services(
             reader=self.reader,
             access=self.access,
             enrolment=Enrolment(self.devices, self.director, _hash, lambda: self.broker.admit(self.logins())),
-            releases=ReleaseDesk(self.repository, artifacts, ReleaseStore(self.database), self.trust.changed),
+            releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             rollouts=self.conductor,
             trust=self.repository,
-            artifacts=artifacts,
+            artifacts=self.artifacts,
             addresses=self.addresses,
             now=utc_now,
         )
-        self._connections_seen = 0
 
     def logins(self) -> dict[str, str]:
         """Return the password hashes of all who may use the broker."""
@@ -144,7 +147,7 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
             await fleet.broker.start(fleet.logins())
             fleet.control_link.open()
             fleet.bulk_link.open()
-            await _serve(fleet, build_app(fleet.services), listener, announce)
+            await _serve(fleet, build_app(fleet.services()), listener, announce)
         finally:
             fleet.control_link.close()
             fleet.bulk_link.close()

@@ -19,6 +19,7 @@ TIMEOUT_S = 30.0
 API = "/api/v1/"
 
 Answer = TypeVar("Answer")
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class ApiClient:
@@ -61,7 +62,7 @@ class ApiClient:
             response = self._http.request(method, API + path, **options)  # type: ignore[arg-type]  # each caller gives httpx's own options
         except httpx.TransportError as error:
             raise ServerUnreachableError(str(self._http.base_url), str(error) or type(error).__name__) from error
-        if response.is_error:
+        if not response.is_success:
             raise RefusedError(response.status_code, _detail(response))
         return response
 
@@ -73,6 +74,14 @@ def connected(folder: Path | None) -> Iterator[ApiClient]:
     headers = {"Authorization": f"Bearer {connection.token}"}
     with httpx.Client(base_url=connection.url, headers=headers, timeout=TIMEOUT_S) as http:
         yield ApiClient(http)
+
+
+def request(kind: type[Body], **values: object) -> Body:
+    """Return a request's body from what was typed; raise InvalidDocumentError naming the wrong part."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise invalid_document("command line", error) from error
 
 
 def _read(path: str, kind: type[Answer], response: httpx.Response) -> Answer:

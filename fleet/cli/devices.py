@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
-from fleet.cli.client import connected
+from fleet.cli.client import connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.provisioning import check_empty, parse_pairs, plan_config, write_folder
@@ -17,6 +18,13 @@ from fleet.views import DeviceDetail, DeviceSummary
 app = typer.Typer(no_args_is_help=True)
 
 PAGE = 200
+
+
+class AddedDevice(BaseModel, frozen=True):
+    """What is said of a new device; its password is in the folder and nowhere else."""
+
+    device: str
+    folder: str
 
 
 @app.command()
@@ -30,14 +38,14 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a device: its broker password, root of trust and agent.toml are written to a folder to be copied to it."""
-    new = NewDevice(id=device, hardware=hardware, labels=parse_pairs("--label", label or []))
+    new = request(NewDevice, id=device, hardware=hardware, labels=parse_pairs("--label", label or []))
     planned = plan_config(new, parse_pairs("--set", setting or []))
     check_empty(out)
     with connected(folder) as api:
         provisioning = api.post("devices", new, Provisioning)
     write_folder(out, planned, provisioning)
     if as_json:
-        print_json(provisioning)
+        print_json(AddedDevice(device=device, folder=str(out)))
     else:
         typer.echo(f"added {device}; copy {out} to it and run: fieldfare agent run --config {out}/agent.toml")
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from fleet.cli.client import ApiClient, connected
+from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.errors import RolloutFailedError
@@ -35,8 +35,9 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Bring a release to all devices that a query means now."""
+    wanted = request(NewRollout, model=model, query=to, release=release, deadline_s=deadline_s)
     with connected(folder) as api:
-        view = api.post("rollouts", NewRollout(model=model, query=to, release=release, deadline_s=deadline_s), RolloutView)
+        view = api.post("rollouts", wanted, RolloutView)
         if wait:
             view = _follow(api, view, is_silent=as_json)
     if as_json:

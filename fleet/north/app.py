@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
 from fleet.north import devices, problems, releases, rollouts
 from fleet.north.auth import bearer_check
@@ -40,6 +41,10 @@ def build_app(services: Services) -> FastAPI:
     @guarded.get("/openapi.json", include_in_schema=False)
     def openapi() -> dict[str, Any]:
         return app.openapi()
+
+    @guarded.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False)
+    def nothing(path: str) -> None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"{PREFIX}/{path}: expected a route of the API, found none")
 
     app.include_router(guarded)
     return app

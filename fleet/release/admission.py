@@ -48,7 +48,7 @@ class ReleaseDesk:
     def add(self, targets_raw: bytes, now: datetime) -> Manifest:
         """Take in a release; raise the error that says why not."""
         with self._lock:
-            admission = self._repository.admit(targets_raw)
+            admission = self._repository.admit(targets_raw, now)
             manifest = self._check(admission)
             # After a crash between the two, adding the release again repairs both.
             self._releases.add(manifest, now)

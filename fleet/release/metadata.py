@@ -17,6 +17,7 @@ from contracts.manifest import MAX_MANIFEST_BYTES
 from contracts.trust import DIRECTOR_TARGET, DirectorKeys, ReleaseTarget
 from fleet.errors import UntrustedReleaseError
 
+# Signed offline, by a person who must have time to come back; the online keys sign as often as they like.
 ROOT_LIFE = timedelta(days=365)
 TARGETS_LIFE = timedelta(days=365)
 SNAPSHOT_LIFE = timedelta(days=7)

@@ -54,7 +54,7 @@ class Repository:
         self._write(DIRECTOR_TARGET, director)
         self._sign_snapshot(now)
 
-    def admit(self, raw: bytes) -> Admission:
+    def admit(self, raw: bytes, now: datetime) -> Admission:
         """Check targets against root and the current ones; raise UntrustedReleaseError or CounterDoesNotGrowError."""
         offered = metadata.read(Targets, raw)
         root = metadata.read(Root, self.read("root.json")).signed
@@ -65,6 +65,8 @@ class Repository:
             raise UntrustedReleaseError("a signature by this fleet's release key", "none that verifies") from error
         if offered.signed.version != current.version + 1:
             raise UntrustedReleaseError(f"version {current.version + 1}", f"version {offered.signed.version}")
+        if offered.signed.is_expired(now):
+            raise UntrustedReleaseError("metadata that is still valid", f"an end at {offered.signed.expires:%Y-%m-%d %H:%M} UTC")
         return Admission(raw, _added(current.targets, offered.signed.targets))
 
     def accept(self, admission: Admission, now: datetime) -> None:

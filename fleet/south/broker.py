@@ -13,19 +13,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.trust import MAX_TRUST_FILE_BYTES
 from fleet.errors import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
 from fleet.south.credentials import acl_file, password_file
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
+SETTLE_S = 0.2
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
 # A broker that ran this long was well: its next death is a new story.
 HEALTHY_AFTER_S = 60.0
 # Debian keeps daemons where users' PATH does not look.
 SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-MAX_PAYLOAD_BYTES = 512 * 1024
+# The largest trust file and its topic.
+MAX_PACKET_BYTES = MAX_TRUST_FILE_BYTES + 1024
 MAX_QUEUED_BYTES = 64 << 20
 
 log = logging.getLogger("fleet.broker")
@@ -42,8 +45,9 @@ class Address:
 class Broker:
     """One mosquitto of our own, beside any other."""
 
-    def __init__(self, folder: Path, address: Address) -> None:
-        """Keep configuration and persistence in `folder`."""
+    def __init__(self, folder: Path, address: Address, search_path: str = SEARCH_PATH) -> None:
+        """Keep configuration and persistence in `folder`; find programs in the folders of `search_path`."""
+        self._search_path = search_path
         self._folder = folder
         self._address = address
         self._child: asyncio.subprocess.Process | None = None
@@ -98,7 +102,7 @@ class Broker:
         write_secret(self._folder / "passwords", password_file(hashes).encode())
 
     async def _spawn(self) -> None:
-        command = (_find("setpriv", "util-linux"), "--pdeathsig", "TERM", _find("mosquitto", "mosquitto"))
+        command = (self._find("setpriv", "util-linux"), "--pdeathsig", "TERM", self._find("mosquitto", "mosquitto"))
         log_path = self._folder / "mosquitto.log"
         with log_path.open("wb") as output:
             self._child = await asyncio.create_subprocess_exec(
@@ -115,6 +119,12 @@ class Broker:
             lines = log_path.read_text(errors="replace").splitlines()
             raise BrokerFailedError(str(log_path), lines[-1] if lines else "no output") from error
 
+    def _find(self, tool: str, package: str) -> str:
+        path = shutil.which(tool, path=self._search_path)
+        if path is None:
+            raise ToolMissingError(tool, package)
+        return path
+
     async def _wait_until_it_listens(self) -> None:
         assert self._child is not None
         while self._child.returncode is None:
@@ -125,15 +135,11 @@ class Broker:
                 except OSError:
                     await asyncio.sleep(0.02)
                 else:
-                    return
+                    # Whoever answered may be a stranger: a mosquitto that found its port taken ends at once.
+                    await asyncio.sleep(SETTLE_S)
+                    if self._child.returncode is None:
+                        return
         raise ConnectionError("it ended")
-
-
-def _find(tool: str, package: str) -> str:
-    path = shutil.which(tool, path=SEARCH_PATH)
-    if path is None:
-        raise ToolMissingError(tool, package)
-    return path
 
 
 def _configuration(folder: Path, address: Address) -> str:
@@ -155,8 +161,7 @@ persistent_client_expiration 14d
 max_queued_messages 0
 max_queued_bytes {MAX_QUEUED_BYTES}
 max_inflight_messages 100
-message_size_limit {MAX_PAYLOAD_BYTES}
-max_packet_size {MAX_PAYLOAD_BYTES + 1024}
+max_packet_size {MAX_PACKET_BYTES}
 max_keepalive 3600
 set_tcp_nodelay true
 

@@ -16,7 +16,8 @@ def test_a_release_reaches_the_devices_it_was_meant_for_and_a_broken_one_is_with
     folders = [fleet.add_device("pi-1", "rpi5", "site=lyon"), fleet.add_device("pi-2", "rpi5", "site=oslo"), fleet.add_device("box", "cpu")]
     with ExitStack() as stack:
         devices = {folder.name: stack.enter_context(SimDevice(folder)) for folder in folders}
-        wait_for(lambda: len([d for d in fleet.ask("devices") if d["online"]]) == 3)
+        with fleet.api as api:
+            wait_for(lambda: api.get("overview").json()["online"] == 3)
         fleet.ask("release", "add", str(tmp_path / "one"))
 
         done = fleet.run("rollout", "start", "digits", "--to", 'hw = rpi5 and label.site = "lyon"', "--wait")
@@ -38,7 +39,8 @@ def test_a_release_reaches_the_devices_it_was_meant_for_and_a_broken_one_is_with
         wanted = wait_for(lambda: _desired_if_withdrawn(fleet, first.sha256))
         assert wanted["release"] == 1
         assert [device.problems for device in devices.values()] == [[], [], []]
-    wait_for(lambda: [d["status"] for d in fleet.ask("devices")] == ["offline"] * 3 or None)
+    with fleet.api as api:
+        wait_for(lambda: [device["status"] for device in api.get("devices").json()] == ["offline"] * 3)
 
 
 def _desired_if_withdrawn(fleet: FleetProcess, sha256: str) -> dict[str, Any] | None:

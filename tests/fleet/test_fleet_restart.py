@@ -44,7 +44,8 @@ def test_a_restart_keeps_devices_releases_and_rollouts_and_a_rollout_goes_on(tmp
 
     with FleetProcess(tmp_path / "home", first.port, first.broker_port) as second, SimDevice(folder) as device:
         assert second.connection["token"] == token
-        ended = wait_for(lambda: view if (view := second.ask("rollout", "show"))["state"] != "running" else None)
+        with second.api as api:
+            ended = wait_for(lambda: view if (view := api.get("rollouts/1").json())["state"] != "running" else None)
         assert (ended["state"], device.problems) == ("succeeded", [])
         assert second.ask("release", "list")[0]["running_on"] == 1
 
@@ -74,8 +75,14 @@ def test_the_broker_does_not_outlive_a_server_that_was_killed(tmp_path: Path) ->
         wait_for(lambda: not is_running(broker))
 
 
-def test_the_broker_stops_with_its_server(tmp_path: Path) -> None:
+def test_the_broker_stops_with_its_server_and_commands_say_that_nobody_answers(tmp_path: Path) -> None:
     with FleetProcess(tmp_path / "home") as fleet:
         broker = broker_of(fleet)
     assert fleet.exit_status == 0
     assert not is_running(broker)
+
+    done = fleet.run("devices")
+
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: {fleet.connection['url']}: expected the fleet server, found no answer")
+    assert done.stderr.endswith("start it with `fieldfare fleet up`\n")

@@ -60,7 +60,7 @@ def test_whether_it_lives_is_told_to_everyone(fleet: FleetProcess) -> None:
         ("POST", "releases", {"targets": "x" * (2 << 20)}, 413, "expected a body of at most 1048576 bytes"),
         ("PUT", f"artifacts/{'0' * 64}", {"a": 1}, 422, "expected sha256 0000"),
         ("HEAD", f"artifacts/{'0' * 64}", None, 404, ""),
-        ("DELETE", "devices", None, 405, ""),
+        ("DELETE", "devices", None, 404, "/api/v1/devices: expected a route"),
     ],
 )
 def test_what_cannot_be_done_is_a_problem_document(
@@ -120,7 +120,8 @@ def test_poison_is_survived(fleet: FleetProcess, pi: Path) -> None:
             device.publish_raw(leaf, b"\xff" * 300_000)
         event = device.send_event("still heard")
 
-        found = wait_for(lambda: [view["text"] for view in fleet.ask("device", "show", "pi-1")["events"]])
+        with fleet.api as api:
+            found = wait_for(lambda: [view["text"] for view in api.get("devices/pi-1").json()["events"]])
     assert found == [event.text]
 
 
@@ -178,13 +179,15 @@ def test_a_model_has_one_running_rollout_and_a_silent_device_ends_it_by_its_dead
     make_bundle(tmp_path / "b", release=1, model="slow", size=10)
     fleet.ask("release", "add", str(tmp_path / "b"))
     with SimDevice(fleet.add_device("mute"), fate="stay_silent"):
-        started = fleet.ask("rollout", "start", "slow", "--to", "id = mute", "--deadline-s", "4")
+        started = fleet.ask("rollout", "start", "slow", "--to", "id = mute", "--deadline-s", "3")
         again = fleet.run("rollout", "start", "slow", "--to", "all")
 
         assert again.returncode == 2
         assert f"expected no running rollout, found rollout {started['id']}" in again.stderr
-        ended = wait_for(lambda: view if (view := fleet.ask("rollout", "show", str(started["id"])))["state"] != "running" else None)
-    assert (ended["state"], ended["devices"][0]["reason"]) == ("failed", "no outcome within 4 s; it was offered")
+        with fleet.api as api:
+            path = f"rollouts/{started['id']}"
+            ended = wait_for(lambda: view if (view := api.get(path).json())["state"] != "running" else None)
+    assert (ended["state"], ended["devices"][0]["reason"]) == ("failed", "no outcome within 3 s; it was offered")
 
 
 def test_adding_a_device_writes_nothing_over_and_no_device_twice(fleet: FleetProcess, pi: Path, tmp_path: Path) -> None:
@@ -198,6 +201,27 @@ def test_adding_a_device_writes_nothing_over_and_no_device_twice(fleet: FleetPro
     assert "--set: telemetry.helth_s: expected" in odd.stderr
     assert not (tmp_path / "new").exists()
     assert (pi / "broker.password").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("device", "add", "../x", "--hardware", "cpu", "--out", "unused"), "command line: id: expected"),
+        (("device", "add", "x", "--hardware", "cpu", "--out", "unused", "--label", "site"), "--label: site: expected KEY=VALUE"),
+        (("rollout", "start", "Bad Name", "--to", "all"), "command line: model: expected"),
+        (("rollout", "start", "digits", "--to", "hw = "), "query 'hw = ': position 6: expected a value"),
+        (("rollout", "show", "99"), "rollout 99: expected a rollout of this fleet"),
+        (("device", "show", "nobody"), "device nobody: expected a device of this fleet"),
+        (("release", "add", "nowhere"), "nowhere/manifest.json: expected a regular file"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(fleet: FleetProcess, command: tuple[str, ...], said: str) -> None:
+    done = fleet.run(*command)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_dashboard_link_is_the_servers_own(fleet: FleetProcess) -> None:
