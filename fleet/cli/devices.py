@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from pydantic import BaseModel
+from rich.text import Text
 
 from fleet.cli.client import connected, request
 from fleet.cli.options import AsJson, Folder
@@ -83,8 +84,13 @@ def list_devices(folder: Folder = None, as_json: AsJson = False) -> None:
     print_table(columns, rows, empty="no devices yet; add one with: fieldfare device add ID --hardware cpu --out DIR")
 
 
-def _facts(detail: DeviceDetail) -> list[tuple[str, str]]:
-    facts = [("device", detail.id), ("status", _status(detail)), ("hardware", detail.hardware), ("labels", _labels(detail))]
+def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:
+    facts: list[tuple[str, str | Text]] = [
+        ("device", detail.id),
+        ("status", _status(detail)),
+        ("hardware", detail.hardware),
+        ("labels", _labels(detail)),
+    ]
     if detail.birth:
         machine = detail.birth.machine
         facts.append(("machine", f"{machine.architecture}, {machine.cpu_count} cores, {machine.system}"))
@@ -95,8 +101,8 @@ def _facts(detail: DeviceDetail) -> list[tuple[str, str]]:
     return facts
 
 
-def _status(summary: DeviceSummary) -> str:
-    return f"{styled(summary.status)} {summary.status_reason}".rstrip()
+def _status(summary: DeviceSummary) -> Text:
+    return styled(summary.status, summary.status_reason)
 
 
 def _runs(summary: DeviceSummary) -> str:

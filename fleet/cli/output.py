@@ -9,6 +9,7 @@ import typer
 from pydantic import BaseModel, TypeAdapter
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 STYLES = {
     "healthy": "green", "committed": "green", "succeeded": "green", "proven": "green",
@@ -24,23 +25,28 @@ def print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
     typer.echo(kind.dump_json(answer, indent=2, serialize_as_any=True).decode())
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, empty: str) -> None:
     """Print rows, or the sentence that says there are none."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     if table.row_count:
         Console().print(table)
     else:
         typer.echo(empty)
 
 
-def styled(word: str) -> str:
-    """Colour a status."""
-    text = word.replace("_", " ")
-    return f"[{STYLES[word]}]{text}[/]" if word in STYLES else text
+def plain(cell: str | Text) -> Text:
+    """Return text as it is: what devices say is neither markup nor a command to the terminal."""
+    return cell if isinstance(cell, Text) else Text("".join(char if char.isprintable() else "\ufffd" for char in cell))
+
+
+def styled(word: str, note: str = "") -> Text:
+    """Colour a status, and say why."""
+    text = Text(word.replace("_", " "), style=STYLES.get(word, ""))
+    return Text.assemble(text, " ", plain(note)) if note else text
 
 
 def ago(moment: datetime | None) -> str:

@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder
-from fleet.cli.output import ago, print_json, print_table, styled
+from fleet.cli.output import ago, plain, print_json, print_table, styled
 from fleet.errors import RolloutFailedError
 from fleet.requests import DEFAULT_DEADLINE_S, NewRollout
 from fleet.views import RolloutView
@@ -93,18 +94,18 @@ def _follow(api: ApiClient, view: RolloutView, *, is_silent: bool) -> RolloutVie
 
 
 def _table(view: RolloutView) -> Table:
-    title = f"rollout {view.id}: {view.release.model} {view.release.release} to {view.query}, {_state(view)}"
-    table = Table(title=title, title_justify="left", title_style="", box=None, header_style="bold", pad_edge=False)
+    title = Text.assemble(f"rollout {view.id}: {view.release.model} {view.release.release} to {view.query}, ", _state(view))
+    table = Table(title=title, title_justify="left", title_style="none", box=None, header_style="bold", pad_edge=False)
     for column in ("DEVICE", "PHASE", "PROGRESS", "REASON"):
         table.add_column(column, overflow="fold")
     for device in view.devices:
-        table.add_row(device.device, styled(device.phase.value), f"{device.progress:.0%}", device.reason)
+        table.add_row(device.device, styled(device.phase.value), f"{device.progress:.0%}", plain(device.reason))
     return table
 
 
-def _state(view: RolloutView) -> str:
-    return styled(view.state) + (f" ({view.state_reason})" if view.state_reason else "")
+def _state(view: RolloutView) -> Text:
+    return styled(view.state, f"({view.state_reason})" if view.state_reason else "")
 
 
-def _counts(view: RolloutView) -> str:
-    return ", ".join(f"{count} {styled(phase.value)}" for phase, count in view.counts.items())
+def _counts(view: RolloutView) -> Text:
+    return Text(", ").join(Text.assemble(f"{count} ", styled(phase.value)) for phase, count in view.counts.items())

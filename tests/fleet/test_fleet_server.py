@@ -228,6 +228,14 @@ def test_the_dashboard_link_is_the_servers_own(fleet: FleetProcess) -> None:
     assert fleet.run("dashboard").stdout.startswith(f"{fleet.connection['url']}/login?code=")
 
 
+def test_what_a_device_says_is_shown_as_it_is_and_commands_no_terminal(fleet: FleetProcess, pi: Path) -> None:
+    with SimDevice(pi) as device, fleet.api as api:
+        device.send_event("[bold]loud[/bold] \x1b[2J")
+        wait_for(lambda: "loud" in api.get("devices/pi-1").text)
+
+    assert "[bold]loud[/bold] \ufffd[2J" in fleet.run("device", "show", "pi-1").stdout
+
+
 def test_tables_are_for_people(fleet: FleetProcess, pi: Path) -> None:
     for command in (("devices",), ("device", "show", "pi-1"), ("release", "list"), ("rollout", "list"), ("rollout", "show")):
         done = fleet.run(*command)
