@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
@@ -34,13 +35,15 @@ class Enrolment:
         self._director = director
         self._hash_password = hash_password
         self._on_change = on_change
+        self._lock = threading.Lock()
 
     def add(self, device: str, hardware: str, labels: Mapping[str, str], now: datetime) -> str:
         """Add a device and return its password, which is kept nowhere; raise DeviceExistsError or ReservedDeviceError."""
         if device in RESERVED_IDS:
             raise ReservedDeviceError(device)
         password = secrets.token_urlsafe(32)
-        self._devices.add(Device(device, hardware, labels, now), self._hash_password(password))
-        self._director.welcome(device, now)
-        self._on_change()
+        with self._lock:  # of two at once, the slower must not give the broker the shorter list
+            self._devices.add(Device(device, hardware, labels, now), self._hash_password(password))
+            self._director.welcome(device, now)
+            self._on_change()
         return password

@@ -78,9 +78,6 @@ class Withdraw:
     baseline: ReleaseRef | None
 
 
-Effect = Offer | Withdraw
-
-
 def plan(release: ReleaseRef, members: Iterable[Member]) -> tuple[Member, ...]:
     """Put devices in an order that looks random but is the same for one release every time."""
     return tuple(sorted(members, key=lambda member: hashlib.sha256(f"{release.manifest_sha256}/{member.device}".encode()).digest()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,17 @@ from tests.sim.device import SimDevice
 def pi(fleet: FleetProcess) -> Path:
     """Return the folder of a device that was added."""
     return fleet.add_device("pi-1", "rpi5", "site=lyon")
+
+
+def test_devices_that_are_added_at_the_same_time_are_all_let_in(fleet: FleetProcess) -> None:
+    def add(number: int) -> Login:
+        with fleet.api as api:
+            return Login(**api.post("devices", json={"id": f"many-{number}", "hardware": "cpu"}).json()["broker"])
+
+    with ThreadPoolExecutor(8) as pool:
+        logins = list(pool.map(add, range(8)))
+
+    assert [verdict_on(login, f"ff/v1/{login.username}/event") for login in logins] == ["Success"] * 8
 
 
 def test_the_api_describes_itself_as_valid_openapi(fleet: FleetProcess) -> None:
