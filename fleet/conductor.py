@@ -112,9 +112,11 @@ def _candidate(heard: HeardDevice) -> Candidate:
 
 
 def _member(heard: HeardDevice, release: Release) -> Member:
-    baseline = heard.current(release.ref.model)
+    report = heard.report_on(release.ref.model)
+    baseline = report.current if report else None
     if set(heard.targets) & set(release.targets):
-        return Member(heard.device.id, Phase.PLANNED, baseline)
+        earlier_outcome_at = report.last.at if report and report.last else None
+        return Member(heard.device.id, Phase.PLANNED, baseline, earlier_outcome_at=earlier_outcome_at)
     compiled = ", ".join(release.targets)
     reason = f"it runs {', '.join(heard.targets)}, and the release was compiled for {compiled}"
     return Member(heard.device.id, Phase.CANCELLED, baseline, reason=reason)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.agent_config import DeviceSection
-from contracts.messages import Birth, ReleaseRef, Reported
+from contracts.messages import Birth, ModelReport, Reported
 
 # Names with another meaning below ff/v1 or in the broker's password file.
 RESERVED_IDS = frozenset({"chunk", "fleet", "trust", "viewer"})
@@ -38,7 +38,6 @@ class HeardDevice:
             return self.birth.targets
         return DeviceSection(id=self.device.id, hardware=self.device.hardware).targets
 
-    def current(self, model: str) -> ReleaseRef | None:
-        """Return the release of a model that it runs."""
-        report = self.reported.models.get(model) if self.reported else None
-        return report.current if report else None
+    def report_on(self, model: str) -> ModelReport | None:
+        """Return what it said last of a model."""
+        return self.reported.models.get(model) if self.reported else None

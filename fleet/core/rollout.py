@@ -38,6 +38,8 @@ class Member:
     # The desired document that offers the release, once there is one.
     generation: int = 0
     offered_at: datetime | None = None
+    # When its newest attempt before this rollout ended: until it tries again, it goes on telling of that one.
+    earlier_outcome_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def _heard(release: ReleaseRef, member: Member, generation: int, report: ModelRe
     if report.phase in IN_PROGRESS and (report.candidate is None or _is_same(report.candidate, release)):
         return replace(member, phase=report.phase, reason=report.reason, progress=report.progress)
     last = report.last
-    if last is not None and last.result in LOST | {Phase.CANCELLED} and _is_same(last.release, release):
+    if last is None or last.at == member.earlier_outcome_at:
+        return member
+    if last.result in LOST | {Phase.CANCELLED} and _is_same(last.release, release):
         phase = Phase.FAILED if last.result is Phase.CANCELLED else last.result
         return replace(member, phase=phase, reason=last.reason)
     return member

@@ -113,6 +113,7 @@ def _member_of(row: Row[tuple[object, ...]]) -> Member:
         progress=row.progress,
         generation=row.generation,
         offered_at=row.offered_at,
+        earlier_outcome_at=row.earlier_outcome_at,
     )
 
 
@@ -128,4 +129,5 @@ def _member_columns(member: Member) -> dict[str, object]:
         "baseline": ref_to_text(member.baseline),
         "generation": member.generation,
         "offered_at": member.offered_at,
+        "earlier_outcome_at": member.earlier_outcome_at,
     }

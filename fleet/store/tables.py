@@ -147,6 +147,7 @@ rollout_devices = Table(
     Column("baseline", Text),
     Column("generation", BigInteger, nullable=False),
     Column("offered_at", Stamp),
+    Column("earlier_outcome_at", Stamp),
 )
 
 # Secrets of people and programs, as digests of high-entropy values.

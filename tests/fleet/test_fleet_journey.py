@@ -38,6 +38,8 @@ def test_a_release_reaches_the_devices_it_was_meant_for_and_a_broken_one_is_with
         assert broken.stderr == "error: rollout 3: expected every device to commit, found 1 rolled back\n"
         wanted = wait_for(lambda: _desired_if_withdrawn(fleet, first.sha256))
         assert wanted["release"] == 1
+        devices["box"].fate = "commit"
+        assert fleet.ask("rollout", "start", "digits", "--to", "id = box", "--wait")["counts"] == {"committed": 1}
         assert [device.problems for device in devices.values()] == [[], [], []]
     with fleet.api as api:
         wait_for(lambda: [device["status"] for device in api.get("devices").json()] == ["offline"] * 3)

@@ -85,6 +85,13 @@ def test_an_outcome_of_an_older_wish_says_nothing() -> None:
     assert after.members[0].phase is Phase.OFFERED
 
 
+def test_the_outcome_of_an_earlier_attempt_at_the_same_release_says_nothing() -> None:
+    before = rollout("a")
+    before = replace(before, members=(replace(before.members[0], earlier_outcome_at=NOW),))
+
+    assert step(before, {"a": ended(Phase.ROLLED_BACK)}, NOW)[0] == before
+
+
 def test_work_on_another_release_says_nothing() -> None:
     after, _ = step(rollout("a"), {"a": Standing(7, report(Phase.FETCHING, candidate=OLD))}, NOW)
 

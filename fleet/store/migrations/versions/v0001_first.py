@@ -156,6 +156,7 @@ def _create_rollouts() -> None:
         sa.Column("baseline", sa.Text(), nullable=True),
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("offered_at", sa.BigInteger(), nullable=True),
+        sa.Column("earlier_outcome_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("rollout", "device"),
     )
 
