@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from fleet.conductor import Conductor
 from fleet.connection import Connection
+from fleet.dashboard import app as dashboard
 from fleet.enrolment import Enrolment
 from fleet.errors import CannotListenError
 from fleet.home import Home
@@ -28,7 +29,7 @@ from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
 from fleet.release.repository import Repository
-from fleet.secret_files import Place, connect_owner
+from fleet.secret_files import Place, connect_owner, session_secret
 from fleet.south import delivery, ingest
 from fleet.south.broker import Address, Broker
 from fleet.south.credentials import FLEET_USER, SALT_BYTES, VIEWER_USER, password_hash
@@ -147,7 +148,9 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
             await fleet.broker.start(fleet.logins())
             fleet.control_link.open()
             fleet.bulk_link.open()
-            await _serve(fleet, build_app(fleet.services()), listener, announce)
+            app = build_app(fleet.services())
+            dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
+            await _serve(fleet, app, listener, announce)
         finally:
             fleet.control_link.close()
             fleet.bulk_link.close()
