@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import dashboard, devices, releases, rollouts, server
+from fleet.cli import dashboard, devices, releases, rollouts, server, watch
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(server.app, name="fleet", help="Run the fleet server.")
@@ -13,3 +13,4 @@ app.add_typer(rollouts.app, name="rollout", help="Bring a release to devices, an
 app.add_typer(devices.app, name="device", help="Add or show one device.")
 app.command("devices")(devices.list_devices)
 app.command("dashboard")(dashboard.dashboard)
+app.command("watch")(watch.watch)
