@@ -63,6 +63,20 @@ class WorkerError(AgentError):
     exit_status = 1
 
 
+class GoldenSetError(WorkerError):
+    """A release does not reproduce its golden outputs on this device."""
+
+    def __init__(self, error: float, tolerance: float, reason: str) -> None:
+        super().__init__(f"golden set: expected outputs within {tolerance:g}, found {error:g}" + (f" ({reason})" if reason else ""))
+
+
+class ProbationError(WorkerError):
+    """A release that serves answers too many requests with an error."""
+
+    def __init__(self, requests: int, errors: int) -> None:
+        super().__init__(f"probation: expected working answers, found {errors} errors in {requests} requests")
+
+
 class VerifierError(AgentError):
     """The verifier process gave no verdict."""
 
