@@ -1,0 +1,46 @@
+"""Why a model cannot be loaded or run on this device."""
+
+from __future__ import annotations
+
+from agent.errors import AgentError
+
+
+class RuntimeFaultError(AgentError):
+    """Root of what can go wrong between a model and its runtime."""
+
+    exit_status = 1
+
+
+class RuntimeMissingError(RuntimeFaultError):
+    """The runtime is not installed, or its installation does not work."""
+
+    def __init__(self, runtime: str, extra: str, found: str) -> None:
+        super().__init__(f"runtime {runtime}: expected a working installation, found {found}; run: pip install 'fieldfare[{extra}]'")
+        self.runtime = runtime
+
+
+class ModelUnloadableError(RuntimeFaultError):
+    """The runtime does not take the model's file."""
+
+    def __init__(self, file: str, runtime: str, found: str) -> None:
+        super().__init__(f"{file}: expected a model that {runtime} loads, found: {_one_line(found)}")
+        self.file = file
+
+
+class TensorMismatchError(RuntimeFaultError):
+    """The model's tensors are not those that its manifest promises."""
+
+    def __init__(self, file: str, expected: str, found: str) -> None:
+        super().__init__(f"{file}: expected {expected}, found {found}; compile the model again")
+        self.file = file
+
+
+class InferenceError(RuntimeFaultError):
+    """The runtime failed on one sample."""
+
+    def __init__(self, runtime: str, found: str) -> None:
+        super().__init__(f"runtime {runtime}: expected outputs, found: {_one_line(found)}")
+
+
+def _one_line(text: str, limit: int = 500) -> str:
+    return " ".join(text.split())[:limit]

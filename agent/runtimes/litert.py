@@ -1,0 +1,148 @@
+"""Runs a model in LiteRT or in the older TensorFlow Lite runtime, with the Edge TPU's delegate on a Coral."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from dataclasses import dataclass
+from importlib import metadata, util
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agent.runtimes.errors import InferenceError, ModelUnloadableError, RuntimeMissingError, TensorMismatchError
+from agent.runtimes.port import Array, Arrays, ModelSource
+from contracts.tensors import NUMPY_DTYPES, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from types import ModuleType
+
+EDGE_TPU, XNNPACK, CPU = "EdgeTPU", "XNNPACK", "CPU"
+EDGE_TPU_LIBRARY = "libedgetpu.so.1"
+# The one operation that the Edge TPU compiler leaves where it took others away.
+EDGE_TPU_OPERATION = b"edgetpu-custom-op"
+# Modules that hold the interpreter, and the distributions they come from, best first.
+MODULES = {"ai_edge_litert.interpreter": "ai-edge-litert", "tflite_runtime.interpreter": "tflite-runtime"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor lies in the interpreter, and how its integers stand for real values; scale 0 means they do not."""
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+    def quantized(self, values: Array) -> Array:
+        """Return what the interpreter takes for real values: rounded to even and saturated."""
+        if self.dtype.kind == "f":
+            return values.astype(self.dtype, copy=False)
+        real = values.astype(np.float32)
+        steps = np.rint(real / np.float32(self.scale) + self.zero_point if self.scale else real)
+        bounds = np.iinfo(self.dtype)
+        saturated: Array = np.clip(steps, bounds.min, bounds.max)
+        return saturated.astype(self.dtype)
+
+    def real(self, steps: Array) -> Array:
+        """Return the float32 values that the interpreter's integers stand for."""
+        values: Array = (steps.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+        return values
+
+
+class LiteRuntime:
+    """One interpreter; it is given one sample at a time."""
+
+    name = "litert"
+
+    def __init__(self, interpreter: Any, source: ModelSource, version: str, provider: str) -> None:
+        self.version = version
+        self.provider = provider
+        self.preferred_provider = EDGE_TPU if source.target == "coral" else XNNPACK
+        self.inputs: tuple[TensorSpec, ...] = source.artifact.inputs
+        self.outputs: tuple[TensorSpec, ...] = source.artifact.outputs
+        self._interpreter = interpreter
+        self._input_tensors = _tensors(source, "inputs", self.inputs, interpreter.get_input_details())
+        self._output_tensors = _tensors(source, "outputs", self.outputs, interpreter.get_output_details())
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Run one sample; raise InferenceError with the runtime's own words."""
+        try:
+            for name, tensor in self._input_tensors.items():
+                self._interpreter.set_tensor(tensor.index, tensor.quantized(inputs[name]).reshape(tensor.shape))
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise InferenceError(self.name, str(error)) from error
+        return {spec.name: self._read(spec) for spec in self.outputs}
+
+    def _read(self, spec: TensorSpec) -> Array:
+        tensor = self._output_tensors[spec.name]
+        values: Array = self._interpreter.get_tensor(tensor.index)
+        if spec.datatype.startswith("FP") and tensor.dtype.kind != "f":
+            values = tensor.real(values)
+        return values.astype(NUMPY_DTYPES[spec.datatype], copy=False)
+
+
+def load(source: ModelSource) -> LiteRuntime:
+    """Build the interpreter; raise RuntimeMissingError, ModelUnloadableError or TensorMismatchError."""
+    library, distribution = _import_interpreter()
+    delegates = _edge_tpu_delegates(library) if source.target == "coral" else []
+    try:
+        interpreter = library.Interpreter(model_path=str(source.file), num_threads=source.threads, experimental_delegates=delegates)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ModelUnloadableError(str(source.file), distribution, str(error)) from error
+    except SystemError as error:
+        # tflite-runtime 2.14 can be imported beside numpy 2, and only then fails.
+        raise RuntimeMissingError("litert", "coral", f"{distribution} that cannot work with numpy {np.__version__}") from error
+    return LiteRuntime(interpreter, source, metadata.version(distribution), _provider(interpreter, source.file, bool(delegates)))
+
+
+def _import_interpreter() -> tuple[ModuleType, str]:
+    for module, distribution in MODULES.items():
+        if util.find_spec(module.partition(".")[0]) is not None:
+            return _imported(module, distribution), distribution
+    raise RuntimeMissingError("litert", "litert", f"neither {' nor '.join(MODULES.values())}")
+
+
+def _imported(module: str, distribution: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise RuntimeMissingError("litert", "litert", f"{distribution} that does not import: {error}") from error
+
+
+def _edge_tpu_delegates(library: ModuleType) -> list[Any]:
+    """Return the Edge TPU's delegate, or none where its library or the device is missing: `provider` then says so."""
+    try:
+        # Looked for first: a delegate that fails to load its library raises once more while it is thrown away.
+        ctypes.CDLL(EDGE_TPU_LIBRARY)
+        return [library.load_delegate(EDGE_TPU_LIBRARY)]
+    except (OSError, ValueError):
+        return []
+
+
+def _provider(interpreter: Any, file: Path, has_edge_tpu: bool) -> str:
+    # The delegate takes any model, and leaves one that was not compiled for it to the CPU.
+    if has_edge_tpu and EDGE_TPU_OPERATION in file.read_bytes():
+        return EDGE_TPU
+    # No public call tells whether XNNPACK took part; its nodes stand in the execution plan under this name.
+    return XNNPACK if any(node["op_name"] == "DELEGATE" for node in interpreter._get_ops_details()) else CPU
+
+
+def _tensors(source: ModelSource, side: str, specs: tuple[TensorSpec, ...], details: Iterable[Mapping[str, Any]]) -> dict[str, Tensor]:
+    found = {str(detail["name"]): _tensor(detail) for detail in details}
+    for spec in specs:
+        if spec.name not in found or not spec.accepts_shape(found[spec.name].shape):
+            shapes = {name: list(tensor.shape) for name, tensor in found.items()}
+            raise TensorMismatchError(str(source.file), f"{side} {spec.name} {list(spec.shape)}", str(shapes))
+    return {spec.name: found[spec.name] for spec in specs}
+
+
+def _tensor(detail: Mapping[str, Any]) -> Tensor:
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(n) for n in detail["shape"])
+    return Tensor(int(detail["index"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))

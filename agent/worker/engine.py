@@ -1,0 +1,77 @@
+"""Runs the model's work in one thread behind a bounded queue, so that the event loop keeps turning."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TypeVar
+
+from agent.worker.errors import OverloadedError
+from contracts.errors import FieldfareError
+
+T = TypeVar("T")
+# Runs in the thread, and returns what must then happen in the loop.
+Job = Callable[[], Callable[[], None]]
+
+
+class Engine:
+    """One thread, started at once; runtimes are only ever touched by it.
+
+    An exception other than FieldfareError is a bug: it ends the thread, prints its traceback and calls `died` in the loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_waiting: int, died: Callable[[], None]) -> None:
+        self.in_flight = 0
+        self._loop = loop
+        self._max_waiting = max_waiting
+        self._died = died
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._results: deque[Callable[[], None]] = deque()
+        self._is_waking_loop = False
+        threading.Thread(target=self._work, name="engine", daemon=True).start()
+
+    def submit(self, work: Callable[[], T], done: Callable[[T | FieldfareError], None]) -> None:
+        """Queue work for the thread; `done` is called in the loop, in order; raise OverloadedError when too much waits."""
+        if self.in_flight >= self._max_waiting:
+            raise OverloadedError(self._max_waiting)
+        self.in_flight += 1
+
+        def job() -> Callable[[], None]:
+            try:
+                result: T | FieldfareError = work()
+            except FieldfareError as error:
+                result = error
+            return lambda: done(result)
+
+        self._jobs.put(job)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run work in the thread and wait for it; raise the FieldfareError it ended with."""
+        outcome: asyncio.Future[T | FieldfareError] = self._loop.create_future()
+        self.submit(work, lambda result: None if outcome.done() else outcome.set_result(result))
+        result = await outcome
+        if isinstance(result, FieldfareError):
+            raise result
+        return result
+
+    def _work(self) -> None:
+        try:
+            while True:
+                self._results.append(self._jobs.get()())
+                # One wake-up serves all results that are ready by the time the loop comes round.
+                if not self._is_waking_loop:
+                    self._is_waking_loop = True
+                    self._loop.call_soon_threadsafe(self._deliver)
+        finally:
+            self._loop.call_soon_threadsafe(self._died)
+
+    def _deliver(self) -> None:
+        # Cleared first: a result that arrives after the last look wakes the loop again.
+        self._is_waking_loop = False
+        while self._results:
+            result = self._results.popleft()
+            self.in_flight -= 1
+            result()

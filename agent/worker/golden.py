@@ -1,0 +1,106 @@
+"""Decides whether this device computes what the compiler computed: the golden set, one sample at a time."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agent.runtimes.port import Array, Arrays
+from agent.worker.errors import SetupError
+from contracts.manifest import Artifact, Manifest, Tolerance
+from contracts.tensors import TensorSpec
+
+
+@dataclass(frozen=True)
+class GoldenSet:
+    """Raw samples and the outputs they must give, both [samples, ...]."""
+
+    inputs: Arrays
+    outputs: Arrays
+    samples: int
+
+    def sample(self, index: int) -> Arrays:
+        """Return one raw sample, as a batch of one."""
+        return {name: values[index : index + 1] for name, values in self.inputs.items()}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the golden set went; `error` is the largest absolute difference, always finite."""
+
+    passed: bool
+    samples: int
+    error: float
+    reason: str = ""
+
+
+def read_golden(folder: Path, manifest: Manifest, artifact: Artifact) -> GoldenSet:
+    """Read both files; raise SetupError when they do not belong to this model."""
+    inputs = _read_arrays(folder / manifest.golden_inputs, manifest.inputs)
+    outputs = _read_arrays(folder / artifact.golden_outputs, artifact.outputs)
+    counts = {len(values) for values in (*inputs.values(), *outputs.values())}
+    if len(counts) != 1 or counts == {0}:
+        raise SetupError(str(folder / artifact.golden_outputs), "as many outputs as golden inputs, at least one", str(sorted(counts)))
+    return GoldenSet(inputs, outputs, counts.pop())
+
+
+def run_golden(infer: Callable[[Arrays], Arrays], golden: GoldenSet, tolerance: Tolerance) -> Verdict:
+    """Run every sample; the first that strays gives the reason."""
+    worst, reason = 0.0, ""
+    ranked = next(iter(golden.outputs)) if tolerance.same_argmax else None
+    for index in range(golden.samples):
+        found = infer(golden.sample(index))
+        for name, expected in golden.outputs.items():
+            difference = _largest_difference(expected[index], found[name])
+            worst = max(worst, difference)
+            if reason:
+                continue
+            thing = f"golden sample {index}, output {name}"
+            if difference > tolerance.absolute:
+                reason = f"{thing}: {_worst_value(expected[index], found[name])}, tolerance {tolerance.absolute:g}"
+            elif name == ranked:
+                reason = _moved_class(thing, expected[index], found[name])
+    return Verdict(not reason, golden.samples, worst, reason)
+
+
+def _largest_difference(expected: Array, found: Array) -> float:
+    if expected.size != found.size:
+        return sys.float_info.max
+    largest = float(np.max(np.abs(_flat(expected) - _flat(found)), initial=0.0))
+    # A NaN or an infinity is as wrong as can be, and must still travel as JSON.
+    return largest if np.isfinite(largest) else sys.float_info.max
+
+
+def _worst_value(expected: Array, found: Array) -> str:
+    if expected.size != found.size:
+        return f"expected {expected.size} values, found {found.size}"
+    here, there = _flat(expected), _flat(found)
+    at = int(np.argmax(np.nan_to_num(np.abs(here - there), nan=np.inf)))
+    return f"value {at}: expected {here[at]:g}, found {there[at]:g}"
+
+
+def _moved_class(thing: str, expected: Array, found: Array) -> str:
+    here, there = int(_flat(expected).argmax()), int(_flat(found).argmax())
+    return "" if here == there else f"{thing}: expected class {here} on top, found class {there}"
+
+
+def _flat(values: Array) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return values.astype(np.float64).reshape(-1)
+
+
+def _read_arrays(path: Path, specs: tuple[TensorSpec, ...]) -> Arrays:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found: Arrays = {spec.name: arrays[spec.name] for spec in specs}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise SetupError(str(path), f"an .npz with arrays {', '.join(spec.name for spec in specs)}", str(error)) from error
+    for spec in specs:
+        shape = found[spec.name].shape
+        if not shape or not spec.accepts_shape((1, *shape[1:])):
+            raise SetupError(str(path), f"{spec.name} of samples shaped {list(spec.shape[1:])}", str(list(shape)))
+    return found

@@ -1,0 +1,66 @@
+"""Turns raw samples into outputs: preprocessing, the runtime, and batches sample by sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.runtimes.errors import InferenceError, TensorMismatchError
+from agent.runtimes.port import Array, Arrays, Runtime
+from contracts.manifest import Artifact, Manifest
+
+
+@dataclass(frozen=True)
+class Model:
+    """One release, loaded; its inputs and the artifact's correspond in order."""
+
+    manifest: Manifest
+    artifact: Artifact
+    runtime: Runtime
+
+    def __post_init__(self) -> None:
+        raw, inner = self.manifest.inputs, self.artifact.inputs
+        if len(raw) != len(inner) or not all(ours.accepts_shape(theirs.shape) for ours, theirs in zip(raw, inner, strict=True)):
+            expected = f"inputs of shapes {[list(spec.shape) for spec in raw]}"
+            raise TensorMismatchError(self.artifact.file, expected, str([list(spec.shape) for spec in inner]))
+
+    @property
+    def is_classifier(self) -> bool:
+        """Say whether the largest value of the first output names a class."""
+        return bool(self.manifest.labels) or self.artifact.tolerance.same_argmax
+
+    def infer(self, samples: Arrays, count: int) -> Arrays:
+        """Run `count` raw samples, given as [count, ...sample]; return outputs stacked along the first axis; raise InferenceError."""
+        if count == 1:
+            return self._infer_one(samples)
+        answers = [self._infer_one({name: values[i : i + 1] for name, values in samples.items()}) for i in range(count)]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+    def top_classes(self, outputs: Arrays, count: int) -> tuple[int, ...]:
+        """Return each sample's winning class; nothing for a model that is no classifier."""
+        if not self.is_classifier:
+            return ()
+        scores = outputs[self.artifact.outputs[0].name]
+        return tuple(int(index) for index in scores.reshape(count, -1).argmax(axis=1))
+
+    def label_of(self, index: int) -> str:
+        """Name a class: by its label, or by its index where there are none."""
+        labels = self.manifest.labels
+        return labels[index] if index < len(labels) else str(index)
+
+    def _infer_one(self, sample: Arrays) -> Arrays:
+        prepared: Arrays = {
+            inner.name: self.manifest.preprocess.apply(sample[raw.name]).reshape(inner.shape)
+            for raw, inner in zip(self.manifest.inputs, self.artifact.inputs, strict=True)
+        }
+        outputs = self.runtime.infer(prepared)
+        return {spec.name: self._shaped(spec.name, outputs[spec.name], spec.shape) for spec in self.artifact.outputs}
+
+    def _shaped(self, name: str, values: Array, shape: tuple[int, ...]) -> Array:
+        if values.shape == shape:
+            return values
+        try:
+            return values.reshape(shape)
+        except ValueError as error:
+            raise InferenceError(self.runtime.name, f"output {name} of shape {list(values.shape)} instead of {list(shape)}") from error

@@ -1,0 +1,151 @@
+"""Decides who may ask what of the served model: routes, the token, and the way of an infer request."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+
+from pydantic import BaseModel
+
+from agent.runtimes.port import Arrays
+from agent.worker.engine import Engine
+from agent.worker.errors import BadRequestError, OverloadedError
+from agent.worker.http import BINARY, JSON, Head, Request, Response
+from agent.worker.model import Model
+from agent.worker.oip import InferRequest, Signature, decode_request, encode_response
+from agent.worker.statistics import Statistics
+from contracts.errors import FieldfareError
+from contracts.tensors import TensorSpec
+
+PLATFORMS = {"onnx": "onnxruntime_onnx", "litert": "tflite"}
+HEALTH = "/v2/health/"
+
+
+class ServerMetadata(BaseModel, frozen=True):
+    """GET /v2."""
+
+    name: str = "fieldfare"
+    version: str
+    extensions: tuple[str, ...] = ("binary_tensor_data",)
+
+
+class ServerLive(BaseModel, frozen=True):
+    """GET /v2/health/live."""
+
+    live: bool = True
+
+
+class ServerReady(BaseModel, frozen=True):
+    """GET /v2/health/ready."""
+
+    ready: bool = True
+
+
+class ModelReady(BaseModel, frozen=True):
+    """GET /v2/models/{name}/ready."""
+
+    name: str
+    ready: bool = True
+
+
+class ModelMetadata(BaseModel, frozen=True):
+    """GET /v2/models/{name}."""
+
+    name: str
+    versions: tuple[str, ...]
+    platform: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class ModelService:
+    """Serves one model under its name, with or without its version; a worker serves only a release that is ready."""
+
+    def __init__(self, model: Model, engine: Engine, statistics: Statistics, token: bytes, server_version: str) -> None:
+        manifest, artifact = model.manifest, model.artifact
+        self.signature = Signature(manifest.name, str(manifest.release), manifest.inputs, artifact.outputs)
+        self._model = model
+        self._engine = engine
+        self._statistics = statistics
+        self._authorization = b"Bearer " + token
+        metadata = ModelMetadata(
+            name=manifest.name,
+            versions=(self.signature.version,),
+            platform=PLATFORMS[artifact.runtime],
+            inputs=manifest.inputs,
+            outputs=artifact.outputs,
+        )
+        model_path = f"/v2/models/{manifest.name}"
+        bases = (model_path, f"{model_path}/versions/{manifest.release}")
+        self._documents = {
+            "/v2": Response.of(ServerMetadata(version=server_version)),
+            HEALTH + "live": Response.of(ServerLive()),
+            HEALTH + "ready": Response.of(ServerReady()),
+            **{base: Response.of(metadata) for base in bases},
+            **{f"{base}/ready": Response.of(ModelReady(name=manifest.name)) for base in bases},
+        }
+        self._infer_paths = {f"{base}/infer" for base in bases}
+
+    def refuse(self, head: Head) -> Response | None:
+        """Refuse strangers, unknown paths and wrong methods before a body is read."""
+        if not (head.is_trusted or (head.path in self._documents and head.path.startswith(HEALTH)) or self._is_authorized(head)):
+            return Response.error(401, "authorization: expected the bearer token of this device, found none or another")
+        is_infer = head.path in self._infer_paths
+        if not is_infer and head.path not in self._documents:
+            return Response.error(
+                404, f"path: expected /v2 or model {self.signature.model} version {self.signature.version}, found another"
+            )
+        if head.method != ("POST" if is_infer else "GET"):
+            return Response.error(405, f"method: expected {'POST' if is_infer else 'GET'}, found {head.method}")
+        if is_infer and b"content-length" not in head.headers and b"transfer-encoding" not in head.headers:
+            return Response.error(411, "body: expected Content-Length, found none")
+        if head.headers.get(b"content-encoding", b"identity") != b"identity":
+            return Response.error(415, "body: expected no Content-Encoding, found one")
+        return None
+
+    def answer(self, request: Request, done: Callable[[Response], None]) -> Response | None:
+        """Answer a request that was not refused."""
+        document = self._documents.get(request.head.path)
+        return self._infer(request, done) if document is None else document
+
+    def _infer(self, request: Request, done: Callable[[Response], None]) -> Response | None:
+        try:
+            wanted = decode_request(self.signature, request.body, _json_bytes(request.head))
+            work = partial(self._model.infer, wanted.inputs, wanted.count)
+            self._engine.submit(work, lambda outputs: done(self._outcome(request, wanted, outputs)))
+        except BadRequestError as error:
+            return self._failure(request, 400, error)
+        except OverloadedError as error:
+            return self._failure(request, 503, error)
+        return None
+
+    def _outcome(self, request: Request, wanted: InferRequest, outputs: Arrays | FieldfareError) -> Response:
+        if isinstance(outputs, FieldfareError):
+            return self._failure(request, 500, outputs)
+        try:
+            body, json_bytes = encode_response(self.signature, wanted, outputs)
+        except ValueError:
+            return self._failure(
+                request, 500, BadRequestError("outputs: expected finite numbers, found NaN or infinity; ask for binary data")
+            )
+        classes = map(self._model.label_of, self._model.top_classes(outputs, wanted.count))
+        self._statistics.record_answer(perf_counter() - request.received_at, classes)
+        return Response(200, body, JSON if json_bytes is None else BINARY, json_bytes)
+
+    def _failure(self, request: Request, status: int, error: FieldfareError) -> Response:
+        self._statistics.record_error(perf_counter() - request.received_at)
+        return Response.error(status, str(error))
+
+    def _is_authorized(self, head: Head) -> bool:
+        return hmac.compare_digest(head.headers.get(b"authorization", b""), self._authorization)
+
+
+def _json_bytes(head: Head) -> int | None:
+    text = head.headers.get(b"inference-header-content-length")
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > 10:
+        raise BadRequestError("Inference-Header-Content-Length: expected a number of bytes, found something else")
+    return int(text)

@@ -1,0 +1,1 @@
+"""Servers written the usual way, for benchmarks to compare with."""

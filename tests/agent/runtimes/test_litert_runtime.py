@@ -1,0 +1,108 @@
+"""LiteRT behind the port, on real keyword-spotting models; skipped where the runtime or the models are missing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from agent.runtimes import litert
+from agent.runtimes.errors import ModelUnloadableError, RuntimeMissingError, TensorMismatchError
+from agent.runtimes.installed import installed_runtimes
+from agent.runtimes.port import ModelSource
+from contracts.manifest import Artifact, Tolerance
+from contracts.preprocess import Preprocess
+from contracts.tensors import TensorSpec
+from tests.sim.control import ROOT
+from tests.sim.tiny_release import GATE
+
+DATA = Path(os.environ.get("FIELDFARE_SHARED_DATA", ROOT.parent / "shared/data"))
+KEYWORDS = Preprocess(mean=83.0, std=1 / 0.5847029)
+
+needs_litert = pytest.mark.skipif("litert" not in installed_runtimes(), reason="neither ai-edge-litert nor tflite-runtime is installed")
+needs_data = pytest.mark.skipif(not (DATA / "kws01").is_dir(), reason=f"no shared models in {DATA}")
+
+
+def source(file: Path, target: str = "rpi4", output: str = "Identity", classes: int = 12) -> ModelSource:
+    artifact = Artifact(
+        runtime="litert",
+        precision="int8",
+        file="model.tflite",
+        inputs=(TensorSpec(name="input_1", datatype="FP32", shape=(1, 49, 10, 1)),),
+        outputs=(TensorSpec(name=output, datatype="FP32", shape=(1, classes)),),
+        golden_outputs="golden.npz",
+        tolerance=Tolerance(absolute=0, same_argmax=True),
+        gate=GATE,
+    )
+    return ModelSource(file, artifact, target, threads=1, cache_dir=file.parent)
+
+
+def evaluate(runtime: litert.LiteRuntime) -> tuple[float, npt.NDArray[np.float64]]:
+    """Return the accuracy on the evaluation set, and each answer's sum."""
+    with np.load(DATA / "kws01/eval.npz") as arrays:
+        samples, labels = arrays["x"], arrays["y"]
+    answers = np.concatenate([runtime.infer({"input_1": KEYWORDS.apply(samples[i : i + 1])})["Identity"] for i in range(len(samples))])
+    return float((answers.argmax(axis=1) == labels).mean()), answers.sum(axis=1, dtype=np.float64)
+
+
+@needs_litert
+@needs_data
+@pytest.mark.parametrize(("model", "accuracy"), [("dscnn_int8_ref.tflite", 0.895), ("dscnn_float.tflite", 0.8975)])
+def test_real_values_go_in_and_out_whatever_the_tensors_hold(model: str, accuracy: float) -> None:
+    found, sums = evaluate(litert.load(source(DATA / "kws01" / model)))
+
+    assert found == pytest.approx(accuracy, abs=0.003)
+    np.testing.assert_allclose(sums, 1.0, atol=0.02)
+
+
+@needs_litert
+@needs_data
+def test_a_coral_without_its_accelerator_runs_on_the_cpu_and_says_so() -> None:
+    runtime = litert.load(source(DATA / "kws01/dscnn_int8_ref.tflite", target="coral"))
+
+    assert runtime.preferred_provider == litert.EDGE_TPU
+    assert runtime.provider in (litert.XNNPACK, litert.CPU)
+
+
+@needs_litert
+@needs_data
+def test_a_model_compiled_for_the_edge_tpu_cannot_run_without_it() -> None:
+    compiled = DATA / "edgetpu_twins/tools_split_concat_edgetpu.tflite"
+
+    with pytest.raises(ModelUnloadableError, match="edgetpu-custom-op"):
+        litert.load(source(compiled, target="coral"))
+
+
+@needs_litert
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(b"this was never a model")
+
+    with pytest.raises(ModelUnloadableError, match=r"model\.tflite"):
+        litert.load(source(tmp_path / "model.tflite"))
+
+
+@needs_litert
+@needs_data
+@pytest.mark.parametrize(("output", "classes"), [("scores", 12), ("Identity", 13)])
+def test_tensors_other_than_the_manifest_promises_are_refused(output: str, classes: int) -> None:
+    with pytest.raises(TensorMismatchError, match=f"outputs {output}"):
+        litert.load(source(DATA / "kws01/dscnn_int8_ref.tflite", output=output, classes=classes))
+
+
+@pytest.mark.skipif("litert" in installed_runtimes(), reason="a runtime is installed")
+def test_a_device_without_the_runtime_is_told_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeMissingError, match=r"fieldfare\[litert\]"):
+        litert.load(source(tmp_path / "model.tflite"))
+
+
+def test_quantizing_rounds_to_even_and_saturates() -> None:
+    tensor = litert.Tensor(0, (1, 6), np.dtype(np.int8), scale=0.5, zero_point=3)
+    values = np.array([0.0, 0.25, 0.75, 1000.0, -1000.0, -1.5], np.float32)
+
+    steps = tensor.quantized(values)
+
+    assert steps.tolist() == [3, 4, 4, 127, -128, 0]
+    assert tensor.real(steps).tolist() == [0.0, 0.5, 0.5, 62.0, -65.5, -1.5]

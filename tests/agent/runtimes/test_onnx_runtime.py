@@ -1,0 +1,68 @@
+"""ONNX Runtime behind the port: which providers are asked for, what is refused, what is said of a fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.runtimes import onnx
+from agent.runtimes.errors import InferenceError, ModelUnloadableError, TensorMismatchError
+from agent.runtimes.port import ModelSource
+from contracts.manifest import Artifact
+from tests.sim.tiny_release import INNER, SCORES, TinyRelease
+
+
+def source(folder: Path, target: str = "cpu", **changes: object) -> ModelSource:
+    """Return a tiny release's artifact, changed in some fields."""
+    artifact = TinyRelease().write(folder / "release").artifacts["cpu"]
+    artifact = Artifact.model_validate({**artifact.model_dump(), **changes})
+    return ModelSource(folder / "release" / artifact.file, artifact, target, threads=1, cache_dir=folder / "engines")
+
+
+def test_tensorrt_comes_before_cuda_before_cpu_and_what_is_not_there_is_not_asked_for(tmp_path: Path) -> None:
+    available = ["CPUExecutionProvider", "AzureExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
+
+    everything = onnx.provider_options(available, source(tmp_path))
+    no_gpu = onnx.provider_options(available[:2], source(tmp_path))
+
+    assert [name for name, _ in everything] == ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert no_gpu == [("CPUExecutionProvider", {})]
+
+
+@pytest.mark.parametrize(("precision", "fp16", "int8"), [("fp32", "False", "False"), ("fp16", "True", "False"), ("int8", "False", "True")])
+def test_tensorrt_keeps_its_engines_and_takes_the_artifacts_precision(tmp_path: Path, precision: str, fp16: str, int8: str) -> None:
+    ((_, options),) = onnx.provider_options(["TensorrtExecutionProvider"], source(tmp_path, precision=precision))
+
+    assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "True"
+    assert options["trt_engine_cache_path"] == str(tmp_path / "engines")
+    assert (options["trt_fp16_enable"], options["trt_int8_enable"]) == (fp16, int8)
+
+
+def test_a_jetson_without_its_accelerator_says_so(tmp_path: Path) -> None:
+    runtime = onnx.load(source(tmp_path, target="jetson-orin"))
+
+    assert (runtime.provider, runtime.preferred_provider) == ("CPUExecutionProvider", "TensorrtExecutionProvider")
+
+
+def test_the_session_gets_the_options_that_the_gate_used(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnloadableError, match=r"model\.onnx"):
+        onnx.load(source(tmp_path, session_options={"session.load_model_format": "ORT"}))
+
+
+@pytest.mark.parametrize("change", [{"inputs": (INNER.model_copy(update={"name": "other"}),)}, {"outputs": (INNER,)}])
+def test_a_model_with_other_tensors_than_its_manifest_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(TensorMismatchError, match=r"expected (in|out)puts .* found"):
+        onnx.load(source(tmp_path, **change))
+
+
+def test_a_fault_of_the_runtime_is_one_line_in_its_own_words(tmp_path: Path) -> None:
+    runtime = onnx.load(source(tmp_path))
+
+    with pytest.raises(InferenceError, match="invalid dimensions") as fault:
+        runtime.infer({INNER.name: np.zeros((1, 1, 4, 5), np.float32)})
+
+    assert "\n" not in str(fault.value)
+    assert runtime.infer({INNER.name: np.zeros((1, 1, 4, 4), np.float32)})[SCORES.name].shape == (1, 3)
