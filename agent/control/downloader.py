@@ -121,19 +121,19 @@ class Downloader:
                 chunk = await asyncio.wait_for(self._arrived.get(), wait_s)
             except asyncio.TimeoutError:
                 continue
-            if self._is_right(wanted, transfer, chunk):
-                heard_at_s = time.monotonic()
-                transfer = transfer.hear(chunk.topic.index, heard_at_s)
-                await anyio.to_thread.run_sync(self._incoming.write, wanted.digest, chunk.topic.index, chunk.payload, transfer.missing)
-                on_chunk(len(chunk.payload))
+            index, now_s = chunk.topic.index, time.monotonic()
+            if chunk.topic.digest != wanted.digest or index not in transfer.missing:
+                continue
+            if not _is_right(wanted, index, chunk.payload):
+                log.warning("chunk %d of %s is not what its digest says; asking again", index, wanted.digest)
+                transfer = transfer.hear_wrong(now_s)
+                continue
+            transfer, heard_at_s = transfer.hear(index, now_s), now_s
+            await anyio.to_thread.run_sync(self._incoming.write, wanted.digest, index, chunk.payload, transfer.missing)
+            on_chunk(len(chunk.payload))
 
-    def _is_right(self, wanted: WantedFile, transfer: Transfer, chunk: Chunk) -> bool:
-        index = chunk.topic.index
-        if chunk.topic.digest != wanted.digest or index not in transfer.missing:
-            return False
-        is_right = len(chunk.payload) == chunk_length(wanted.size, index) and (
-            wanted.chunks is None or codec.sha256_of(chunk.payload) == wanted.chunks[index]
-        )
-        if not is_right:
-            log.warning("chunk %d of %s is not what its digest says; asking again", index, wanted.digest)
-        return is_right
+
+def _is_right(wanted: WantedFile, index: int, payload: bytes) -> bool:
+    if len(payload) != chunk_length(wanted.size, index):
+        return False
+    return wanted.chunks is None or codec.sha256_of(payload) == wanted.chunks[index]

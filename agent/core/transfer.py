@@ -9,7 +9,7 @@ from contracts.chunks import Bitmap
 
 # How many chunks may be under way at once.
 WINDOW = 8
-SILENCE_S = 3.0
+SILENCE_S = 2.0
 LONGEST_SILENCE_S = 60.0
 
 
@@ -29,6 +29,10 @@ class Transfer:
         if index not in self.missing:
             return self
         return replace(self, missing=self.missing.without(index), heard_at_s=now_s, arrived=self.arrived + 1, unanswered=0)
+
+    def hear_wrong(self, now_s: float) -> Transfer:
+        """Take note of a chunk that was not what its digest says: somebody answers, so the next want need not wait longer."""
+        return replace(self, heard_at_s=now_s, unanswered=0)
 
     def ask(self, now_s: float) -> Transfer:
         """Take note of a want that goes out now."""

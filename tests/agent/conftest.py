@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +57,11 @@ class AgentProcess:
         self.process.kill()
         self.process.wait(STOP_S)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send its control process a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
     def who_serves(self) -> str:
         """Ask the model's API which release answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.serve_port, timeout=10)
@@ -69,17 +76,17 @@ class AgentProcess:
         return (self.config.parent / "agent.log").read_text()
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+@contextmanager
+def running_broker(folder: Path) -> Iterator[Mosquitto]:
     """A broker that knows the fleet and one device."""
-    mosquitto = Mosquitto(tmp_path / "broker", (DEVICE,))
+    mosquitto = Mosquitto(folder / "broker", (DEVICE,))
     mosquitto.start()
     yield mosquitto
     mosquitto.stop()
 
 
-@pytest.fixture
-def fleet(broker: Mosquitto) -> Iterator[SimFleet]:
+@contextmanager
+def listening_fleet(broker: Mosquitto) -> Iterator[SimFleet]:
     """The fleet's side."""
     sim = SimFleet(broker.port)
     sim.start()
@@ -87,15 +94,36 @@ def fleet(broker: Mosquitto) -> Iterator[SimFleet]:
     sim.stop()
 
 
-@pytest.fixture
-def device(tmp_path: Path, fleet: SimFleet) -> Iterator[AgentProcess]:
-    """A provisioned device whose agent a test starts."""
+@contextmanager
+def provisioned_device(folder: Path, fleet: SimFleet) -> Iterator[AgentProcess]:
+    """A device whose agent a test starts."""
     port = free_port()
-    agent = AgentProcess(write_device(tmp_path / "device", DEVICE, fleet, serve_port=port), port)
+    agent = AgentProcess(write_device(folder / "device", DEVICE, fleet, serve_port=port), port)
     yield agent
     if agent.process is not None and agent.process.poll() is None:
         agent.stop()
     assert "Traceback" not in agent.log()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker of the test's own."""
+    with running_broker(tmp_path) as mosquitto:
+        yield mosquitto
+
+
+@pytest.fixture
+def fleet(broker: Mosquitto) -> Iterator[SimFleet]:
+    """A fleet of the test's own."""
+    with listening_fleet(broker) as sim:
+        yield sim
+
+
+@pytest.fixture
+def device(tmp_path: Path, fleet: SimFleet) -> Iterator[AgentProcess]:
+    """A device of the test's own."""
+    with provisioned_device(tmp_path, fleet) as agent:
+        yield agent
 
 
 def until(is_so: object, *, timeout_s: float = 10) -> None:

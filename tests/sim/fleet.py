@@ -28,6 +28,7 @@ from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, DirectorKeys,
 from tests.live.mosquitto import FLEET, password_of
 
 Heard = TypeVar("Heard", bound=Message)
+Kind = TypeVar("Kind", Root, Snapshot, Targets, Timestamp)
 LIFE = timedelta(days=1)
 ROLES = ("root", "targets", "snapshot", "timestamp")
 
@@ -142,22 +143,31 @@ class SimFleet:
     repository: Repository = field(default_factory=Repository)
     # How many of the next chunks go out with a flipped byte.
     chunks_to_flip: int = 0
-    is_delivering: bool = True
+    # How many more chunks go out at all.
+    chunks_to_deliver: int = 1_000_000
     heard: list[tuple[str, Message]] = field(default_factory=list)
     _stored: dict[str, bytes] = field(default_factory=dict)
     _news: threading.Condition = field(default_factory=threading.Condition)
+    _listening: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=FLEET, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.username_pw_set(FLEET, password_of(FLEET))
-        self._client.on_connect = lambda client, *_: client.subscribe([(of_every_device(leaf), 1) for leaf in UPLINK_MESSAGES]) and None
-        self._client.on_message = lambda _c, _u, message: self._hear(message.topic, message.payload)
+        self._client.on_connect = lambda client, *_: _subscribe(client)
+        self._client.on_subscribe = lambda *_: self._listening.set()
+        self._client.on_disconnect = lambda *_: self._listening.clear()
+        self._client.on_message = lambda _c, _u, message: self._hear(message.topic, bytes(message.payload))
         self._client.reconnect_delay_set(1, 1)
 
     def start(self) -> None:
-        """Connect."""
+        """Connect, and come back whenever the broker does."""
         self._client.connect("127.0.0.1", self.port)
         self._client.loop_start()
+        self.wait_until_listening()
+
+    def wait_until_listening(self) -> None:
+        """Wait until nothing that devices say is missed."""
+        assert self._listening.wait(10), "the fleet did not reach the broker"
 
     def stop(self) -> None:
         """Disconnect."""
@@ -212,9 +222,9 @@ class SimFleet:
         """Return the first birth, or last will."""
         return self.wait_for(Birth, device, lambda birth: birth.online is online, since=since)
 
-    def wait_for_refusal(self, device: str, refusal: str) -> DeviceEvent:
+    def wait_for_refusal(self, device: str, refusal: str, *, since: int) -> DeviceEvent:
         """Return the event that names the class of an attack."""
-        return self.wait_for(DeviceEvent, device, lambda event: event.kind == "refused" and event.facts["class"] == refusal)
+        return self.wait_for(DeviceEvent, device, lambda event: event.kind == "refused" and event.facts["class"] == refusal, since=since)
 
     def all(self, kind: type[Heard], *, since: int = 0) -> list[Heard]:
         """Return every message of a kind."""
@@ -235,13 +245,16 @@ class SimFleet:
         with self._news:
             self.heard.append((uplink.device, message))
             self._news.notify_all()
-        if isinstance(message, Want) and self.is_delivering:
+        if isinstance(message, Want):
             self._deliver(message)
 
     def _deliver(self, want: Want) -> None:
         raw = self._stored[want.digest]
         assert want.bytes == len(raw)
         for index in list(Bitmap.from_hex(chunk_count(len(raw)), want.bitmap))[: want.window]:
+            if self.chunks_to_deliver <= 0:
+                return
+            self.chunks_to_deliver -= 1
             chunk = raw[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
             if self.chunks_to_flip > 0:
                 self.chunks_to_flip -= 1
@@ -275,11 +288,15 @@ def write_device(folder: Path, device: str, fleet: SimFleet, *, hardware: str = 
     return file
 
 
+def _subscribe(client: paho.Client) -> None:
+    client.subscribe([(of_every_device(leaf), 1) for leaf in UPLINK_MESSAGES])
+
+
 def _later() -> datetime:
     return (datetime.now(timezone.utc) + LIFE).replace(microsecond=0)
 
 
-def _signed(document: Root | Targets | Snapshot | Timestamp, signer: CryptoSigner) -> bytes:
-    metadata: Metadata[Root | Targets | Snapshot | Timestamp] = Metadata(document)
+def _signed(document: Kind, signer: CryptoSigner) -> bytes:
+    metadata = Metadata(document)
     metadata.sign(signer)
     return metadata.to_bytes()

@@ -42,14 +42,17 @@ class StandIn:
             return
         await self.say(self.ready())
         pulse = asyncio.create_task(self.pulse())
+        servers: list[asyncio.Server] = []
         while raw := await reader.readline():
             line = CONTROL_LINE.validate_json(raw)
             if not isinstance(line, Serve):
                 break
             servers = [await asyncio.start_server(self.answer, sock=socket.socket(fileno=fd)) for fd in self.setup.listen_fds]
             await self.say(Serving())
-            self.misbehave(len(servers))
+            self.misbehave()
         pulse.cancel()
+        for server in servers:
+            server.close()
 
     def ready(self) -> Ready:
         """Return the golden test's result."""
