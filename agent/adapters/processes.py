@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+import anyio
 from pydantic import ValidationError
 
 from agent.adapters.sockets import MAX_PORTS_TRIED, Listeners, open_listeners
@@ -97,7 +98,8 @@ class WorkerLauncher:
         arguments = [*self._command, setup.model_dump_json()]
         inherited = (setup.link_fd, *setup.listen_fds)
         try:
-            with theirs:
+            # Cancelled half way, the process would be nobody's.
+            with theirs, anyio.CancelScope(shield=True):
                 process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=inherited)
         except OSError as error:
             ours.close()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import shutil
 import time
 from pathlib import Path
 
+import anyio
 import psutil
 
 from agent.core.readings import Readings
@@ -64,18 +64,12 @@ class Sensors:
     async def _is_throttled(self) -> bool | None:
         if self._vcgencmd is None:
             return None
-        process = await asyncio.create_subprocess_exec(
-            self._vcgencmd, "get_throttled", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-        )
         try:
-            answer, _ = await asyncio.wait_for(process.communicate(), VCGENCMD_S)
-            return bool(int(answer.decode().strip().partition("=")[2], 16) & THROTTLED_NOW)
-        except (asyncio.TimeoutError, ValueError):
-            return None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            with anyio.fail_after(VCGENCMD_S):
+                done = await anyio.run_process([self._vcgencmd, "get_throttled"], check=False)
+            return bool(int(done.stdout.decode().strip().partition("=")[2], 16) & THROTTLED_NOW)
+        except (OSError, TimeoutError, ValueError):
+            return None  # the firmware does not answer, or not a user like us
 
 
 def _hottest_zone_c() -> float | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
+import anyio
 from pydantic import ValidationError
 
 from agent.core.verdict import MAX_ANSWER_BYTES, VERDICT, Question, Verdict
@@ -18,20 +18,17 @@ class VerifierProcess:
 
     async def ask(self, question: Question) -> Verdict:
         """Return its verdict; raise VerifierError when there is none in time."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent.verifier", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
+        command = [sys.executable, "-m", "agent.verifier"]
         try:
-            answer, _ = await asyncio.wait_for(process.communicate(question.model_dump_json().encode()), ANSWER_S)
-        except asyncio.TimeoutError as error:
+            with anyio.fail_after(ANSWER_S):
+                done = await anyio.run_process(command, input=question.model_dump_json().encode(), stderr=None, check=False)
+        except TimeoutError as error:
             raise VerifierError(f"none in {ANSWER_S:g} s") from error
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode or len(answer) > MAX_ANSWER_BYTES:
-            raise VerifierError(f"exit status {process.returncode} and {len(answer)} bytes")
+        except OSError as error:
+            raise VerifierError(str(error)) from error
+        if done.returncode or len(done.stdout) > MAX_ANSWER_BYTES:
+            raise VerifierError(f"exit status {done.returncode} and {len(done.stdout)} bytes")
         try:
-            return VERDICT.validate_json(answer)
+            return VERDICT.validate_json(done.stdout)
         except ValidationError as error:
-            raise VerifierError(repr(answer[:200])) from error
+            raise VerifierError(repr(done.stdout[:200])) from error

@@ -14,6 +14,7 @@ from agent.control.ports import TrustFiles, Verifier
 from agent.control.reporter import Reporter
 from agent.core.verdict import Question, Refused, Verified
 from agent.errors import VerifierError
+from contracts.codec import sha256_of
 from contracts.messages import ReleaseRef
 
 # Trust files come in bursts: wait until one is over before starting a process to read them.
@@ -50,7 +51,9 @@ class Wishes:
         self._root_file = root_file
         self._on_wishes = on_wishes
         self._changed = asyncio.Event()
-        self._refused: deque[tuple[str, str]] = deque(maxlen=MAX_REFUSALS_REMEMBERED)
+        # What was told once is not told again at the next trust file.
+        self._envelope = ""
+        self._refused: deque[tuple[str, str, str]] = deque(maxlen=MAX_REFUSALS_REMEMBERED)
 
     async def hear_trust_file(self, name: str, raw: bytes) -> None:
         """Take a file of the TUF repository."""
@@ -60,6 +63,7 @@ class Wishes:
     async def hear_desired(self, raw: bytes) -> None:
         """Take a desired message."""
         if await anyio.to_thread.run_sync(self._files.put_envelope, raw):
+            self._envelope = sha256_of(raw)
             self._changed.set()
 
     async def run(self) -> None:
@@ -106,6 +110,7 @@ class Wishes:
         if refused.refusal == "incomplete":
             log.info("waiting for trust files: %s", refused.reason)
             return
-        if (refused.refusal, refused.reason) not in self._refused:
-            self._refused.append((refused.refusal, refused.reason))
+        refusal = (refused.refusal, refused.reason, self._envelope)
+        if refusal not in self._refused:
+            self._refused.append(refusal)
             self._reporter.event("refused", "error", refused.reason, facts={"class": refused.refusal})

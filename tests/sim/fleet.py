@@ -143,10 +143,11 @@ class SimFleet:
     repository: Repository = field(default_factory=Repository)
     # How many of the next chunks go out with a flipped byte.
     chunks_to_flip: int = 0
-    # How many more chunks go out at all.
+    # How many chunks go out that never went out before.
     chunks_to_deliver: int = 1_000_000
     heard: list[tuple[str, Message]] = field(default_factory=list)
     _stored: dict[str, bytes] = field(default_factory=dict)
+    _delivered: set[tuple[str, int]] = field(default_factory=set)
     _news: threading.Condition = field(default_factory=threading.Condition)
     _listening: threading.Event = field(default_factory=threading.Event)
 
@@ -252,9 +253,11 @@ class SimFleet:
         raw = self._stored[want.digest]
         assert want.bytes == len(raw)
         for index in list(Bitmap.from_hex(chunk_count(len(raw)), want.bitmap))[: want.window]:
-            if self.chunks_to_deliver <= 0:
-                return
-            self.chunks_to_deliver -= 1
+            if (want.digest, index) not in self._delivered:
+                if self.chunks_to_deliver <= 0:
+                    return
+                self.chunks_to_deliver -= 1
+                self._delivered.add((want.digest, index))
             chunk = raw[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
             if self.chunks_to_flip > 0:
                 self.chunks_to_flip -= 1
