@@ -30,7 +30,8 @@ class AgentProcess:
 
     config: Path
     serve_port: int
-    behaviours: dict[str, str] = field(default_factory=dict)
+    # What the stand-in worker does for which release; None runs the real command with the real worker.
+    behaviours: dict[str, str] | None = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,7 +41,11 @@ class AgentProcess:
 
     def start(self) -> None:
         """Start it; its log is appended beside its configuration."""
-        command = [sys.executable, "-m", "tests.sim.agent_process", str(self.config), json.dumps(self.behaviours)]
+        command = [sys.executable, "-m"]
+        if self.behaviours is None:
+            command += ["cli", "agent", "run", "--config", str(self.config)]
+        else:
+            command += ["tests.sim.agent_process", str(self.config), json.dumps(self.behaviours)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with (self.config.parent / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

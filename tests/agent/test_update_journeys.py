@@ -53,7 +53,7 @@ def test_a_second_release_takes_over_and_the_first_is_kept_as_previous(fleet: Si
 
 
 def test_a_release_that_fails_its_golden_set_is_rolled_back_and_the_old_one_keeps_serving(fleet: SimFleet, device: AgentProcess) -> None:
-    device.behaviours["2"] = "golden"
+    device.behaviours = {"2": "golden"}
     device.start()
     mark = committed(fleet, device)
     bad = make_release(2)
@@ -68,7 +68,7 @@ def test_a_release_that_fails_its_golden_set_is_rolled_back_and_the_old_one_keep
 
 
 def test_a_release_that_crashes_three_times_in_probation_is_rolled_back(fleet: SimFleet, device: AgentProcess) -> None:
-    device.behaviours["2"] = "crash"
+    device.behaviours = {"2": "crash"}
     device.start()
     mark = committed(fleet, device)
     bad = make_release(2)
@@ -80,7 +80,7 @@ def test_a_release_that_crashes_three_times_in_probation_is_rolled_back(fleet: S
 
 
 def test_a_serving_worker_that_hangs_is_replaced(fleet: SimFleet, device: AgentProcess) -> None:
-    device.behaviours["1"] = "hang"
+    device.behaviours = {"1": "hang"}
     device.start()
     release = make_release(1)
     fleet.release(release)
@@ -90,7 +90,7 @@ def test_a_serving_worker_that_hangs_is_replaced(fleet: SimFleet, device: AgentP
 
 
 def test_the_same_wish_is_not_tried_again_after_a_rollback(fleet: SimFleet, device: AgentProcess) -> None:
-    device.behaviours["1"] = "failed"
+    device.behaviours = {"1": "failed"}
     device.start()
     release = make_release(1)
     fleet.release(release)
