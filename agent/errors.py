@@ -7,3 +7,87 @@ from contracts.errors import FieldfareError
 
 class AgentError(FieldfareError):
     """Root of the agent's errors."""
+
+
+class ConfigError(AgentError):
+    """The configuration file, or a file it names, is not what the agent needs."""
+
+    def __init__(self, file: str, field: str, expected: str, found: str) -> None:
+        super().__init__(f"{file}: {field}: expected {expected}, found {found}")
+        self.file = file
+        self.field = field
+
+
+class StateError(AgentError):
+    """The state folder cannot be used."""
+
+    exit_status = 3
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path}: expected a folder this user can write, found {found}; check state_dir in agent.toml")
+
+
+class NoFreePortError(AgentError):
+    """Every port a model could be served on is taken."""
+
+    exit_status = 3
+
+    def __init__(self, host: str, first: int, tried: int) -> None:
+        super().__init__(f"{host}: expected a free port from {first} on, found {tried} taken; set serve.port in agent.toml")
+
+
+class LinkLostError(AgentError):
+    """The broker cannot be reached, refused us, or has gone; the agent tries again."""
+
+    exit_status = 3
+
+    def __init__(self, broker: str, found: str) -> None:
+        super().__init__(f"broker {broker}: expected a connection, found {found}")
+
+
+class FetchError(AgentError):
+    """A release could not be fetched; the reason is for the fleet to read."""
+
+    exit_status = 1
+
+
+class UnsuitableReleaseError(AgentError):
+    """A release's own manifest shows that it is not for this device."""
+
+    exit_status = 1
+
+
+class WorkerError(AgentError):
+    """A worker did not do what it was asked to; the reason is its own last words."""
+
+    exit_status = 1
+
+
+class GoldenSetError(WorkerError):
+    """A release does not reproduce its golden outputs on this device."""
+
+    def __init__(self, error: float, tolerance: float, reason: str) -> None:
+        super().__init__(f"golden set: expected outputs within {tolerance:g}, found {error:g}" + (f" ({reason})" if reason else ""))
+
+
+class ProbationError(WorkerError):
+    """A release that serves answers too many requests with an error."""
+
+    def __init__(self, requests: int, errors: int) -> None:
+        super().__init__(f"probation: expected working answers, found {errors} errors in {requests} requests")
+
+
+class VerifierError(AgentError):
+    """The verifier process gave no verdict."""
+
+    exit_status = 3
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"verifier: expected a verdict, found {found}")
+
+
+class InstallError(AgentError):
+    """This machine cannot take the service."""
+
+    def __init__(self, thing: str, expected: str, found: str) -> None:
+        super().__init__(f"{thing}: expected {expected}, found {found}")

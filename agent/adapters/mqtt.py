@@ -1,0 +1,205 @@
+"""Touches the broker through paho-mqtt: one client per connection, its network thread bridged to asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.errors import LinkLostError
+from contracts.topics import parse_chunk
+
+CONNECT_S = 10.0
+ACK_S = 20.0
+CLOSE_S = 3.0
+# Larger than any message of the contracts; the broker must not send more.
+MAX_PACKET_BYTES = 1 << 20
+MAX_INBOX_BYTES = 16 << 20
+MAX_INFLIGHT = 20
+DISCONNECT_WITH_WILL = 0x04
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """Where the broker is, and who we are to it."""
+
+    host: str
+    port: int
+    device: str
+    password: str
+    keepalive_s: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"BrokerAddress({self})"  # a password belongs in no log
+
+
+class MqttConnection:
+    """One connection, used from the event loop only."""
+
+    def __init__(self, client: paho.Client, address: BrokerAddress) -> None:
+        """Bridge the callbacks of a client that is not started yet."""
+        self._client = client
+        self._address = address
+        loop = asyncio.get_running_loop()
+        self._connected: asyncio.Future[None] = loop.create_future()
+        self._acks: dict[int, asyncio.Future[None]] = {}
+        self._inbox: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        self._inbox_bytes = 0
+        self._loss: str | None = None
+
+        def post(callback: Callable[..., None], *arguments: object) -> None:
+            loop.call_soon_threadsafe(callback, *arguments)
+
+        # paho calls these on its own thread.
+        client.on_connect = lambda _c, _u, _f, reason, _p: post(self._on_connect, reason)
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: post(self._on_loss, str(reason))
+        client.on_publish = lambda _c, _u, mid, reason, _p: post(self._on_ack, mid, [reason])
+        client.on_subscribe = lambda _c, _u, mid, reasons, _p: post(self._on_ack, mid, reasons)
+        client.on_message = lambda _c, _u, message: post(self._on_message, message.topic, bytes(message.payload))
+
+    async def open(self) -> None:
+        """Wait for the broker's consent; raise LinkLostError."""
+        try:
+            await asyncio.wait_for(self._connected, CONNECT_S)
+        except asyncio.TimeoutError as error:
+            raise self._lost("no answer") from error
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        """Send one message, and with QoS 1 wait for its acknowledgement; raise LinkLostError."""
+        info = self._client.publish(topic, payload, qos, retain)
+        if qos:
+            await self._acknowledged(info.rc, info.mid)
+        elif info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._lost(paho.error_string(info.rc))
+
+    async def subscribe(self, *filters: str) -> None:
+        """Ask for topics at QoS 1; raise LinkLostError."""
+        code, mid = self._client.subscribe([(each, SubscribeOptions(qos=1)) for each in filters])
+        await self._acknowledged(code, mid or 0)
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Ask for a topic no longer."""
+        self._client.unsubscribe(topic_filter)
+
+    async def receive(self) -> tuple[str, bytes]:
+        """Return the next message's topic and payload; raise LinkLostError."""
+        delivery = await self._inbox.get()
+        if delivery is None:
+            raise self._lost(self._loss or "closed")
+        self._inbox_bytes -= len(delivery[1])
+        return delivery
+
+    async def _acknowledged(self, code: MQTTErrorCode, mid: int) -> None:
+        if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or self._loss is not None:
+            raise self._lost(self._loss or paho.error_string(code))
+        ack = self._acks[mid] = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(ack, ACK_S)
+        except asyncio.TimeoutError as error:
+            raise self._lost(f"no acknowledgement in {ACK_S:g} s") from error
+        finally:
+            self._acks.pop(mid, None)
+
+    def _on_connect(self, reason: ReasonCode) -> None:
+        if self._connected.done():
+            return
+        if reason.is_failure:
+            self._connected.set_exception(self._lost(str(reason)))
+        else:
+            self._connected.set_result(None)
+
+    def _on_ack(self, mid: int, reasons: list[ReasonCode]) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            log.warning("broker %s refused a message or subscription: %s", self._address, refused[0])
+        ack = self._acks.get(mid)
+        if ack is not None and not ack.done():
+            ack.set_result(None)
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if self._inbox_bytes + len(payload) > MAX_INBOX_BYTES:
+            # A chunk is asked for again; all else is retained, and comes again on a new connection.
+            if parse_chunk(topic) is None:
+                self._on_loss("more messages than can be kept")
+            return
+        self._inbox_bytes += len(payload)
+        self._inbox.put_nowait((topic, payload))
+
+    def _on_loss(self, reason: str) -> None:
+        if self._loss is not None:
+            return
+        self._loss = reason
+        for waiting in (self._connected, *self._acks.values()):
+            if not waiting.done():
+                waiting.set_exception(self._lost(reason))
+        self._inbox.put_nowait(None)
+
+    def _lost(self, reason: str) -> LinkLostError:
+        return LinkLostError(str(self._address), reason)
+
+
+class MqttBroker:
+    """Opens connections to one broker."""
+
+    def __init__(self, address: BrokerAddress) -> None:
+        """Connect to `address`."""
+        self._address = address
+
+    @asynccontextmanager
+    async def connect(self, will_topic: str, will: bytes) -> AsyncIterator[MqttConnection]:
+        """Open a connection whose retained will is sent unless the block ends in peace; raise LinkLostError."""
+        client = self._client(will_topic, will)
+        connection = MqttConnection(client, self._address)
+        is_peaceful = False
+        try:
+            await self._dial(client)
+            await connection.open()
+            yield connection
+            is_peaceful = True
+        finally:
+            reason = None if is_peaceful else ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL)
+            with anyio.move_on_after(CLOSE_S, shield=True):
+                client.disconnect(reasoncode=reason)
+                await anyio.to_thread.run_sync(client.loop_stop, abandon_on_cancel=True)
+
+    def _client(self, will_topic: str, will: bytes) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._address.device,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        client.username_pw_set(self._address.device, self._address.password)
+        client.will_set(will_topic, will, qos=1, retain=True)
+        client.max_inflight_messages_set(MAX_INFLIGHT)
+        client.connect_timeout = CONNECT_S
+        return client
+
+    async def _dial(self, client: paho.Client) -> None:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho left this one untyped
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
+
+        def dial() -> None:
+            address = self._address
+            client.connect(address.host, address.port, address.keepalive_s, clean_start=True, properties=properties)
+            client.loop_start()
+
+        try:
+            await anyio.to_thread.run_sync(dial)
+        except OSError as error:
+            raise LinkLostError(str(self._address), str(error)) from error

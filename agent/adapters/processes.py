@@ -1,0 +1,123 @@
+"""Touches worker processes: starts one with its sockets inherited, and speaks JSON lines with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+from pydantic import ValidationError
+
+from agent.adapters.sockets import MAX_PORTS_TRIED, Listeners, open_listeners
+from agent.adapters.store import StateStore
+from agent.errors import WorkerError
+from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, WorkerLine, WorkerSetup
+
+SEND_S = 5.0
+MAX_THREADS = 4
+LAST_PORT = 65535
+
+
+class WorkerProcess:
+    """One worker and our end of the link to it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take over a started process."""
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self.pid = process.pid
+
+    async def send(self, line: Line) -> None:
+        """Write one line; raise WorkerError when the worker does not take it."""
+        try:
+            self._writer.write(line.model_dump_json().encode() + b"\n")
+            await asyncio.wait_for(self._writer.drain(), SEND_S)
+        except (OSError, asyncio.TimeoutError) as error:
+            raise WorkerError(f"its link is closed: {error!r}") from error
+
+    async def receive(self) -> WorkerLine | None:
+        """Return the next line, None when the worker closed the link; raise WorkerError for a line that is none."""
+        try:
+            raw = await self._reader.readuntil()
+            return WORKER_LINE.validate_json(raw)
+        except (asyncio.IncompleteReadError, OSError):
+            return None
+        except (asyncio.LimitOverrunError, ValidationError) as error:
+            raise WorkerError(f"it sent no line of the link: {error!r}"[:200]) from error
+
+    async def wait(self) -> str:
+        """Wait until it has ended, and say how."""
+        status = await self._process.wait()
+        self._writer.close()
+        return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+    def kill(self) -> None:
+        """End it at once; a no-op when it has ended."""
+        if self._process.returncode is None:
+            self._process.kill()
+
+
+class WorkerLauncher:
+    """Starts workers of any model."""
+
+    def __init__(self, command: Sequence[str], store: StateStore, host: str, first_port: int, window_s: float) -> None:
+        """Run `command` with the setup appended; models are served on `host` from `first_port` on."""
+        # A worker must not outlive us; systemd sees to that too, this is for when there is none.
+        setpriv = shutil.which("setpriv")
+        self._command = ([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []) + list(command)
+        self._store = store
+        self._host = host
+        self._first_port = first_port
+        self._window_s = window_s
+        self._doors: dict[str, Listeners] = {}
+
+    def endpoint(self, model: str) -> str:
+        """Return where callers reach the model, empty before its first worker."""
+        doors = self._doors.get(model)
+        return "" if doors is None else doors.endpoint
+
+    async def start(self, model: str, folder: Path, target: str) -> WorkerProcess:
+        """Start a worker on a release; raise WorkerError, NoFreePortError or StateError."""
+        doors = self._doors.get(model) or self._open(model)
+        ours, theirs = socket.socketpair()
+        setup = WorkerSetup(
+            model=model,
+            release_dir=str(folder),
+            target=target,
+            link_fd=theirs.fileno(),
+            listen_fds=doors.fds,
+            token_file=str(self._store.token_file()),
+            window_s=self._window_s,
+            threads=min(MAX_THREADS, os.cpu_count() or 1),
+        )
+        arguments = [*self._command, setup.model_dump_json()]
+        inherited = (setup.link_fd, *setup.listen_fds)
+        try:
+            # Cancelled half way, the process would be nobody's.
+            with theirs, anyio.CancelScope(shield=True):
+                process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=inherited)
+        except OSError as error:
+            ours.close()
+            raise WorkerError(f"it cannot be started: {error}") from error
+        return WorkerProcess(process, *await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES))
+
+    def close(self) -> None:
+        """Shut every door."""
+        for doors in self._doors.values():
+            doors.close()
+        self._doors.clear()
+
+    def _open(self, model: str) -> Listeners:
+        known = self._store.load_port(model)
+        others = {self._store.load_port(other) for other in self._store.models() if other != model}
+        last = min(self._first_port + MAX_PORTS_TRIED, LAST_PORT + 1)
+        ports = [port for port in range(self._first_port, last) if port not in others]
+        doors = open_listeners(self._host, ports if known is None else [known, *ports], self._store.root / "run" / f"{model}.sock")
+        self._store.save_port(model, doors.port)
+        self._doors[model] = doors
+        return doors

@@ -1,0 +1,70 @@
+"""The commands `fieldfare agent run` and `fieldfare agent install`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from agent.config import Settings
+    from agent.wiring import WorkerKind
+
+app = typer.Typer(no_args_is_help=True)
+agent = typer.Typer(no_args_is_help=True, help="Run or install the agent on this device.")
+app.add_typer(agent, name="agent")
+
+LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
+
+
+@agent.callback()
+def _agent() -> None:
+    """Hold the device's commands together."""
+
+
+@agent.command()
+def run(
+    config: Annotated[Path, typer.Option(help="The device's agent.toml.", exists=True, dir_okay=False)],
+    log_level: LogLevel = "info",
+) -> None:
+    """Serve this device's models and keep them up to date, until stopped by SIGTERM or Ctrl-C."""
+    from agent.config import load_settings
+    from agent.control.worker import Patience
+    from agent.runtimes.installed import installed_runtimes
+    from agent.wiring import WORKER_COMMAND, WorkerKind
+
+    settings = load_settings(config)
+    start_logging(log_level)
+    asyncio.run(run_until_signalled(settings, WorkerKind(WORKER_COMMAND, installed_runtimes(), Patience())))
+
+
+async def run_until_signalled(settings: Settings, kind: WorkerKind) -> None:
+    """Run the agent until SIGTERM or SIGINT."""
+    from agent import wiring
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await wiring.run(settings, kind, stop)
+
+
+def start_logging(level: str) -> None:
+    """Log one line per record to stderr; the journal adds the time."""
+    if level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise typer.BadParameter(f"expected debug, info, warning or error, found {level}", param_hint="--log-level")
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+class OneLine(logging.Formatter):
+    """A record is one line, whatever a device or a broker put into it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Escape line breaks."""
+        return super().format(record).replace("\n", "\\n").replace("\r", "\\r")

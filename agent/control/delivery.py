@@ -1,0 +1,126 @@
+"""Brings a whole release to the device: its manifest, then the files of our target, then all in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from agent.control.downloader import Downloader, WantedFile
+from agent.control.ports import Incoming, Store
+from agent.core.admission import mismatch, shortfall
+from agent.errors import FetchError, UnsuitableReleaseError
+from contracts.bundle import read_bounded
+from contracts.chunks import CHUNK_BYTES, chunk_count
+from contracts.errors import ContractError
+from contracts.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, decode_manifest
+from contracts.messages import ReleaseRef
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A release that lies unpacked on the disk."""
+
+    release: ReleaseRef
+    folder: Path
+    target: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What this device can run: targets, best first, and installed runtimes."""
+
+    targets: tuple[str, ...]
+    runtimes: frozenset[str]
+
+
+class Delivery:
+    """From a wish to a folder; every step may be repeated, and does not do again what is done."""
+
+    def __init__(self, store: Store, incoming: Incoming, downloader: Downloader, fit: Fit) -> None:
+        """Unpack into `store` what `downloader` collects in `incoming`."""
+        self._store = store
+        self._incoming = incoming
+        self._downloader = downloader
+        self._fit = fit
+        self._active = 0
+
+    async def fetch(self, release: ReleaseRef, manifest_bytes: int, on_progress: Callable[[float], None]) -> None:
+        """Collect everything; raise FetchError or UnsuitableReleaseError."""
+        if await self.installed(release) is not None:
+            return
+        self._active += 1
+        try:
+            await self._fetch(release, manifest_bytes, on_progress)
+        except OSError as error:
+            raise FetchError(f"disk: {error.strerror or error!r}") from error
+        finally:
+            self._active -= 1
+
+    async def stage(self, release: ReleaseRef) -> None:
+        """Unpack what was fetched; raise FetchError when the disk does not take it."""
+        if await self.installed(release) is not None:
+            return
+        digest = release.manifest_sha256
+        try:
+            raw = read_bounded(self._incoming.path(digest), MAX_MANIFEST_BYTES)
+            files = {path: self._incoming.path(entry.sha256) for path, entry in self._files(decode_manifest(raw)).items()}
+            await anyio.to_thread.run_sync(self._store.stage, digest, raw, files)
+            await anyio.to_thread.run_sync(self._store.check, digest, self._fit.targets)
+        except (OSError, ContractError) as error:
+            raise FetchError(f"unpacking: {error}") from error
+
+    async def installed(self, release: ReleaseRef) -> Installed | None:
+        """Return an unpacked release if every byte of it is right."""
+        try:
+            manifest = await anyio.to_thread.run_sync(self._store.check, release.manifest_sha256, self._fit.targets)
+        except ContractError:
+            return None
+        target = manifest.first_target_of(self._fit.targets)
+        return None if target is None else Installed(release, self._store.release_dir(release.manifest_sha256), target)
+
+    async def tidy(self) -> None:
+        """Remove releases that no slot names, and downloads that nobody continues."""
+        await anyio.to_thread.run_sync(self._store.collect)
+        if not self._active:
+            await anyio.to_thread.run_sync(self._incoming.clear)
+
+    async def _fetch(self, release: ReleaseRef, manifest_bytes: int, on_progress: Callable[[float], None]) -> None:
+        self._check_room(manifest_bytes)
+        digest = release.manifest_sha256
+        chunks = (digest,) if chunk_count(manifest_bytes) == 1 else None
+        path = await self._downloader.fetch(WantedFile(digest, manifest_bytes, chunks), lambda _: None)
+        try:
+            manifest = decode_manifest(read_bounded(path, MAX_MANIFEST_BYTES))
+        except ContractError as error:
+            raise UnsuitableReleaseError(str(error)) from error
+        reason = mismatch(manifest, release, self._fit.targets, self._fit.runtimes)
+        if reason is not None:
+            raise UnsuitableReleaseError(reason)
+        entries = {entry.sha256: entry for entry in self._files(manifest).values()}
+        total = sum(entry.bytes for entry in entries.values())
+        remaining = sum(self._remaining_bytes(entry) for entry in entries.values())
+        self._check_room(remaining)
+        here = total - remaining
+
+        def count(new_bytes: int) -> None:
+            nonlocal here
+            here += new_bytes
+            on_progress(min(1.0, here / max(total, 1)))
+
+        for entry in entries.values():
+            await self._downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), count)
+
+    def _files(self, manifest: Manifest) -> dict[str, FileEntry]:
+        target = manifest.first_target_of(self._fit.targets)
+        return {} if target is None else {path: manifest.files[path] for path in manifest.paths_for(target)}
+
+    def _remaining_bytes(self, entry: FileEntry) -> int:
+        return min(entry.bytes, CHUNK_BYTES * len(self._incoming.missing(entry.sha256, entry.bytes)))
+
+    def _check_room(self, needed_bytes: int) -> None:
+        reason = shortfall(needed_bytes, self._store.free_bytes())
+        if reason is not None:
+            raise FetchError(reason)

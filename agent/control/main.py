@@ -1,0 +1,139 @@
+"""The control process: runs every part beside the others, and leaves in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from agent.control.downloader import Downloader
+from agent.control.ports import Notifier, Sensors
+from agent.control.reporter import Reporter
+from agent.control.updater import Updater, Workshop
+from agent.control.uplink import Uplink
+from agent.control.wishes import Wish, Wishes
+from contracts.messages import Health, WorkerHealth
+from contracts.topics import of_device, parse_chunk, parse_trust_file
+
+# A device runs a handful of models; a wish for more is a mistake of the fleet.
+MAX_MODELS = 16
+GOODBYE_S = 5.0
+STOP_S = 15.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `wiring` puts together for the agent."""
+
+    reporter: Reporter
+    uplink: Uplink
+    wishes: Wishes
+    downloader: Downloader
+    workshop: Workshop
+    sensors: Sensors
+    notifier: Notifier
+    health_interval_s: float
+
+
+class Agent:
+    """One device's agent, from start to stop."""
+
+    def __init__(self) -> None:
+        """Make an agent that `run` gives its parts."""
+        self._updaters: dict[str, Updater] = {}
+        self._parts: Parts | None = None
+        self._tasks: TaskGroup | None = None
+
+    async def run(self, parts: Parts, stop: asyncio.Event) -> None:
+        """Serve, update and report until `stop`, then drain the workers and say goodbye."""
+        self._parts = parts
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            for model in parts.workshop.store.models():
+                self._take_up(model)
+            parts.reporter.event("started", "info", f"agent {parts.reporter.identity.agent_version} started")
+            tasks.start_soon(parts.wishes.run)
+            tasks.start_soon(self._tell_health)
+            tasks.start_soon(self._beat)
+            async with anyio.create_task_group() as talk:
+                goodbye = asyncio.Event()
+                talk.start_soon(parts.uplink.run, goodbye)
+                parts.notifier.ready()
+                await stop.wait()
+                log.info("leaving: workers drain")
+                parts.notifier.stopping()
+                goodbye.set()
+                await self._drain()
+                talk.cancel_scope.deadline = anyio.current_time() + GOODBYE_S
+            tasks.cancel_scope.cancel()
+
+    async def hear(self, topic: str, payload: bytes) -> None:
+        """Give a message from the broker to whom it concerns."""
+        parts = self._running()
+        chunk = parse_chunk(topic)
+        if chunk is not None:
+            parts.downloader.hear(chunk, payload)
+        elif topic == of_device(parts.reporter.identity.device.id, "desired"):
+            await parts.wishes.hear_desired(payload)
+        else:
+            name = parse_trust_file(topic)
+            if name is not None:
+                await parts.wishes.hear_trust_file(name, payload)
+
+    def follow(self, wishes: dict[str, Wish]) -> None:
+        """Take a verified wish for all models; one it does not name keeps what it has, and tries nothing new."""
+        for model in wishes:
+            if model not in self._updaters and len(self._updaters) < MAX_MODELS:
+                self._take_up(model)
+            elif model not in self._updaters:
+                log.error("expected at most %d models, found one more: %s", MAX_MODELS, model)
+        for model, updater in self._updaters.items():
+            updater.wish(wishes.get(model))
+
+    def _take_up(self, model: str) -> None:
+        updater = self._updaters[model] = Updater(model, self._running().workshop)
+        updater.report()
+        assert self._tasks is not None  # `run` is running
+        self._tasks.start_soon(updater.run)
+
+    async def _drain(self) -> None:
+        with anyio.move_on_after(STOP_S):
+            async with anyio.create_task_group() as drains:
+                for updater in self._updaters.values():
+                    drains.start_soon(updater.supervisor.drain)
+
+    async def _beat(self) -> None:
+        notifier = self._running().notifier
+        while notifier.beat_interval_s is not None:
+            notifier.beat()
+            await asyncio.sleep(notifier.beat_interval_s)
+
+    async def _tell_health(self) -> None:
+        parts = self._running()
+        while True:
+            readings = await parts.sensors.read()
+            workers = {model: self._worker_health(updater) for model, updater in self._updaters.items()}
+            await parts.uplink.send_now("health", parts.reporter.stamp(Health, **vars(readings), workers=workers))
+            await asyncio.sleep(parts.health_interval_s)
+
+    def _worker_health(self, updater: Updater) -> WorkerHealth:
+        supervisor = updater.supervisor
+        worker = supervisor.serving
+        ready = None if worker is None else worker.ready
+        return WorkerHealth(
+            state=supervisor.state,
+            restarts=supervisor.restarts,
+            rss_bytes=0 if worker is None else self._running().sensors.rss_bytes(worker.pid),
+            runtime="" if ready is None else f"{ready.runtime} {ready.runtime_version}",
+            provider="" if ready is None else ready.provider,
+            preferred_provider="" if ready is None else ready.preferred_provider,
+        )
+
+    def _running(self) -> Parts:
+        assert self._parts is not None  # `run` is running
+        return self._parts

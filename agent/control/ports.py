@@ -1,0 +1,175 @@
+"""What the control process needs of the world; the adapters fit these shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from agent.core.readings import Readings
+from agent.core.update import Update
+from agent.core.verdict import Question, Verdict
+from agent.worker_link import Line, WorkerLine
+from contracts.chunks import Bitmap
+from contracts.manifest import Manifest
+from contracts.messages import Machine
+
+
+class Connection(Protocol):
+    """One connection to the broker; every wait raises LinkLostError when it is gone."""
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        """Send, and with QoS 1 wait for the acknowledgement."""
+
+    async def subscribe(self, *filters: str) -> None:
+        """Ask for topics."""
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Ask for a topic no longer."""
+
+    async def receive(self) -> tuple[str, bytes]:
+        """Return the next message's topic and payload."""
+
+
+class Broker(Protocol):
+    """Where connections come from."""
+
+    def connect(self, will_topic: str, will: bytes) -> AbstractAsyncContextManager[Connection]:
+        """Connect; the retained will is published unless the block ends in peace."""
+
+
+class Store(Protocol):
+    """The state on disk."""
+
+    def models(self) -> tuple[str, ...]:
+        """Return the models ever wished for."""
+
+    def load(self, model: str) -> Update:
+        """Return a model's machine, a new one if there is none."""
+
+    def save(self, model: str, update: Update) -> None:
+        """Remember it, and make the slots agree."""
+
+    def release_dir(self, digest: str) -> Path:
+        """Return where an unpacked release lies."""
+
+    def check(self, digest: str, targets: tuple[str, ...]) -> Manifest:
+        """Read an unpacked release, every byte checked; raise ContractError."""
+
+    def stage(self, digest: str, manifest: bytes, files: Mapping[str, Path]) -> None:
+        """Unpack a release; OSError when the disk does not take it."""
+
+    def collect(self) -> None:
+        """Remove what no slot names."""
+
+    def free_bytes(self) -> int:
+        """Return the room that is left."""
+
+
+class Incoming(Protocol):
+    """Files that are still arriving."""
+
+    def path(self, digest: str) -> Path:
+        """Return where a file's bytes are."""
+
+    def missing(self, digest: str, size: int) -> Bitmap:
+        """Return the chunks that are not here."""
+
+    def write(self, digest: str, index: int, chunk: bytes, missing: Bitmap) -> None:
+        """Keep a checked chunk; `missing` is what is left after it."""
+
+    def sync(self, digest: str, missing: Bitmap) -> None:
+        """Make sure that all of it survives a power cut."""
+
+    def is_whole(self, digest: str, size: int) -> bool:
+        """Say whether a file is here and right."""
+
+    def clear(self) -> None:
+        """Forget all files."""
+
+
+class TrustFiles(Protocol):
+    """What the broker says about trust."""
+
+    mirror_dir: Path
+    cache_dir: Path
+    envelope_file: Path
+
+    def put(self, name: str, raw: bytes) -> bool:
+        """Mirror a trust file; return whether it is another one."""
+
+    def put_envelope(self, raw: bytes) -> bool:
+        """Keep a desired message; return whether it is another one."""
+
+    def has_envelope(self) -> bool:
+        """Say whether there is one."""
+
+    def generation(self) -> int:
+        """Return the newest that verified."""
+
+    def remember_generation(self, generation: int) -> None:
+        """Refuse older ones from now on."""
+
+
+class Verifier(Protocol):
+    """Who judges a wish."""
+
+    async def ask(self, question: Question) -> Verdict:
+        """Return the verdict; raise VerifierError when there is none."""
+
+
+class Process(Protocol):
+    """One worker process and the link to it."""
+
+    pid: int
+
+    async def send(self, line: Line) -> None:
+        """Write a line; raise WorkerError."""
+
+    async def receive(self) -> WorkerLine | None:
+        """Return the next line, None at the end; raise WorkerError."""
+
+    async def wait(self) -> str:
+        """Wait for its end, and say how it ended."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Launcher(Protocol):
+    """Where worker processes come from."""
+
+    def endpoint(self, model: str) -> str:
+        """Return where callers reach a model, empty before its first worker."""
+
+    async def start(self, model: str, folder: Path, target: str) -> Process:
+        """Start a worker; raise AgentError."""
+
+
+class Sensors(Protocol):
+    """What the device feels."""
+
+    def machine(self) -> Machine:
+        """Say what it is made of."""
+
+    async def read(self) -> Readings:
+        """Measure once."""
+
+    def rss_bytes(self, pid: int) -> int:
+        """Return a process's resident memory."""
+
+
+class Notifier(Protocol):
+    """The service manager."""
+
+    beat_interval_s: float | None
+
+    def ready(self) -> None:
+        """We are up."""
+
+    def beat(self) -> None:
+        """The loop turns."""
+
+    def stopping(self) -> None:
+        """We are leaving."""

@@ -1,0 +1,112 @@
+"""Makes every message the device sends: stamps it, and keeps what must wait for the link."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Literal
+
+from agent.core.outbox import Letter, Outbox
+from contracts import codec
+from contracts.agent_config import DeviceSection
+from contracts.manifest import Runtime
+from contracts.messages import Birth, DeviceEvent, InferenceWindow, Machine, Message, ModelReport, Reported, Want
+
+MAX_WAITING = 1000
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+EventKind = Literal["started", "phase", "refused", "worker", "link"]
+Severity = Literal["info", "warning", "error"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a birth says."""
+
+    device: DeviceSection
+    agent_version: str
+    runtimes: dict[Runtime, str]
+    machine: Machine
+    session: str
+
+
+def utc_now() -> datetime:
+    """Return the time that messages carry."""
+    return datetime.now(timezone.utc)
+
+
+class Reporter:
+    """The device's voice; it never waits, and never fails."""
+
+    def __init__(self, identity: Identity, generation: int) -> None:
+        """Speak for `identity`; `generation` is the newest wish that was verified before."""
+        self.identity = identity
+        self.outbox = Outbox(MAX_WAITING)
+        # Set whenever there is something new for the uplink.
+        self.wake = asyncio.Event()
+        self.is_report_due = True
+        self._generation = generation
+        self._models: dict[str, ModelReport] = {}
+        self._sequence = 0
+
+    def stamp(self, message: Callable[..., Message], **fields: object) -> bytes:
+        """Return a message of the next sequence number, encoded."""
+        self._sequence += 1
+        return codec.encode(message(session=self.identity.session, sequence=self._sequence, sent_at=utc_now(), **fields))
+
+    def birth(self, is_online: bool) -> bytes:
+        """Return the birth, or the will."""
+        device = self.identity.device
+        return self.stamp(
+            Birth,
+            online=is_online,
+            agent_version=self.identity.agent_version,
+            hardware=device.hardware,
+            targets=device.targets,
+            runtimes=self.identity.runtimes,
+            machine=self.identity.machine,
+            labels=device.labels,
+        )
+
+    def reported(self) -> bytes:
+        """Return the state of every model."""
+        return self.stamp(Reported, generation=self._generation, models=self._models)
+
+    def want(self, digest: str, size: int, bitmap: str, window: int) -> bytes:
+        """Return a request for chunks."""
+        return self.stamp(Want, digest=digest, bytes=size, bitmap=bitmap, window=window)
+
+    def report_model(self, model: str, report: ModelReport) -> None:
+        """Say where a model stands."""
+        if self._models.get(model) != report:
+            self._models[model] = report
+            self._wake_report()
+
+    def report_generation(self, generation: int) -> None:
+        """Say which wish was verified last."""
+        self._generation = generation
+        self._wake_report()
+
+    def window(self, window: InferenceWindow) -> None:
+        """Pass on a worker's statistics under our own stamp."""
+        fields = {name: getattr(window, name) for name in InferenceWindow.model_fields if name not in Message.model_fields}
+        self._keep("inference", self.stamp(InferenceWindow, **fields))
+
+    def event(self, kind: EventKind, severity: Severity, text: str, model: str | None = None, facts: dict[str, str] | None = None) -> None:
+        """Tell the log now and the fleet as soon as it can be reached."""
+        log.log(_LEVELS[severity], "%s%s: %s", kind, f" {model}" if model else "", text)
+        event = self.stamp(DeviceEvent, kind=kind, severity=severity, model=model, text=text[:1000], facts=facts or {})
+        self._keep("event", event)
+
+    def _keep(self, leaf: str, payload: bytes) -> None:
+        self.outbox.put(Letter(leaf, payload))
+        self.wake.set()
+
+    def _wake_report(self) -> None:
+        self.is_report_due = True
+        self.wake.set()

@@ -1,0 +1,144 @@
+"""Keeps the one connection to the broker alive, sends what waits, and hands on what arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from agent.control.ports import Broker, Connection
+from agent.control.reporter import Reporter
+from agent.core.backoff import delay_s
+from agent.errors import LinkLostError
+from contracts.topics import TRUST, of_device
+
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 60.0
+# A link that held for so long was a good one: the next loss starts over with short waits.
+STEADY_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Uplink:
+    """The device's line to its fleet."""
+
+    def __init__(self, broker: Broker, reporter: Reporter, on_message: Callable[[str, bytes], Awaitable[None]]) -> None:
+        """Give every message of the subscribed topics to `on_message`."""
+        self._broker = broker
+        self._reporter = reporter
+        self._on_message = on_message
+        self._device = reporter.identity.device.id
+        self._filters = [of_device(self._device, "desired"), f"{TRUST}/+"]
+        self._connection: Connection | None = None
+        self._lost_at_s: float | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Say whether the broker was heard of lately."""
+        return self._connection is not None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Stay connected until `stop`, then say goodbye."""
+        failures = 0
+        while not stop.is_set():
+            began_s = time.monotonic()
+            try:
+                await self._converse(stop)
+            except LinkLostError as error:
+                failures = 1 if time.monotonic() - began_s > STEADY_S else failures + 1
+                log.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s", error)
+            wait_s = delay_s(failures, random.random(), first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)  # noqa: S311 - spreads load
+            with anyio.move_on_after(wait_s):
+                await stop.wait()
+
+    async def send_now(self, leaf: str, payload: bytes) -> bool:
+        """Send what is worthless later; return False when there is no link."""
+        if self._connection is None:
+            return False
+        try:
+            await self._connection.publish(of_device(self._device, leaf), payload, qos=0, retain=False)
+        except LinkLostError:
+            return False
+        return True
+
+    async def ask_for_chunks(self, digest: str, size: int, bitmap: str, window: int) -> None:
+        """Publish a want; one that is lost is repeated by the download."""
+        await self.send_now("want", self._reporter.want(digest, size, bitmap, window))
+
+    async def listen(self, topic_filter: str) -> None:
+        """Ask for one more topic, on this connection and all later ones."""
+        self._filters.append(topic_filter)
+        if self._connection is not None:
+            try:
+                await self._connection.subscribe(topic_filter)
+            except LinkLostError:
+                return  # the next connection asks for all of them
+
+    def unlisten(self, topic_filter: str) -> None:
+        """Ask for a topic no longer."""
+        self._filters.remove(topic_filter)
+        if self._connection is not None:
+            self._connection.unsubscribe(topic_filter)
+
+    async def _converse(self, stop: asyncio.Event) -> None:
+        birth_topic = of_device(self._device, "birth")
+        async with self._broker.connect(birth_topic, self._reporter.birth(is_online=False)) as connection:
+            await connection.publish(birth_topic, self._reporter.birth(is_online=True), qos=1, retain=True)
+            await connection.subscribe(*self._filters)
+            self._reporter.is_report_due = True
+            self._tell_of_return()
+            self._connection = connection
+            try:
+                await self._until_lost_or(stop, self._send(connection), self._receive(connection))
+            finally:
+                self._connection = None
+                self._lost_at_s = time.monotonic()
+            await connection.publish(birth_topic, self._reporter.birth(is_online=False), qos=1, retain=True)
+
+    async def _until_lost_or(self, stop: asyncio.Event, *talks: Awaitable[None]) -> None:
+        losses: list[LinkLostError] = []
+
+        async def talk(work: Awaitable[None]) -> None:
+            try:
+                await work
+            except LinkLostError as error:
+                losses.append(error)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for work in talks:
+                tasks.start_soon(talk, work)
+            await stop.wait()
+            tasks.cancel_scope.cancel()
+        if losses:
+            raise losses[0]
+
+    async def _send(self, connection: Connection) -> None:
+        while True:
+            self._reporter.wake.clear()
+            if self._reporter.is_report_due:
+                self._reporter.is_report_due = False
+                await connection.publish(of_device(self._device, "reported"), self._reporter.reported(), qos=1, retain=True)
+            letter = self._reporter.outbox.first()
+            if letter is not None:
+                await connection.publish(of_device(self._device, letter.leaf), letter.payload, qos=1, retain=False)
+                self._reporter.outbox.remove(letter)
+            elif not self._reporter.is_report_due:
+                await self._reporter.wake.wait()
+
+    async def _receive(self, connection: Connection) -> None:
+        while True:
+            topic, payload = await connection.receive()
+            await self._on_message(topic, payload)
+
+    def _tell_of_return(self) -> None:
+        if self._lost_at_s is not None:
+            offline_s = time.monotonic() - self._lost_at_s
+            facts = {"offline_s": f"{offline_s:.1f}", "dropped": str(self._reporter.outbox.dropped)}
+            self._reporter.event("link", "info", f"the broker is back after {offline_s:.0f} s", facts=facts)
+            self._reporter.outbox.dropped = 0

@@ -1,0 +1,116 @@
+"""Listens for the fleet's wish and the metadata that proves it, and passes on what the verifier accepts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from agent.control.ports import TrustFiles, Verifier
+from agent.control.reporter import Reporter
+from agent.core.verdict import Question, Refused, Verified
+from agent.errors import VerifierError
+from contracts.codec import sha256_of
+from contracts.messages import ReleaseRef
+
+# Trust files come in bursts: wait until one is over before starting a process to read them.
+QUIET_S = 0.3
+RETRY_S = 30.0
+MAX_REFUSALS_REMEMBERED = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One model's verified wish."""
+
+    release: ReleaseRef
+    manifest_bytes: int
+
+
+class Wishes:
+    """The way from an untrusted message to a verified wish."""
+
+    def __init__(
+        self,
+        files: TrustFiles,
+        verifier: Verifier,
+        reporter: Reporter,
+        root_file: str,
+        on_wishes: Callable[[dict[str, Wish]], None],
+    ) -> None:
+        """Tell `on_wishes` of every verified document, by model."""
+        self._files = files
+        self._verifier = verifier
+        self._reporter = reporter
+        self._root_file = root_file
+        self._on_wishes = on_wishes
+        self._changed = asyncio.Event()
+        # What was told once is not told again at the next trust file.
+        self._envelope = ""
+        self._refused: deque[tuple[str, str, str]] = deque(maxlen=MAX_REFUSALS_REMEMBERED)
+
+    async def hear_trust_file(self, name: str, raw: bytes) -> None:
+        """Take a file of the TUF repository."""
+        if await anyio.to_thread.run_sync(self._files.put, name, raw):
+            self._changed.set()
+
+    async def hear_desired(self, raw: bytes) -> None:
+        """Take a desired message."""
+        if await anyio.to_thread.run_sync(self._files.put_envelope, raw):
+            self._envelope = sha256_of(raw)
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Verify again whenever anything changed, and once at the start with what is on disk."""
+        self._changed.set()
+        while True:
+            await self._changed.wait()
+            while self._changed.is_set():
+                self._changed.clear()
+                await asyncio.sleep(QUIET_S)
+            if self._files.has_envelope():
+                await self._verify()
+
+    async def _verify(self) -> None:
+        device = self._reporter.identity.device
+        question = Question(
+            root_file=self._root_file,
+            mirror_dir=str(self._files.mirror_dir),
+            envelope_file=str(self._files.envelope_file),
+            cache_dir=str(self._files.cache_dir),
+            device=device.id,
+            targets=device.targets,
+            newest_generation=self._files.generation(),
+        )
+        try:
+            verdict = await self._verifier.ask(question)
+        except VerifierError as error:
+            log.error("%s; trying again in %g s", error, RETRY_S)
+            await asyncio.sleep(RETRY_S)
+            self._changed.set()
+            return
+        if isinstance(verdict, Verified):
+            await self._follow(verdict)
+        else:
+            self._refuse(verdict)
+
+    async def _follow(self, verdict: Verified) -> None:
+        desired = verdict.desired
+        await anyio.to_thread.run_sync(self._files.remember_generation, desired.generation)
+        self._reporter.report_generation(desired.generation)
+        self._on_wishes({model: Wish(release, verdict.manifest_bytes[model]) for model, release in desired.models.items()})
+
+    def _refuse(self, refused: Refused) -> None:
+        if refused.refusal == "incomplete":
+            log.info("waiting for trust files: %s", refused.reason)
+            return
+        refusal = (refused.refusal, refused.reason, self._envelope)
+        if refusal not in self._refused:
+            self._refused.append(refusal)
+            self._reporter.event("refused", "error", refused.reason, facts={"class": refused.refusal})

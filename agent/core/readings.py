@@ -1,0 +1,19 @@
+"""Decides nothing: the values that a device's sensors give at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One measurement; None where the device has no such sensor."""
+
+    uptime_s: float
+    cpu_percent: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+    disk_free_bytes: int
+    disk_total_bytes: int
+    temperature_c: float | None
+    is_throttled: bool | None

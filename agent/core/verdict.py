@@ -1,0 +1,60 @@
+"""What the control process asks the verifier process, and what it answers: one JSON line each way."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from contracts.messages import Desired
+from contracts.names import DeviceId, ModelName, TargetName
+
+# `incomplete` is no attack: a file that metadata points at is not here yet.
+RefusalClass = Literal[
+    "incomplete",
+    "forged",
+    "expired",
+    "replayed",
+    "wrong_device",
+    "wrong_hardware",
+    "not_listed",
+    "rollback",
+    "freeze",
+    "mix_and_match",
+    "endless_data",
+]
+MAX_ANSWER_BYTES = 512 * 1024
+
+
+class Question(BaseModel, frozen=True, extra="forbid"):
+    """Where everything lies, who we are, and what we have seen."""
+
+    root_file: str
+    # Untrusted: what the broker sent.
+    mirror_dir: str
+    envelope_file: str
+    # Trusted: metadata that verified before.
+    cache_dir: str
+    device: DeviceId
+    targets: tuple[TargetName, ...]
+    newest_generation: Annotated[int, Field(ge=0)]
+
+
+class Verified(BaseModel, frozen=True, extra="forbid"):
+    """The wish is genuine, and every release it names is listed for this device."""
+
+    kind: Literal["verified"] = "verified"
+    desired: Desired
+    manifest_bytes: dict[ModelName, int]
+
+
+class Refused(BaseModel, frozen=True, extra="forbid"):
+    """The wish must not be followed."""
+
+    kind: Literal["refused"] = "refused"
+    refusal: RefusalClass
+    reason: str
+
+
+Verdict = Annotated[Verified | Refused, Field(discriminator="kind")]
+VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)

@@ -1,0 +1,173 @@
+"""The verifier process: reads mirrored trust files and a desired message, and decides whether the wish is genuine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import Error as SigningError
+from securesystemslib.signer import Key
+from tuf.api import exceptions as tuf
+from tuf.api.metadata import TargetFile
+from tuf.ngclient import Updater, UpdaterConfig
+from tuf.ngclient.fetcher import FetcherInterface
+
+from agent.core.verdict import Question, RefusalClass, Refused, Verdict, Verified
+from agent.errors import AgentError
+from contracts import codec
+from contracts.bundle import read_bounded
+from contracts.errors import ContractError, MissingFileError, TooLargeError
+from contracts.manifest import MAX_MANIFEST_BYTES
+from contracts.messages import Desired, ReleaseRef
+from contracts.trust import (
+    DESIRED_PAYLOAD_TYPE,
+    DIRECTOR_TARGET,
+    MAX_ENVELOPE_BYTES,
+    MAX_TRUST_FILE_BYTES,
+    DirectorKeys,
+    ReleaseTarget,
+    release_target_path,
+)
+
+MAX_QUESTION_BYTES = 64 * 1024
+_MIRROR_URL = "mirror:///"
+
+# Every role below it is checked against a newer one, so an unexpected version or digest is a mixture of repository states.
+_CLASSES: tuple[tuple[type[Exception], RefusalClass], ...] = (
+    (tuf.DownloadLengthMismatchError, "endless_data"),
+    (tuf.DownloadError, "incomplete"),
+    (tuf.ExpiredMetadataError, "freeze"),
+    (tuf.BadVersionNumberError, "rollback"),
+    (tuf.LengthOrHashMismatchError, "mix_and_match"),
+    (tuf.RepositoryError, "forged"),
+)
+
+
+class RefusalError(AgentError):
+    """The wish must not be followed."""
+
+    def __init__(self, refusal: RefusalClass, reason: str) -> None:
+        super().__init__(reason)
+        self.refusal: RefusalClass = refusal
+
+
+class MirrorFetcher(FetcherInterface):
+    """Gives python-tuf the files that the broker sent."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read from `folder`."""
+        self._folder = folder
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        name = urlsplit(url).path.removeprefix("/")
+        try:
+            return iter([read_bounded(self._folder / name, MAX_TRUST_FILE_BYTES)])
+        except MissingFileError as error:
+            raise tuf.DownloadHTTPError(f"{name} is not here yet", 404) from error
+        except TooLargeError as error:
+            raise tuf.DownloadLengthMismatchError(str(error)) from error
+
+
+def verify(question: Question, now: datetime) -> Verdict:
+    """Check every signature, digest, counter and name between the provisioned root and the wish."""
+    try:
+        return _verify(question, now)
+    except RefusalError as error:
+        return Refused(refusal=error.refusal, reason=str(error))
+    except (tuf.RepositoryError, tuf.DownloadError) as error:
+        refusal = next(name for kind, name in _CLASSES if isinstance(error, kind))
+        return Refused(refusal=refusal, reason=f"TUF metadata: {error}"[:500])
+
+
+def _verify(question: Question, now: datetime) -> Verified:
+    mirror = Path(question.mirror_dir)
+    updater = Updater(
+        metadata_dir=question.cache_dir,
+        metadata_base_url=_MIRROR_URL,
+        fetcher=MirrorFetcher(mirror),
+        config=UpdaterConfig(root_max_length=MAX_TRUST_FILE_BYTES, snapshot_max_length=MAX_TRUST_FILE_BYTES),
+        bootstrap=read_bounded(Path(question.root_file), MAX_TRUST_FILE_BYTES),
+    )
+    updater.refresh()
+    desired = _open_envelope(Path(question.envelope_file), _director_keys(updater, mirror))
+    _check_addressed(desired, question, now)
+    lengths = {model: _check_listed(updater, model, release, question.targets) for model, release in desired.models.items()}
+    return Verified(desired=desired, manifest_bytes=lengths)
+
+
+def _director_keys(updater: Updater, mirror: Path) -> list[Key]:
+    target = updater.get_targetinfo(DIRECTOR_TARGET)
+    if target is None:
+        raise RefusalError("not_listed", f"{DIRECTOR_TARGET}: expected among the TUF targets, found none")
+    try:
+        raw = read_bounded(mirror / DIRECTOR_TARGET, MAX_TRUST_FILE_BYTES)
+    except MissingFileError as error:
+        raise RefusalError("incomplete", f"{DIRECTOR_TARGET} is not here yet") from error
+    target.verify_length_and_hashes(raw)
+    document = codec.decode(DirectorKeys, raw, name=DIRECTOR_TARGET, max_bytes=MAX_TRUST_FILE_BYTES)
+    return [Key.from_dict(key_id, dict(key)) for key_id, key in document.keys.items()]
+
+
+def _open_envelope(file: Path, keys: list[Key]) -> Desired:
+    try:
+        raw = read_bounded(file, MAX_ENVELOPE_BYTES)
+        envelope = Envelope.from_dict(json.loads(raw))
+        envelope.verify(keys, threshold=1)
+    except (SigningError, ContractError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # securesystemslib reads a dict by hand: whatever shape it stumbles over, nobody we trust signed it.
+        raise RefusalError("forged", f"desired: expected an envelope signed by the director, found {error!r}"[:500]) from error
+    if envelope.payload_type != DESIRED_PAYLOAD_TYPE:
+        raise RefusalError("forged", f"desired: expected payload type {DESIRED_PAYLOAD_TYPE}, found {envelope.payload_type[:80]!r}")
+    try:
+        return codec.decode(Desired, envelope.payload, name="desired", max_bytes=MAX_ENVELOPE_BYTES)
+    except ContractError as error:
+        raise RefusalError("forged", str(error)) from error
+
+
+def _check_addressed(desired: Desired, question: Question, now: datetime) -> None:
+    if desired.device != question.device:
+        raise RefusalError("wrong_device", f"desired: expected a wish for {question.device}, found one for {desired.device}")
+    if desired.generation < question.newest_generation:
+        found = f"expected generation {question.newest_generation} or later, found {desired.generation}"
+        raise RefusalError("replayed", f"desired: {found}")
+    if desired.expires_at <= now:
+        raise RefusalError("expired", f"desired: expected an expiry after {now.isoformat()}, found {desired.expires_at.isoformat()}")
+
+
+def _check_listed(updater: Updater, model: str, release: ReleaseRef, targets: tuple[str, ...]) -> int:
+    path = release_target_path(release.model, release.release)
+    found = updater.get_targetinfo(path)
+    if found is None or release.model != model:
+        raise RefusalError("not_listed", f"{path}: expected among the TUF targets for model {model}, found none")
+    custom = _custom(path, found)
+    if found.hashes.get("sha256") != release.manifest_sha256 or (custom.model, custom.release) != (model, release.release):
+        raise RefusalError("not_listed", f"{path}: expected sha256 {release.manifest_sha256}, found {found.hashes.get('sha256')}")
+    if not set(targets) & set(custom.targets):
+        raise RefusalError("wrong_hardware", f"{path}: expected one of {', '.join(targets)}, found {', '.join(custom.targets)}")
+    if found.length > MAX_MANIFEST_BYTES:
+        raise RefusalError("endless_data", f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, found {found.length}")
+    return found.length
+
+
+def _custom(path: str, target: TargetFile) -> ReleaseTarget:
+    try:
+        return ReleaseTarget.model_validate(target.custom)
+    except ValidationError as error:
+        raise RefusalError("not_listed", f"{path}: expected a release under custom, found {target.custom!r}"[:500]) from error
+
+
+def main() -> None:
+    """Answer one question on stdin by one line on stdout."""
+    question = codec.decode(Question, sys.stdin.buffer.read(MAX_QUESTION_BYTES + 1), name="question", max_bytes=MAX_QUESTION_BYTES)
+    verdict = verify(question, datetime.now(timezone.utc))
+    sys.stdout.write(verdict.model_dump_json())
+
+
+if __name__ == "__main__":
+    main()

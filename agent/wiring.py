@@ -1,0 +1,72 @@
+"""The agent's composition root: the one place that knows every adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+from agent.adapters.incoming import Incoming
+from agent.adapters.mqtt import BrokerAddress, MqttBroker
+from agent.adapters.notify import ServiceNotifier
+from agent.adapters.processes import WorkerLauncher
+from agent.adapters.sensors import Sensors
+from agent.adapters.store import StateStore
+from agent.adapters.trust_files import TrustFiles
+from agent.adapters.verifier_process import VerifierProcess
+from agent.config import Settings
+from agent.control.delivery import Delivery, Fit
+from agent.control.downloader import Downloader
+from agent.control.main import Agent, Parts
+from agent.control.reporter import Identity, Reporter
+from agent.control.updater import Workshop
+from agent.control.uplink import Uplink
+from agent.control.wishes import Wishes
+from agent.control.worker import Patience
+from contracts.manifest import Runtime
+
+WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
+
+
+@dataclass(frozen=True)
+class WorkerKind:
+    """Which program serves a model, which runtimes it brings, and how long it may take."""
+
+    command: Sequence[str]
+    runtimes: dict[Runtime, str]
+    patience: Patience
+
+
+async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
+    """Run the agent that `settings` describe until `stop`."""
+    config = settings.config
+    store = StateStore(settings.state_dir)
+    sensors = Sensors(settings.state_dir)
+    trust = TrustFiles(settings.state_dir)
+    incoming = Incoming(settings.state_dir / "incoming")
+    identity = Identity(config.device, metadata.version("fieldfare"), kind.runtimes, sensors.machine(), secrets.token_hex(8))
+    reporter = Reporter(identity, trust.generation())
+    broker = config.broker
+    address = BrokerAddress(broker.host, broker.port, config.device.id, settings.password(), broker.keepalive_s)
+    agent = Agent()
+    uplink = Uplink(MqttBroker(address), reporter, agent.hear)
+    downloader = Downloader(uplink, incoming)
+    delivery = Delivery(store, incoming, downloader, Fit(config.device.targets, frozenset(kind.runtimes)))
+    launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, config.telemetry.window_s)
+    parts = Parts(
+        reporter=reporter,
+        uplink=uplink,
+        wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
+        downloader=downloader,
+        workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
+        sensors=sensors,
+        notifier=ServiceNotifier(),
+        health_interval_s=config.telemetry.health_interval_s,
+    )
+    try:
+        await agent.run(parts, stop)
+    finally:
+        launcher.close()

@@ -1,0 +1,89 @@
+"""The small decisions of the agent, each a pure function."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core.admission import RESERVE_BYTES, mismatch, shortfall
+from agent.core.backoff import delay_s
+from agent.core.outbox import Letter, Outbox
+from agent.core.probation import MIN_REQUESTS, Watch, verdict
+from agent.core.slots import Slots, to_keep
+from agent.core.transfer import SILENCE_S, WINDOW, Transfer
+from contracts.chunks import Bitmap
+from tests.sim.fleet import make_release
+
+
+def test_waits_double_up_to_the_longest_and_chance_takes_up_to_half_away() -> None:
+    full = [delay_s(failures, 1.0, first_s=1, longest_s=10) for failures in (1, 2, 3, 4, 5, 1000)]
+    assert full == [1, 2, 4, 8, 10, 10]
+    assert delay_s(3, 0.0, first_s=1, longest_s=10) == 2
+
+
+@pytest.mark.parametrize(
+    ("watch", "expected"),
+    [
+        (Watch(elapsed_s=9, is_alive=True, requests=0, errors=0), "wait"),
+        (Watch(elapsed_s=10, is_alive=True, requests=0, errors=0), "fit"),
+        (Watch(elapsed_s=10, is_alive=False, requests=0, errors=0), "wait"),
+        (Watch(elapsed_s=1, is_alive=True, requests=MIN_REQUESTS, errors=MIN_REQUESTS), "unfit"),
+        (Watch(elapsed_s=10, is_alive=True, requests=MIN_REQUESTS - 1, errors=MIN_REQUESTS - 1), "fit"),
+    ],
+)
+def test_probation_is_passed_by_who_is_alive_at_its_end_with_few_errors(watch: Watch, expected: str) -> None:
+    assert verdict(watch, probation_s=10) == expected
+
+
+def test_only_releases_that_a_model_names_are_kept() -> None:
+    assert to_keep([Slots("a", "b", None), Slots("c")]) == {"a", "b", "c"}
+
+
+def test_a_full_outbox_drops_its_oldest_letter_and_counts_it() -> None:
+    outbox = Outbox(2)
+    letters = [Letter("event", str(number).encode()) for number in range(3)]
+    for letter in letters:
+        outbox.put(letter)
+    assert (outbox.first(), outbox.dropped) == (letters[1], 1)
+    outbox.remove(letters[0])  # pushed out while it was on its way
+    assert outbox.first() == letters[1]
+    outbox.remove(letters[1])
+    assert outbox.first() == letters[2]
+
+
+def test_a_transfer_asks_at_once_then_after_half_a_window_then_after_silence() -> None:
+    transfer = Transfer(Bitmap.full(20))
+    assert transfer.waits_s(0, 1.0) == 0
+    transfer = transfer.ask(0)
+    assert transfer.waits_s(0, 1.0) == SILENCE_S
+    for index in range(WINDOW // 2):
+        assert transfer.waits_s(0, 1.0) > 0
+        transfer = transfer.hear(index, 0.5)
+    assert transfer.waits_s(0.5, 1.0) == 0
+    assert len(transfer.missing) == 20 - WINDOW // 2
+
+
+def test_a_transfer_that_nobody_answers_asks_ever_more_rarely() -> None:
+    transfer = Transfer(Bitmap.full(20)).ask(0).ask(2).ask(6)
+    assert transfer.waits_s(6, 1.0) == SILENCE_S * 4
+    assert transfer.hear(0, 7).waits_s(7, 1.0) == SILENCE_S
+    assert transfer.lose_link().waits_s(7, 1.0) == 0
+
+
+def test_a_chunk_that_came_twice_counts_once() -> None:
+    transfer = Transfer(Bitmap.full(20)).ask(0).hear(3, 1)
+    assert transfer.hear(3, 2) == transfer
+
+
+def test_a_disk_without_room_for_release_and_reserve_is_refused() -> None:
+    assert shortfall(1000, RESERVE_BYTES + 1000) is None
+    assert "disk" in (shortfall(1000, RESERVE_BYTES + 999) or "")
+
+
+def test_a_manifest_must_be_the_one_wished_for_and_run_here() -> None:
+    release = make_release(1, targets=("rpi4",))
+    onnx = frozenset({"onnx"})
+    assert mismatch(release.manifest, release.ref, ("rpi4", "cpu"), onnx) is None
+    assert "wrong hardware" in (mismatch(release.manifest, release.ref, ("coral", "cpu"), onnx) or "")
+    assert "runtime onnx" in (mismatch(release.manifest, release.ref, ("rpi4",), frozenset({"litert"})) or "")
+    other = release.ref.model_copy(update={"release": 2})
+    assert "release 2" in (mismatch(release.manifest, other, ("rpi4",), onnx) or "")

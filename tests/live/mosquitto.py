@@ -1,0 +1,82 @@
+"""Starts a real mosquitto of its own on a free port, with passwords and access rules as in production."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+FLEET = "fleet"
+START_S = 10.0
+
+ACL = f"""user {FLEET}
+topic readwrite ff/v1/#
+pattern write ff/v1/%u/+
+pattern read ff/v1/%u/desired
+pattern read ff/v1/chunk/#
+pattern read ff/v1/trust/#
+"""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Mosquitto:
+    """One broker process, which can be stopped and started again with its retained messages."""
+
+    def __init__(self, folder: Path, devices: tuple[str, ...]) -> None:
+        """Write its files; every user's password is `<user>-password`."""
+        self.port = free_port()
+        self._config = folder / "mosquitto.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = folder / "mosquitto.log"
+        folder.mkdir(parents=True, exist_ok=True)
+        passwords = folder / "passwords"
+        passwords.touch(mode=0o600)
+        for user in (FLEET, *devices):
+            subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, password_of(user)], check=True, timeout=30, capture_output=True)
+        (folder / "acl").write_text(ACL)
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous false",
+            f"password_file {passwords}",
+            f"acl_file {folder / 'acl'}",
+            "persistence true",
+            f"persistence_location {folder}/",
+            "max_queued_messages 0",
+            f"log_dest file {self._log}",
+            *(["user root"] if os.geteuid() == 0 else []),
+        ]
+        self._config.write_text("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        assert program is not None, "mosquitto is not installed"
+        self._process = subprocess.Popen([program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end_s = time.monotonic() + START_S
+        while not self._listens():
+            assert time.monotonic() < end_s, f"mosquitto did not start: {self._log.read_text()}"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it in good order, so that retained messages are saved."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=10)
+            self._process = None
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def password_of(user: str) -> str:
+    """Return a user's password."""
+    return f"{user}-password"
