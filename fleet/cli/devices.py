@@ -65,6 +65,8 @@ def show(
     for model, report in sorted(detail.models.items()):
         current = f"release {report.current.release}" if report.current else "nothing yet"
         typer.echo(f"\n{model}: {report.phase.value}, runs {current} {report.endpoint}".rstrip())
+        if report.last and report.last.reason:
+            typer.echo(f"  release {report.last.release.release} {report.last.result.value.replace('_', ' ')}: {report.last.reason}")
     events = [(ago(event.at), event.severity, event.kind, event.text) for event in detail.events[:20]]
     typer.echo()
     print_table(("WHEN", "SEVERITY", "KIND", "EVENT"), events, empty="no events yet")
@@ -79,8 +81,8 @@ def list_devices(folder: Folder = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(tuple(found))
         return
-    rows = [(summary.id, summary.hardware, _status(summary), _runs(summary), _labels(summary), ago(summary.last_seen)) for summary in found]
-    columns = ("DEVICE", "HARDWARE", "STATUS", "RUNS", "LABELS", "LAST SEEN")
+    rows = [(each.id, each.hardware, _status(each), _runs(each), _runs_on(each), _labels(each), ago(each.last_seen)) for each in found]
+    columns = ("DEVICE", "HARDWARE", "STATUS", "RUNS", "ON", "LABELS", "LAST SEEN")
     print_table(columns, rows, empty="no devices yet; add one with: fieldfare device add ID --hardware cpu --out DIR")
 
 
@@ -96,6 +98,8 @@ def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:
         facts.append(("machine", f"{machine.architecture}, {machine.cpu_count} cores, {machine.system}"))
         facts.append(("targets", ", ".join(detail.birth.targets)))
         facts.append(("agent", detail.birth.agent_version))
+    if detail.models:
+        facts.append(("runs on", _runs_on(detail)))
     facts.append(("wish", f"generation {detail.generation_desired}, device has {detail.generation_reported}"))
     facts.append(("last seen", ago(detail.last_seen)))
     return facts
@@ -107,6 +111,22 @@ def _status(summary: DeviceSummary) -> Text:
 
 def _runs(summary: DeviceSummary) -> str:
     return ", ".join(f"{model} {report.current.release}" for model, report in sorted(summary.models.items()) if report.current)
+
+
+def _runs_on(summary: DeviceSummary) -> str:
+    """Say which artifact really runs where, and what the hardware would have allowed."""
+    workers = summary.health.workers if summary.health else {}
+    words = []
+    for model, worker in sorted(workers.items()):
+        report = summary.models.get(model)
+        artifact = "" if report is None or report.target == summary.hardware else f" ({report.target} artifact)"
+        fallback = "" if worker.provider == worker.preferred_provider else f", not {_short(worker.preferred_provider)}"
+        words.append(f"{_short(worker.provider)}{fallback}{artifact}")
+    return "; ".join(words)
+
+
+def _short(provider: str) -> str:
+    return provider.removesuffix("ExecutionProvider")
 
 
 def _labels(summary: DeviceSummary) -> str:

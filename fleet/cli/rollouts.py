@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from contracts.lifecycle import Phase
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, plain, print_json, print_table, styled
@@ -21,6 +22,7 @@ from fleet.views import RolloutView
 app = typer.Typer(no_args_is_help=True)
 
 POLL_S = 0.5
+SHOWS_PROGRESS = frozenset({Phase.FETCHING, Phase.COMMITTED})
 
 
 @app.command()
@@ -85,11 +87,13 @@ def list_rollouts(folder: Folder = None, as_json: AsJson = False) -> None:
 
 def _follow(api: ApiClient, view: RolloutView, *, is_silent: bool) -> RolloutView:
     """Poll until the rollout ends, which the server's deadline makes sure of."""
-    with Live(_table(view), console=Console(quiet=is_silent)) as live:
+    console = Console(quiet=is_silent)
+    with Live(_table(view), console=console, transient=True) as live:
         while view.state == "running":
             time.sleep(POLL_S)
             view = api.get(f"rollouts/{view.id}", RolloutView)
             live.update(_table(view))
+    console.print(_table(view))
     return view
 
 

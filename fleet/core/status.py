@@ -44,8 +44,6 @@ def _complaints(models: Mapping[str, ModelReport], health: Health | None) -> Ite
     for model, worker in sorted(health.workers.items()):
         if worker.state in ("restarting", "stopped"):
             yield f"{model}: worker {worker.state}"
-        elif worker.provider != worker.preferred_provider:
-            yield f"{model}: runs on {worker.provider}, not on {worker.preferred_provider}"
     if health.is_throttled:
         yield "throttled"
     if health.temperature_c is not None and health.temperature_c >= HOT_C:
