@@ -29,7 +29,7 @@ class LineChart:
     def __init__(self, unit: str, *, label: str, top: float | None = None) -> None:
         """`unit` stands at every number; `top` fixes the end of the axis."""
         self._lines: dict[str, Data] = {}
-        self._chart = ui.echart(_line_options(unit, top), renderer="svg").classes("ff-chart")
+        self._chart = ui.echart(_line_options(unit, top), renderer="svg").classes("ff-chart ff-chart-empty")
         self._chart.props(f'role=img aria-label="{label}"')
 
     def show(self, lines: Mapping[str, Sequence[Point]]) -> None:
@@ -38,6 +38,7 @@ class LineChart:
         if found == self._lines:
             return
         self._lines = found
+        _collapse(self._chart, is_empty=not any(found.values()))
         self._chart.options["series"] = [_line(name, index, data) for index, (name, data) in enumerate(found.items())]
         self._chart.options["legend"]["show"] = len(found) > 1
         self._chart.update()
@@ -49,7 +50,7 @@ class BarChart:
     def __init__(self, unit: str, *, label: str) -> None:
         """`unit` says what is counted."""
         self._counts: dict[str, int] = {}
-        self._chart = ui.echart(_bar_options(unit), renderer="svg").classes("ff-chart")
+        self._chart = ui.echart(_bar_options(unit), renderer="svg").classes("ff-chart ff-chart-empty")
         self._chart.props(f'role=img aria-label="{label}"')
 
     def show(self, counts: Mapping[str, int]) -> None:
@@ -58,9 +59,15 @@ class BarChart:
         if found == self._counts:
             return
         self._counts = found
+        _collapse(self._chart, is_empty=not found)
         self._chart.options["yAxis"]["data"] = list(found)
         self._chart.options["series"][0]["data"] = list(found.values())
         self._chart.update()
+
+
+def _collapse(chart: ui.echart, *, is_empty: bool) -> None:
+    """Give a chart without values no room; it keeps its width, which it is drawn by."""
+    chart.classes(add="ff-chart-empty" if is_empty else "", remove="" if is_empty else "ff-chart-empty")
 
 
 def with_gaps(points: Sequence[Point]) -> Data:

@@ -77,9 +77,7 @@ def _draw_title(detail: DeviceDetail) -> None:
 def _draw_inventory(detail: DeviceDetail) -> None:
     birth, health = detail.birth, detail.health
     if birth is None:
-        ui.label("The device has not introduced itself yet. Start its agent:").classes("ff-muted")
-        with ui.element("code").classes("ff-command"):
-            ui.label(f"fieldfare agent run --config {detail.id}/agent.toml")
+        ui.label("Known as soon as the device was heard.").classes("ff-muted")
         return
     machine = birth.machine
     throttled = {None: "", True: "yes", False: "no"}[health.is_throttled if health else None]

@@ -27,8 +27,9 @@ Answer = TypeVar("Answer")
 class Shared(Generic[Answer]):
     """One question to the fleet, answered once for all who ask at about the same time."""
 
-    def __init__(self, ask: Callable[[], Answer]) -> None:
-        """`ask` may block; it runs in a thread."""
+    def __init__(self, ask: Callable[[], Answer], fresh_s: float = FRESH_S) -> None:
+        """`ask` may block; it runs in a thread. An answer is good for `fresh_s`, or longer when it took long."""
+        self._fresh_s = fresh_s
         self._ask = ask
         self._lock = asyncio.Lock()
         self._answers: list[Answer] = []
@@ -41,7 +42,7 @@ class Shared(Generic[Answer]):
             if not self._answers or started >= self._fresh_until:
                 self._answers = [await asyncio.to_thread(self._ask)]
                 ended = time.monotonic()
-                self._fresh_until = ended + max(FRESH_S, REST_FACTOR * (ended - started))
+                self._fresh_until = ended + max(self._fresh_s, REST_FACTOR * (ended - started))
             return self._answers[0]
 
 

@@ -14,6 +14,10 @@ from fleet.views import DeviceDetail
 
 def draw_models(detail: DeviceDetail) -> None:
     """One card for each model, or what to do when there is none."""
+    if detail.birth is None:
+        command = f"fieldfare agent run --config {detail.id}/agent.toml"
+        empty("Not heard of yet", "Copy the folder that was written when it was added to the device, and start its agent there:", command)
+        return
     if not detail.models:
         empty("No model runs here yet", "Bring a release to this device:", f'fieldfare rollout start MODEL --to "id = {detail.id}"')
         return

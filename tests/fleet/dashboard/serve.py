@@ -1,4 +1,4 @@
-"""Serves the dashboard over a simulated fleet: python -m tests.fleet.dashboard.serve PORT CODE [DEVICES [SPEED]]."""
+"""Serves the dashboard over a simulated fleet: python -m tests.fleet.dashboard.serve PORT CODE,CODE,... [DEVICES [SPEED]]."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from fleet.dashboard.app import mount
 from tests.sim.fleet_reader import MovingFleet
 
 
-def main(port: int, code: str, devices: int = 24, speed: float = 1.0) -> None:
-    """Serve until a signal; `code` signs in once."""
-    codes = {code}
+def main(port: int, codes: set[str], devices: int = 24, speed: float = 1.0) -> None:
+    """Serve until a signal; each code signs in once."""
 
     def redeem(shown: str) -> bool:
         if shown not in codes:
@@ -32,4 +31,4 @@ def main(port: int, code: str, devices: int = 24, speed: float = 1.0) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:4]), *map(float, sys.argv[4:5]))
+    main(int(sys.argv[1]), set(sys.argv[2].split(",")), *map(int, sys.argv[3:4]), *map(float, sys.argv[4:5]))
