@@ -29,6 +29,7 @@ def _agent() -> None:
 @agent.command()
 def run(
     config: Annotated[Path, typer.Option(help="The device's agent.toml.", exists=True, dir_okay=False)],
+    state_dir: Annotated[Path | None, typer.Option(help="Keep state here, instead of where agent.toml says.")] = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Serve this device's models and keep them up to date, until stopped by SIGTERM or Ctrl-C."""
@@ -37,9 +38,32 @@ def run(
     from agent.runtimes.installed import installed_runtimes
     from agent.wiring import WORKER_COMMAND, WorkerKind
 
-    settings = load_settings(config)
+    settings = load_settings(config, state_dir)
     start_logging(log_level)
     asyncio.run(run_until_signalled(settings, WorkerKind(WORKER_COMMAND, installed_runtimes(), Patience())))
+
+
+@agent.command()
+def install(
+    config: Annotated[Path, typer.Option(help="The device's agent.toml, or the folder it is in.", exists=True)],
+    prefix: Annotated[Path | None, typer.Option(help="Virtual environment that the service runs from. [default: this one]")] = None,
+    root: Annotated[Path, typer.Option(help="Install into the system image mounted here.", exists=True, file_okay=False)] = Path("/"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be written and run.")] = False,
+) -> None:
+    """Install the agent as a hardened systemd service, and start it; doing so again changes only what differs."""
+    from agent.adapters.installation import install, plan_installation
+    from agent.config import load_settings
+
+    settings = load_settings(config / "agent.toml" if config.is_dir() else config)
+    installation = plan_installation(settings, prefix, root.resolve())
+    if not dry_run:
+        for done in install(installation, root.resolve()):
+            typer.echo(done)
+        return
+    for placed in (*installation.system_files, *installation.agent_files):
+        typer.echo(f"would write {placed.path} ({placed.mode:04o} {placed.owner}:{placed.group})")
+    for command in (*installation.user_commands, *installation.start_commands):
+        typer.echo(f"would run {' '.join(command)}")
 
 
 async def run_until_signalled(settings: Settings, kind: WorkerKind) -> None:

@@ -26,21 +26,18 @@ class Settings:
 
     config: AgentConfig
     file: Path
-
-    @property
-    def state_dir(self) -> Path:
-        """Where the agent keeps all it must not forget."""
-        return self._resolved(self.config.device.state_dir)
+    # Where the agent keeps all it must not forget.
+    state_dir: Path
 
     @property
     def root_file(self) -> Path:
         """The root of trust the device was provisioned with."""
-        return self._resolved(self.config.trust.root_file)
+        return self.file.parent / self.config.trust.root_file
 
     @property
     def password_file(self) -> Path:
         """The broker password."""
-        return self._resolved(self.config.broker.password_file)
+        return self.file.parent / self.config.broker.password_file
 
     def password(self) -> str:
         """Read the broker password; raise ConfigError."""
@@ -52,12 +49,12 @@ class Settings:
             raise ConfigError(str(self.file), "broker.password_file", "a password", f"{len(text)} characters")
         return text.strip()
 
-    def _resolved(self, path: str) -> Path:
-        return self.file.parent / path
 
+def load_settings(file: Path, state_dir: Path | None = None) -> Settings:
+    """Read and check agent.toml and that the files it names exist; raise ConfigError or InvalidDocumentError.
 
-def load_settings(file: Path) -> Settings:
-    """Read and check agent.toml and that the files it names exist; raise ConfigError or InvalidDocumentError."""
+    A given `state_dir` stands in for the file's own.
+    """
     file = file.resolve()
     try:
         with file.open("rb") as stream:
@@ -67,9 +64,10 @@ def load_settings(file: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(file), "syntax", "TOML", str(error)) from error
     try:
-        settings = Settings(AgentConfig.model_validate(document), file)
+        config = AgentConfig.model_validate(document)
     except ValidationError as error:
         raise invalid_document(str(file), error) from error
+    settings = Settings(config, file, state_dir or file.parent / config.device.state_dir)
     if not settings.root_file.is_file():
         raise ConfigError(str(file), "trust.root_file", f"a file at {settings.root_file}", "none")
     settings.password()

@@ -1,0 +1,123 @@
+"""Installing the agent as a service, into an empty system image; and the unit itself, by systemd's own judgement."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "systemd"
+
+CONFIG = """
+[device]
+id = "pi-1"
+hardware = "rpi5"
+[broker]
+host = "fleet.example"
+port = 1883
+"""
+
+needs_systemd_tools = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd's tools are not installed")
+
+
+def fieldfare(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    command = [sys.executable, "-m", "cli", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A device's folder, as the fleet hands it out."""
+    folder = tmp_path / "pi-1"
+    folder.mkdir()
+    (folder / "agent.toml").write_text(CONFIG)
+    (folder / "root.json").write_text("{}")
+    (folder / "broker.password").write_text("secret\n")
+    return folder
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """A system image with fieldfare in /opt/fieldfare."""
+    image = tmp_path / "image"
+    (image / "opt/fieldfare/bin").mkdir(parents=True)
+    (image / "opt/fieldfare/bin/fieldfare").write_text("#!/bin/sh\n")
+    (image / "etc").mkdir()
+    (image / "usr/lib").mkdir(parents=True)
+    return image
+
+
+def test_a_dry_run_says_everything_and_writes_nothing(config: Path, image: Path) -> None:
+    before = sorted(image.rglob("*"))
+    done = fieldfare("agent", "install", "--config", config, "--root", image, "--prefix", "/opt/fieldfare", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "would write /etc/fieldfare/broker.password (0600 fieldfare:fieldfare)" in done.stdout
+    assert "would write /etc/fieldfare/agent.toml (0640 root:fieldfare)" in done.stdout
+    assert "enable fieldfare-agent.service" in done.stdout
+    assert sorted(image.rglob("*")) == before
+
+
+@needs_systemd_tools
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_installing_twice_changes_nothing_the_second_time(config: Path, image: Path) -> None:
+    # Given an image, when the agent is installed into it
+    arguments = ("agent", "install", "--config", config, "--root", image, "--prefix", "/opt/fieldfare")
+    first = fieldfare(*arguments)
+    assert first.returncode == 0, first.stderr
+    # Then the secret is the agent's alone, the unit runs that installation, and it is enabled
+    password = image / "etc/fieldfare/broker.password"
+    assert stat.S_IMODE(password.stat().st_mode) == 0o600
+    assert password.stat().st_uid != 0
+    unit = image / "etc/systemd/system/fieldfare-agent.service"
+    assert "ExecStart=/opt/fieldfare/bin/fieldfare agent run" in unit.read_text()
+    assert (image / "etc/systemd/system/multi-user.target.wants/fieldfare-agent.service").is_symlink()
+    # When it is installed again, then every file is as it was
+    second = fieldfare(*arguments)
+    assert [line for line in second.stdout.splitlines() if line.startswith("wrote")] == []
+
+
+def test_an_installation_that_services_cannot_see_is_refused(config: Path, image: Path) -> None:
+    shutil.move(image / "opt", image / "home")
+    done = fieldfare("agent", "install", "--config", config, "--root", image, "--prefix", "/home/fieldfare", "--dry-run")
+    assert done.returncode == 2
+    assert "install it under /opt/fieldfare" in done.stderr
+
+
+def test_a_wrong_field_of_the_configuration_is_named_with_its_file(config: Path) -> None:
+    (config / "agent.toml").write_text(CONFIG.replace("port = 1883", "port = 0"))
+    done = fieldfare("agent", "run", "--config", config / "agent.toml")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {config / 'agent.toml'}: broker.port: ")
+    assert "found 0" in done.stderr
+
+
+def test_a_missing_password_is_named_with_its_place(config: Path) -> None:
+    (config / "broker.password").unlink()
+    done = fieldfare("agent", "run", "--config", config / "agent.toml")
+    assert done.returncode == 2
+    assert "broker.password_file" in done.stderr
+
+
+@needs_systemd_tools
+def test_the_unit_is_valid_and_hardened(tmp_path: Path) -> None:
+    unit = tmp_path / "fieldfare-agent.service"
+    unit.write_text((UNITS / "fieldfare-agent.service").read_text().replace("@COMMAND@", "/usr/bin/true"))
+    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert judged.returncode == 0, judged.stdout[-300:]
