@@ -47,7 +47,7 @@ def register(feed: Feed, frame: Frame) -> None:
                 empty(f"There is no rollout {rollout}", "This lists those of the fleet:", "fieldfare rollout list")
                 return
             summary = Live(_draw_rollout, "ff-stack")
-            with ui.element("div").classes("ff-panel ff-flush"):
+            with ui.element("div").classes("ff-panel ff-flush").style("--ff-above: 330px"):
                 grid = LiveGrid(COLUMNS, label="Devices of this rollout", open_under="/devices/")
 
             async def refresh() -> None:

@@ -308,7 +308,7 @@ class MovingFleet:
         )
 
     def _rate(self, device: str, at: float) -> float:
-        return 6 + 5 * _wave(self._known(device), at, 200)
+        return 6 + self._known(device).number % 3 + 5 * math.sin(at / 40)
 
     def _birth(self, character: Character) -> Birth:
         machine = Machine(
