@@ -211,6 +211,17 @@ def test_releases_show_verdicts_drops_and_who_runs_them(visit: Visit) -> None:
     assert "0 devices" in oldest
 
 
+def test_a_page_has_its_landmarks_and_a_name_for_everything_that_can_be_used(visit: Visit) -> None:
+    for path in ("/", "/devices/rpi5-0000", "/rollouts", "/rollouts/2", "/releases"):
+        visit.open(path)
+        assert (len(visit.all("main")), len(visit.all("main h1")), len(visit.all("body header nav"))) == (1, 1, 1)
+        assert visit.all("main header") == []
+        nameless = [
+            used.get_attribute("outerHTML") for used in visit.all("a, button, input") if used.is_displayed() and not used.accessible_name
+        ]
+        assert nameless == []
+
+
 def test_the_colours_chosen_are_kept(visit: Visit) -> None:
     visit.open("/releases")
     visit.browser.find_element(By.CSS_SELECTOR, '[aria-label="Colours: auto; change"]').click()
