@@ -5,13 +5,13 @@ from __future__ import annotations
 from nicegui import context, ui
 from starlette.requests import Request
 
-from contracts.lifecycle import FINAL, Phase
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.grid import LiveGrid, column
 from fleet.dashboard.parts import Live, ago, badge, empty, heading, mono
+from fleet.dashboard.phases import draw_legend, draw_split, finished
 from fleet.dashboard.session import read_login
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
-from fleet.dashboard.words import LOOKS, PHASES, percent, release_name, short_digest, words_of
+from fleet.dashboard.words import percent, release_name, short_digest
 from fleet.errors import UnknownRolloutError
 from fleet.views import RolloutView
 
@@ -30,7 +30,7 @@ def register(feed: Feed, frame: Frame) -> None:
     async def rollouts_page(request: Request) -> None:
         with frame.page("Rollouts", under="/rollouts", login=read_login(request.session)) as page:
             heading("Rollouts", 1)
-            found = Live(_draw_list, "ff-stack")
+            found = RolloutList()
 
             async def refresh() -> None:
                 found.show(await feed.rollouts.get())
@@ -47,7 +47,7 @@ def register(feed: Feed, frame: Frame) -> None:
                 empty(f"There is no rollout {rollout}", "This lists those of the fleet:", "fieldfare rollout list")
                 return
             summary = Live(_draw_rollout, "ff-stack")
-            with ui.element("div").classes("ff-panel ff-flush"):
+            with ui.element("div").classes("ff-panel ff-flush").style("--ff-above: 330px"):
                 grid = LiveGrid(COLUMNS, label="Devices of this rollout", open_under="/devices/")
 
             async def refresh() -> None:
@@ -63,20 +63,45 @@ def register(feed: Feed, frame: Frame) -> None:
             await page.keep_fresh(refresh)
 
 
-def _draw_list(rollouts: tuple[RolloutView, ...]) -> None:
-    if not rollouts:
+class RolloutList:
+    """One card for each rollout, newest first; a card stays where it is while its numbers change."""
+
+    def __init__(self) -> None:
+        """Take the place."""
+        self._advice = Live(_draw_advice)
+        self._place = ui.element("div").classes("ff-stack")
+        self._cards: dict[int, Live[RolloutView]] = {}
+
+    def show(self, rollouts: tuple[RolloutView, ...]) -> None:
+        """Bring the list up to date."""
+        self._advice.show(not rollouts)
+        for view in reversed(rollouts):
+            if view.id not in self._cards:
+                self._cards[view.id] = self._add_card(view)
+            self._cards[view.id].show(view)
+
+    def _add_card(self, view: RolloutView) -> Live[RolloutView]:
+        with self._place, ui.element("section").classes("ff-panel ff-card") as card:
+            with ui.element("h2"):
+                ui.link(f"Rollout {view.id}", f"/rollouts/{view.id}")
+            content = Live(_draw_card, "ff-card-content")
+        card.move(target_index=0)
+        return content
+
+
+def _draw_advice(is_empty: bool) -> None:
+    if is_empty:
         empty("No rollouts yet", "Bring a release to your devices:", "fieldfare rollout start MODEL --to all")
-    for view in rollouts:
-        with ui.element("section").classes("ff-panel"):
-            with ui.element("div").classes("ff-panel-bar"):
-                with ui.element("h2"):
-                    ui.link(f"Rollout {view.id}", f"/rollouts/{view.id}")
-                ui.label(f"{release_name(view.release)} to {view.query}")
-                badge(view.state)
-                with ui.element("span").classes("ff-inline ff-muted ff-now"):
-                    ui.label(f"{_finished(view)} of {len(view.devices)} finished")
-                    _draw_times(view)
-            _draw_split(view, "ff-split ff-split-thin")
+
+
+def _draw_card(view: RolloutView) -> None:
+    with ui.element("div").classes("ff-panel-bar"):
+        ui.label(f"{release_name(view.release)} to {view.query}")
+        badge(view.state)
+        with ui.element("span").classes("ff-inline ff-muted ff-now"):
+            ui.label(f"{finished(view)} of {len(view.devices)} finished")
+            _draw_times(view)
+    draw_split(view, "ff-split ff-split-thin")
 
 
 def _draw_rollout(view: RolloutView) -> None:
@@ -91,10 +116,10 @@ def _draw_rollout(view: RolloutView) -> None:
             _draw_times(view)
     with ui.element("section").classes("ff-panel").props('aria-label="Progress"'):
         with ui.element("div").classes("ff-inline").style("margin-bottom: 8px"):
-            ui.label(percent(_finished(view) / max(1, len(view.devices)))).classes("ff-big")
-            ui.label(f"{_finished(view)} of {len(view.devices)} devices have an outcome").classes("ff-muted")
-        _draw_split(view, "ff-split")
-        _draw_legend(view)
+            ui.label(percent(finished(view) / max(1, len(view.devices)))).classes("ff-big")
+            ui.label(f"{finished(view)} of {len(view.devices)} devices have an outcome").classes("ff-muted")
+        draw_split(view, "ff-split")
+        draw_legend(view)
 
 
 def _draw_times(view: RolloutView) -> None:
@@ -105,31 +130,3 @@ def _draw_times(view: RolloutView) -> None:
         with ui.element("span").classes("ff-phrase"):
             ui.label("· ended")
             ago(view.ended_at)
-
-
-def _draw_split(view: RolloutView, classes: str) -> None:
-    """The devices by phase as one bar, in the order of the life cycle."""
-    told = ", ".join(f"{count} {words_of(phase.value)}" for phase, count in _counts(view))
-    with ui.element("div").classes(classes).props(f'role=img aria-label="Devices: {told}"'):
-        for phase, count in _counts(view):
-            part = ui.element("div").classes(f"ff-phase-{phase.value}").style(f"flex: {count} 1 0")
-            part.props(f'title="{count} {words_of(phase.value)}"')
-
-
-def _draw_legend(view: RolloutView) -> None:
-    with ui.element("div").classes("ff-legend"):
-        for phase, count in _counts(view):
-            with ui.element("span").props(f'title="{LOOKS[phase.value].meaning}"'):
-                ui.element("i").classes(f"ff-key ff-phase-{phase.value}")
-                with ui.element("b"):
-                    ui.label(str(count))
-                ui.label(words_of(phase.value))
-
-
-def _counts(view: RolloutView) -> list[tuple[Phase, int]]:
-    order = [*(phase for phase in PHASES if phase in FINAL), *reversed([phase for phase in PHASES if phase not in FINAL])]
-    return [(phase, view.counts[phase]) for phase in order if view.counts.get(phase)]
-
-
-def _finished(view: RolloutView) -> int:
-    return sum(count for phase, count in view.counts.items() if phase in FINAL)

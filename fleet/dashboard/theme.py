@@ -70,16 +70,18 @@ class Frame:
         """Open a page; `under` is the navigation entry it belongs to."""
         ui.page_title(f"{title} · fieldfare")
         ui.add_head_html(self._head + f"<script>fieldfare.setServerTime({time.time() * 1000:.0f})</script>")
-        ui.link("Skip to content", "#content").classes("ff-skip")
-        _header(under)
-        with ui.element("main").classes("ff-main").props("id=content tabindex=-1"):
+        # The framework puts a page's content into the document's one <main>; what leads elsewhere stands before it.
+        with context.client.layout:
+            _header(under).move(target_index=0)
+            ui.link("Skip to content", "#content").classes("ff-skip").move(target_index=0)
+        with ui.element("div").classes("ff-main").props("id=content tabindex=-1"):
             trouble = ui.label().classes("ff-trouble").props("role=alert")
             trouble.set_visibility(False)
             yield Page(self._sessions, login, trouble)
 
 
-def _header(under: str) -> None:
-    with ui.element("header").classes("ff-header"):
+def _header(under: str) -> ui.element:
+    with ui.element("header").classes("ff-header") as header:
         with ui.link(target="/").classes("ff-brand").props('aria-label="fieldfare, the fleet"'):
             ui.element("img").props(f'src="{STATIC_URL}/icon.svg" alt="" width=24 height=24')
             ui.label("fieldfare")
@@ -91,6 +93,7 @@ def _header(under: str) -> None:
         ui.element("div").classes("ff-space")
         _theme_switch()
         ui.html(SIGN_OUT, sanitize=False)
+    return header
 
 
 def _theme_switch() -> None:

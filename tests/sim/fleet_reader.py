@@ -33,6 +33,8 @@ CLASSES = ("fieldfare", "blackbird", "song thrush", "redwing", "robin", "none")
 MODEL = "birds"
 HEALTH_EVERY_S = 10
 GIB = 1 << 30
+# How far the rollout is at the start, and when the last device has its turn.
+UNDER_WAY_S, TURNS_S = 80, 110
 # When each phase of the rollout begins on a device, in seconds after its turn came.
 SCHEDULE = (
     (0.0, Phase.OFFERED),
@@ -73,10 +75,10 @@ class MovingFleet:
     """FleetReader over `count` devices; `now` gives seconds since the epoch, `speed` hurries the rollout."""
 
     def __init__(self, count: int = 24, *, now: Callable[[], float] = time.time, speed: float = 1.0) -> None:
-        """Start the rollout of release 3 a minute ago."""
+        """The rollout of release 3 began a while ago."""
         self._now = now
         self._speed = speed
-        self._start = now() - 60 / speed
+        self._start = now() - UNDER_WAY_S / speed
         self._characters = {found.id: found for found in map(_character, range(count))}
         self._ids = sorted(self._characters)
 
@@ -196,7 +198,7 @@ class MovingFleet:
 
     def _phase(self, character: Character) -> tuple[Phase, float]:
         """Devices take their turn one after another; some stay behind."""
-        since = (self._now() - self._start) * self._speed - 110 * character.number / max(1, len(self._ids))
+        since = (self._now() - self._start) * self._speed - TURNS_S * character.number / max(1, len(self._ids))
         if since < 0 or character.is_new:
             return Phase.PLANNED, 0.0
         if character.is_offline:
@@ -306,7 +308,7 @@ class MovingFleet:
         )
 
     def _rate(self, device: str, at: float) -> float:
-        return 6 + 5 * _wave(self._known(device), at, 200)
+        return 6 + self._known(device).number % 3 + 5 * math.sin(at / 40)
 
     def _birth(self, character: Character) -> Birth:
         machine = Machine(

@@ -32,7 +32,7 @@ window.fieldfare = (() => {
   const cells = {
     badge: orDash(({ value, data }) => {
       const look = looks[value] ?? { icon: "help", tone: "quiet", meaning: "", word: value };
-      const hint = data[`${value}_hint`] || (data.status === value && data.reason) || look.meaning;
+      const hint = (data.status === value && data.reason) || look.meaning;
       return `<span class="ff-badge ff-${look.tone}" title="${escaped(hint)}"><i class="material-icons" aria-hidden="true">${look.icon}</i>${escaped(look.word)}</span>`;
     }),
     phase: orDash((params) => {
@@ -107,7 +107,7 @@ window.fieldfare = (() => {
     cells, number, byUrgency, openRow, openRowByKey, fitColumns, keepAgesFresh,
     setLooks(found) {
       looks = found;
-      // Phases first, then statuses, each in the order of the server's table.
+      // Each kind of state in the order of the server's table.
       urgency = Object.fromEntries(Object.keys(found).map((state, index) => [state, index]));
     },
     setServerTime(epochMs) {

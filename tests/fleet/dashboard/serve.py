@@ -27,7 +27,7 @@ def main(port: int, codes: set[str], devices: int = 24, speed: float = 1.0) -> N
         return "ok"
 
     mount(app, MovingFleet(devices, speed=speed), redeem, storage_secret="only-for-tests")
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", ws="websockets-sansio")
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 
 if __name__ == "__main__":

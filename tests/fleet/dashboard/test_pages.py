@@ -19,7 +19,7 @@ from tests.live.browser import chromium, console_errors, hosts_asked
 
 WAIT_S = 20
 # Fast enough for a rollout to move while a test looks on, slow enough to last through all tests.
-SPEED = 0.5
+SPEED = 0.25
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Visit:
 
     def rows(self) -> list[str]:
         """Return the ids of the rows that are drawn."""
-        return [row.get_attribute("row-id") or "" for row in self.all(".ag-center-cols-container .ag-row")]
+        script = "return [...document.querySelectorAll('.ag-center-cols-container .ag-row')].map(row => row.getAttribute('row-id'))"
+        found: list[str] = self.browser.execute_script(script)  # in one go: the table may change while it is read
+        return found
 
     def until(self, is_so: Callable[[], bool], otherwise: str) -> None:
         """Wait for something to become true."""
@@ -111,6 +113,15 @@ def test_a_tile_filters_by_its_status(visit: Visit) -> None:
     visit.until(lambda: visit.rows() == ["rpi4-0003"], "the tile does not filter")
 
 
+def test_news_do_not_take_the_focus_from_who_uses_the_keyboard(visit: Visit) -> None:
+    visit.open("/")
+    requests = visit.text(".ff-tiles > :nth-child(7)")
+    [tile] = [tile for tile in visit.all("button.ff-tile") if tile.text.startswith("cloud_off")]
+    visit.browser.execute_script("arguments[0].focus()", tile)
+    visit.until(lambda: visit.text(".ff-tiles > :nth-child(7)") != requests, "the tiles stand still")
+    assert visit.browser.switch_to.active_element == tile
+
+
 def test_a_row_opens_its_device_by_click_and_by_key(visit: Visit) -> None:
     visit.open("/")
     visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
@@ -138,8 +149,17 @@ def test_a_device_page_shows_slots_inventory_outcome_and_events(visit: Visit) ->
     visit.open("/devices/coral-0006")
     visit.until(lambda: "rolled back" in visit.text(), "the outcome is not shown")
     text = visit.text()
-    expected = ("largest difference 0.31, allowed 0.05", "current", "previous", "a6a187c8bb59", "http://127.0.0.1:8600", "4 × aarch64", "site = lyon",
-                "release 3 rolled back: its outputs differ from the golden set", "tolerance 0.05")  # fmt: skip
+    expected = (
+        "largest difference 0.31, allowed 0.05",
+        "current",
+        "previous",
+        "a6a187c8bb59",
+        "http://127.0.0.1:8600",
+        "4 × aarch64",
+        "site = lyon",
+        "release 3 rolled back: its outputs differ from the golden set",
+        "tolerance 0.05",
+    )
     assert [part for part in expected if part not in text] == []
 
 
@@ -156,12 +176,11 @@ def test_a_device_page_draws_its_charts_with_units(visit: Visit) -> None:
 def test_a_device_page_keeps_itself_fresh(visit: Visit) -> None:
     visit.open("/devices/rpi5-0000")
     visit.until(lambda: "serving" in visit.text(), "the worker is not shown")
-    before = visit.all('.ff-chart[aria-label^="CPU"] svg path[stroke^="var(--ff-series"]')[0].get_attribute("d")
     line = '.ff-chart[aria-label^="CPU"] svg path[stroke^="var(--ff-series"]'
-    visit.until(
-        lambda: visit.browser.execute_script("return document.querySelector(arguments[0]).getAttribute('d')", line) != before,
-        "it stands still",
-    )  # type: ignore[no-untyped-call]  # selenium leaves it untyped
+    read = f"return document.querySelector({line!r})?.getAttribute('d')"
+    visit.until(lambda: bool(visit.browser.execute_script(read)), "the line is not drawn")
+    before = visit.browser.execute_script(read)
+    visit.until(lambda: visit.browser.execute_script(read) != before, "it stands still")
 
 
 def test_a_rollout_page_follows_its_devices(visit: Visit) -> None:
@@ -190,6 +209,17 @@ def test_releases_show_verdicts_drops_and_who_runs_them(visit: Visit) -> None:
     assert [part for part in expected if part not in newest] == []
     assert "unproven" in oldest
     assert "0 devices" in oldest
+
+
+def test_a_page_has_its_landmarks_and_a_name_for_everything_that_can_be_used(visit: Visit) -> None:
+    for path in ("/", "/devices/rpi5-0000", "/rollouts", "/rollouts/2", "/releases"):
+        visit.open(path)
+        assert (len(visit.all("main")), len(visit.all("main h1")), len(visit.all("body header nav"))) == (1, 1, 1)
+        assert visit.all("main header") == []
+        nameless = [
+            used.get_attribute("outerHTML") for used in visit.all("a, button, input") if used.is_displayed() and not used.accessible_name
+        ]
+        assert nameless == []
 
 
 def test_the_colours_chosen_are_kept(visit: Visit) -> None:

@@ -10,7 +10,8 @@ import pytest
 from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, ModelReport, WorkerHealth
 from fleet.dashboard.charts import with_gaps
-from fleet.dashboard.fleet import TILES, row_of
+from fleet.dashboard.fleet import row_of
+from fleet.dashboard.tiles import ORDER
 from fleet.dashboard.words import LOOKS, STATUSES, number, phase_to_show, short_digest, size
 from fleet.views import DeviceSummary, ReleaseView, RolloutState
 from tests.sim.fleet_reader import MovingFleet
@@ -27,7 +28,7 @@ def test_every_state_that_can_be_shown_has_a_look() -> None:
     states = {phase.value for phase in Phase} | set(get_args(RolloutState)) | words_of_field(DeviceSummary, "status")
     states |= words_of_field(ReleaseView, "verdict") | words_of_field(DeviceEvent, "severity") | words_of_field(WorkerHealth, "state")
     assert states - set(LOOKS) == set()
-    assert words_of_field(DeviceSummary, "status") == set(STATUSES) == set(TILES)
+    assert words_of_field(DeviceSummary, "status") == set(STATUSES) == set(ORDER)
 
 
 def test_no_two_statuses_look_alike_without_colour() -> None:
