@@ -35,18 +35,29 @@ PARTS = {
     "agent": Part("agent.cli", "agent", "Run or install the agent on this device."),
 }
 
+OWN_PACKAGES = frozenset({"agent", "compiler", "contracts", "fleet"})
+
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command; bad input ends in one line on stderr and the error's own exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    requested = _requested_part(arguments)
     try:
-        build_app(_requested_part(arguments))(args=arguments, prog_name="fieldfare")
+        build_app(requested)(args=arguments, prog_name="fieldfare")
     except FieldfareError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_status)
+        _refuse(error)
+    except ModuleNotFoundError as error:
+        if requested is None or error.name is None or error.name.split(".")[0] in OWN_PACKAGES:
+            raise  # a defect of ours, not of the installation
+        _refuse(MissingExtraError(requested, PARTS[requested].extra, error.name))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def _refuse(error: FieldfareError) -> NoReturn:
+    sys.stderr.write(f"error: {error}\n")
+    sys.exit(error.exit_status)
 
 
 def build_app(requested: str | None) -> typer.Typer:
@@ -82,13 +93,7 @@ def _requested_part(arguments: list[str]) -> str | None:
 
 
 def _load(name: str) -> typer.Typer:
-    part = PARTS[name]
-    try:
-        app = importlib.import_module(part.module).app
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in {"agent", "compiler", "contracts", "fleet"}:
-            raise
-        raise MissingExtraError(name, part.extra, error.name) from error
+    app = importlib.import_module(PARTS[name].module).app
     assert isinstance(app, typer.Typer)
     return app
 

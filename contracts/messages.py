@@ -80,6 +80,8 @@ class ModelReport(BaseModel, frozen=True, extra="ignore"):
     previous: ReleaseRef | None = None
     candidate: ReleaseRef | None = None
     last: Outcome | None = None
+    # Which of the release's artifacts it runs: the device's own, or `cpu` where there is none for it.
+    target: str = ""
     # Where callers on the device reach it, such as http://127.0.0.1:8600.
     endpoint: str = ""
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 # One path or topic segment: no slash, no MQTT wildcard, no leading dot or dash.
 _SEGMENT = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
-DeviceId = Annotated[str, StringConstraints(pattern=_SEGMENT)]
+# Shared topic trees stand where a device's name would.
+RESERVED_DEVICE_IDS = frozenset({"chunk", "trust"})
+
+
+def _free(name: str) -> str:
+    if name in RESERVED_DEVICE_IDS:
+        raise ValueError(f"a name other than {' and '.join(sorted(RESERVED_DEVICE_IDS))}")
+    return name
+
+
+DeviceId = Annotated[str, StringConstraints(pattern=_SEGMENT), AfterValidator(_free)]
 ModelName = Annotated[str, StringConstraints(pattern=_SEGMENT)]
 TargetName = Annotated[str, StringConstraints(pattern=_SEGMENT)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -13,9 +13,9 @@ TRUST = f"{PREFIX}/trust"
 
 # What a device publishes under its own name, and what it is told there.
 UPLINKS = ("birth", "reported", "health", "inference", "event", "want")
-_UPLINK = re.compile(rf"^{PREFIX}/([a-z0-9][a-z0-9._-]{{0,63}})/({'|'.join(UPLINKS)})$")
-_CHUNK = re.compile(rf"^{CHUNKS}/([0-9a-f]{{64}})/(\d{{1,9}})$")
-_TRUST_FILE = re.compile(rf"^{TRUST}/((?:\d{{1,9}}\.)?(?:root|snapshot|targets|timestamp)\.json|director\.json)$")
+_UPLINK = re.compile(rf"{PREFIX}/(?!chunk/|trust/)([a-z0-9][a-z0-9._-]{{0,63}})/({'|'.join(UPLINKS)})")
+_CHUNK = re.compile(rf"{CHUNKS}/([0-9a-f]{{64}})/([0-9]{{1,9}})")
+_TRUST_FILE = re.compile(rf"{TRUST}/((?:[0-9]{{1,9}}\.)?(?:root|snapshot|targets|timestamp)\.json|director\.json)")
 
 
 def of_device(device: str, leaf: str) -> str:
@@ -61,17 +61,17 @@ class ChunkTopic:
 
 def parse_uplink(topic: str) -> Uplink | None:
     """Read a device's topic; None for any other."""
-    match = _UPLINK.match(topic)
+    match = _UPLINK.fullmatch(topic)
     return Uplink(match[1], match[2]) if match else None
 
 
 def parse_chunk(topic: str) -> ChunkTopic | None:
     """Read a chunk's topic; None for any other."""
-    match = _CHUNK.match(topic)
+    match = _CHUNK.fullmatch(topic)
     return ChunkTopic(match[1], int(match[2])) if match else None
 
 
 def parse_trust_file(topic: str) -> str | None:
     """Return the file name of a trust topic; None for any name that no TUF repository of ours holds."""
-    match = _TRUST_FILE.match(topic)
+    match = _TRUST_FILE.fullmatch(topic)
     return match[1] if match else None

@@ -21,3 +21,204 @@ class UnknownRolloutError(FleetError):
 
     def __init__(self, rollout: int) -> None:
         super().__init__(f"rollout {rollout}: expected a rollout of this fleet, found none; `fieldfare rollout list` lists them")
+
+
+class UnknownReleaseError(FleetError):
+    """No such release was added."""
+
+    def __init__(self, model: str, release: int | None) -> None:
+        wanted = f"release {model} {release}" if release else f"model {model}"
+        super().__init__(f"{wanted}: expected a signed release, found none; `fieldfare release list` lists them")
+
+
+class DeviceExistsError(FleetError):
+    """A device's id is taken."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"device {device}: expected a new id, found one that was added before; choose another")
+
+
+class ReservedDeviceError(FleetError):
+    """An id that is also the name of a topic tree or of an internal user."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"device {device}: expected an id of your own, found a reserved name; choose another")
+
+
+class CounterDoesNotGrowError(FleetError):
+    """A release is not newer than the newest of its model."""
+
+    def __init__(self, model: str, found: int, newest: int) -> None:
+        super().__init__(
+            f"release {model} {found}: expected a counter above {newest}, found {found}; "
+            f"compile it again with --release {newest + 1} or higher"
+        )
+
+
+class UntrustedReleaseError(FleetError):
+    """Signed release metadata is not what this fleet's root of trust allows next."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"targets.json: expected {expected}, found {found}; run `fieldfare release add` again with this fleet's own key")
+
+
+class IncompleteReleaseError(FleetError):
+    """A release names a file that was not uploaded."""
+
+    def __init__(self, model: str, release: int, path: str) -> None:
+        super().__init__(f"release {model} {release}: expected the content of {path}, found none; run `fieldfare release add` again")
+
+
+class UnknownArtifactError(FleetError):
+    """No file of that digest is stored."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"artifact {sha256}: expected a stored file, found none; `fieldfare release add` uploads a release's files")
+
+
+class UnknownTrustFileError(FleetError):
+    """No trust file of that name is published."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"trust/{name}: expected a file of the release repository, found none")
+
+
+class QueryError(FleetError):
+    """A target query cannot be read."""
+
+    def __init__(self, query: str, position: int, expected: str) -> None:
+        found = repr(query[position : position + 20]) if position < len(query) else "the end"
+        super().__init__(f"query {query!r}: position {position + 1}: expected {expected}, found {found}")
+        self.position = position
+
+
+class NoDevicesError(FleetError):
+    """A rollout would reach nobody."""
+
+    def __init__(self, query: str, reason: str) -> None:
+        super().__init__(f"query {query!r}: expected at least one device to update, found none: {reason}")
+
+
+class RolloutRunningError(FleetError):
+    """A model's rollout is still under way."""
+
+    def __init__(self, model: str, rollout: int) -> None:
+        super().__init__(f"model {model}: expected no running rollout, found rollout {rollout}; wait until it has ended")
+
+
+class CannotListenError(FleetError):
+    """A port cannot be had, mostly because somebody else listens there."""
+
+    def __init__(self, host: str, port: int, reason: str, option: str) -> None:
+        found = reason[:1].lower() + reason[1:]
+        super().__init__(f"{host}:{port}: expected a free port, found {found}; stop what listens there or choose another with {option}")
+
+
+class FolderInUseError(FleetError):
+    """Another server works in the same folder."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder}: expected no running fleet server, found one; stop it or choose another folder with --dir")
+
+
+class UnusableFolderError(FleetError):
+    """A server cannot write where it was told to."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(f"{folder}: expected a folder that can be written, found: {reason}; choose another with --dir")
+
+
+class ToolMissingError(FleetError):
+    """A program that the fleet starts is not installed."""
+
+    def __init__(self, tool: str, package: str) -> None:
+        super().__init__(f"{tool}: expected it to be installed, found none; run: sudo apt-get install --no-install-recommends {package}")
+
+
+class BrokerFailedError(FleetError):
+    """The MQTT broker did not start."""
+
+    def __init__(self, log: str, last_line: str) -> None:
+        super().__init__(f"mosquitto: expected it to listen, found it ended: {last_line}; see {log}")
+
+
+class LinkDownError(FleetError):
+    """The broker cannot be reached, or did not acknowledge in time."""
+
+    exit_status = 3
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(f"broker: expected an acknowledgement for {topic}, found none: {reason}")
+
+
+class StoreError(FleetError):
+    """The database did not do what it was asked."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: expected a working database, found: {reason}")
+
+
+class KeyFileError(FleetError):
+    """A signing key cannot be used."""
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path}: expected an ed25519 private key in PEM form, found {found}; give the release key with --key")
+
+
+class WrongKeyError(FleetError):
+    """The release key is not the one that this fleet trusts."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: expected the key that signed this fleet's releases, found another; give the right one with --key")
+
+
+class FolderNotEmptyError(FleetError):
+    """A device's folder would be written over."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder}: expected a folder that is empty or missing, found files; choose another with --out")
+
+
+class NotConnectedError(FleetError):
+    """The CLI does not know where its server is."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path}: expected a running fleet server's connection file, found none; "
+            "start one with `fieldfare fleet up`, or set FIELDFARE_SERVER and FIELDFARE_TOKEN"
+        )
+
+    exit_status = 3
+
+
+class ServerUnreachableError(FleetError):
+    """The fleet server does not answer."""
+
+    exit_status = 3
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: expected the fleet server, found no answer ({reason}); start it with `fieldfare fleet up`")
+
+
+class RefusedError(FleetError):
+    """The fleet server said no, in these words."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class RolloutFailedError(FleetError):
+    """A rollout that was waited for did not succeed."""
+
+    exit_status = 1
+
+    def __init__(self, rollout: int, reason: str) -> None:
+        super().__init__(f"rollout {rollout}: expected every device to commit, found {reason}")
+
+
+class UnauthorizedError(FleetError):
+    """A request without a token that may enter."""
+
+    def __init__(self) -> None:
+        super().__init__("expected a valid API token, found none; use connection.json of the server, or set FIELDFARE_TOKEN")

@@ -68,6 +68,11 @@ class Supervisor:
         return "restarting" if self.restarts else "starting"
 
     @property
+    def target(self) -> str:
+        """Return which of the release's artifacts serves; empty while none does."""
+        return "" if self._wanted is None else self._wanted.target
+
+    @property
     def pulse(self) -> Pulse | None:
         """Return the serving worker's newest pulse."""
         return None if self.serving is None else self.serving.pulse

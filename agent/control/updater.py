@@ -100,6 +100,7 @@ class Updater:
                 previous=update.previous,
                 candidate=update.candidate,
                 last=update.last,
+                target=self.supervisor.target,
                 endpoint=self._shop.launcher.endpoint(self.model),
             ),
         )

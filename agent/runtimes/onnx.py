@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,8 @@ class OnnxRuntime:
 
 def load(source: ModelSource) -> OnnxRuntime:
     """Open a session; raise RuntimeMissingError, ModelUnloadableError or TensorMismatchError."""
+    # Its own telemetry is on by default, decided at import, and writes to the temporary folder; what a device says, the agent says.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

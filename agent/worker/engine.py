@@ -20,18 +20,23 @@ Job = Callable[[], Callable[[], None]]
 class Engine:
     """One thread, started at once; runtimes are only ever touched by it.
 
-    An exception other than FieldfareError is a bug: it ends the thread, prints its traceback and calls `died` in the loop.
+    An exception other than FieldfareError is a bug: it prints its traceback and ends the thread, so that `is_alive` is false.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, max_waiting: int, died: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_waiting: int) -> None:
         self.in_flight = 0
         self._loop = loop
         self._max_waiting = max_waiting
-        self._died = died
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._results: deque[Callable[[], None]] = deque()
         self._is_waking_loop = False
-        threading.Thread(target=self._work, name="engine", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Say whether the thread still works."""
+        return self._thread.is_alive()
 
     def submit(self, work: Callable[[], T], done: Callable[[T | FieldfareError], None]) -> None:
         """Queue work for the thread; `done` is called in the loop, in order; raise OverloadedError when too much waits."""
@@ -58,15 +63,12 @@ class Engine:
         return result
 
     def _work(self) -> None:
-        try:
-            while True:
-                self._results.append(self._jobs.get()())
-                # One wake-up serves all results that are ready by the time the loop comes round.
-                if not self._is_waking_loop:
-                    self._is_waking_loop = True
-                    self._loop.call_soon_threadsafe(self._deliver)
-        finally:
-            self._loop.call_soon_threadsafe(self._died)
+        while True:
+            self._results.append(self._jobs.get()())
+            # One wake-up serves all results that are ready by the time the loop comes round.
+            if not self._is_waking_loop:
+                self._is_waking_loop = True
+                self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
         # Cleared first: a result that arrives after the last look wakes the loop again.

@@ -20,13 +20,14 @@ from agent.worker.errors import LinkBrokenError, SetupError
 from agent.worker.link import Link
 from agent.worker.listener import Listener
 from agent.worker.preparation import Prepared, prepare
-from agent.worker.reporting import WindowReporter, send_pulses
+from agent.worker.reporting import WindowReporter
 from agent.worker.service import ModelService
 from agent.worker.statistics import Statistics
-from agent.worker_link import Drain, Failed, Ready, Serve, Serving, WorkerSetup
+from agent.worker_link import Drain, Failed, Pulse, Ready, Serve, Serving, WorkerSetup
 from contracts.bundle import read_bounded
 from contracts.errors import FieldfareError
 
+PULSE_S = 1.0
 MAX_WAITING_REQUESTS = 128
 MAX_REASON_LETTERS = 1000
 MIN_TOKEN_LETTERS, MAX_TOKEN_BYTES = 16, 1024
@@ -45,8 +46,9 @@ class Worker:
         self._tasks = tasks
         loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = loop.create_future()
-        self._engine = Engine(loop, MAX_WAITING_REQUESTS, died=partial(self._finish, EXIT_FAILED))
+        self._engine = Engine(loop, MAX_WAITING_REQUESTS)
         self._statistics = Statistics(random.Random())  # noqa: S311 - it chooses samples, not secrets
+        self._token = b""
         self._prepared: Prepared | None = None
         self._listener: Listener | None = None
         self._windows: WindowReporter | None = None
@@ -62,7 +64,7 @@ class Worker:
         self._start("obey", self._obey)
         self._start("signals", self._heed_signals)
         self._start("prepare", self._prepare)
-        self._start("pulse", partial(send_pulses, self._link, self._statistics, lambda: self._engine.in_flight))
+        self._start("pulse", self._pulse)
         await self._end
         self._tasks.cancel_scope.cancel()
 
@@ -89,26 +91,22 @@ class Worker:
         except FieldfareError as error:
             await self._fail(str(error))
             return
-        runtime, verdict = self._prepared.model.runtime, self._prepared.verdict
-        ready = Ready(
-            runtime=runtime.name,
-            runtime_version=runtime.version,
-            provider=runtime.provider,
-            preferred_provider=runtime.preferred_provider,
-            load_s=self._prepared.load_s,
-            golden_passed=verdict.passed,
-            golden_samples=verdict.samples,
-            golden_error=verdict.error,
-            golden_tolerance=self._prepared.model.artifact.tolerance.absolute,
-            reason=verdict.reason[:MAX_REASON_LETTERS],
-        )
-        await self._link.send(ready)
+        await self._link.send(_ready(self._prepared))
+
+    async def _pulse(self) -> None:
+        while self._engine.is_alive:
+            counts = self._statistics
+            await self._link.send(Pulse(requests=counts.requests, errors=counts.errors, in_flight=self._engine.in_flight))
+            await asyncio.sleep(PULSE_S)
+        self._finish(EXIT_FAILED)
 
     async def _serve(self) -> None:
+        if self._is_draining:
+            return
         if self._prepared is None or not self._prepared.verdict.passed:
             await self._fail("serve: expected a model whose golden set passed, found none")
             return
-        if self._listener is None and not self._is_draining:
+        if self._listener is None:
             model = self._prepared.model
             service = ModelService(model, self._engine, self._statistics, self._token, metadata.version("fieldfare"))
             sockets = [socket.socket(fileno=fd) for fd in self._setup.listen_fds]
@@ -157,6 +155,22 @@ async def live(setup: WorkerSetup) -> int:
         worker = Worker(setup, link, tasks)
         await worker.run()
     return worker.exit_status
+
+
+def _ready(prepared: Prepared) -> Ready:
+    runtime, verdict = prepared.model.runtime, prepared.verdict
+    return Ready(
+        runtime=runtime.name,
+        runtime_version=runtime.version,
+        provider=runtime.provider,
+        preferred_provider=runtime.preferred_provider,
+        load_s=prepared.load_s,
+        golden_passed=verdict.passed,
+        golden_samples=verdict.samples,
+        golden_error=verdict.error,
+        golden_tolerance=prepared.model.artifact.tolerance.absolute,
+        reason=verdict.reason[:MAX_REASON_LETTERS],
+    )
 
 
 def _read_token(path: Path) -> bytes:

@@ -1,28 +1,19 @@
-"""Tells the control process every second that the loop turns, and for each window what was served."""
+"""Tells the control process for each window what was served."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timezone
 from time import monotonic
 
 from agent.worker.link import Link
 from agent.worker.model import Model
 from agent.worker.statistics import Statistics
-from agent.worker_link import Pulse, Window
+from agent.worker_link import Window
 from contracts.messages import InferenceWindow, ReleaseRef
 
-PULSE_S = 1.0
 # The control process fills these in.
 NO_SESSION, NO_SEQUENCE = "0" * 16, 0
-
-
-async def send_pulses(link: Link, statistics: Statistics, in_flight: Callable[[], int]) -> None:
-    """Send a pulse every second, for ever."""
-    while True:
-        await link.send(Pulse(requests=statistics.requests, errors=statistics.errors, in_flight=in_flight()))
-        await asyncio.sleep(PULSE_S)
 
 
 class WindowReporter:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from agent.runtimes.port import Arrays
 from agent.worker.engine import Engine
-from agent.worker.errors import BadRequestError, OverloadedError
+from agent.worker.errors import BadRequestError, OverloadedError, UnspeakableOutputError
 from agent.worker.http import BINARY, JSON, Head, Request, Response
 from agent.worker.model import Model
 from agent.worker.oip import InferRequest, Signature, decode_request, encode_response
@@ -20,7 +20,8 @@ from contracts.errors import FieldfareError
 from contracts.tensors import TensorSpec
 
 PLATFORMS = {"onnx": "onnxruntime_onnx", "litert": "tflite"}
-HEALTH = "/v2/health/"
+# Health is no secret; all else over TCP takes the token.
+LIVE, READY = "/v2/health/live", "/v2/health/ready"
 
 
 class ServerMetadata(BaseModel, frozen=True):
@@ -81,8 +82,8 @@ class ModelService:
         bases = (model_path, f"{model_path}/versions/{manifest.release}")
         self._documents = {
             "/v2": Response.of(ServerMetadata(version=server_version)),
-            HEALTH + "live": Response.of(ServerLive()),
-            HEALTH + "ready": Response.of(ServerReady()),
+            LIVE: Response.of(ServerLive()),
+            READY: Response.of(ServerReady()),
             **{base: Response.of(metadata) for base in bases},
             **{f"{base}/ready": Response.of(ModelReady(name=manifest.name)) for base in bases},
         }
@@ -90,13 +91,12 @@ class ModelService:
 
     def refuse(self, head: Head) -> Response | None:
         """Refuse strangers, unknown paths and wrong methods before a body is read."""
-        if not (head.is_trusted or (head.path in self._documents and head.path.startswith(HEALTH)) or self._is_authorized(head)):
+        is_public = head.path in (LIVE, READY)
+        if not (is_public or head.is_trusted or self._is_authorized(head)):
             return Response.error(401, "authorization: expected the bearer token of this device, found none or another")
         is_infer = head.path in self._infer_paths
         if not is_infer and head.path not in self._documents:
-            return Response.error(
-                404, f"path: expected /v2 or model {self.signature.model} version {self.signature.version}, found another"
-            )
+            return Response.error(404, f"path: expected model {self.signature.model} version {self.signature.version}, found another")
         if head.method != ("POST" if is_infer else "GET"):
             return Response.error(405, f"method: expected {'POST' if is_infer else 'GET'}, found {head.method}")
         if is_infer and b"content-length" not in head.headers and b"transfer-encoding" not in head.headers:
@@ -127,9 +127,7 @@ class ModelService:
         try:
             body, json_bytes = encode_response(self.signature, wanted, outputs)
         except ValueError:
-            return self._failure(
-                request, 500, BadRequestError("outputs: expected finite numbers, found NaN or infinity; ask for binary data")
-            )
+            return self._failure(request, 500, UnspeakableOutputError())
         classes = map(self._model.label_of, self._model.top_classes(outputs, wanted.count))
         self._statistics.record_answer(perf_counter() - request.received_at, classes)
         return Response(200, body, JSON if json_bytes is None else BINARY, json_bytes)

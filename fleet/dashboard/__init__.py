@@ -1,1 +1,1 @@
-"""The pages that operators look at."""
+"""The pages that operators look at: what the fleet is, what runs on it, and what is on its way."""

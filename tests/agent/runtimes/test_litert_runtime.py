@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,12 @@ from agent.runtimes.port import ModelSource
 from contracts.manifest import Artifact, Tolerance
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
-from tests.sim.control import ROOT
+from tests.shared_data import shared_file
 from tests.sim.tiny_release import GATE
 
-DATA = Path(os.environ.get("FIELDFARE_SHARED_DATA", ROOT.parent / "shared/data"))
 KEYWORDS = Preprocess(mean=83.0, std=1 / 0.5847029)
 
 needs_litert = pytest.mark.skipif("litert" not in installed_runtimes(), reason="neither ai-edge-litert nor tflite-runtime is installed")
-needs_data = pytest.mark.skipif(not (DATA / "kws01").is_dir(), reason=f"no shared models in {DATA}")
 
 
 def source(file: Path, target: str = "rpi4", output: str = "Identity", classes: int = 12) -> ModelSource:
@@ -42,35 +39,32 @@ def source(file: Path, target: str = "rpi4", output: str = "Identity", classes: 
 
 def evaluate(runtime: litert.LiteRuntime) -> tuple[float, npt.NDArray[np.float64]]:
     """Return the accuracy on the evaluation set, and each answer's sum."""
-    with np.load(DATA / "kws01/eval.npz") as arrays:
+    with np.load(shared_file("kws01/eval.npz")) as arrays:
         samples, labels = arrays["x"], arrays["y"]
     answers = np.concatenate([runtime.infer({"input_1": KEYWORDS.apply(samples[i : i + 1])})["Identity"] for i in range(len(samples))])
     return float((answers.argmax(axis=1) == labels).mean()), answers.sum(axis=1, dtype=np.float64)
 
 
 @needs_litert
-@needs_data
 @pytest.mark.parametrize(("model", "accuracy"), [("dscnn_int8_ref.tflite", 0.895), ("dscnn_float.tflite", 0.8975)])
 def test_real_values_go_in_and_out_whatever_the_tensors_hold(model: str, accuracy: float) -> None:
-    found, sums = evaluate(litert.load(source(DATA / "kws01" / model)))
+    found, sums = evaluate(litert.load(source(shared_file(f"kws01/{model}"))))
 
     assert found == pytest.approx(accuracy, abs=0.003)
     np.testing.assert_allclose(sums, 1.0, atol=0.02)
 
 
 @needs_litert
-@needs_data
 def test_a_coral_without_its_accelerator_runs_on_the_cpu_and_says_so() -> None:
-    runtime = litert.load(source(DATA / "kws01/dscnn_int8_ref.tflite", target="coral"))
+    runtime = litert.load(source(shared_file("kws01/dscnn_int8_ref.tflite"), target="coral"))
 
     assert runtime.preferred_provider == litert.EDGE_TPU
     assert runtime.provider in (litert.XNNPACK, litert.CPU)
 
 
 @needs_litert
-@needs_data
 def test_a_model_compiled_for_the_edge_tpu_cannot_run_without_it() -> None:
-    compiled = DATA / "edgetpu_twins/tools_split_concat_edgetpu.tflite"
+    compiled = shared_file("edgetpu_twins/tools_split_concat_edgetpu.tflite")
 
     with pytest.raises(ModelUnloadableError, match="edgetpu-custom-op"):
         litert.load(source(compiled, target="coral"))
@@ -85,11 +79,10 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 @needs_litert
-@needs_data
 @pytest.mark.parametrize(("output", "classes"), [("scores", 12), ("Identity", 13)])
 def test_tensors_other_than_the_manifest_promises_are_refused(output: str, classes: int) -> None:
     with pytest.raises(TensorMismatchError, match=f"outputs {output}"):
-        litert.load(source(DATA / "kws01/dscnn_int8_ref.tflite", output=output, classes=classes))
+        litert.load(source(shared_file("kws01/dscnn_int8_ref.tflite"), output=output, classes=classes))
 
 
 @pytest.mark.skipif("litert" in installed_runtimes(), reason="a runtime is installed")

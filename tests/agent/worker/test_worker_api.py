@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -235,3 +236,17 @@ def test_binary_bytes_that_nobody_announced_are_refused(caller: RawCaller) -> No
     answer = caller.answer()
     assert answer.status == 400
     assert "expected 0 bytes of binary tensors after the JSON, found 3" in answer.error
+
+
+def test_a_caller_who_does_not_read_holds_up_nobody_and_gets_all_his_answers(serving: Address) -> None:
+    one = request(f"/v2/models/{MODEL}", method="GET")
+    count = 60_000
+    with RawCaller(serving.port) as greedy, RawCaller(serving.port) as other:
+        sending = threading.Thread(target=greedy.send, args=(one * count,), daemon=True)
+        sending.start()
+        other.send(request(body=json_body(PICTURES[:1])))
+        assert scores_of(other.answer()).shape == (1, 3)
+
+        assert all(greedy.answer().status == 200 for _ in range(count))
+        sending.join(10)
+        assert not sending.is_alive()

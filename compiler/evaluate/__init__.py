@@ -1,0 +1,1 @@
+"""Samples, runs, metrics and the gate."""

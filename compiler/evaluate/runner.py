@@ -1,0 +1,55 @@
+"""Runs a model in ONNX Runtime exactly as a device does: one sample at a time, with the target's own session options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+from compiler.errors import CompilerError
+
+# They have no base class of their own.
+_RUNTIME_ERRORS = (
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NotImplemented,
+    state.RuntimeException,
+)
+
+Scores = npt.NDArray[np.float32]
+
+
+class RunError(CompilerError):
+    """ONNX Runtime refuses a model."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"{model}: onnxruntime {onnxruntime.__version__} cannot run it: {' '.join(reason.split())[:300]}")
+
+
+class Runner:
+    """One loaded model; `name` is what errors call it."""
+
+    def __init__(self, name: str, model: bytes, session_options: Mapping[str, str]) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # sums in a fixed order: the same bytes at every compilation
+        options.log_severity_level = 4  # errors arrive as exceptions
+        for key, value in session_options.items():
+            options.add_session_config_entry(key, value)
+        self._name = name
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except _RUNTIME_ERRORS as error:
+            raise RunError(name, str(error)) from error
+        self._input = self._session.get_inputs()[0].name
+
+    def run(self, samples: Iterable[npt.NDArray[np.float32]]) -> Scores:
+        """Return the only output for every sample, flat: [n, classes]."""
+        try:
+            return np.stack([self._session.run(None, {self._input: sample})[0].ravel() for sample in samples])
+        except _RUNTIME_ERRORS as error:
+            raise RunError(self._name, str(error)) from error

@@ -1,0 +1,1 @@
+"""What leaves the compiler: golden set, report, bundle."""

@@ -1,0 +1,75 @@
+"""Chooses the golden samples, and decides how far a device's answers to them may lie from the compiler's."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.manifest import Tolerance
+
+GOLDEN_SAMPLES = 16
+# Other CPUs round elsewhere: the same integers a few steps apart.
+STEPS_APART = 4
+SPREAD_FACTOR = 2
+# The oldest time that a zip file can hold, so that the same arrays give the same bytes.
+NO_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def tolerance_for(outputs: npt.NDArray[np.float32], other: npt.NDArray[np.float32], steps: int) -> float:
+    """Return the largest allowed absolute difference of an output.
+
+    `outputs` and `other` [n, classes] are the answers of two correct executions of the same file: with integer kernels, and with the
+    same graph computed in float. A device may differ by twice as much as they do, and in any case by 4 of the `steps` into which
+    the model's numbers divide the outputs' range.
+    """
+    spread = float(np.abs(outputs[: len(other)] - other).max())
+    step = float(outputs.max() - outputs.min()) / steps
+    return max(STEPS_APART * step, SPREAD_FACTOR * spread)
+
+
+def margins(outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return for each row of [n, classes] how far its largest value is ahead of the next."""
+    two = np.partition(outputs, -2, axis=1)[:, -2:]
+    return np.asarray(two[:, 1] - two[:, 0], dtype=np.float32)
+
+
+def choose(answers: Mapping[str, tuple[npt.NDArray[np.float32], float]]) -> tuple[list[int], dict[str, Tolerance]]:
+    """Return the indexes of the golden samples and each target's tolerance, from its outputs and absolute tolerance.
+
+    A sample is clear when on every target its first class is ahead of the second by more than twice the tolerance: then no
+    allowed difference can change the answer, and a changed answer is a real fault. Only clear samples are taken if there are any.
+    """
+    clear = np.all([margins(outputs) > 2 * absolute for outputs, absolute in answers.values()], axis=0)
+    first = next(iter(answers.values()))[0]
+    has_clear = bool(clear.any())
+    candidates = np.flatnonzero(clear) if has_clear else np.arange(len(first))
+    chosen = _in_turns(candidates, first.argmax(axis=1)[candidates])
+    return chosen, {name: Tolerance(absolute=absolute, same_argmax=has_clear) for name, (_, absolute) in answers.items()}
+
+
+def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return an .npz file; the same arrays give the same bytes, and an array may have any name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in sorted(arrays.items()):
+            raw = io.BytesIO()
+            np.lib.format.write_array(raw, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", NO_DATE), raw.getvalue())
+    return buffer.getvalue()
+
+
+def _in_turns(candidates: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> list[int]:
+    """Take candidates class by class, so that as many classes as possible are there."""
+    met: Counter[int] = Counter()
+    turn_of: dict[int, int] = {}
+    for index, label in zip(candidates.tolist(), classes.tolist(), strict=True):
+        turn_of[index] = met[label]
+        met[label] += 1
+    ordered = sorted(turn_of, key=lambda index: (turn_of[index], index))
+    return sorted(ordered[:GOLDEN_SAMPLES])

@@ -1,0 +1,40 @@
+"""What one compilation is asked to do: the options of the command, checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from compiler.errors import OptionError
+from contracts.preprocess import Preprocess
+
+MAX_NAME_CHARACTERS = 64
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One model, its samples, its targets and its budget; `max_drop` is a share, 0.01 being one point."""
+
+    model: Path
+    calibration: Path
+    evaluation: Path
+    output: Path
+    targets: tuple[str, ...]
+    name: str
+    release: int
+    preprocess: Preprocess
+    metric: str
+    max_drop: float
+    require_proof: bool
+    labels: Path | None
+
+
+def model_name(given: str | None, file: Path) -> str:
+    """Return the release's model name: the one given, or the file's stem in the alphabet of names; raise OptionError."""
+    of_file = re.sub(r"[^a-z0-9._-]+", "-", file.stem.lower()).strip("._-")[:MAX_NAME_CHARACTERS]
+    name = of_file if given is None else given
+    if not re.fullmatch(rf"[a-z0-9][a-z0-9._-]{{0,{MAX_NAME_CHARACTERS - 1}}}", name):
+        expected = f"1 to {MAX_NAME_CHARACTERS} of a-z, 0-9, dot, dash and underscore, a letter or digit first"
+        raise OptionError("--name", "model name", expected, repr(name))
+    return name

@@ -1,0 +1,1 @@
+"""A small network for handwritten digits, on its way to three devices."""

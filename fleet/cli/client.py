@@ -1,0 +1,98 @@
+"""Calls the REST API, and turns its problem documents back into errors of one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from contracts.codec import invalid_document
+from fleet.connection import find_connection
+from fleet.errors import RefusedError, ServerUnreachableError
+from fleet.home import Home, default_folder
+
+TIMEOUT_S = 30.0
+API = "/api/v1/"
+
+Answer = TypeVar("Answer")
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class ApiClient:
+    """One server, one token."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        """Call through an open client."""
+        self._http = http
+
+    def get(self, path: str, kind: type[Answer]) -> Answer:
+        """Return a view; raise RefusedError or ServerUnreachableError."""
+        return _read(path, kind, self._call("GET", path))
+
+    def post(self, path: str, body: BaseModel | None, kind: type[Answer]) -> Answer:
+        """Send a request and return the answer."""
+        content = body.model_dump_json() if body is not None else None
+        return _read(path, kind, self._call("POST", path, content=content, headers={"Content-Type": "application/json"}))
+
+    def fetch(self, path: str) -> bytes:
+        """Return a file."""
+        return self._call("GET", path).content
+
+    def has(self, path: str) -> bool:
+        """Say whether something is there."""
+        try:
+            self._call("HEAD", path)
+        except RefusedError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def upload(self, path: str, file: Path) -> None:
+        """Send a file, block by block."""
+        with file.open("rb") as stream:
+            self._call("PUT", path, content=stream, timeout=None)
+
+    def _call(self, method: str, path: str, **options: object) -> httpx.Response:
+        try:
+            response = self._http.request(method, API + path, **options)  # type: ignore[arg-type]  # each caller gives httpx's own options
+        except httpx.TransportError as error:
+            raise ServerUnreachableError(str(self._http.base_url), str(error) or type(error).__name__) from error
+        if not response.is_success:
+            raise RefusedError(response.status_code, _detail(response))
+        return response
+
+
+@contextmanager
+def connected(folder: Path | None) -> Iterator[ApiClient]:
+    """Yield a client of the server that `folder` or the environment names; raise NotConnectedError."""
+    connection = find_connection(Home(folder or default_folder()).connection)
+    headers = {"Authorization": f"Bearer {connection.token}"}
+    with httpx.Client(base_url=connection.url, headers=headers, timeout=TIMEOUT_S) as http:
+        yield ApiClient(http)
+
+
+def request(kind: type[Body], **values: object) -> Body:
+    """Return a request's body from what was typed; raise InvalidDocumentError naming the wrong part."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise invalid_document("command line", error) from error
+
+
+def _read(path: str, kind: type[Answer], response: httpx.Response) -> Answer:
+    try:
+        return TypeAdapter(kind).validate_json(response.content)
+    except ValidationError as error:
+        raise invalid_document(path, error) from error
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.url}: expected an answer of the API, found status {response.status_code}"

@@ -1,0 +1,42 @@
+"""`fieldfare fleet`: runs the server."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Annotated
+
+import anyio
+import typer
+
+from fleet.cli.options import Folder
+from fleet.connection import Connection
+from fleet.home import default_folder
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def fleet() -> None:
+    """Run the fleet server."""
+
+
+@app.command()
+def up(
+    folder: Folder = None,
+    host: Annotated[str, typer.Option(help="Where people reach API and dashboard.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of API and dashboard.")] = 8480,
+    broker_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MQTT broker.")] = 8483,
+) -> None:
+    """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
+    from fleet import wiring  # every other command does without the server's libraries
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    os.umask(0o077)  # keys, database and artifacts are nobody else's to read
+    folder = folder or default_folder()
+
+    def announce(connection: Connection) -> None:
+        typer.echo(f"ready: {connection.url} (broker 127.0.0.1:{broker_port}, folder {folder})")
+        typer.echo("log in to the dashboard with: fieldfare dashboard")
+
+    anyio.run(wiring.run, wiring.Settings(folder, host, port, broker_port), announce)

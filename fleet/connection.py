@@ -1,0 +1,51 @@
+"""How a command finds its server: the file that a running server leaves for its owner, or the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from contracts import codec
+from contracts.bundle import read_bounded
+from contracts.errors import MissingFileError
+from fleet.errors import NotConnectedError
+
+SERVER_VARIABLE = "FIELDFARE_SERVER"
+TOKEN_VARIABLE = "FIELDFARE_TOKEN"  # noqa: S105 - the name of a variable
+MAX_FILE_BYTES = 64 * 1024
+
+
+class BrokerLogin(BaseModel, frozen=True):
+    """How to listen to the broker; the user may read and not write."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+
+
+class Connection(BaseModel, frozen=True):
+    """Content of connection.json; `broker` is only known on the server's own machine."""
+
+    url: str
+    token: str
+    broker: BrokerLogin | None = None
+
+
+def read_connection(path: Path) -> Connection:
+    """Read the file that a server left; raise NotConnectedError or InvalidDocumentError."""
+    try:
+        raw = read_bounded(path, MAX_FILE_BYTES)
+    except MissingFileError as error:
+        raise NotConnectedError(str(path)) from error
+    return codec.decode(Connection, raw, name=str(path), max_bytes=MAX_FILE_BYTES)
+
+
+def find_connection(path: Path) -> Connection:
+    """Return the server that the environment names, or else the one that left the file at `path`."""
+    url, token = os.environ.get(SERVER_VARIABLE), os.environ.get(TOKEN_VARIABLE)
+    if url and token:
+        return Connection(url=url, token=token)
+    return read_connection(path)

@@ -1,0 +1,50 @@
+"""Decides whether a message tells something new: brokers repeat, and a last will may arrive after the next birth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.messages import Birth, Message
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One message that passed validation."""
+
+    device: str
+    leaf: str
+    message: Message
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """What identifies the newest message of a kind that is stored."""
+
+    session: str
+    sequence: int
+    sent_at: datetime
+    online: bool = True
+
+
+def is_news(message: Message, stored: Stamped | None) -> bool:
+    """Say whether `message` takes the place of the stored one of its kind."""
+    if stored is None:
+        return True
+    if isinstance(message, Birth) and not message.online:
+        return _is_will_of_now(message, stored)
+    return message.session != stored.session or message.sequence > stored.sequence
+
+
+def plausible_time(sent_at: datetime, received_at: datetime, max_age: timedelta) -> datetime:
+    """Return when something happened: the device's word, unless its clock cannot be right."""
+    return sent_at if received_at - max_age <= sent_at <= received_at else received_at
+
+
+def _is_will_of_now(will: Birth, stored: Stamped) -> bool:
+    """Tell the current session's will, which repeats its birth's sequence, from one that an older session left behind."""
+    if will.session == stored.session:
+        return stored.online or will.sequence > stored.sequence
+    # A will carries the time of its birth: only a session that began later can have been missed.
+    return will.sent_at > stored.sent_at

@@ -1,0 +1,52 @@
+"""Decides the one word that describes a device to people, and why it is not `healthy`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Literal
+
+from contracts.messages import Birth, Health, ModelReport
+from fleet.core.rollout import IN_PROGRESS, LOST
+
+Status = Literal["healthy", "updating", "degraded", "offline", "new"]
+# Longer than any sensible interval between two health messages.
+SILENT_AFTER = timedelta(minutes=15)
+HOT_C = 85.0
+LOW_DISK_SHARE = 0.05
+
+
+def status_of(
+    birth: Birth | None, models: Mapping[str, ModelReport], health: Health | None, last_seen: datetime | None, now: datetime
+) -> tuple[Status, str]:
+    """Return the status, and the reason for it; the reason is empty for a healthy device."""
+    if birth is None or last_seen is None:
+        return "new", "not heard of yet"
+    if not birth.online:
+        return "offline", "the broker lost its connection"
+    if now - last_seen > SILENT_AFTER:
+        return "offline", f"no word for {int((now - last_seen).total_seconds() // 60)} minutes"
+    for model, report in sorted(models.items()):
+        if report.phase in IN_PROGRESS:
+            return "updating", f"{model}: {report.phase.value.replace('_', ' ')}"
+    for reason in _complaints(models, health):
+        return "degraded", reason
+    return "healthy", ""
+
+
+def _complaints(models: Mapping[str, ModelReport], health: Health | None) -> Iterator[str]:
+    for model, report in sorted(models.items()):
+        if report.phase in LOST:
+            why = report.reason or (report.last.reason if report.last else "")
+            yield f"{model}: {report.phase.value.replace('_', ' ')}{': ' + why if why else ''}"
+    if health is None:
+        return
+    for model, worker in sorted(health.workers.items()):
+        if worker.state in ("restarting", "stopped"):
+            yield f"{model}: worker {worker.state}"
+    if health.is_throttled:
+        yield "throttled"
+    if health.temperature_c is not None and health.temperature_c >= HOT_C:
+        yield f"{health.temperature_c:.0f} °C"
+    if health.disk_free_bytes < LOW_DISK_SHARE * health.disk_total_bytes:
+        yield f"{health.disk_free_bytes / max(health.disk_total_bytes, 1):.0%} of the disk is free"

@@ -1,0 +1,34 @@
+"""Decides the next desired document of a device: its generation only grows, and it is renewed before it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from contracts.messages import Desired, ReleaseRef
+
+LIFETIME = timedelta(days=30)
+
+
+def first_wish(device: str, now: datetime) -> Desired:
+    """Wish nothing yet, so that a new device can tell that its fleet speaks to it."""
+    return Desired(device=device, generation=1, issued_at=now, expires_at=now + LIFETIME, models={})
+
+
+def with_release(wish: Desired, model: str, release: ReleaseRef | None, now: datetime) -> Desired:
+    """Wish a release of one model, or none; the same wish again is the same document."""
+    models = {name: ref for name, ref in wish.models.items() if name != model}
+    if release is not None:
+        models[model] = release
+    return wish if models == wish.models else _next(wish, models, now)
+
+
+def renewed(wish: Desired, now: datetime) -> Desired:
+    """Return the wish, issued anew once half its life is over."""
+    return _next(wish, wish.models, now) if now - wish.issued_at >= LIFETIME / 2 else wish
+
+
+def _next(wish: Desired, models: Mapping[str, ReleaseRef], now: datetime) -> Desired:
+    return Desired(
+        device=wish.device, generation=wish.generation + 1, issued_at=now, expires_at=now + LIFETIME, models=dict(sorted(models.items()))
+    )

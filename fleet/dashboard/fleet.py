@@ -1,0 +1,141 @@
+"""The page of the whole fleet: its numbers, and one row for each device."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from nicegui import ui
+from starlette.requests import Request
+
+from fleet.dashboard.feed import MAX_DEVICES, Feed
+from fleet.dashboard.grid import LiveGrid, Row, column
+from fleet.dashboard.parts import Live, empty, heading
+from fleet.dashboard.session import read_login
+from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
+from fleet.dashboard.words import STATUSES, epoch_ms, number, percent, phase_to_show, release_name
+from fleet.views import DeviceSummary, Overview
+
+MAX_RELEASES_SHOWN = 6
+TILES = ("healthy", "updating", "degraded", "offline", "new")
+COLUMNS = [
+    column("status", "Status", "badge", width=124),
+    column("id", "Device", "link", width=130, grow=2),
+    column("hardware", "Hardware", width=116, from_width=720),
+    column("runs", "Runs", width=120, grow=2, from_width=480),
+    column("phase", "Update", "phase", width=172, from_width=860),
+    column("cpu", "CPU", "meter", width=98, from_width=600),
+    column("memory", "Memory", "meter", width=98, from_width=780),
+    column("temperature", "Temperature", "celsius", width=112, from_width=940),
+    column("seen", "Last seen", "ago", width=104),
+]
+
+
+def register(feed: Feed, frame: Frame) -> None:
+    """Add the page."""
+
+    @ui.page("/", response_timeout=FIRST_ANSWER_S)
+    async def fleet_page(request: Request) -> None:
+        with frame.page("Fleet", under="/", login=read_login(request.session)) as page:
+            view = FleetView(feed)
+            await page.keep_fresh(view.refresh)
+
+
+class FleetView:
+    """The page's content."""
+
+    def __init__(self, feed: Feed) -> None:
+        """Lay it out."""
+        self._feed = feed
+        with ui.element("div").classes("ff-title"):
+            heading("Fleet", 1)
+            ui.element("div").classes("ff-space")
+            self._filter = ui.input(placeholder="Filter: status, name, release …", on_change=self._apply_filter)
+            self._filter.props('outlined dense clearable debounce=150 aria-label="Filter devices"').classes("ff-filter")
+        self._tiles = Live(self._draw_tiles, "ff-tiles")
+        self._advice = Live(_draw_advice)
+        with ui.element("div").classes("ff-panel ff-flush") as self._table:
+            self._grid = LiveGrid(COLUMNS, label="Devices", open_under="/devices/")
+        self._more = ui.label().classes("ff-muted")
+
+    async def refresh(self) -> None:
+        """Bring it up to date."""
+        overview, devices = await self._feed.overview.get(), await self._feed.devices.get()
+        self._tiles.show(overview)
+        self._advice.show(overview.devices == 0)
+        self._table.set_visibility(bool(devices))
+        self._filter.set_visibility(bool(devices))
+        self._grid.show([row_of(device) for device in devices])
+        self._more.set_text(f"The first {MAX_DEVICES} of {overview.devices} devices." if overview.devices > len(devices) else "")
+
+    def _draw_tiles(self, overview: Overview) -> None:
+        _tile("Devices", str(overview.devices), f"{overview.online} online")
+        for status in TILES:
+            look = STATUSES[status]
+            count = overview.statuses.get(status, 0)
+            with ui.element("button").classes("ff-tile").props(f'type=button title="{look.meaning} Click to filter."') as tile:
+                with ui.element("div").classes("ff-tile-name"):
+                    ui.icon(look.icon).classes(f"ff-{look.tone}").props("aria-hidden=true")
+                    ui.label(status.capitalize())
+                ui.label(str(count)).classes("ff-tile-value" if count else "ff-tile-value ff-none")
+                ui.label(percent(count / max(1, overview.devices))).classes("ff-tile-note")
+            tile.on("click", partial(self._toggle_filter, status), [])
+        _tile("Requests", f"{number(overview.requests_per_s)}", "per second")
+        _tile("Rollouts", str(overview.rollouts_running), "running")
+        _draw_releases(overview.releases)
+
+    def _apply_filter(self) -> None:
+        self._grid.filter(self._filter.value or "")
+
+    def _toggle_filter(self, status: str) -> None:
+        self._filter.set_value("" if self._filter.value == status else status)
+
+
+def _tile(name: str, value: str, note: str) -> None:
+    with ui.element("div").classes("ff-tile"):
+        ui.label(name).classes("ff-tile-name")
+        ui.label(value).classes("ff-tile-value")
+        ui.label(note).classes("ff-tile-note")
+
+
+def _draw_releases(running: dict[str, int]) -> None:
+    newest_first = sorted(running.items(), key=lambda item: (-item[1], item[0]))
+    with ui.element("div").classes("ff-tile ff-tile-wide"):
+        ui.label("Releases running").classes("ff-tile-name")
+        with ui.element("div").classes("ff-running"):
+            for release, count in newest_first[:MAX_RELEASES_SHOWN]:
+                with ui.element("span").classes("ff-inline"):
+                    ui.label(release)
+                    with ui.element("b"):
+                        ui.label(str(count))
+            if len(newest_first) > MAX_RELEASES_SHOWN:
+                ui.link(f"{len(newest_first) - MAX_RELEASES_SHOWN} more", "/releases")
+            if not running:
+                ui.label("none yet").classes("ff-muted")
+
+
+def _draw_advice(is_empty: bool) -> None:
+    if is_empty:
+        empty(
+            "No devices yet",
+            "Add one on this machine, copy the folder it writes to the device, and start the agent there.",
+            "fieldfare device add my-device --hardware rpi5 --out my-device",
+            "fieldfare agent run --config my-device/agent.toml",
+        )
+
+
+def row_of(device: DeviceSummary) -> Row:
+    """Return a device's row in the table."""
+    health, report = device.health, phase_to_show(device.models)
+    return {
+        "id": device.id,
+        "status": device.status,
+        "reason": device.status_reason,
+        "hardware": device.hardware,
+        "runs": ", ".join(release_name(report.current) for report in device.models.values() if report.current) or None,
+        "phase": report.phase.value if report else None,
+        "progress": report.progress if report else None,
+        "cpu": health.cpu_percent if health else None,
+        "memory": 100 * health.memory_used_bytes / health.memory_total_bytes if health and health.memory_total_bytes else None,
+        "temperature": health.temperature_c if health else None,
+        "seen": epoch_ms(device.last_seen) if device.last_seen else None,
+    }

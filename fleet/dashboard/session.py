@@ -1,0 +1,60 @@
+"""Decides who may look: a one-time code opens a session, a signed cookie carries it, and it ends by itself."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# A day at work; the cookie's signature is refused after this, whatever the browser keeps.
+SESSION_S = 12 * 3600
+COOKIE = "fieldfare_session"
+MAX_CODE_CHARS = 200
+_KEY = "login"
+
+
+@dataclass(frozen=True)
+class Login:
+    """One signed-in browser; `until` is in seconds since the epoch."""
+
+    id: str
+    until: float
+
+
+class Sessions:
+    """Opens, recognises and ends sessions."""
+
+    def __init__(self, redeem_code: Callable[[str], bool], now: Callable[[], float] = time.time) -> None:
+        """`redeem_code` says yes once for each code it knows; `now` gives seconds since the epoch."""
+        self._redeem_code = redeem_code
+        self._now = now
+        # Signed-out sessions whose cookie a thief could still show; each is forgotten when it would have ended anyway.
+        self._ended: dict[str, float] = {}
+
+    def redeem(self, code: str) -> Login | None:
+        """Trade a code for a session; None when the code is unknown, expired or was used. May block."""
+        if not 0 < len(code) <= MAX_CODE_CHARS or not self._redeem_code(code):
+            return None
+        return Login(secrets.token_hex(8), self._now() + SESSION_S)
+
+    def is_open(self, login: Login | None) -> bool:
+        """Say whether a session may still see anything."""
+        return login is not None and self._now() < login.until and login.id not in self._ended
+
+    def end(self, login: Login) -> None:
+        """Sign out, in every tab."""
+        now = self._now()
+        self._ended = {id_: until for id_, until in self._ended.items() if until > now} | {login.id: login.until}
+
+
+def write_login(cookie: dict[str, Any], login: Login) -> None:
+    """Put a session into the cookie's content."""
+    cookie[_KEY] = {"id": login.id, "until": login.until}
+
+
+def read_login(cookie: Mapping[str, Any]) -> Login | None:
+    """Return the session in the cookie's content, which its signature vouches for."""
+    found = cookie.get(_KEY)
+    return Login(found["id"], found["until"]) if found else None

@@ -1,0 +1,54 @@
+"""Where a fleet server keeps everything: one folder, one server at a time, readable by its owner alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleet.errors import FolderInUseError, UnusableFolderError
+
+FOLDER_VARIABLE = "FIELDFARE_DIR"
+
+
+def default_folder() -> Path:
+    """Return FIELDFARE_DIR, or the usual place for a user's data."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen) if chosen else Path.home() / ".local" / "share" / "fieldfare"
+
+
+class Home:
+    """The folder's layout."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the places; nothing is created yet."""
+        self.folder = folder.expanduser().resolve()
+        self.database = self.folder / "fleet.db"
+        self.artifacts = self.folder / "artifacts"
+        self.trust = self.folder / "trust"
+        self.keys = self.folder / "keys"
+        self.broker = self.folder / "broker"
+        self.connection = self.folder / "connection.json"
+        self.session_secret = self.folder / "session.secret"
+
+    @property
+    def release_key(self) -> Path:
+        """Where a new fleet's offline release key lies until it is moved away."""
+        return self.keys / "offline" / "targets.pem"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Create the folder and hold it; raise FolderInUseError while another server does, or UnusableFolderError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = (self.folder / "lock").open("w")
+        except OSError as error:
+            raise UnusableFolderError(str(self.folder), error.strerror or str(error)) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise FolderInUseError(str(self.folder)) from error
+            yield

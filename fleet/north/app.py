@@ -1,0 +1,50 @@
+"""The REST API: which routes there are, and that all but one ask for a token."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+
+from fleet.north import devices, problems, releases, rollouts
+from fleet.north.auth import bearer_check
+from fleet.north.body_limit import BodyLimit
+from fleet.north.ports import Services
+from fleet.requests import LoginLink
+
+PREFIX = "/api/v1"
+LOGIN_LINK_LIFE = timedelta(hours=1)
+
+
+def build_app(services: Services) -> FastAPI:
+    """Return the application."""
+    app = FastAPI(title="fieldfare fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access))])
+    for part in (devices, releases, rollouts):
+        guarded.include_router(part.router(services))
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @guarded.post("/login-links", status_code=201)
+    def login_link() -> LoginLink:
+        code, now = secrets.token_urlsafe(32), services.now()
+        services.access.add_code(code, now + LOGIN_LINK_LIFE, now)
+        return LoginLink(url=f"{services.addresses.url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
+
+    @guarded.get("/openapi.json", include_in_schema=False)
+    def openapi() -> dict[str, Any]:
+        return app.openapi()
+
+    @guarded.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False)
+    def nothing(path: str) -> None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"{PREFIX}/{path}: expected a route of the API, found none")
+
+    app.include_router(guarded)
+    return app

@@ -1,0 +1,51 @@
+"""The API's questions about the fleet and its devices, and the one that adds a device."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from contracts.names import DeviceId
+from fleet.north.ports import Services
+from fleet.requests import DeviceLogin, NewDevice, Provisioning
+from fleet.views import DeviceDetail, DeviceSummary, HealthPoint, InferencePoint, Overview
+
+Device = Annotated[DeviceId, Path()]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 31)]
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+    reader = services.reader
+
+    @routes.get("/overview")
+    def overview() -> Overview:
+        return reader.overview()
+
+    @routes.get("/devices")
+    def devices(limit: Limit = 200, after: Annotated[str, Query(max_length=64)] = "") -> tuple[DeviceSummary, ...]:
+        return reader.devices(limit=limit, after=after)
+
+    @routes.post("/devices", status_code=201)
+    def add_device(new: NewDevice) -> Provisioning:
+        password = services.enrolment.add(new.id, new.hardware, new.labels, services.now())
+        addresses = services.addresses
+        broker = DeviceLogin(host=addresses.broker_host, port=addresses.broker_port, username=new.id, password=password)
+        return Provisioning(device=new.id, broker=broker, root=services.trust.read("root.json").decode())
+
+    @routes.get("/devices/{device}")
+    def device(device: Device) -> DeviceDetail:
+        return reader.device(device)
+
+    @routes.get("/devices/{device}/health")
+    def health(device: Device, minutes: Minutes = 60, limit: Limit = 1000) -> tuple[HealthPoint, ...]:
+        return reader.health(device, minutes=minutes, limit=limit)
+
+    @routes.get("/devices/{device}/inference")
+    def inference(device: Device, minutes: Minutes = 60, limit: Limit = 1000) -> tuple[InferencePoint, ...]:
+        return reader.inference(device, minutes=minutes, limit=limit)
+
+    return routes

@@ -1,0 +1,96 @@
+"""What the API needs of the rest of the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from contracts.manifest import Manifest
+from fleet.views import FleetReader
+
+
+class Access(Protocol):
+    """Who may enter."""
+
+    def is_token(self, token: str) -> bool:
+        """Say whether a token may enter."""
+
+    def add_code(self, code: str, expires_at: datetime, now: datetime) -> None:
+        """Let a code in once, until it expires."""
+
+
+class Enrolment(Protocol):
+    """Lets devices in."""
+
+    def add(self, device: str, hardware: str, labels: Mapping[str, str], now: datetime) -> str:
+        """Add a device and return its password."""
+
+
+class Releases(Protocol):
+    """Takes releases in."""
+
+    def add(self, targets_raw: bytes, now: datetime) -> Manifest:
+        """Take in a signed release."""
+
+
+class Rollouts(Protocol):
+    """Starts rollouts."""
+
+    def start(self, model: str, query: str, release: int | None, deadline_s: float, now: datetime) -> int:
+        """Freeze the target list and return the rollout's number."""
+
+
+class Trust(Protocol):
+    """The files of the TUF repository."""
+
+    def read(self, name: str) -> bytes:
+        """Return a file, without a version its newest one; raise UnknownTrustFileError."""
+
+
+class Incoming(Protocol):
+    """A file that arrives in blocks; only `finish` makes it visible."""
+
+    def write(self, block: bytes) -> None:
+        """Append; raise TooLargeError."""
+
+    def finish(self) -> None:
+        """Check the digest; raise TamperedError."""
+
+    def discard(self) -> None:
+        """Clean up."""
+
+
+class Artifacts(Protocol):
+    """Files by digest."""
+
+    def size_of(self, sha256: str) -> int | None:
+        """Return a file's bytes; None when it is not here."""
+
+    def receive(self, sha256: str, max_bytes: int) -> Incoming:
+        """Begin to take in a file."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where people reach the API, and devices the broker."""
+
+    url: str
+    broker_host: str
+    broker_port: int
+
+
+@dataclass(frozen=True)
+class Services:
+    """All of it; `now` gives aware UTC."""
+
+    reader: FleetReader
+    access: Access
+    enrolment: Enrolment
+    releases: Releases
+    rollouts: Rollouts
+    trust: Trust
+    artifacts: Artifacts
+    addresses: Addresses
+    now: Callable[[], datetime]

@@ -1,0 +1,67 @@
+"""The API's part in a release: files by digest, trust files, and the signed list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Request, Response
+
+from contracts.names import Sha256
+from contracts.topics import of_trust_file, parse_trust_file
+from fleet.errors import UnknownArtifactError, UnknownTrustFileError
+from fleet.north.ports import Services
+from fleet.requests import NewRelease
+from fleet.views import ReleaseView
+
+MAX_UPLOAD_BYTES = 4 << 30
+# Blocks from the network are gathered to this size before a thread writes them.
+WRITE_BYTES = 1 << 20
+
+Digest = Annotated[Sha256, Path()]
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+
+    @routes.get("/releases")
+    def releases() -> tuple[ReleaseView, ...]:
+        return services.reader.releases()
+
+    @routes.post("/releases", status_code=201)
+    def add_release(new: NewRelease) -> ReleaseView:
+        manifest = services.releases.add(new.targets.encode(), services.now())
+        return next(view for view in services.reader.releases() if view.ref.manifest_sha256 == manifest.sha256)
+
+    @routes.head("/artifacts/{sha256}", status_code=204)
+    def has_artifact(sha256: Digest) -> None:
+        if services.artifacts.size_of(sha256) is None:
+            raise UnknownArtifactError(sha256)
+
+    @routes.put("/artifacts/{sha256}", status_code=204)
+    async def put_artifact(sha256: Digest, request: Request) -> None:
+        await _receive(services, sha256, request)
+
+    @routes.get("/trust/{name}")
+    def trust(name: Annotated[str, Path(max_length=64)]) -> Response:
+        if parse_trust_file(of_trust_file(name)) is None:
+            raise UnknownTrustFileError(name)
+        return Response(services.trust.read(name), media_type="application/json")
+
+    return routes
+
+
+async def _receive(services: Services, sha256: str, request: Request) -> None:
+    incoming = await to_thread.run_sync(services.artifacts.receive, sha256, MAX_UPLOAD_BYTES)
+    try:
+        gathered = bytearray()
+        async for block in request.stream():
+            gathered += block
+            if len(gathered) >= WRITE_BYTES:
+                await to_thread.run_sync(incoming.write, bytes(gathered))
+                gathered.clear()
+        await to_thread.run_sync(incoming.write, bytes(gathered))
+        await to_thread.run_sync(incoming.finish)
+    finally:
+        incoming.discard()

@@ -1,0 +1,116 @@
+"""Tells each device what it shall run: signs its wish, keeps it, publishes it, and renews it in time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from contracts.messages import Desired, ReleaseRef
+from contracts.topics import of_device
+from fleet.core.wishes import LIFETIME, first_wish, renewed, with_release
+from fleet.errors import LinkDownError
+
+BATCH_WISHES = 200
+
+log = logging.getLogger("fleet.director")
+
+
+class SignedWish(Protocol):
+    """A wish, and the envelope that carries it."""
+
+    @property
+    def wish(self) -> Desired:
+        """What is wished."""
+
+    @property
+    def envelope(self) -> bytes:
+        """The signed document."""
+
+
+class Wishes(Protocol):
+    """The newest wish of each device, and whether the broker has it."""
+
+    def get(self, device: str) -> Desired | None:
+        """Return a device's newest wish."""
+
+    def put(self, wish: Desired, envelope: bytes) -> None:
+        """Keep a device's wish, not yet published."""
+
+    def unpublished(self, limit: int) -> Sequence[SignedWish]:
+        """Return wishes that the broker may not have."""
+
+    def published(self, wish: Desired) -> None:
+        """Note that the broker has it."""
+
+    def publish_all_again(self) -> None:
+        """Note that the broker may have lost every wish."""
+
+    def issued_before(self, moment: datetime) -> Sequence[Desired]:
+        """Return wishes that were issued before a moment."""
+
+
+class Signer(Protocol):
+    """The director's key."""
+
+    def sign(self, wish: Desired) -> bytes:
+        """Return the envelope as JSON."""
+
+
+class Link(Protocol):
+    """The broker."""
+
+    def publish(self, messages: Sequence[tuple[str, bytes]], *, retain: bool) -> None:
+        """Publish and wait for the acknowledgement; raise LinkDownError."""
+
+
+class Director:
+    """The one voice that devices obey, within what the release key signed."""
+
+    def __init__(self, wishes: Wishes, signer: Signer, link: Link) -> None:
+        """Keep wishes in `wishes`."""
+        self._wishes = wishes
+        self._signer = signer
+        self._link = link
+        self._lock = threading.Lock()
+
+    def welcome(self, device: str, now: datetime) -> None:
+        """Wish nothing yet of a new device."""
+        with self._lock:
+            if self._wishes.get(device) is None:
+                self._put(first_wish(device, now))
+
+    def wish(self, device: str, model: str, release: ReleaseRef | None, now: datetime) -> int:
+        """Wish a release of a model, or none, and return the generation; the same wish again changes nothing."""
+        with self._lock:
+            old = self._wishes.get(device) or first_wish(device, now)
+            new = with_release(old, model, release, now)
+            if new != old:
+                self._put(new)
+            return new.generation
+
+    def renew(self, now: datetime) -> None:
+        """Sign wishes anew long before they end."""
+        with self._lock:
+            for wish in self._wishes.issued_before(now - LIFETIME / 2):
+                self._put(renewed(wish, now))
+
+    def publish(self) -> None:
+        """Bring the broker what it does not have; what fails is tried again at the next call."""
+        batch = self._wishes.unpublished(BATCH_WISHES)
+        try:
+            self._link.publish([(of_device(signed.wish.device, "desired"), signed.envelope) for signed in batch], retain=True)
+        except LinkDownError as error:
+            log.warning("%s", error)
+            return
+        for signed in batch:
+            self._wishes.published(signed.wish)
+
+    def publish_all_again(self) -> None:
+        """After a loss of the broker, take it for empty."""
+        self._wishes.publish_all_again()
+
+    def _put(self, wish: Desired) -> None:
+        self._wishes.put(wish, self._signer.sign(wish))

@@ -1,0 +1,139 @@
+"""Speaks MQTT 5 with paho: a link that reconnects, an inbox of bounded size, publications that wait for their acknowledgement."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from fleet.errors import LinkDownError
+
+KEEPALIVE_S = 15
+ACK_TIMEOUT_S = 10.0
+# How long the broker keeps what devices say while our link is down.
+SESSION_EXPIRY_S = 3600
+INBOX_MESSAGES = 5000
+# Longer than this the network thread must not wait for a full inbox: it also answers pings.
+INBOX_PATIENCE_S = 5.0
+MAX_UNACKNOWLEDGED = 1000
+
+log = logging.getLogger("fleet.mqtt")
+
+
+@dataclass(frozen=True)
+class Received:
+    """One message, as it came."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where to connect, and as whom."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+
+
+class MqttLink:
+    """One connection to the broker, kept up by a thread of its own."""
+
+    def __init__(self, login: Login, client_id: str, subscriptions: Sequence[str]) -> None:
+        """Prepare; nothing is sent before `open`."""
+        self._login = login
+        self._subscriptions = subscriptions
+        self._inbox: queue.Queue[Received] = queue.Queue(INBOX_MESSAGES)
+        self._connections = 0
+        self._up = threading.Event()
+        self.dropped = 0
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
+        self._client.username_pw_set(login.username, login.password)
+        self._client.max_queued_messages_set(MAX_UNACKNOWLEDGED)
+        self._client.reconnect_delay_set(1, 8)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+
+    def open(self) -> None:
+        """Connect in the background, and again whenever the link is lost."""
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho left this one untyped
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        self._client.connect_async(self._login.host, self._login.port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Disconnect and end the thread."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    @property
+    def is_up(self) -> bool:
+        """Say whether the broker is there."""
+        return self._up.is_set()
+
+    @property
+    def connections(self) -> int:
+        """Return how often the link came up; when it grows, the broker may have forgotten what it retained."""
+        return self._connections
+
+    def take(self, limit: int, timeout_s: float) -> list[Received]:
+        """Return what arrived, waiting up to `timeout_s` for the first message."""
+        taken: list[Received] = []
+        try:
+            taken.append(self._inbox.get(timeout=timeout_s))
+            while len(taken) < limit:
+                taken.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass  # that was all
+        return taken
+
+    def publish(self, messages: Sequence[tuple[str, bytes]], *, retain: bool) -> None:
+        """Publish with QoS 1 and wait until the broker has them all; raise LinkDownError."""
+        pending: list[tuple[str, MQTTMessageInfo]] = []
+        for topic, payload in messages:
+            if not self.is_up:
+                raise LinkDownError(topic, "the link is down")
+            pending.append((topic, self._client.publish(topic, payload, qos=1, retain=retain)))
+        for topic, info in pending:
+            try:
+                info.wait_for_publish(ACK_TIMEOUT_S)
+            except (ValueError, RuntimeError) as error:
+                raise LinkDownError(topic, str(error)) from error
+            if not info.is_published():
+                raise LinkDownError(topic, f"nothing within {ACK_TIMEOUT_S:g} s")
+
+    def _on_connect(
+        self, client: Client, _userdata: object, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            log.warning("broker refused the connection: %s", reason)
+            return
+        if self._subscriptions:
+            client.subscribe([(topic, 1) for topic in self._subscriptions])
+        self._connections += 1
+        self._up.set()
+
+    def _on_disconnect(
+        self, _client: Client, _userdata: object, _flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._up.clear()
+        if reason.is_failure:
+            log.warning("broker link lost: %s", reason)
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        try:
+            self._inbox.put(Received(message.topic, bytes(message.payload)), timeout=INBOX_PATIENCE_S)
+        except queue.Full:
+            self.dropped += 1
+            log.warning("inbox full: %d messages dropped so far", self.dropped)

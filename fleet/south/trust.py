@@ -1,0 +1,52 @@
+"""Publishes the files of the TUF repository, retained, so that devices verify releases without any other server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from contracts.topics import of_trust_file
+from fleet.errors import LinkDownError
+from fleet.south.director import Link
+
+log = logging.getLogger("fleet.trust")
+
+
+class Repository(Protocol):
+    """The signed list of releases."""
+
+    def published(self) -> Mapping[str, bytes]:
+        """Return what devices read, in the order in which it must reach them."""
+
+    def obsolete(self) -> Sequence[str]:
+        """Return names that were published lately and must be cleared now."""
+
+
+class TrustPublisher:
+    """Keeps the broker's copy like the repository."""
+
+    def __init__(self, repository: Repository, link: Link) -> None:
+        """Publish at the first `turn`."""
+        self._repository = repository
+        self._link = link
+        self._is_stale = True
+
+    def changed(self) -> None:
+        """Publish at the next `turn`: the repository changed, or the broker may have lost it."""
+        self._is_stale = True
+
+    def turn(self) -> None:
+        """Publish if there is need; a failure is tried again at the next call."""
+        if not self._is_stale:
+            return
+        self._is_stale = False
+        files = self._repository.published()
+        messages = [(of_trust_file(name), raw) for name, raw in files.items()]
+        # An empty retained message removes the one before.
+        messages += [(of_trust_file(name), b"") for name in self._repository.obsolete()]
+        try:
+            self._link.publish(messages, retain=True)
+        except LinkDownError as error:
+            self._is_stale = True
+            log.warning("%s", error)

@@ -1,0 +1,89 @@
+"""Reads and writes devices, and what they said last."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Connection, Row, select
+
+from contracts.messages import Birth, Reported
+from fleet.core.devices import Device, HeardDevice
+from fleet.core.rollout import Standing
+from fleet.errors import DeviceExistsError, UnknownDeviceError
+from fleet.store.database import Database
+from fleet.store.rows import TEXT_BY_NAME
+from fleet.store.tables import devices, reports
+
+
+class DeviceStore:
+    """The devices of the fleet."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._database = database
+
+    def add(self, device: Device, password_hash: str) -> None:
+        """Keep a new device; raise DeviceExistsError."""
+        with self._database.writing() as connection:
+            if connection.execute(select(devices.c.id).where(devices.c.id == device.id)).first():
+                raise DeviceExistsError(device.id)
+            connection.execute(
+                devices.insert().values(
+                    id=device.id,
+                    hardware=device.hardware,
+                    labels=json.dumps(dict(device.labels), sort_keys=True),
+                    password_hash=password_hash,
+                    added_at=device.added_at,
+                )
+            )
+
+    def password_hashes(self) -> dict[str, str]:
+        """Return each device's password hash, in the broker's form."""
+        with self._database.reading() as connection:
+            return {row.id: row.password_hash for row in connection.execute(select(devices.c.id, devices.c.password_hash))}
+
+    def ids(self) -> tuple[str, ...]:
+        """Return every device's id."""
+        with self._database.reading() as connection:
+            return tuple(connection.execute(select(devices.c.id).order_by(devices.c.id)).scalars())
+
+    def heard(self) -> tuple[HeardDevice, ...]:
+        """Return every device with its newest words, ordered by id."""
+        with self._database.reading() as connection:
+            births, reporteds = latest(connection, "birth"), latest(connection, "reported")
+            return tuple(
+                HeardDevice(
+                    device_of(row),
+                    Birth.model_validate_json(births[row.id]) if row.id in births else None,
+                    Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
+                )
+                for row in connection.execute(select(devices).order_by(devices.c.id))
+            )
+
+    def standings(self, ids: tuple[str, ...], model: str) -> dict[str, Standing]:
+        """Return how one model stands on those of the devices that ever reported."""
+        with self._database.reading() as connection:
+            bodies = latest(connection, "reported", ids)
+        reporteds = {device: Reported.model_validate_json(body) for device, body in bodies.items()}
+        return {device: Standing(said.generation, said.models.get(model)) for device, said in reporteds.items()}
+
+
+def latest(connection: Connection, leaf: str, ids: tuple[str, ...] | None = None) -> dict[str, str]:
+    """Return the newest message of a kind by device, of all devices or of some."""
+    query = select(reports.c.device, reports.c.body).where(reports.c.leaf == leaf)
+    if ids is not None:
+        query = query.where(reports.c.device.in_(ids))
+    return {row.device: row.body for row in connection.execute(query)}
+
+
+def device_of(row: Row[tuple[object, ...]]) -> Device:
+    """Read a row of the devices table."""
+    return Device(row.id, row.hardware, TEXT_BY_NAME.validate_json(row.labels), row.added_at)
+
+
+def row_of(connection: Connection, device: str) -> Row[tuple[object, ...]]:
+    """Return a device's row; raise UnknownDeviceError."""
+    row = connection.execute(select(devices).where(devices.c.id == device)).first()
+    if row is None:
+        raise UnknownDeviceError(device)
+    return row

@@ -1,0 +1,1 @@
+"""How an older database becomes the newest, one numbered step after the other."""

@@ -1,0 +1,167 @@
+"""The database's tables; migrations/ brings an older file to this shape."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from sqlalchemy import BigInteger, Column, Dialect, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text, TypeDecorator
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Stamp(TypeDecorator[datetime]):
+    """An aware time, stored as microseconds since 1970 UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
+        """Write."""
+        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
+        """Read."""
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("hardware", String(64), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("password_hash", String(200), nullable=False),
+    Column("added_at", Stamp, nullable=False),
+    Column("last_seen", Stamp),
+)
+
+# The newest birth, reported and health of each device, as it was sent.
+reports = Table(
+    "reports",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("leaf", String(16), primary_key=True),
+    Column("session", String(16), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("sent_at", Stamp, nullable=False),
+    Column("received_at", Stamp, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+
+def _series(name: str, *columns: Column[object]) -> Table:
+    """Declare a time series: a message that arrives twice has the same key twice."""
+    return Table(
+        name,
+        metadata,
+        Column("device", String(64), primary_key=True),
+        Column("session", String(16), primary_key=True),
+        Column("sequence", BigInteger, primary_key=True),
+        Column("at", Stamp, nullable=False),
+        *columns,
+        Index(f"{name}_by_device_and_time", "device", "at"),
+        Index(f"{name}_by_time", "at"),
+    )
+
+
+health_points = _series(
+    "health_points",
+    Column("cpu_percent", Float, nullable=False),
+    Column("memory_percent", Float, nullable=False),
+    Column("disk_percent", Float, nullable=False),
+    Column("temperature_c", Float),
+)
+
+inference_windows = _series(
+    "inference_windows",
+    Column("model", String(64), nullable=False),
+    Column("release", Integer, nullable=False),
+    Column("window_s", Float, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("p50_ms", Float, nullable=False),
+    Column("p95_ms", Float, nullable=False),
+    Column("classes", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+)
+
+events = _series(
+    "events",
+    Column("kind", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("model", String(64)),
+    Column("text", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("release", Integer, primary_key=True),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("targets", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("drops", Text, nullable=False),
+    Column("added_at", Stamp, nullable=False),
+)
+
+# The newest signed wish of each device; one that is not yet with the broker is not `published`.
+wishes = Table(
+    "desired",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("issued_at", Stamp, nullable=False),
+    Column("expires_at", Stamp, nullable=False),
+    Column("models", Text, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("published", Integer, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("release", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("state_reason", Text, nullable=False),
+    Column("deadline_s", Float, nullable=False),
+    Column("started_at", Stamp, nullable=False),
+    Column("ended_at", Stamp),
+)
+
+rollout_devices = Table(
+    "rollout_devices",
+    metadata,
+    Column("rollout", Integer, primary_key=True),
+    Column("device", String(64), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("baseline", Text),
+    Column("generation", BigInteger, nullable=False),
+    Column("offered_at", Stamp),
+    Column("earlier_outcome_at", Stamp),
+)
+
+# Secrets of people and programs, as digests of high-entropy values.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("created_at", Stamp, nullable=False),
+)
+
+login_codes = Table(
+    "login_codes",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("expires_at", Stamp, nullable=False),
+)

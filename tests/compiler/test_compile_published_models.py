@@ -1,0 +1,56 @@
+"""Models as others published them, on real data: every target stays within one point."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contracts.bundle import read_bundle
+from tests.compiler.material import run
+from tests.shared_data import shared_file
+
+TARGETS = ("cpu", "rpi5", "jetson-orin")
+PUBLISHED = {
+    "kws01": ("kws01/derived_dscnn_float.onnx", "mean=83,std=1.71027", 0.9000, 400),
+    "mnist": ("mnist/mnist_cnn_float.onnx", "scale=0.00392157,mean=0.1307,std=0.3081", 0.9896, 4500),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_model_passes_the_gate_on_every_target(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, preprocess, float_share, samples = PUBLISHED[name]
+    data = ("--calibration", str(shared_file(f"{name}/calib.npz")), "--evaluation", str(shared_file(f"{name}/eval.npz")))
+    targets = [word for target in TARGETS for word in ("--target", target)]
+    command = ["compile", str(shared_file(file)), *targets, *data, "--preprocess", preprocess, "--json", "-o", str(tmp_path / name)]
+    status, printed, complaint = run(command, capsys)
+    assert (status, complaint) == (0, "")
+    report = json.loads(printed)
+    for target in TARGETS:
+        metric = report["targets"][target]["metric"]
+        assert metric["float"] == pytest.approx(float_share, abs=0.0003)
+        assert metric["drop"] <= 0.01
+        assert metric["n"] == samples
+    assert set(read_bundle(tmp_path / name).artifacts) == set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("file", "complaint"),
+    [
+        ("face_onnx/version-RFB-320.onnx", "outputs: expected exactly one, found 2 (scores, boxes)"),
+        ("detection/FastestDet.onnx", "output 758: expected one score for each of two or more classes"),
+        ("imagenet/shufflenet-v2-12-int8.onnx", "expected a float model, as it was trained, found node"),
+        ("imagenet/mobilenet_v2_1.0_224_quant.tflite", "content: expected"),
+    ],
+)
+def test_a_model_this_gate_cannot_judge_is_refused_by_name(
+    file: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = ("--calibration", str(shared_file("mnist/calib.npz")), "--evaluation", str(shared_file("mnist/eval.npz")))
+    command = ["compile", str(shared_file(file)), "--target", "cpu", *samples, "-o", str(tmp_path / "bundle")]
+    status, _, found = run(command, capsys)
+    assert status == 2
+    assert Path(file).name in found
+    assert complaint in found
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,101 @@
+"""Plain clients of the fleet's broker: one that listens with a login, and one publication with the broker's own verdict."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from tests.fleet.server import FleetProcess
+
+ANSWER_S = 10.0
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where to connect, and as whom."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+
+    @classmethod
+    def of_viewer(cls, fleet: FleetProcess) -> Login:
+        """Return what a server left for those who watch."""
+        return cls(**fleet.connection["broker"])
+
+    @classmethod
+    def of_device(cls, fleet: FleetProcess, folder: Path) -> Login:
+        """Return what a device was given."""
+        return cls("127.0.0.1", fleet.broker_port, folder.name, (folder / "broker.password").read_text())
+
+    def client(self) -> Client:
+        """Return a client that is not connected yet."""
+        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        client.username_pw_set(self.username, self.password)
+        return client
+
+
+def verdict_on(login: Login, topic: str) -> str:
+    """Publish on a topic and return what the broker says; mosquitto 2.0.11 ends the connection after a refusal."""
+    verdicts: queue.Queue[str] = queue.Queue()
+
+    def on_publish(_client: Client, _user: object, _mid: int, reason: ReasonCode, _properties: Properties) -> None:
+        verdicts.put(str(reason))
+
+    client = login.client()
+    client.on_publish = on_publish
+    client.connect(login.host, login.port)
+    client.loop_start()
+    try:
+        client.publish(topic, b"forged", qos=1)
+        return verdicts.get(timeout=ANSWER_S)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+class Listener:
+    """`with` connects it; it asks for everything and keeps what the broker lets it hear."""
+
+    def __init__(self, login: Login) -> None:
+        """Listen as somebody."""
+        self._login = login
+        self._messages: dict[str, list[bytes]] = {}
+        self._connected = threading.Event()
+        self._client = login.client()
+        self._client.on_connect = self._on_connect
+        self._client.on_message = self._on_message
+
+    def __enter__(self) -> Listener:
+        self._client.connect(self._login.host, self._login.port)
+        self._client.loop_start()
+        assert self._connected.wait(ANSWER_S)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def heard(self, topic: str) -> list[bytes]:
+        """Return what came on a topic."""
+        return list(self._messages.get(topic, []))
+
+    def topics(self) -> set[str]:
+        """Return every topic on which something came."""
+        return set(self._messages)
+
+    def _on_connect(self, client: Client, _user: object, _flags: ConnectFlags, _reason: ReasonCode, _properties: Properties | None) -> None:
+        client.subscribe("ff/v1/#", qos=1)
+        self._connected.set()
+
+    def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
+        self._messages.setdefault(message.topic, []).append(bytes(message.payload))

@@ -1,0 +1,156 @@
+"""The small decisions: freshness, status, wishes, and whose turn a chunk is."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from contracts.lifecycle import Phase
+from contracts.messages import Birth, Health, Machine, ModelReport, ReleaseRef, WorkerHealth
+from fleet.core.freshness import Stamped, is_news, plausible_time
+from fleet.core.releases import check_counter_grows
+from fleet.core.status import status_of
+from fleet.core.waiting import ChunkRef, WaitingRoom
+from fleet.core.wishes import LIFETIME, first_wish, renewed, with_release
+from fleet.errors import CounterDoesNotGrowError
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+RELEASE = ReleaseRef(model="digits", release=1, manifest_sha256="1" * 64)
+MACHINE = Machine(architecture="aarch64", system="linux", python="3.11", cpu_count=4, memory_bytes=1, disk_bytes=1)
+
+
+def birth(session: str, sequence: int = 1, *, online: bool = True, at: datetime = NOW) -> Birth:
+    return Birth(
+        session=session * 16, sequence=sequence, sent_at=at, online=online, agent_version="1", hardware="cpu", targets=("cpu",),
+        runtimes={}, machine=MACHINE,
+    )  # fmt: skip
+
+
+def health(**changes: object) -> Health:
+    values = {"cpu_percent": 1, "memory_used_bytes": 1, "memory_total_bytes": 2, "disk_free_bytes": 50, "disk_total_bytes": 100}
+    return Health(session="a" * 16, sequence=1, sent_at=NOW, uptime_s=1, **{**values, **changes})
+
+
+def stored(message: Birth) -> Stamped:
+    return Stamped(message.session, message.sequence, message.sent_at, message.online)
+
+
+def test_the_will_of_an_older_session_does_not_end_the_newer_one() -> None:
+    will = birth("a", online=False, at=NOW)
+
+    assert not is_news(will, stored(birth("b", at=NOW + timedelta(seconds=9))))
+
+
+def test_the_will_of_the_current_session_is_news_once() -> None:
+    will = birth("a", online=False)
+
+    assert is_news(will, stored(birth("a")))
+    assert not is_news(will, stored(will))
+
+
+def test_the_will_of_a_session_whose_birth_was_missed_is_news() -> None:
+    assert is_news(birth("b", online=False, at=NOW + timedelta(seconds=9)), stored(birth("a")))
+
+
+def test_a_repeated_message_is_no_news_and_a_new_session_always_is() -> None:
+    assert not is_news(birth("a", 5), stored(birth("a", 5)))
+    assert is_news(birth("a", 6), stored(birth("a", 5)))
+    assert is_news(birth("b", 1, at=NOW - timedelta(days=9)), stored(birth("a", 5)))
+
+
+def test_a_time_that_cannot_be_is_replaced_by_that_of_arrival() -> None:
+    month = timedelta(days=30)
+
+    assert plausible_time(NOW - timedelta(days=1), NOW, month) == NOW - timedelta(days=1)
+    assert plausible_time(NOW + timedelta(days=1), NOW, month) == NOW
+    assert plausible_time(datetime(1970, 1, 1, tzinfo=timezone.utc), NOW, month) == NOW
+
+
+@pytest.mark.parametrize(
+    ("models", "words", "expected"),
+    [
+        ({}, health(), ("healthy", "")),
+        ({"m": ModelReport(phase=Phase.TESTING)}, health(), ("updating", "m: testing")),
+        ({"m": ModelReport(phase=Phase.ROLLED_BACK, reason="golden set")}, health(), ("degraded", "m: rolled back: golden set")),
+        ({}, health(temperature_c=90), ("degraded", "90 °C")),
+        ({}, health(disk_free_bytes=1), ("degraded", "1% of the disk is free")),
+        ({}, health(is_throttled=True), ("degraded", "throttled")),
+        ({}, health(workers={"m": WorkerHealth(state="restarting", restarts=3, rss_bytes=0)}), ("degraded", "m: worker restarting")),
+        # Falling back to the CPU is shown beside the status: the device does what its release allows.
+        (
+            {},
+            health(workers={"m": WorkerHealth(state="serving", restarts=0, rss_bytes=1, provider="cpu", preferred_provider="tpu")}),
+            ("healthy", ""),
+        ),
+    ],
+)
+def test_a_device_is_described_by_its_worst_trait(models: dict[str, ModelReport], words: Health, expected: tuple[str, str]) -> None:
+    assert status_of(birth("a"), models, words, NOW, NOW) == expected
+
+
+def test_a_device_is_new_then_offline_when_its_link_or_its_voice_is_gone() -> None:
+    assert status_of(None, {}, None, None, NOW) == ("new", "not heard of yet")
+    assert status_of(birth("a", online=False), {}, health(), NOW, NOW)[0] == "offline"
+    assert status_of(birth("a"), {}, health(), NOW, NOW + timedelta(hours=1)) == ("offline", "no word for 60 minutes")
+
+
+def test_a_wish_gets_a_new_generation_only_when_it_changes() -> None:
+    first = first_wish("pi-1", NOW)
+    second = with_release(first, "digits", RELEASE, NOW)
+
+    assert (first.generation, second.generation, second.models) == (1, 2, {"digits": RELEASE})
+    assert with_release(second, "digits", RELEASE, NOW + timedelta(days=1)) is second
+    assert with_release(second, "digits", None, NOW).models == {}
+
+
+def test_a_wish_is_renewed_at_half_its_life() -> None:
+    wish = first_wish("pi-1", NOW)
+
+    assert renewed(wish, NOW + LIFETIME / 2 - timedelta(seconds=1)) is wish
+    assert renewed(wish, NOW + LIFETIME / 2).generation == 2
+
+
+def test_a_counter_that_does_not_grow_is_named_with_what_to_do() -> None:
+    check_counter_grows("digits", 4, 3)
+    with pytest.raises(CounterDoesNotGrowError, match=r"release digits 3: expected a counter above 3, found 3; .* --release 4 or higher"):
+        check_counter_grows("digits", 3, 3)
+
+
+def test_one_publication_serves_all_who_wait() -> None:
+    room = WaitingRoom()
+    room.hear("a", "f", (0, 1), 0.0)
+    room.hear("b", "f", (1, 2), 0.0)
+
+    assert room.due(0.0, 10) == (ChunkRef("f", 0), ChunkRef("f", 1), ChunkRef("f", 2))
+    assert room.is_empty()
+
+
+def test_one_who_joins_late_gets_what_it_missed_after_a_moment() -> None:
+    room = WaitingRoom()
+    room.hear("a", "f", (0,), 0.0)
+    room.due(0.0, 10)
+    room.hear("b", "f", (0,), 0.5)
+
+    assert room.due(0.5, 10) == ()
+    assert room.due(1.1, 10) == (ChunkRef("f", 0),)
+
+
+def test_chunks_on_their_way_are_not_sent_twice_to_one_who_listened() -> None:
+    room = WaitingRoom()
+    room.hear("a", "f", (0, 1), 0.0)
+    room.due(0.0, 10)
+    room.hear("a", "f", (1, 2), 0.1)
+
+    assert room.due(0.1, 10) == (ChunkRef("f", 2),)
+    assert room.due(5.0, 10) == ()
+
+
+def test_a_newer_want_replaces_the_one_before_and_batches_are_bounded() -> None:
+    room = WaitingRoom()
+    room.hear("a", "f", tuple(range(100)), 0.0)
+    assert len(room.due(0.0, 8)) == 8
+    room.hear("a", "g", (0,), 0.1)
+
+    assert room.due(0.1, 8) == (ChunkRef("g", 0),)
+    assert room.is_empty()

@@ -1,0 +1,213 @@
+"""Every page in a real browser: it shows the fleet, keeps itself fresh, complains of nothing and asks no other host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.fleet.dashboard.server import dashboard
+from tests.live.browser import chromium, console_errors, hosts_asked
+
+WAIT_S = 20
+# Fast enough for a rollout to move while a test looks on, slow enough to last through all tests.
+SPEED = 0.5
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A signed-in browser."""
+
+    browser: Chrome
+    address: str
+
+    def open(self, path: str) -> None:
+        """Go to a page and wait until it is drawn."""
+        self.browser.get(self.address + path)
+        self.until(lambda: bool(self.browser.find_elements(By.CSS_SELECTOR, "main h1, main h2")), f"{path} was not drawn")
+
+    def text(self, selector: str = "main") -> str:
+        """Return what a reader sees of an element."""
+        return self.browser.find_element(By.CSS_SELECTOR, selector).text
+
+    def all(self, selector: str) -> list[WebElement]:
+        """Return the elements that match."""
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def cell(self, row: str, column: str) -> str:
+        """Return the text of a table's cell."""
+        return self.text(f'.ag-center-cols-container [row-id="{row}"] [col-id="{column}"]')
+
+    def rows(self) -> list[str]:
+        """Return the ids of the rows that are drawn."""
+        return [row.get_attribute("row-id") or "" for row in self.all(".ag-center-cols-container .ag-row")]
+
+    def until(self, is_so: Callable[[], bool], otherwise: str) -> None:
+        """Wait for something to become true."""
+        WebDriverWait(self.browser, WAIT_S, poll_frequency=0.1).until(lambda _browser: is_so(), otherwise)
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
+    folder = tmp_path_factory.mktemp("pages")
+    with dashboard(folder, codes="once", devices=12, speed=SPEED) as address, chromium(folder / "profile") as browser:
+        browser.get(f"{address}/login?code=once")
+        yield Visit(browser, address)
+
+
+@pytest.fixture(autouse=True)
+def nothing_went_wrong(visit: Visit) -> Iterator[None]:
+    """After each test: an empty console, and not one request to another host."""
+    yield
+    assert console_errors(visit.browser) == []
+    assert hosts_asked(visit.browser) <= {urlsplit(visit.address).netloc}
+
+
+def test_a_link_that_is_opened_signs_in_and_leaves_no_code_in_the_address(visit: Visit) -> None:
+    visit.until(lambda: visit.browser.current_url == f"{visit.address}/", "the link did not lead to the fleet")
+
+
+def test_the_fleet_page_shows_each_device_by_word_and_icon(visit: Visit) -> None:
+    visit.open("/")
+    visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
+    assert visit.cell("rpi4-0003", "status").split() == ["cloud_off", "offline"]
+    assert visit.cell("jetson-orin-0001", "status").split() == ["warning", "degraded"]
+    assert visit.cell("jetson-orin-0005", "seen") == "never"
+    tiles = visit.text(".ff-tiles").splitlines()
+    assert tiles[tiles.index("Devices") : tiles.index("Devices") + 3] == ["Devices", "12", "10 online"]
+    assert tiles[tiles.index("Offline") + 1] == "1"
+
+
+def test_the_fleet_page_keeps_itself_fresh(visit: Visit) -> None:
+    visit.open("/")
+    ages, before = visit.cell("rpi5-0000", "seen"), visit.text(".ag-center-cols-container")
+    visit.until(lambda: visit.cell("rpi5-0000", "seen") != ages, "ages stand still")
+    visit.until(lambda: visit.text(".ag-center-cols-container") != before, "health stands still")
+
+
+def test_the_filter_leaves_the_rows_that_match(visit: Visit) -> None:
+    visit.open("/")
+    field = visit.browser.find_element(By.CSS_SELECTOR, 'input[aria-label="Filter devices"]')
+    field.send_keys("offline")
+    visit.until(lambda: visit.rows() == ["rpi4-0003"], "the filter does not filter")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("coral")
+    visit.until(lambda: len(visit.rows()) == 3 and all(row.startswith("coral") for row in visit.rows()), "the filter does not follow")
+
+
+def test_a_tile_filters_by_its_status(visit: Visit) -> None:
+    visit.open("/")
+    visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
+    [tile] = [tile for tile in visit.all("button.ff-tile") if tile.text.startswith("cloud_off")]
+    tile.click()
+    visit.until(lambda: visit.rows() == ["rpi4-0003"], "the tile does not filter")
+
+
+def test_a_row_opens_its_device_by_click_and_by_key(visit: Visit) -> None:
+    visit.open("/")
+    visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
+    cell = visit.browser.find_element(By.CSS_SELECTOR, '[row-id="coral-0006"] [col-id="hardware"]')
+    cell.click()
+    visit.until(lambda: visit.browser.current_url.endswith("/devices/coral-0006"), "the click leads nowhere")
+
+    visit.open("/")
+    visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
+    visit.browser.find_element(By.CSS_SELECTOR, '[row-id="coral-0002"] a').send_keys(Keys.ENTER)
+    visit.until(lambda: visit.browser.current_url.endswith("/devices/coral-0002"), "the key leads nowhere")
+
+
+def test_a_device_page_says_plainly_that_its_model_falls_back_to_cpu(visit: Visit) -> None:
+    visit.open("/devices/jetson-orin-0001")
+    visit.until(
+        lambda: "falls back to CPU: this hardware would allow TensorrtExecutionProvider" in visit.text(), "nothing tells of the fallback"
+    )
+    visit.open("/devices/rpi5-0000")
+    visit.until(lambda: "serving" in visit.text(), "the worker is not shown")
+    assert "falls back" not in visit.text()
+
+
+def test_a_device_page_shows_slots_inventory_outcome_and_events(visit: Visit) -> None:
+    visit.open("/devices/coral-0006")
+    visit.until(lambda: "rolled back" in visit.text(), "the outcome is not shown")
+    text = visit.text()
+    expected = ("largest difference 0.31, allowed 0.05", "current", "previous", "a6a187c8bb59", "http://127.0.0.1:8600", "4 × aarch64", "site = lyon",
+                "release 3 rolled back: its outputs differ from the golden set", "tolerance 0.05")  # fmt: skip
+    assert [part for part in expected if part not in text] == []
+
+
+def test_a_device_page_draws_its_charts_with_units(visit: Visit) -> None:
+    visit.open("/devices/rpi5-0000")
+    visit.until(
+        lambda: len(visit.all(".ff-chart:not(.ff-chart-empty) svg path[stroke^='var(--ff-series']")) >= 7, "not every line is drawn"
+    )
+    assert [unit for unit in ("%", "°C", "/s", "ms") if unit not in visit.text()] == []
+    bars = visit.all('.ff-chart[aria-label="How often each class came out on top"] svg text')
+    assert "song thrush" in [bar.text for bar in bars]
+
+
+def test_a_device_page_keeps_itself_fresh(visit: Visit) -> None:
+    visit.open("/devices/rpi5-0000")
+    visit.until(lambda: "serving" in visit.text(), "the worker is not shown")
+    before = visit.all('.ff-chart[aria-label^="CPU"] svg path[stroke^="var(--ff-series"]')[0].get_attribute("d")
+    line = '.ff-chart[aria-label^="CPU"] svg path[stroke^="var(--ff-series"]'
+    visit.until(
+        lambda: visit.browser.execute_script("return document.querySelector(arguments[0]).getAttribute('d')", line) != before,
+        "it stands still",
+    )  # type: ignore[no-untyped-call]  # selenium leaves it untyped
+
+
+def test_a_rollout_page_follows_its_devices(visit: Visit) -> None:
+    visit.open("/rollouts/2")
+    visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
+    assert visit.cell("rpi4-0003", "phase").split() == ["mail", "offered"]
+    assert visit.cell("rpi4-0003", "reason") == "waits for the device"
+    before = visit.text(".ff-legend"), visit.text(".ag-center-cols-container")
+    visit.until(lambda: visit.text(".ag-center-cols-container") != before[1], "the devices stand still")
+    visit.until(lambda: visit.text(".ff-legend") != before[0], "the counts stand still")
+
+
+def test_the_list_of_rollouts_leads_to_each(visit: Visit) -> None:
+    visit.open("/rollouts")
+    visit.until(lambda: "hw = rpi5 or hw = coral" in visit.text(), "the rollouts are not listed")
+    assert "6 of 6 finished" in visit.text()
+    visit.browser.find_element(By.LINK_TEXT, "Rollout 1").click()
+    visit.until(lambda: visit.browser.current_url.endswith("/rollouts/1"), "the link leads nowhere")
+
+
+def test_releases_show_verdicts_drops_and_who_runs_them(visit: Visit) -> None:
+    visit.open("/releases")
+    visit.until(lambda: len(visit.all(".ff-table tbody tr")) == 3, "not every release has a row")
+    newest, _, oldest = (row.text for row in visit.all(".ff-table tbody tr"))
+    expected = ("birds 3", "proven", "rpi5", "0.30 pt", "3.7 MB", "98bcc209b4fe")
+    assert [part for part in expected if part not in newest] == []
+    assert "unproven" in oldest
+    assert "0 devices" in oldest
+
+
+def test_the_colours_chosen_are_kept(visit: Visit) -> None:
+    visit.open("/releases")
+    visit.browser.find_element(By.CSS_SELECTOR, '[aria-label="Colours: auto; change"]').click()
+    visit.until(lambda: bool(visit.all('[aria-label="Colours: light; change"]')), "the switch does not turn")
+    visit.browser.find_element(By.CSS_SELECTOR, '[aria-label="Colours: light; change"]').click()
+    visit.until(lambda: bool(visit.all("body.body--dark")), "it does not get dark")
+    visit.open("/rollouts")
+    visit.until(lambda: bool(visit.all("body.body--dark")), "the choice was forgotten")
+
+
+def test_an_empty_fleet_says_what_to_do(tmp_path: Path, visit: Visit) -> None:
+    with dashboard(tmp_path, codes="once", devices=0) as address, chromium(tmp_path / "profile") as browser:
+        empty = Visit(browser, address)
+        empty.open("/login?code=once")
+        empty.until(lambda: "No devices yet" in empty.text(), "nothing is said")
+        assert "fieldfare device add my-device --hardware rpi5 --out my-device" in empty.text()
+        empty.open("/rollouts")
+        empty.until(lambda: "fieldfare rollout start MODEL --to all" in empty.text(), "nothing is said")
+        assert console_errors(browser) == []

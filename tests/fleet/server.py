@@ -1,0 +1,127 @@
+"""A fleet server as its operator runs it: a process of its own, on free ports, stopped by the signal that Ctrl-C or systemd send."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+READY_S = 60.0
+STOP_S = 20.0
+
+Found = TypeVar("Found")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_for(find: Callable[[], Found | None], *, seconds: float = 30.0) -> Found:
+    """Return the first thing that is found; fail when nothing is in time."""
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        if found := find():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"nothing within {seconds:g} s")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return an environment in which commands use this tree and this folder."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "FIELDFARE_DIR": str(folder), "COLUMNS": "200"}
+
+
+def fieldfare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    command = (sys.executable, "-m", "cli", *arguments)
+    return subprocess.run(command, cwd=ROOT, env=environment(folder), capture_output=True, text=True, check=False, timeout=60)
+
+
+class FleetProcess:
+    """`with` starts it and stops it."""
+
+    def __init__(self, folder: Path, port: int | None = None, broker_port: int | None = None) -> None:
+        """Choose ports; a restart keeps them."""
+        self.folder = folder
+        self.port = port or free_port()
+        self.broker_port = broker_port or free_port()
+        self.process: subprocess.Popen[str] | None = None
+        self.exit_status: int | None = None
+
+    def __enter__(self) -> FleetProcess:
+        command = (*(sys.executable, "-m", "cli", "fleet", "up"), "--port", str(self.port), "--broker-port", str(self.broker_port))
+        self.log = (self.folder.parent / f"{self.folder.name}.log").open("a")
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment(self.folder), stdout=subprocess.PIPE, stderr=self.log, text=True)
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            line = self.process.stdout.readline() if selector.select(READY_S) else ""
+        if not line.startswith("ready: "):
+            self.stop()
+            raise AssertionError(f"no ready line but {line!r}; {Path(self.log.name).read_text()}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it and everything it started."""
+        assert self.process is not None
+        if self.exit_status is None:
+            self.process.send_signal(number)
+            try:
+                self.exit_status = self.process.wait(STOP_S)
+            finally:
+                self.process.kill()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.log.close()
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What the server left for its owner."""
+        found: dict[str, Any] = json.loads((self.folder / "connection.json").read_text())
+        return found
+
+    @property
+    def api(self) -> httpx.Client:
+        """A client with the owner's token; close it."""
+        headers = {"Authorization": f"Bearer {self.connection['token']}"}
+        return httpx.Client(base_url=f"{self.connection['url']}/api/v1/", headers=headers, timeout=30)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command against it."""
+        return fieldfare(self.folder, *arguments)
+
+    def ask(self, *arguments: str) -> Any:
+        """Run a command that must succeed, and return its JSON."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def python(self, program: str) -> str:
+        """Return what a Python program prints in this tree."""
+        command = (sys.executable, "-c", program)
+        done = subprocess.run(command, cwd=ROOT, env=environment(self.folder), capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout
+
+    def add_device(self, device: str, hardware: str = "cpu", *labels: str) -> Path:
+        """Add a device and return its folder."""
+        out = self.folder.parent / device
+        options = [option for label in labels for option in ("--label", label)]
+        self.ask("device", "add", device, "--hardware", hardware, "--out", str(out), *options)
+        return out

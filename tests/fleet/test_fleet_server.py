@@ -1,0 +1,289 @@
+"""The running server: its API, its broker's rules, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.openapi.models import OpenAPI
+
+from tests.fleet.broker_client import Listener, Login, verdict_on
+from tests.fleet.bundles import make_bundle
+from tests.fleet.server import FleetProcess, fieldfare, wait_for
+from tests.sim.device import SimDevice
+
+
+@pytest.fixture(scope="module")
+def pi(fleet: FleetProcess) -> Path:
+    """Return the folder of a device that was added."""
+    return fleet.add_device("pi-1", "rpi5", "site=lyon")
+
+
+def test_devices_that_are_added_at_the_same_time_are_all_let_in(fleet: FleetProcess) -> None:
+    def add(number: int) -> Login:
+        with fleet.api as api:
+            return Login(**api.post("devices", json={"id": f"many-{number}", "hardware": "cpu"}).json()["broker"])
+
+    with ThreadPoolExecutor(8) as pool:
+        logins = list(pool.map(add, range(8)))
+
+    assert [verdict_on(login, f"ff/v1/{login.username}/event") for login in logins] == ["Success"] * 8
+
+
+def test_the_api_describes_itself_as_valid_openapi(fleet: FleetProcess) -> None:
+    with fleet.api as api:
+        schema = OpenAPI.model_validate(api.get("openapi.json").json())
+
+    assert schema.paths is not None
+    assert {"/api/v1/overview", "/api/v1/rollouts/{rollout}", "/api/v1/artifacts/{sha256}", "/healthz"} <= schema.paths.keys()
+
+
+@pytest.mark.parametrize("path", ["overview", "devices", "openapi.json", "trust/timestamp.json", "rollouts/1"])
+@pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic YTpi"])
+def test_nothing_is_told_without_a_token(fleet: FleetProcess, path: str, token: str) -> None:
+    answer = httpx.get(f"{fleet.connection['url']}/api/v1/{path}", headers={"Authorization": token} if token else {})
+
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["title"] == "Unauthorized"
+
+
+def test_whether_it_lives_is_told_to_everyone(fleet: FleetProcess) -> None:
+    assert httpx.get(f"{fleet.connection['url']}/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "detail"),
+    [
+        ("GET", "devices/nobody", None, 404, "device nobody: expected a device of this fleet"),
+        ("GET", "rollouts/99", None, 404, "rollout 99: expected a rollout"),
+        ("GET", "trust/5.root.json", None, 404, "trust/5.root.json: expected a file"),
+        ("GET", "trust/..%2Ffleet.db", None, 404, ""),
+        ("GET", "devices?limit=100000", None, 422, "query.limit: expected"),
+        ("POST", "rollouts", {"model": "nothing", "query": "all"}, 404, "model nothing: expected a signed release"),
+        ("POST", "rollouts", {"model": "digits", "query": "hw ~ x"}, 422, "position 4: expected = or !="),
+        ("POST", "devices", {"id": "fleet", "hardware": "cpu"}, 422, "device fleet: expected an id of your own"),
+        ("POST", "devices", {"id": "../x", "hardware": "cpu"}, 422, "body.id: expected"),
+        ("POST", "releases", {"targets": "{}"}, 422, "targets.json: expected TUF metadata"),
+        ("POST", "releases", {"targets": "x" * (2 << 20)}, 413, "expected a body of at most 1048576 bytes"),
+        ("PUT", f"artifacts/{'0' * 64}", {"a": 1}, 422, "expected sha256 0000"),
+        ("HEAD", f"artifacts/{'0' * 64}", None, 404, ""),
+        ("DELETE", "devices", None, 404, "/api/v1/devices: expected a route"),
+    ],
+)
+def test_what_cannot_be_done_is_a_problem_document(
+    fleet: FleetProcess, method: str, path: str, body: object, status: int, detail: str
+) -> None:
+    with fleet.api as api:
+        answer = api.request(method, path, json=body)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    if method != "HEAD":
+        assert answer.json()["status"] == status
+        assert detail in answer.json()["detail"]
+
+
+def test_an_uploaded_file_is_kept_under_its_digest_and_a_false_one_leaves_nothing(fleet: FleetProcess) -> None:
+    content = b"weights" * 500_000
+    path = f"artifacts/{hashlib.sha256(content).hexdigest()}"
+    with fleet.api as api:
+        assert api.put(path, content=content[:-1]).status_code == 422
+        assert api.head(path).status_code == 404
+        assert api.put(path, content=content).status_code == 204
+        assert api.head(path).status_code == 204
+    assert list((fleet.folder / "artifacts" / ".incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "topic", ["ff/v1/pi-2/birth", "ff/v1/pi-2/desired", "ff/v1/pi-1/desired", "ff/v1/trust/timestamp.json", f"ff/v1/chunk/{'0' * 64}/0"]
+)
+def test_a_device_may_write_under_its_own_name_alone_and_no_wish(fleet: FleetProcess, pi: Path, topic: str) -> None:
+    assert verdict_on(Login.of_device(fleet, pi), topic) == "Not authorized"
+
+
+def test_a_device_may_write_what_it_says(fleet: FleetProcess, pi: Path) -> None:
+    assert verdict_on(Login.of_device(fleet, pi), "ff/v1/pi-1/event") == "Success"
+
+
+def test_a_device_hears_its_own_wish_and_the_trust_files_and_nobody_elses_words(fleet: FleetProcess, pi: Path) -> None:
+    fleet.add_device("pi-2")
+    with Listener(Login.of_viewer(fleet)) as viewer, Listener(Login.of_device(fleet, pi)) as device, SimDevice(pi):
+        wait_for(lambda: {"ff/v1/pi-1/birth", "ff/v1/pi-2/desired", "ff/v1/pi-1/desired"} <= viewer.topics())
+        wait_for(lambda: device.heard("ff/v1/pi-1/desired"))
+
+        assert {topic for topic in device.topics() if not topic.startswith("ff/v1/trust/")} == {"ff/v1/pi-1/desired"}
+        assert "ff/v1/trust/timestamp.json" in device.topics()
+
+
+@pytest.mark.parametrize("topic", ["ff/v1/pi-1/desired", "ff/v1/pi-1/birth", "ff/v1/trust/timestamp.json"])
+def test_the_viewer_writes_nothing(fleet: FleetProcess, topic: str) -> None:
+    assert verdict_on(Login.of_viewer(fleet), topic) == "Not authorized"
+
+
+def test_poison_is_survived(fleet: FleetProcess, pi: Path) -> None:
+    with SimDevice(pi) as device:
+        for leaf in ("birth", "reported", "health", "inference", "event", "want"):
+            device.publish_raw(leaf, b"{}")
+            device.publish_raw(leaf, b"\xff" * 300_000)
+        event = device.send_event("still heard")
+
+        with fleet.api as api:
+            found = wait_for(lambda: [view["text"] for view in api.get("devices/pi-1").json()["events"]])
+    assert found == [event.text]
+
+
+def test_health_arrives_as_points_for_charts(fleet: FleetProcess, pi: Path) -> None:
+    with SimDevice(pi) as device, fleet.api as api:
+        device.send_health()
+        points = wait_for(lambda: api.get("devices/pi-1/health").json())
+    assert [(point["memory_percent"], point["disk_percent"], point["temperature_c"]) for point in points] == [(25.0, 25.0, 48.5)]
+
+
+def test_the_will_of_a_device_that_vanished_takes_it_offline(fleet: FleetProcess, pi: Path) -> None:
+    with SimDevice(pi) as device, fleet.api as api:
+        wait_for(lambda: api.get("devices/pi-1").json()["online"])
+        device.drop_dead()
+        wait_for(lambda: not api.get("devices/pi-1").json()["online"])
+
+
+def test_a_flipped_byte_in_a_bundle_is_refused_by_the_files_name(fleet: FleetProcess, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "b", release=1)
+    model = tmp_path / "b" / "artifacts" / "cpu" / "model.onnx"
+    raw = bytearray(model.read_bytes())
+    raw[1000] ^= 1
+    model.write_bytes(raw)
+
+    done = fleet.run("release", "add", str(tmp_path / "b"))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {model}: expected sha256 ")
+    assert fleet.ask("release", "list") == []
+
+
+def test_a_counter_that_does_not_grow_is_refused_in_one_line(fleet: FleetProcess, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "b", release=3, model="other")
+    fleet.ask("release", "add", str(tmp_path / "b"))
+
+    done = fleet.run("release", "add", str(tmp_path / "b"))
+
+    assert done.returncode == 2
+    assert done.stderr == ("error: release other 3: expected a counter above 3, found 3; compile it again with --release 4 or higher\n")
+
+
+def test_a_rollout_that_would_reach_nobody_says_why(fleet: FleetProcess, pi: Path, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "b", release=1, model="tpu-only", targets=("coral",))
+    fleet.ask("release", "add", str(tmp_path / "b"))
+
+    none = fleet.run("rollout", "start", "tpu-only", "--to", "id = nobody")
+    unfit = fleet.run("rollout", "start", "tpu-only", "--to", "id = pi-1")
+
+    assert (none.returncode, unfit.returncode) == (2, 2)
+    assert none.stderr.endswith("found none: the query matches no device\n")
+    assert unfit.stderr.endswith("found none: it runs rpi5, cpu, and the release was compiled for coral\n")
+
+
+def test_a_model_has_one_running_rollout_and_a_silent_device_ends_it_by_its_deadline(fleet: FleetProcess, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "b", release=1, model="slow", size=10)
+    fleet.ask("release", "add", str(tmp_path / "b"))
+    with SimDevice(fleet.add_device("mute"), fate="stay_silent"):
+        started = fleet.ask("rollout", "start", "slow", "--to", "id = mute", "--deadline-s", "3")
+        again = fleet.run("rollout", "start", "slow", "--to", "all")
+
+        assert again.returncode == 2
+        assert f"expected no running rollout, found rollout {started['id']}" in again.stderr
+        with fleet.api as api:
+            path = f"rollouts/{started['id']}"
+            ended = wait_for(lambda: view if (view := api.get(path).json())["state"] != "running" else None)
+    assert (ended["state"], ended["devices"][0]["reason"]) == ("failed", "no outcome within 3 s; it was offered")
+
+
+def test_adding_a_device_writes_nothing_over_and_no_device_twice(fleet: FleetProcess, pi: Path, tmp_path: Path) -> None:
+    taken = fleet.run("device", "add", "pi-9", "--hardware", "cpu", "--out", str(pi))
+    twice = fleet.run("device", "add", "pi-1", "--hardware", "cpu", "--out", str(tmp_path / "new"))
+    odd = fleet.run("device", "add", "pi-9", "--hardware", "cpu", "--out", str(tmp_path / "new"), "--set", "telemetry.helth_s=2")
+
+    assert (taken.returncode, twice.returncode, odd.returncode) == (2, 2, 2)
+    assert "expected a folder that is empty or missing" in taken.stderr
+    assert "device pi-1: expected a new id" in twice.stderr
+    assert "--set: telemetry.helth_s: expected" in odd.stderr
+    assert not (tmp_path / "new").exists()
+    assert (pi / "broker.password").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("device", "add", "../x", "--hardware", "cpu", "--out", "unused"), "command line: id: expected"),
+        (("device", "add", "x", "--hardware", "cpu", "--out", "unused", "--label", "site"), "--label: site: expected KEY=VALUE"),
+        (("rollout", "start", "Bad Name", "--to", "all"), "command line: model: expected"),
+        (("rollout", "start", "digits", "--to", "hw = "), "query 'hw = ': position 6: expected a value"),
+        (("rollout", "show", "99"), "rollout 99: expected a rollout of this fleet"),
+        (("device", "show", "nobody"), "device nobody: expected a device of this fleet"),
+        (("release", "add", "nowhere"), "nowhere/manifest.json: expected a regular file"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(fleet: FleetProcess, command: tuple[str, ...], said: str) -> None:
+    done = fleet.run(*command)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_dashboard_link_is_the_servers_own(fleet: FleetProcess) -> None:
+    assert fleet.run("dashboard").stdout.startswith(f"{fleet.connection['url']}/login?code=")
+
+
+def test_what_a_device_says_is_shown_as_it_is_and_commands_no_terminal(fleet: FleetProcess, pi: Path) -> None:
+    with SimDevice(pi) as device, fleet.api as api:
+        device.send_event("[bold]loud[/bold] \x1b[2J")
+        wait_for(lambda: "loud" in api.get("devices/pi-1").text)
+
+    assert "[bold]loud[/bold] \ufffd[2J" in fleet.run("device", "show", "pi-1").stdout
+
+
+def test_tables_are_for_people(fleet: FleetProcess, pi: Path) -> None:
+    for command in (("devices",), ("device", "show", "pi-1"), ("release", "list"), ("rollout", "list"), ("rollout", "show")):
+        done = fleet.run(*command)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()
+
+
+def test_a_second_server_is_refused_in_one_line_and_disturbs_nothing(fleet: FleetProcess, tmp_path: Path) -> None:
+    ports = ("--port", str(fleet.port), "--broker-port", str(fleet.broker_port))
+
+    same_folder = fieldfare(fleet.folder, "fleet", "up")
+    same_port = fieldfare(tmp_path / "other", "fleet", "up", *ports)
+    same_broker = fieldfare(tmp_path / "other", "fleet", "up", "--port", "1", *ports[2:])
+
+    assert (same_folder.returncode, same_port.returncode) == (2, 2)
+    assert (
+        same_folder.stderr
+        == f"error: {fleet.folder}: expected no running fleet server, found one; stop it or choose another folder with --dir\n"
+    )
+    assert same_port.stderr.startswith(f"error: 127.0.0.1:{fleet.port}: expected a free port, found address already in use")
+    assert same_broker.stderr.count("\n") == 1
+    assert fleet.ask("devices")
+
+
+def test_commands_without_a_server_say_what_to_do(tmp_path: Path) -> None:
+    done = fieldfare(tmp_path / "nowhere", "devices")
+
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: {tmp_path}/nowhere/connection.json: expected a running fleet server's connection file")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_an_agent_less_machine_lists_devices_without_the_servers_libraries(fleet: FleetProcess) -> None:
+    assert shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
+    program = (
+        "import sys, fleet.cli.devices, fleet.cli\n"
+        "print(*sorted({'nicegui', 'sqlalchemy', 'fastapi', 'tuf', 'uvicorn', 'alembic'} & set(sys.modules)))"
+    )
+    assert fleet.python(program).split() == []

@@ -1,0 +1,227 @@
+"""`fieldfare watch` against a real mosquitto."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from contracts import codec, topics
+from contracts.errors import InvalidDocumentError
+from contracts.messages import Birth, Health, Machine, WorkerHealth
+from fleet.cli.watch import BrokerUnreachableError, UnknownBrokerError, check_names, watch
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = "import typer; from fleet.cli.watch import watch; typer.run(watch)"
+WAIT_S = 20
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+MACHINE = Machine(architecture="aarch64", system="Linux", python="3.11", cpu_count=4, memory_bytes=8 << 30, disk_bytes=32 << 30)
+BIRTH = Birth(
+    session="0123456789abcdef",
+    sequence=0,
+    sent_at=NOW,
+    online=True,
+    agent_version="0.1.0",
+    hardware="rpi5",
+    targets=("rpi5",),
+    runtimes={},
+    machine=MACHINE,
+)
+WORKER = WorkerHealth(state="serving", restarts=0, rss_bytes=1, provider="CPUExecutionProvider", preferred_provider="CUDAExecutionProvider")
+HEALTH = Health(
+    session="0123456789abcdef",
+    sequence=1,
+    sent_at=NOW,
+    uptime_s=60,
+    cpu_percent=37.4,
+    memory_used_bytes=2 << 30,
+    memory_total_bytes=8 << 30,
+    disk_free_bytes=12_300_000_000,
+    disk_total_bytes=32 << 30,
+    temperature_c=51.6,
+    is_throttled=True,
+    workers={"birds": WORKER},
+)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A broker that asks for a password, and the connection file that a server would leave."""
+    folder, port = tmp_path_factory.mktemp("watch"), free_port()
+    passwords = folder / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "viewer", "secret"], check=True, timeout=WAIT_S)
+    # Without `user root` a broker that root starts gives up the right to read its own folder.
+    (folder / "broker.conf").write_text(f"listener {port} 127.0.0.1\npassword_file {passwords}\nuser root\n")
+    broker = subprocess.Popen(["mosquitto", "-c", str(folder / "broker.conf")], stderr=subprocess.DEVNULL)
+    write_connection(folder, port, "secret")
+    try:
+        wait_for_port(port)
+        yield folder
+    finally:
+        broker.terminate()
+        broker.wait(timeout=WAIT_S)
+
+
+@pytest.fixture
+def publisher(server_folder: Path) -> Iterator[mqtt.Client]:
+    """A device's side of the broker, which forgets what the test before retained."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.username_pw_set("viewer", "secret")
+    client.connect("127.0.0.1", json.loads((server_folder / "connection.json").read_text())["broker"]["port"])
+    client.loop_start()
+    yield client
+    for device in ("pi-1", "pi-2"):
+        client.publish(topics.of_device(device, "birth"), b"", qos=1, retain=True).wait_for_publish(WAIT_S)
+    client.disconnect()
+    client.loop_stop()
+
+
+def write_connection(folder: Path, port: int, password: str) -> None:
+    broker = {"host": "127.0.0.1", "port": port, "username": "viewer", "password": password}
+    (folder / "connection.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "token": "t", "broker": broker}))
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not is_listening(port):
+        assert time.monotonic() < deadline, "the broker did not start"
+        time.sleep(0.02)
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def publish(client: mqtt.Client, device: str, message: Birth | Health) -> None:
+    leaf = "birth" if isinstance(message, Birth) else "health"
+    published = client.publish(topics.of_device(device, leaf), codec.encode(message), qos=1, retain=leaf == "birth")
+    published.wait_for_publish(WAIT_S)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "FIELDFARE_DIR": str(folder), "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def read_line(process: subprocess.Popen[str]) -> dict[str, object]:
+    """The command prints a retained birth once it listens; pytest's own limit bounds the wait."""
+    assert process.stdout is not None
+    line: dict[str, object] = json.loads(process.stdout.readline())
+    return line
+
+
+def test_each_message_is_a_line_of_json_until_the_count_is_reached(server_folder: Path, publisher: mqtt.Client) -> None:
+    publish(publisher, "pi-1", BIRTH)
+    process = start(server_folder, "--json", "--count", "1")
+    assert read_line(process) == {"device": "pi-1", "leaf": "birth", "message": BIRTH.model_dump(mode="json")}
+
+    publish(publisher, "pi-1", HEALTH)
+
+    assert read_line(process) == {"device": "pi-1", "leaf": "health", "message": HEALTH.model_dump(mode="json")}
+    _, complaints = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, complaints) == (0, "")
+
+
+def test_only_the_named_devices_are_shown(server_folder: Path, publisher: mqtt.Client) -> None:
+    publish(publisher, "pi-1", BIRTH)
+    publish(publisher, "pi-2", BIRTH)
+    process = start(server_folder, "pi-2", "--json", "--count", "1")
+    assert read_line(process)["device"] == "pi-2"
+
+    publish(publisher, "pi-1", HEALTH)
+    publish(publisher, "pi-2", HEALTH)
+
+    output, _ = process.communicate(timeout=WAIT_S)
+    assert [json.loads(line)["device"] for line in output.splitlines()] == ["pi-2"]
+
+
+def test_messages_that_break_the_contract_are_counted_and_skipped(server_folder: Path, publisher: mqtt.Client) -> None:
+    publish(publisher, "pi-1", BIRTH)
+    process = start(server_folder, "--json", "--count", "1")
+    read_line(process)
+
+    for topic, body in (("ff/v1/pi-1/health", b"{}"), ("ff/v1/Upper/health", codec.encode(HEALTH)), ("ff/v1/pi-1/birth", b"\xff")):
+        publisher.publish(topic, body, qos=1).wait_for_publish(WAIT_S)
+    publish(publisher, "pi-1", HEALTH)
+
+    output, complaints = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, len(output.splitlines())) == (0, 1)
+    assert complaints == "3 messages could not be read, 0 came too fast\n"
+
+
+def test_the_table_says_how_each_device_is(server_folder: Path, publisher: mqtt.Client) -> None:
+    publish(publisher, "pi-1", BIRTH)
+    process = start(server_folder, "--count", "1")
+
+    # The table is only drawn on a terminal: without one, speak until the command has heard its one message.
+    deadline = time.monotonic() + WAIT_S
+    while process.poll() is None:
+        assert time.monotonic() < deadline
+        publish(publisher, "pi-1", HEALTH)
+        time.sleep(0.1)
+
+    output, _ = process.communicate(timeout=WAIT_S)
+    [row] = [line for line in output.splitlines() if line.startswith("pi-1")]
+    expected = ("● yes", "37 %", "25 %", "12.3 GB", "52 °C", "birds serving on CPUExecutionProvider, not CUDAExecutionProvider")
+    assert [part for part in expected if part not in row] == []
+
+
+def test_an_interrupt_ends_it_cleanly(server_folder: Path, publisher: mqtt.Client) -> None:
+    publish(publisher, "pi-1", BIRTH)
+    process = start(server_folder, "--json")
+    read_line(process)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.communicate(timeout=WAIT_S) == ("", "")
+    assert process.returncode == 0
+
+
+def test_a_broker_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    write_connection(tmp_path, free_port(), "secret")
+    with pytest.raises(BrokerUnreachableError, match=r"Connection refused; start the server with `fieldfare fleet up`") as caught:
+        watch(folder=tmp_path)
+    assert caught.value.exit_status == 3
+
+
+def test_a_broker_that_refuses_the_password_is_unreachable_too(server_folder: Path, tmp_path: Path) -> None:
+    port = json.loads((server_folder / "connection.json").read_text())["broker"]["port"]
+    write_connection(tmp_path, port, "wrong")
+    with pytest.raises(BrokerUnreachableError, match="Not authorized") as caught:
+        watch(folder=tmp_path)
+    assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, '{"url": "http://127.0.0.1:1", "token": "t"}'])
+def test_a_folder_that_names_no_broker_is_told_apart(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "connection.json").write_text(content)
+    with pytest.raises(UnknownBrokerError) as caught:
+        watch(folder=tmp_path)
+    assert caught.value.exit_status == 3
+
+
+@pytest.mark.parametrize("name", ["#", "+", "a/b", "Upper"])
+def test_a_name_that_could_widen_the_subscription_is_refused(name: str) -> None:
+    with pytest.raises(InvalidDocumentError, match="DEVICE"):
+        check_names(["pi-1", name])
