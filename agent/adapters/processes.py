@@ -101,10 +101,11 @@ class WorkerLauncher:
             # Cancelled half way, the process would be nobody's.
             with theirs, anyio.CancelScope(shield=True):
                 process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=inherited)
+                streams = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
         except OSError as error:
             ours.close()
             raise WorkerError(f"it cannot be started: {error}") from error
-        return WorkerProcess(process, *await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES))
+        return WorkerProcess(process, *streams)
 
     def close(self) -> None:
         """Shut every door."""

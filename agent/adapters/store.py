@@ -11,7 +11,6 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from agent.adapters import disk
-from agent.core.slots import to_keep
 from agent.core.update import Update
 from agent.errors import StateError
 from contracts import codec
@@ -112,10 +111,10 @@ class StateStore:
         disk.sync_folder(self._releases)
 
     def collect(self) -> None:
-        """Remove the releases that no model names."""
-        kept = to_keep(self.load(model).slots for model in self.models())
+        """Remove the releases that no model needs; what is being unpacked just now has a name with a dot."""
+        kept = frozenset[str]().union(*(self.load(model).needed for model in self.models()))
         for folder in self._releases.iterdir():
-            if folder.name not in kept:
+            if folder.name not in kept and not folder.name.startswith("."):
                 shutil.rmtree(folder)
         disk.sync_folder(self._releases)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Callable
@@ -25,8 +24,6 @@ FIRST_RESTART_S = 0.2
 LONGEST_RESTART_S = 60.0
 # Who served for so long has shown that it can.
 STEADY_S = 60.0
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,6 +104,8 @@ class Supervisor:
         self._attempt.cancel()
         async with self._hands:
             candidate = self.candidate
+            # Should the candidate fail here, whoever served before must be looked after again.
+            self._wake.set()
             if candidate is None:
                 raise WorkerError("expected a tested candidate, found none")
             await candidate.serve()
@@ -154,7 +153,7 @@ class Supervisor:
                 raise
         except AgentError as error:
             self._failures += 1
-            log.error("%s release %d cannot serve: %s", self.model, wanted.release.release, error)
+            self._listener.on_crash(wanted.release, str(error))
             self._wake.set()
             return
         self._take_over(fresh)

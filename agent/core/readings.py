@@ -1,4 +1,4 @@
-"""Decides nothing: the values that a device's sensors give at one moment."""
+"""The values that a device's sensors give at one moment, in the words of the health message."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Decides which unpacked releases a device keeps."""
+"""Decides what a model's links on the disk say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -17,8 +16,3 @@ class Slots:
     def named(self) -> dict[str, str | None]:
         """Return every link's name with its release."""
         return {"current": self.current, "previous": self.previous, "candidate": self.candidate}
-
-
-def to_keep(slots: Iterable[Slots]) -> frozenset[str]:
-    """Return the releases that some model still names; every other one may go."""
-    return frozenset(digest for each in slots for digest in each.named().values() if digest is not None)

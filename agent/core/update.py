@@ -59,6 +59,12 @@ class Update:
         is_unpacked = self.phase in {Phase.TESTING, Phase.SWITCHING, Phase.PROBATION}
         return Slots(_digest(self.current), _digest(self.previous), _digest(self.candidate) if is_unpacked else None)
 
+    @property
+    def needed(self) -> frozenset[str]:
+        """Return the releases whose files must stay, also while they are only being unpacked."""
+        named = (self.current, self.previous, self.candidate)
+        return frozenset(release.manifest_sha256 for release in named if release is not None)
+
 
 @dataclass(frozen=True)
 class Wished:

@@ -8,7 +8,6 @@ from agent.core.admission import RESERVE_BYTES, mismatch, shortfall
 from agent.core.backoff import delay_s
 from agent.core.outbox import Letter, Outbox
 from agent.core.probation import MIN_REQUESTS, Watch, verdict
-from agent.core.slots import Slots, to_keep
 from agent.core.transfer import SILENCE_S, WINDOW, Transfer
 from contracts.chunks import Bitmap
 from tests.sim.fleet import make_release
@@ -32,10 +31,6 @@ def test_waits_double_up_to_the_longest_and_chance_takes_up_to_half_away() -> No
 )
 def test_probation_is_passed_by_who_is_alive_at_its_end_with_few_errors(watch: Watch, expected: str) -> None:
     assert verdict(watch, probation_s=10) == expected
-
-
-def test_only_releases_that_a_model_names_are_kept() -> None:
-    assert to_keep([Slots("a", "b", None), Slots("c")]) == {"a", "b", "c"}
 
 
 def test_a_full_outbox_drops_its_oldest_letter_and_counts_it() -> None:

@@ -1,0 +1,139 @@
+"""The state folder: what is written is whole, what is damaged is noticed, what nobody needs goes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from agent.adapters.incoming import SYNC_EVERY, Incoming
+from agent.adapters.store import StateStore
+from agent.adapters.trust_files import MAX_FILES, TrustFiles
+from agent.core.update import Update
+from contracts import codec
+from contracts.chunks import CHUNK_BYTES, Bitmap
+from contracts.errors import TamperedError
+from contracts.lifecycle import Phase
+from tests.sim.fleet import Release, make_release
+
+
+def staged(store: StateStore, incoming: Incoming, release: Release) -> None:
+    """Unpack a release as if it had been fetched."""
+    for raw in release.files.values():
+        incoming.path(codec.sha256_of(raw)).write_bytes(raw)
+    files = {path: incoming.path(codec.sha256_of(raw)) for path, raw in release.files.items()}
+    store.stage(release.manifest.sha256, codec.encode(release.manifest), files)
+
+
+def test_a_machine_comes_back_as_it_was_saved_and_its_links_agree(tmp_path: Path) -> None:
+    store, release = StateStore(tmp_path), make_release(1).ref
+    update = Update(phase=Phase.COMMITTED, wish=release, current=release, attempt=2)
+    store.save("digits", update)
+    assert StateStore(tmp_path).load("digits") == update
+    assert (tmp_path / "models/digits/current").readlink() == Path(f"../../releases/{release.manifest_sha256}")
+    store.save("digits", Update())
+    assert not (tmp_path / "models/digits/current").is_symlink()
+
+
+def test_a_machine_that_cannot_be_read_counts_as_new(tmp_path: Path) -> None:
+    store = StateStore(tmp_path)
+    store.save("digits", Update(phase=Phase.COMMITTED, current=make_release(1).ref))
+    (tmp_path / "models/digits/update.json").write_text('{"phase": "comm')
+    assert store.load("digits") == Update()
+
+
+def test_a_release_is_unpacked_whole_and_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    store, incoming, release = StateStore(tmp_path), Incoming(tmp_path / "incoming"), make_release(1)
+    staged(store, incoming, release)
+    assert store.check(release.manifest.sha256, ("cpu",)) == release.manifest
+    file = store.release_dir(release.manifest.sha256) / "golden/inputs.npz"
+    file.write_bytes(b"Inputs")
+    with pytest.raises(TamperedError):
+        store.check(release.manifest.sha256, ("cpu",))
+
+
+def test_releases_that_no_model_needs_are_removed_and_one_that_is_being_unpacked_stays(tmp_path: Path) -> None:
+    store, incoming = StateStore(tmp_path), Incoming(tmp_path / "incoming")
+    current, coming, old = make_release(1), make_release(2), make_release(3)
+    for release in (current, coming, old):
+        staged(store, incoming, release)
+    store.save("digits", Update(phase=Phase.STAGING, current=current.ref, candidate=coming.ref))
+    store.collect()
+    assert {path.name for path in (tmp_path / "releases").iterdir()} == {current.manifest.sha256, coming.manifest.sha256}
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename,renameat,renameat2", "symlink,symlinkat"])
+def test_a_save_that_dies_at_any_call_leaves_the_old_machine_or_the_new(tmp_path: Path, call: str) -> None:
+    one, two = make_release(1).ref, make_release(2).ref
+    before, after = Update(phase=Phase.COMMITTED, current=one), Update(phase=Phase.COMMITTED, current=two, previous=one)
+    StateStore(tmp_path).save("digits", before)
+    program = "; ".join([
+        "import sys; from pathlib import Path; from pydantic import TypeAdapter; from agent.adapters.store import StateStore",
+        "from agent.core.update import Update; store = StateStore(Path(sys.argv[1]))",
+        "store.save('digits', TypeAdapter(Update).validate_json(sys.argv[2]))",
+    ])  # fmt: skip
+    for count in range(1, 9):
+        command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={count}"]
+        try:
+            done = subprocess.run(
+                [*command, sys.executable, "-c", program, str(tmp_path), TypeAdapter(Update).dump_json(after).decode()],
+                capture_output=True,
+                timeout=60,
+                check=False,
+                cwd=Path(__file__).parents[3],
+            )
+        except FileNotFoundError:
+            pytest.skip("strace is not installed")
+        found = StateStore(tmp_path).load("digits")
+        assert found in (before, after)
+        if done.returncode == 0:
+            assert found == after
+            return
+    pytest.fail("the save never came to its end")
+
+
+def test_a_download_remembers_what_reached_the_disk(tmp_path: Path) -> None:
+    raw = bytes(range(256)) * (CHUNK_BYTES // 256) * (SYNC_EVERY + 2)
+    digest, incoming = codec.sha256_of(raw), Incoming(tmp_path)
+    missing = incoming.missing(digest, len(raw))
+    for index in range(SYNC_EVERY + 1):
+        missing = missing.without(index)
+        incoming.write(digest, index, raw[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES], missing)
+    # After a power cut, what was synced is known; the chunk after that comes again.
+    again = Incoming(tmp_path)
+    missing = again.missing(digest, len(raw))
+    assert list(missing) == [SYNC_EVERY, SYNC_EVERY + 1]
+    for index in list(missing):
+        missing = missing.without(index)
+        again.write(digest, index, raw[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES], missing)
+    assert again.is_whole(digest, len(raw))
+
+
+def test_a_download_whose_bytes_are_wrong_is_thrown_away(tmp_path: Path) -> None:
+    incoming, digest = Incoming(tmp_path), codec.sha256_of(b"right")
+    incoming.missing(digest, 5)
+    incoming.write(digest, 0, b"wrong", Bitmap(1, 0))
+    assert not incoming.is_whole(digest, 5)
+    assert len(incoming.missing(digest, 5)) == 1
+
+
+def test_the_mirror_takes_known_names_only_and_stays_small(tmp_path: Path) -> None:
+    files = TrustFiles(tmp_path)
+    assert not files.put("../evil.json", b"x")
+    assert not files.put("1.mirrors.json", b"x")
+    assert not files.put("timestamp.json", b"x" * (1 << 20))
+    for number in range(MAX_FILES + 10):
+        files.put(f"{number}.snapshot.json", b"x")
+    assert len(list(files.mirror_dir.glob("*.json"))) == MAX_FILES
+    assert not files.put(f"{MAX_FILES}.snapshot.json", b"x")  # nothing new
+    assert files.put(f"{MAX_FILES}.snapshot.json", b"")  # withdrawn
+
+
+def test_the_newest_generation_only_grows(tmp_path: Path) -> None:
+    files = TrustFiles(tmp_path)
+    files.remember_generation(7)
+    files.remember_generation(3)
+    assert TrustFiles(tmp_path).generation() == 7
