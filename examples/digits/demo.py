@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,9 @@ def main() -> None:
     arguments.add_argument("--once", action="store_true", help="end when the story is told, instead of waiting for Ctrl-C")
     arguments.add_argument("--dir", type=Path, default=Path("demo-data"), help="folder for everything the demo makes (default: demo-data)")
     options = arguments.parse_args()
+    # Whoever ends the demo, its processes end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with Stage(empty_folder(options.dir.resolve())) as stage:
             tell(stage)
