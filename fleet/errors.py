@@ -222,3 +222,21 @@ class UnauthorizedError(FleetError):
 
     def __init__(self) -> None:
         super().__init__("expected a valid API token, found none; use connection.json of the server, or set FIELDFARE_TOKEN")
+
+
+class BrokerUnreachableError(FleetError):
+    """The broker does not let us listen."""
+
+    exit_status = 3
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"broker {address}: expected a connection, found {reason}; start the server with `fieldfare fleet up`")
+
+
+class BrokerUnknownError(FleetError):
+    """A command that listens was pointed at a server whose broker's login it does not have."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path}: expected the broker's login, found none; run this on the server's machine, or give its folder with --dir"
+        )

@@ -20,7 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from contracts import codec, topics
 from contracts.errors import InvalidDocumentError
 from contracts.messages import Birth, Health, Machine, WorkerHealth
-from fleet.cli.watch import BrokerUnreachableError, UnknownBrokerError, check_names, watch
+from fleet.cli.watch import check_names, watch
+from fleet.errors import BrokerUnknownError, BrokerUnreachableError, NotConnectedError
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import typer; from fleet.cli.watch import watch; typer.run(watch)"
@@ -212,13 +213,13 @@ def test_a_broker_that_refuses_the_password_is_unreachable_too(server_folder: Pa
     assert "wrong" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [None, '{"url": "http://127.0.0.1:1", "token": "t"}'])
-def test_a_folder_that_names_no_broker_is_told_apart(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "connection.json").write_text(content)
-    with pytest.raises(UnknownBrokerError) as caught:
+def test_a_folder_without_a_server_is_told_apart_from_one_whose_broker_is_unknown(tmp_path: Path) -> None:
+    with pytest.raises(NotConnectedError) as no_server:
         watch(folder=tmp_path)
-    assert caught.value.exit_status == 3
+    (tmp_path / "connection.json").write_text('{"url": "http://127.0.0.1:1", "token": "t"}')
+    with pytest.raises(BrokerUnknownError) as no_broker:
+        watch(folder=tmp_path)
+    assert (no_server.value.exit_status, no_broker.value.exit_status) == (3, 3)
 
 
 @pytest.mark.parametrize("name", ["#", "+", "a/b", "Upper"])
