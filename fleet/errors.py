@@ -236,6 +236,8 @@ class BrokerUnreachableError(FleetError):
 class BrokerUnknownError(FleetError):
     """A command that listens was pointed at a server whose broker's login it does not have."""
 
+    exit_status = 3
+
     def __init__(self, path: str) -> None:
         super().__init__(
             f"{path}: expected the broker's login, found none; run this on the server's machine, or give its folder with --dir"
