@@ -28,7 +28,7 @@ def _agent() -> None:
 
 @agent.command()
 def run(
-    config: Annotated[Path, typer.Option(help="The device's agent.toml.", exists=True, dir_okay=False)],
+    config: Annotated[Path, typer.Option(help="The device's agent.toml.")],
     state_dir: Annotated[Path | None, typer.Option(help="Keep state here, instead of where agent.toml says.")] = None,
     log_level: LogLevel = "info",
 ) -> None:
