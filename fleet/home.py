@@ -31,6 +31,7 @@ class Home:
         self.keys = self.folder / "keys"
         self.broker = self.folder / "broker"
         self.connection = self.folder / "connection.json"
+        self.mosquitto_sub = self.folder / "mosquitto_sub"
         self.session_secret = self.folder / "session.secret"
 
     @property

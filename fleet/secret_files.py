@@ -37,7 +37,10 @@ class Place:
 
 
 def connect_owner(home: Home, tokens: Tokens, place: Place, now: datetime) -> Connection:
-    """Leave connection.json for the commands of this machine, with last time's secrets where they still hold."""
+    """Leave connection.json for the commands of this machine, with last time's secrets where they still hold.
+
+    Beside it lies the same login for mosquitto_sub, which reads its options from $XDG_CONFIG_HOME/mosquitto_sub: nobody types a password.
+    """
     try:
         old = read_connection(home.connection)
     except NotConnectedError:
@@ -50,6 +53,7 @@ def connect_owner(home: Home, tokens: Tokens, place: Place, now: datetime) -> Co
     login = BrokerLogin(host=place.broker_host, port=place.broker_port, username=place.viewer, password=password)
     connection = Connection(url=place.url, token=token, broker=login)
     write_secret(home.connection, codec.encode(connection))
+    write_secret(home.mosquitto_sub, f"-h {login.host}\n-p {login.port}\n-u {login.username}\n-P {login.password}\n".encode())
     return connection
 
 

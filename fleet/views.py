@@ -85,7 +85,7 @@ class ReleaseView(View):
     targets: tuple[str, ...]
     bytes: int
     added_at: AwareDatetime
-    # Worst gate verdict among the targets, and each target's drop in points of the metric.
+    # Worst gate verdict among the targets, and each target's drop, in the metric's own unit (0.01 is one point of top1).
     verdict: Literal["proven", "unproven", "failed"]
     drops: dict[str, float]
     running_on: int

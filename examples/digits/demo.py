@@ -195,6 +195,7 @@ def say_what_to_try(stage: Stage) -> None:
     console.print(f"  export FIELDFARE_DIR={relative} PATH=$PWD/.venv/bin:$PATH", soft_wrap=True)
     for command in ("fieldfare watch", "fieldfare device show coral-1", "fieldfare rollout show", "fieldfare release list"):
         console.print(f"  {command}")
+    console.print("  XDG_CONFIG_HOME=$FIELDFARE_DIR mosquitto_sub -t 'ff/v1/+/health'", soft_wrap=True)
 
 
 def chapter(number: int, title: str) -> None:
