@@ -77,7 +77,8 @@ def tell(stage: Stage) -> None:
     stage.fieldfare("release", "add", stage.folder / "release-2", shows=True)
     before = {device: caller.answered for device, caller in callers.items()}
     stage.fieldfare("rollout", "start", "digits", "--to", "all", "--wait", expected=1, shows=True)
-    time.sleep(2.0)
+    console.print("  refused and rolled back everywhere, as it should be; release 1 serves on")
+    time.sleep(2.0)  # a little traffic after the refusal counts too
     for caller in callers.values():
         caller.stop()
     for device, caller in callers.items():
