@@ -1,0 +1,40 @@
+"""An operator at the dashboard of a real server, in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.journeys.conftest import Fleet
+from tests.live.browser import chromium, console_errors, hosts_asked
+
+WAIT_S = 20
+
+
+def read(browser: Chrome, *expected: str) -> str:
+    """Wait until the page says all of this, and return what it says."""
+
+    def text(page: Chrome) -> str:
+        found = page.find_element(By.TAG_NAME, "main").text
+        return found if all(word in found for word in expected) else ""
+
+    return WebDriverWait(browser, WAIT_S, ignored_exceptions=None).until(text, f"the page never said {expected}")
+
+
+def test_an_operator_logs_in_and_sees_the_device_its_model_and_the_rollout(fleet: Fleet, tmp_path: Path) -> None:
+    link = fleet.stage.fieldfare("dashboard").strip()
+    with chromium(tmp_path / "profile") as browser:
+        browser.get(link)
+        read(browser, "pi-1", "rpi5", "digits 1", "healthy")
+        origin = link.split("/login")[0]
+        browser.get(f"{origin}/devices/pi-1")
+        page = read(browser, "committed", "serving", "CPUExecutionProvider", "site = demo")
+        assert str(fleet.report()["endpoint"]) in page
+        browser.get(f"{origin}/rollouts/1")
+        read(browser, "digits 1", "succeeded", "pi-1", "100 %")
+        assert console_errors(browser) == []
+        assert hosts_asked(browser) == {urlsplit(link).netloc}
