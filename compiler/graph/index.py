@@ -100,7 +100,7 @@ def set_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
 
 def set_constant(model: onnx.ModelProto, name: str, values: npt.NDArray[Any]) -> None:
     """Add an initializer, or replace the one of that name."""
-    tensor = numpy_helper.from_array(np.ascontiguousarray(values), name)
+    tensor = numpy_helper.from_array(values, name)
     for index, found in enumerate(model.graph.initializer):
         if found.name == name:
             model.graph.initializer[index].CopyFrom(tensor)
