@@ -8,10 +8,12 @@ from compiler.graph.index import GraphIndex, attribute
 from compiler.lower.qdq import Placement, Style, quantized
 from compiler.quantize.plan import Activation, Plan
 from compiler.quantize.planner import OPERATORS_WITH_OPERANDS, WEIGHTED
-from compiler.quantize.ties import CLAMPS, JOINING, PASSING, Ties, is_passing
+from compiler.quantize.ties import CLAMPS, PASSING, Ties, is_passing
 
-# Operators with an integer kernel of their own. The others are computed in float, and so are those that pass values on which are float.
-INTEGER = frozenset({*WEIGHTED, "Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "ReduceMean", "Sigmoid"})
+# Operators whose integer kernel is worth rounding for.
+INTEGER = frozenset({*WEIGHTED, "Add", "GlobalAveragePool", "LeakyRelu", "Mul", "ReduceMean"})
+# Operators that are done with integers where integers come in and are wanted behind them; at the end of a model floats are better.
+FOLLOWING = frozenset({*PASSING, "Concat", "Sigmoid"})
 # Their results may leave as floats, straight from the sums in 32 bits.
 ENDS_IN_FLOAT = frozenset({"Gemm", "MatMul"})
 
@@ -43,6 +45,7 @@ class _Choice:
         self._model, self._plan, self._is_everything = model, plan, is_everything
         self._index = GraphIndex(model)
         self._ties = Ties(self._index)
+        self._wanted = self._wanted_as_integers()
         self._dropped = {node.name for node in model.graph.node if self._is_redundant(node)}
         self._integer: set[str] = set()
         # Tensors that are written as integers.
@@ -70,19 +73,25 @@ class _Choice:
             return False
         if node.op_type in WEIGHTED:
             return node.input[1] in self._plan.weights or (node.op_type == "MatMul" and self._index.is_activation(node.input[1]))
-        if self._is_everything:
+        if self._is_everything or node.op_type in INTEGER:
             return True
-        if node.op_type in PASSING or node.op_type in JOINING - INTEGER:
-            return is_passing(node) and node.input[0] in self._written | {value.name for value in self._model.graph.input}
-        return node.op_type in INTEGER
+        known = self._written | {value.name for value in self._model.graph.input}
+        is_moved = is_passing(node) or node.op_type not in PASSING
+        return node.op_type in FOLLOWING and is_moved and node.output[0] in self._wanted and not known.isdisjoint(node.input)
+
+    def _wanted_as_integers(self) -> set[str]:
+        """Return the tensors that an integer kernel reads, directly or behind operators that follow."""
+        wanted: set[str] = set()
+        for node in reversed(self._model.graph.node):
+            if node.op_type in INTEGER or (node.op_type in FOLLOWING | CLAMPS and not wanted.isdisjoint(node.output)):
+                wanted |= set(node.input)
+        return wanted
 
     def _is_written(self, node: onnx.NodeProto, name: str) -> bool:
         """Say whether a node's result becomes integers at once; what goes into a dropped clamp does so behind it."""
         if not self._index.is_activation(name) or self._goes_on(name):
             return False
-        if self._is_everything or node.op_type not in ENDS_IN_FLOAT:
-            return True
-        return any(self._is_integer(use.node) for use in self._index.uses.get(name, []))
+        return self._is_everything or node.op_type not in ENDS_IN_FLOAT or name in self._wanted
 
     def _is_read(self, node: onnx.NodeProto, name: str) -> bool:
         """Say whether a node reads integers: wherever they exist, or where its own kernel needs them."""
@@ -105,6 +114,9 @@ class _Choice:
     def _is_redundant(self, node: onnx.NodeProto) -> bool:
         """Say whether a clamp is what rounding to the plan's integers does anyway: its bounds lie at or beyond the range's ends."""
         if node.op_type not in CLAMPS or not self._ties.is_clamped(node.input[0]):
+            return False
+        ends_in_float = self._index.writers[node.input[0]].op_type in ENDS_IN_FLOAT and node.output[0] not in self._wanted
+        if ends_in_float and not self._is_everything:
             return False
         affine = self._plan.activations[node.output[0]].asymmetric()
         low, high = ((step - affine.zero_point) * affine.scale for step in (-128, 127))
