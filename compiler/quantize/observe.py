@@ -23,12 +23,18 @@ MAX_HELD_BYTES = 256 << 20
 class Observer:
     """Counts the values of chosen tensors; its state is one histogram for each, however many samples it sees."""
 
-    def __init__(self, model: onnx.ModelProto, tensors: Sequence[str]) -> None:
+    def __init__(self, model: onnx.ModelProto, tensors: Sequence[str], max_held_bytes: int = MAX_HELD_BYTES) -> None:
         index = GraphIndex(model)
         inputs = {value.name for value in model.graph.input}
         self.histograms: dict[str, Histogram] = {}
         self._inputs = [name for name in tensors if name in inputs]
-        self._sessions = [_session(model, group) for group in _groups(index, [name for name in tensors if name not in inputs])]
+        computed = [name for name in tensors if name not in inputs]
+        self._sessions = [_session(model, group) for group in _groups(index, computed, max_held_bytes)]
+
+    @property
+    def parts(self) -> int:
+        """Return in how many parts the model is run."""
+        return len(self._sessions)
 
     def see(self, feeds: Feeds) -> None:
         """Run one sample; raise DataError when a tensor takes a value that is no number."""
@@ -77,12 +83,12 @@ def _session(model: onnx.ModelProto, tensors: Iterable[str]) -> onnxruntime.Infe
     return open_session(augmented)
 
 
-def _groups(index: GraphIndex, tensors: Sequence[str]) -> Iterator[list[str]]:
+def _groups(index: GraphIndex, tensors: Sequence[str], max_held_bytes: int) -> Iterator[list[str]]:
     group: list[str] = []
     held = 0
     for name in tensors:
         size = 4 * prod(index.shape(name) or ())
-        if group and held + size > MAX_HELD_BYTES:
+        if group and held + size > max_held_bytes:
             yield group
             group, held = [], 0
         group.append(name)
