@@ -18,6 +18,7 @@ from compiler.evaluate.metrics import METRICS
 from compiler.package.page import percent, points, size
 from compiler.package.report import Report
 from compiler.pipeline import compile_model
+from compiler.quantize.calibrate import AUTO, CALIBRATOR_NAMES
 from compiler.recipe import Recipe, model_name
 from compiler.targets import target_names
 from contracts.preprocess import Preprocess
@@ -40,6 +41,7 @@ def compile_command(
     target: Annotated[list[str] | None, typer.Option(help=f"Device to compile for, repeatable: {', '.join(target_names())}.")] = None,
     calibration: Annotated[Path | None, typer.Option(help=".npz with x: samples that set the ranges of the numbers.")] = None,
     evaluation: Annotated[Path | None, typer.Option(help=".npz with x and y: other samples, and their class indexes.")] = None,
+    calibrator: Annotated[str, typer.Option(help=f"What sets the ranges: {' or '.join(CALIBRATOR_NAMES)}.")] = AUTO,
     metric: Annotated[str, typer.Option(help=f"What is measured: {' or '.join(METRICS)}.")] = "top1",
     max_drop: Annotated[float, typer.Option(help="How much of the metric may be lost; 0.01 is one point.")] = 0.01,
     require_proof: Annotated[bool, typer.Option("--require-proof", help="Refuse unless the samples prove the budget at 95 %.")] = False,
@@ -66,6 +68,7 @@ def compile_command(
         max_drop=_budget(max_drop),
         require_proof=require_proof,
         labels=labels,
+        calibrator=_calibrator(calibrator),
     )
     report = _compile(recipe)
     if as_json:
@@ -97,6 +100,12 @@ def _targets(names: list[str] | None) -> tuple[str, ...]:
 def _metric(name: str) -> str:
     if name not in METRICS:
         raise OptionError("--metric", "name", " or ".join(METRICS), repr(name))
+    return name
+
+
+def _calibrator(name: str) -> str:
+    if name not in CALIBRATOR_NAMES:
+        raise OptionError("--calibrator", "name", " or ".join(CALIBRATOR_NAMES), repr(name))
     return name
 
 

@@ -30,7 +30,7 @@ class Inputs:
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read the recipe's files; raise ModelError or DataError naming file, field, expected and found."""
     imported = import_onnx(recipe.model)
-    normal = normalise(imported)
+    normal = normalise(imported, str(recipe.model))
     interface = interface_of(normal, recipe.model)
     calibration = read_samples(recipe.calibration, interface.input)
     evaluation = read_samples(recipe.evaluation, interface.input)

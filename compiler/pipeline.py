@@ -1,4 +1,4 @@
-"""The stages of one compilation in order: import, normalise, calibrate, lower, evaluate, gate, report, bundle."""
+"""The stages of one compilation in order: import, normalise, calibrate, plan, lower, evaluate, gate, report, bundle."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from compiler.package.bundle import check_replaceable
 from compiler.package.golden import tolerance_for
 from compiler.package.publish import Build, publish
 from compiler.package.report import Report
-from compiler.quantize.ranges import observe_ranges
+from compiler.quantize.calibrate import Calibration, calibrate
 from compiler.recipe import Recipe
 from compiler.targets import TargetProfile, load_profile
 
@@ -42,11 +42,12 @@ def compile_model(recipe: Recipe, progress: Progress) -> Report:
     profiles = [load_profile(name) for name in recipe.targets]
     stages = Stages(recipe, read_inputs(recipe), progress)
     float_outputs = stages.evaluate_float()
-    builds = [stages.judge(profile, file, float_outputs) for profile, file in stages.lower(profiles)]
+    calibration = stages.calibrate()
+    builds = [stages.judge(profile, file, float_outputs) for profile, file in stages.lower(profiles, calibration)]
     judgements = {build.profile.name: build.judgement for build in builds}
     if refused := refusals(judgements, recipe.metric, recipe.max_drop, require_proof=recipe.require_proof):
         raise GateError(refused)
-    return publish(recipe, stages.inputs, builds)
+    return publish(recipe, stages.inputs, calibration, builds)
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,17 @@ class Stages:
         runner = Runner(str(self.recipe.model), self.inputs.imported.SerializeToString(), {})
         return self._run(runner, len(self.inputs.evaluation), "evaluate float")
 
-    def lower(self, profiles: list[TargetProfile]) -> list[tuple[TargetProfile, bytes]]:
-        """Calibrate once, then return each target's file."""
+    def calibrate(self) -> Calibration:
+        """Run the calibration samples through the float model once, and plan for all targets."""
         samples, count = self.inputs.calibration.prepared(self.recipe.preprocess), len(self.inputs.calibration)
-        ranges = observe_ranges(self.inputs.normal, self.progress.track(samples, count, description="calibrate"))
+        tracked = self.progress.track(samples, count, description="calibrate")
+        name = self.inputs.interface.input.name
+        return calibrate(self.inputs.normal, ({name: sample} for sample in tracked), count, self.recipe.calibrator)
+
+    def lower(self, profiles: list[TargetProfile], calibration: Calibration) -> list[tuple[TargetProfile, bytes]]:
+        """Return each target's file; all of them follow the one plan."""
         tracked = self.progress.track(profiles, len(profiles), description="lower")
-        return [(profile, lower(profile, self.inputs.normal, ranges)) for profile in tracked]
+        return [(profile, lower(profile, self.inputs.normal, calibration.plan)) for profile in tracked]
 
     def judge(self, profile: TargetProfile, file: bytes, float_outputs: Scores) -> Build:
         """Run the very bytes that will be shipped, with the session options that will be shipped, and compare with the float model."""

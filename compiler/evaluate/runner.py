@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from compiler.errors import CompilerError
 
 # They have no base class of their own.
-_RUNTIME_ERRORS = (
+RUNTIME_ERRORS = (
     state.Fail,
     state.InvalidArgument,
     state.InvalidGraph,
@@ -43,7 +43,7 @@ class Runner:
         self._name = name
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except _RUNTIME_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise RunError(name, str(error)) from error
         self._input = self._session.get_inputs()[0].name
 
@@ -51,5 +51,5 @@ class Runner:
         """Return the only output for every sample, flat: [n, classes]."""
         try:
             return np.stack([self._session.run(None, {self._input: sample})[0].ravel() for sample in samples])
-        except _RUNTIME_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise RunError(self._name, str(error)) from error

@@ -10,6 +10,8 @@ from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS
 from compiler.package import bundle, golden
 from compiler.package.report import Report, TargetReport, metric_report, source_file, tool_versions
+from compiler.quantize.calibrate import Calibration
+from compiler.quantize.document import plan_json
 from compiler.recipe import Recipe
 from compiler.targets import TargetProfile
 from contracts.manifest import Tolerance
@@ -26,7 +28,7 @@ class Build:
     judgement: Judgement
 
 
-def publish(recipe: Recipe, inputs: Inputs, builds: list[Build]) -> Report:
+def publish(recipe: Recipe, inputs: Inputs, calibration: Calibration, builds: list[Build]) -> Report:
     """Choose the golden set, write the bundle, and return its report."""
     chosen, tolerances = golden.choose({build.profile.name: (build.outputs, build.tolerance) for build in builds})
     report = Report(
@@ -41,17 +43,19 @@ def publish(recipe: Recipe, inputs: Inputs, builds: list[Build]) -> Report:
         tools=tool_versions(),
         targets={build.profile.name: _target_report(recipe.metric, build, tolerances[build.profile.name]) for build in builds},
     )
-    bundle.write(recipe.output, report, _contents(inputs, builds, chosen))
+    plan = plan_json(calibration.plan, calibration.scores)
+    bundle.write(recipe.output, report, _contents(inputs, plan, builds, chosen))
     return report
 
 
-def _contents(inputs: Inputs, builds: list[Build], chosen: list[int]) -> bundle.Contents:
+def _contents(inputs: Inputs, plan: bytes, builds: list[Build], chosen: list[int]) -> bundle.Contents:
     source, result = inputs.interface.input, inputs.interface.output
     answers = {build.profile.name: build.outputs[chosen].reshape(-1, *result.shape[1:]) for build in builds}
     return bundle.Contents(
         interface=inputs.interface,
         raw_datatype=inputs.evaluation.datatype,
         labels=inputs.labels,
+        plan=plan,
         models={build.profile.name: build.model for build in builds},
         golden_inputs=golden.npz_bytes({source.name: inputs.evaluation.raw[chosen]}),
         golden_outputs={target: golden.npz_bytes({result.name: answer}) for target, answer in answers.items()},
