@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +16,23 @@ from rich.text import Text
 
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
-from compiler.package.page import percent, points, size
-from compiler.package.report import Report
-from compiler.pipeline import compile_model
+from compiler.package.words import budget, change, flips, size, value
+from compiler.pipeline import Compiled, compile_model
 from compiler.quantize.calibrate import AUTO, CALIBRATOR_NAMES
 from compiler.recipe import Recipe, model_name
 from compiler.targets import target_names
+from contracts.postprocess import parse_postprocess
 from contracts.preprocess import Preprocess
+
+PLACES = "an .npz with x, a folder of images, or module:callable that yields samples"
+PREPROCESS_HELP = (
+    "From raw sample to input: 'scale=S,mean=M,std=D' is (x * S - M) / D; one mean and std a channel as M:M:M; for images resize=HxW or "
+    "resize=SHORTER, kernel, crop=HxW, channels=BGR, layout=CHW."
+)
+POSTPROCESS_HELP = (
+    "From outputs to result: 'softmax,threshold=T', or 'boxes=yolov8,size=HxW,threshold=T,overlap=I,limit=N' "
+    "(also yolov5, grid and corners)."
+)
 
 app = typer.Typer(rich_markup_mode="rich")
 EPILOG = """[bold]Examples[/bold]
@@ -31,21 +42,26 @@ fieldfare compile digits.onnx --target cpu --target rpi5 --calibration calibrati
 
 fieldfare compile kws.onnx --target jetson-orin --calibration calib.npz --evaluation eval.npz
 --max-drop 0.005 --require-proof --release 2 -o kws-2 --json
+
+fieldfare compile photos.onnx --target rpi5 --calibration photos/ --evaluation labelled/ --declared 0.71
+--preprocess resize=256,crop=224x224,scale=0.00392157,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=CHW -o photos-1
 """
 
 
 @app.command("compile", epilog=EPILOG)
 def compile_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The trained float model, a classifier.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The trained float model.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle; an older bundle there is replaced.")],
     target: Annotated[list[str] | None, typer.Option(help=f"Device to compile for, repeatable: {', '.join(target_names())}.")] = None,
-    calibration: Annotated[Path | None, typer.Option(help=".npz with x: samples that set the ranges of the numbers.")] = None,
-    evaluation: Annotated[Path | None, typer.Option(help=".npz with x and y: other samples, and their class indexes.")] = None,
+    calibration: Annotated[str | None, typer.Option(help=f"Samples that set the ranges of the numbers: {PLACES}.")] = None,
+    evaluation: Annotated[str | None, typer.Option(help="Other samples, with labels: y in the .npz, labels.csv in the folder.")] = None,
     calibrator: Annotated[str, typer.Option(help=f"What sets the ranges: {' or '.join(CALIBRATOR_NAMES)}.")] = AUTO,
-    metric: Annotated[str, typer.Option(help=f"What is measured: {' or '.join(METRICS)}.")] = "top1",
+    metric: Annotated[str, typer.Option(help=f"What is measured: {', '.join(METRICS)}, or module:function.")] = "top1",
+    declared: Annotated[float | None, typer.Option(help="What the float model is said to reach; checked before anything else.")] = None,
     max_drop: Annotated[float, typer.Option(help="How much of the metric may be lost; 0.01 is one point.")] = 0.01,
     require_proof: Annotated[bool, typer.Option("--require-proof", help="Refuse unless the samples prove the budget at 95 %.")] = False,
-    preprocess: Annotated[str, typer.Option(help="From raw sample to input: 'scale=S,mean=M,std=D' is (x * S - M) / D.")] = "",
+    preprocess: Annotated[str, typer.Option(help=PREPROCESS_HELP)] = "",
+    postprocess: Annotated[str, typer.Option(help=POSTPROCESS_HELP)] = "",
     name: Annotated[str | None, typer.Option(help="The model's name in the fleet; by default the file's.")] = None,
     release: Annotated[int, typer.Option(min=1, max=2**31 - 1, help="Counter of this release; it only ever grows.")] = 1,
     labels: Annotated[Path | None, typer.Option(help="Text file with one class name a line.")] = None,
@@ -57,27 +73,29 @@ def compile_command(
     """
     recipe = Recipe(
         model=model,
-        calibration=_given("--calibration", calibration, ".npz file of samples; without them every scale would be a guess"),
-        evaluation=_given("--evaluation", evaluation, ".npz file of labelled samples; without them nothing can be promised"),
+        calibration=_given("--calibration", calibration, "samples; without them every scale would be a guess"),
+        evaluation=_given("--evaluation", evaluation, "samples, with labels; without them nothing can be promised"),
         output=output.resolve(),
         targets=_targets(target),
         name=model_name(name, model),
         release=release,
         preprocess=Preprocess.parse(preprocess),
-        metric=_metric(metric),
-        max_drop=_budget(max_drop),
+        postprocess=parse_postprocess(postprocess),
+        metric=metric,
+        declared=_finite(declared),
+        max_drop=_budget(max_drop, metric),
         require_proof=require_proof,
         labels=labels,
         calibrator=_calibrator(calibrator),
     )
-    report = _compile(recipe)
+    compiled = _compile(recipe)
     if as_json:
-        typer.echo(report.to_json(), nl=False)
+        typer.echo(compiled.report.to_json(), nl=False)
     else:
-        _show(report, output)
+        _show(compiled, output)
 
 
-def _compile(recipe: Recipe) -> Report:
+def _compile(recipe: Recipe) -> Compiled:
     """Run the pipeline under a progress bar on stderr, so that stdout holds the result alone."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -85,10 +103,10 @@ def _compile(recipe: Recipe) -> Report:
         return compile_model(recipe, progress)
 
 
-def _given(option: str, file: Path | None, expected: str) -> Path:
-    if file is None:
-        raise OptionError(option, "file", f"an {expected}", "no such option")
-    return file
+def _given(option: str, place: str | None, expected: str) -> str:
+    if place is None:
+        raise OptionError(option, "samples", f"{PLACES}: {expected}", "no such option")
+    return place
 
 
 def _targets(names: list[str] | None) -> tuple[str, ...]:
@@ -97,10 +115,10 @@ def _targets(names: list[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _metric(name: str) -> str:
-    if name not in METRICS:
-        raise OptionError("--metric", "name", " or ".join(METRICS), repr(name))
-    return name
+def _finite(declared: float | None) -> float | None:
+    if declared is not None and not math.isfinite(declared):
+        raise OptionError("--declared", "value", "a finite number, such as 0.90", f"{declared:g}")
+    return declared
 
 
 def _calibrator(name: str) -> str:
@@ -109,18 +127,22 @@ def _calibrator(name: str) -> str:
     return name
 
 
-def _budget(max_drop: float) -> float:
-    if not (math.isfinite(max_drop) and 0 <= max_drop < 1):
-        raise OptionError("--max-drop", "share", "0 or more and less than 1, such as 0.01 for one point", f"{max_drop:g}")
+def _budget(max_drop: float, metric: str) -> float:
+    is_share = metric in METRICS and METRICS[metric].is_share
+    if not (math.isfinite(max_drop) and max_drop >= 0 and (max_drop < 1 or not is_share)):
+        expected = "0 or more and less than 1, such as 0.01 for one point" if is_share else "0 or more, in the metric's own unit"
+        raise OptionError("--max-drop", "share" if is_share else "value", expected, f"{max_drop:g}")
     return max_drop
 
 
 _VERDICT_STYLE = {"proven": "bold green", "unproven": "bold yellow", "failed": "bold red"}
 
 
-def _show(report: Report, output: Path) -> None:
+def _show(compiled: Compiled, output: Path) -> None:
     """Print one row for each target, and what the verdicts mean for the reader."""
-    title = f"{report.name}, release {report.release}: {report.evaluation.samples} samples, budget {100 * report.max_drop:.2f} points"
+    report = compiled.report
+    first = next(iter(report.targets.values())).metric
+    title = f"{report.name}, release {report.release}: {first.name} on {first.n:,} samples, budget {budget(report.max_drop, first.unit)}"
     table = Table(title=title, box=SIMPLE_HEAD)
     table.add_column("target", no_wrap=True)
     for heading in ("size", "float", "compiled", "drop", "at most"):
@@ -128,12 +150,25 @@ def _show(report: Report, output: Path) -> None:
     table.add_column("verdict", no_wrap=True)
     for name, target in report.targets.items():
         metric = target.metric
-        values = (percent(metric.before), percent(metric.compiled), points(metric.drop), points(metric.drop_upper))
-        table.add_row(name, size(target.bytes), *values, Text(target.verdict, style=_VERDICT_STYLE[target.verdict]))
+        values = (value(metric.before, metric.unit), value(metric.compiled, metric.unit))
+        drops = (change(metric.drop, metric.unit), change(metric.drop_upper, metric.unit))
+        table.add_row(name, size(target.bytes), *values, *drops, Text(target.verdict, style=_VERDICT_STYLE[target.verdict]))
     console = Console()
     console.print(table)
+    for line in _remarks(compiled):
+        console.print(line, highlight=False)
+    console.print(f"bundle: {output}", soft_wrap=True, highlight=False)
+
+
+def _remarks(compiled: Compiled) -> Iterator[str]:
+    report = compiled.report
+    if next(iter(report.targets.values())).metric.truth == "float":
+        yield "Nothing is labelled: what is measured is how closely the float model's own outputs are met, not how right they are."
     for name, target in report.targets.items():
         if target.verdict == "unproven" and target.samples_for_proof:
             wanted = f"about {target.samples_for_proof:,} would"
-            console.print(f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}.", highlight=False)
-    console.print(f"bundle: {output}", soft_wrap=True, highlight=False)
+            yield f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}."
+        if target.flips and target.flips.changed:
+            yield f"{name}: {flips(target.flips)}."
+    times = ", ".join(f"{name} {latency_ms:.2f} ms" for name, latency_ms in compiled.latency_ms.items())
+    yield f"one inference on one thread of this host: {times}; devices differ."

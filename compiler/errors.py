@@ -33,6 +33,18 @@ class DataError(InputError):
     """A file of samples, or the labels."""
 
 
+class DeclaredError(CompilerError):
+    """The float model itself is not as good on these samples as it was declared to be; most often it is fed the wrong numbers."""
+
+    def __init__(self, place: str, metric: str, declared: float, found: float, interval: tuple[float, float], samples: int) -> None:
+        super().__init__(
+            f"{place}: the float model: expected {metric} {declared:g} as declared, found {found:.4f} "
+            f"({interval[0]:.4f} to {interval[1]:.4f} on {samples} samples); check --preprocess (scale, channels, layout) and labels"
+        )
+        self.declared = declared
+        self.found = found
+
+
 class TargetError(CompilerError):
     """This model cannot be compiled for this target."""
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import onnx
 
 from compiler.errors import DataError
-from compiler.evaluate.datasets import Samples, check_disjoint, check_labels, read_samples
+from compiler.evaluate.datasets import Samples, check_disjoint, survey
+from compiler.evaluate.metrics import Metric, metric_named
+from compiler.evaluate.sources import open_source
+from compiler.evaluate.truth import check_metric, label_check
 from compiler.graph.interface import Interface, interface_of
 from compiler.graph.normalise import normalise
 from compiler.importers.onnx import import_onnx
@@ -17,29 +20,37 @@ from compiler.recipe import Recipe
 
 @dataclass(frozen=True)
 class Inputs:
-    """The model as imported and in normal form, the two sets of samples, and the classes' names if there are any."""
+    """The model as imported and in normal form, the two sets of samples, the metric, and the classes' names if there are any."""
 
     imported: onnx.ModelProto
     normal: onnx.ModelProto
     interface: Interface
     calibration: Samples
     evaluation: Samples
+    metric: Metric
     labels: tuple[str, ...]
 
 
 def read_inputs(recipe: Recipe) -> Inputs:
-    """Read the recipe's files; raise ModelError or DataError naming file, field, expected and found."""
+    """Read the recipe's files; raise ModelError, OptionError or DataError naming file, field, expected and found."""
     imported = import_onnx(recipe.model)
     normal = normalise(imported, str(recipe.model))
     interface = interface_of(normal, recipe.model)
-    calibration = read_samples(recipe.calibration, interface.input)
-    evaluation = read_samples(recipe.evaluation, interface.input)
-    check_labels(evaluation, interface.classes)
-    check_disjoint(calibration, evaluation, recipe.preprocess)
-    return Inputs(imported, normal, interface, calibration, evaluation, _read_class_names(recipe.labels, interface.classes))
+    metric = metric_named(recipe.metric)
+    check_metric(metric, interface, recipe.postprocess)
+    names = _read_class_names(recipe.labels, interface.classes)
+    sources = [
+        open_source(option, place, interface, recipe.preprocess, names)
+        for option, place in (("--calibration", recipe.calibration), ("--evaluation", recipe.evaluation))
+    ]
+    calibration = survey(sources[0], interface, recipe.preprocess)
+    evaluation = survey(sources[1], interface, recipe.preprocess, label_check(metric, interface))
+    check_disjoint(calibration, evaluation)
+    return Inputs(imported, normal, interface, calibration, evaluation, metric, names)
 
 
-def _read_class_names(file: Path | None, classes: int) -> tuple[str, ...]:
+def _read_class_names(file: Path | None, classes: int | None) -> tuple[str, ...]:
+    """Read one name a line; a detector's classes are not known from its outputs' shapes, and are not counted."""
     if file is None:
         return ()
     try:
@@ -47,6 +58,6 @@ def _read_class_names(file: Path | None, classes: int) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(str(file), "file", "a text file with one class name a line", str(error)) from error
     names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) != classes:
+    if classes is not None and len(names) != classes:
         raise DataError(str(file), "lines", f"{classes}, one for each class of the model", str(len(names)))
     return names

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.errors import OptionError
+from contracts.postprocess import Boxes, Classes
 from contracts.preprocess import Preprocess
 
 MAX_NAME_CHARACTERS = 64
@@ -14,17 +15,23 @@ MAX_NAME_CHARACTERS = 64
 
 @dataclass(frozen=True)
 class Recipe:
-    """One model, its samples, its targets and its budget; `max_drop` is a share, 0.01 being one point."""
+    """One model, its samples, its targets and its budget; `max_drop` is in the metric's unit, for a share 0.01 being one point.
+
+    Samples are named by an .npz file, a folder of images, or `module:callable`.
+    """
 
     model: Path
-    calibration: Path
-    evaluation: Path
+    calibration: str
+    evaluation: str
     output: Path
     targets: tuple[str, ...]
     name: str
     release: int
     preprocess: Preprocess
+    postprocess: Classes | Boxes | None
     metric: str
+    # What the float model is said to reach; checked before anything is compiled.
+    declared: float | None
     max_drop: float
     require_proof: bool
     labels: Path | None

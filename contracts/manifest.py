@@ -8,7 +8,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from contracts import codec
 from contracts.chunks import MAX_FILE_BYTES, chunk_count
+from contracts.grown import Grown
 from contracts.names import BundlePath, ModelName, Sha256, TargetName
+from contracts.postprocess import Postprocess
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
 
@@ -34,8 +36,29 @@ class FileEntry(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-class GateEvidence(BaseModel, frozen=True, extra="forbid"):
-    """What the compiler measured on the shipped bytes before it let them go."""
+class WorstClass(BaseModel, frozen=True, extra="forbid"):
+    """The class that lost most; values are shares of its own samples that are answered right."""
+
+    index: Annotated[int, Field(ge=0)]
+    float_value: Share
+    compiled_value: Share
+    samples: Annotated[int, Field(ge=1)]
+
+
+class Flips(Grown, frozen=True, extra="forbid"):
+    """How many samples the compiled model puts into another class than the float model does."""
+
+    changed: Annotated[int, Field(ge=0)]
+    # Where there are labels: right before and wrong now, and the other way round; the rest was wrong and is wrong otherwise.
+    lost: Annotated[int, Field(ge=0)] | None = None
+    gained: Annotated[int, Field(ge=0)] | None = None
+
+
+class GateEvidence(Grown, frozen=True, extra="forbid"):
+    """What the compiler measured on the shipped bytes before it let them go.
+
+    `drop` is how much worse the compiled model is, in the metric's own unit; for an error, by how much it grew.
+    """
 
     metric: str
     float_value: Share
@@ -46,6 +69,18 @@ class GateEvidence(BaseModel, frozen=True, extra="forbid"):
     max_drop: Share
     samples: Annotated[int, Field(ge=1)]
     verdict: Verdict
+    # Against what: the samples' own labels, or, where there are none, the float model's outputs.
+    truth: Literal["labels", "float"] | None = None
+    interval: Literal["newcombe", "bootstrap"] | None = None
+    # What the float model was said to reach, and was seen to.
+    declared: Share | None = None
+    worst_class: WorstClass | None = None
+    flips: Flips | None = None
+    # Which samples set the ranges and which judged; no sample is in both.
+    calibration_sha256: Sha256 | None = None
+    evaluation_sha256: Sha256 | None = None
+    # The library that ran the shipped bytes, and its version.
+    judged_by: str | None = None
 
 
 class Tolerance(BaseModel, frozen=True, extra="forbid"):
@@ -56,23 +91,25 @@ class Tolerance(BaseModel, frozen=True, extra="forbid"):
     same_argmax: bool
 
 
-class Artifact(BaseModel, frozen=True, extra="forbid"):
+class Artifact(Grown, frozen=True, extra="forbid"):
     """The model as one target runs it."""
 
     runtime: Runtime
     precision: str
     file: BundlePath
     # ONNX Runtime session configuration that the gate used, and that the device must use too.
-    session_options: dict[str, str] = {}
+    session_options: dict[str, str] = Field(default_factory=dict)
     # What the runtime itself takes and gives, after preprocessing.
     inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     outputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     golden_outputs: BundlePath
+    # Where the manifest has a postprocess: an .npz of what it makes of the golden outputs, to be met exactly but for rounding.
+    golden_results: BundlePath | None = None
     tolerance: Tolerance
     gate: GateEvidence
 
 
-class Manifest(BaseModel, frozen=True, extra="forbid"):
+class Manifest(Grown, frozen=True, extra="forbid"):
     """One release of one model, for every target it was compiled for."""
 
     schema_version: Literal[1] = 1
@@ -81,6 +118,8 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
     # What callers send: raw samples, before preprocessing.
     inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     preprocess: Preprocess
+    # From the artifact's outputs to what callers act on.
+    postprocess: Postprocess | None = None
     labels: tuple[str, ...] = ()
     # An .npz of raw samples: array `<input name>` of shape [n, ...sample].
     golden_inputs: BundlePath
@@ -111,7 +150,8 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
         """Return the files a device of these targets needs, each once, in a fixed order."""
         paths = {self.golden_inputs}
         for target in targets:
-            paths |= {self.artifacts[target].file, self.artifacts[target].golden_outputs}
+            artifact = self.artifacts[target]
+            paths |= {artifact.file, artifact.golden_outputs, artifact.golden_results or artifact.golden_outputs}
         return tuple(sorted(paths))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from agent.runtimes.errors import InferenceError, ModelUnloadableError, RuntimeMissingError, TensorMismatchError
 from agent.runtimes.port import Array, Arrays, ModelSource
+from contracts.affine import quantized, real
 from contracts.tensors import NUMPY_DTYPES, TensorSpec
 
 if TYPE_CHECKING:
@@ -37,21 +38,6 @@ class Tensor:
     scale: float
     zero_point: int
 
-    def quantized(self, values: Array) -> Array:
-        """Return what the interpreter takes for real values: rounded to even and saturated."""
-        if self.dtype.kind == "f":
-            return values.astype(self.dtype, copy=False)
-        real = values.astype(np.float32)
-        steps = np.rint(real / np.float32(self.scale) + self.zero_point if self.scale else real)
-        bounds = np.iinfo(self.dtype)
-        saturated: Array = np.clip(steps, bounds.min, bounds.max)
-        return saturated.astype(self.dtype)
-
-    def real(self, steps: Array) -> Array:
-        """Return the float32 values that the interpreter's integers stand for."""
-        values: Array = (steps.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
-        return values
-
 
 class LiteRuntime:
     """One interpreter; it is given one sample at a time."""
@@ -72,7 +58,9 @@ class LiteRuntime:
         """Run one sample; raise InferenceError with the runtime's own words."""
         try:
             for name, tensor in self._input_tensors.items():
-                self._interpreter.set_tensor(tensor.index, tensor.quantized(inputs[name]).reshape(tensor.shape))
+                self._interpreter.set_tensor(
+                    tensor.index, quantized(inputs[name], tensor.dtype, tensor.scale, tensor.zero_point).reshape(tensor.shape)
+                )
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise InferenceError(self.name, str(error)) from error
@@ -82,7 +70,7 @@ class LiteRuntime:
         tensor = self._output_tensors[spec.name]
         values: Array = self._interpreter.get_tensor(tensor.index)
         if spec.datatype.startswith("FP") and tensor.dtype.kind != "f":
-            values = tensor.real(values)
+            values = real(values, tensor.scale, tensor.zero_point)
         return values.astype(NUMPY_DTYPES[spec.datatype], copy=False)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from agent.runtimes.errors import InferenceError, TensorMismatchError
 from agent.runtimes.port import Array, Arrays, Runtime
 from contracts.manifest import Artifact, Manifest
+from contracts.tensors import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Model:
 
     def __post_init__(self) -> None:
         raw, inner = self.manifest.inputs, self.artifact.inputs
-        if len(raw) != len(inner) or not all(ours.accepts_shape(theirs.shape) for ours, theirs in zip(raw, inner, strict=True)):
+        if len(raw) != len(inner) or not all(map(self._leads_to, raw, inner)):
             expected = f"inputs of shapes {[list(spec.shape) for spec in raw]}"
             raise TensorMismatchError(self.artifact.file, expected, str([list(spec.shape) for spec in inner]))
 
@@ -49,9 +50,15 @@ class Model:
         labels = self.manifest.labels
         return labels[index] if index < len(labels) else str(index)
 
+    def _leads_to(self, raw: TensorSpec, inner: TensorSpec) -> bool:
+        try:
+            return inner.accepts_shape(self.manifest.preprocess.shape_for(raw.shape, inner))
+        except ValueError:
+            return False
+
     def _infer_one(self, sample: Arrays) -> Arrays:
         prepared: Arrays = {
-            inner.name: self.manifest.preprocess.apply(sample[raw.name]).reshape(inner.shape)
+            inner.name: self.manifest.preprocess.prepare(sample[raw.name], inner)
             for raw, inner in zip(self.manifest.inputs, self.artifact.inputs, strict=True)
         }
         outputs = self.runtime.infer(prepared)

@@ -1,116 +1,170 @@
-"""Reads files of samples, and refuses those that could not calibrate or judge a model."""
+"""Looks through all samples once, refuses those that could not calibrate or judge a model, and hands them out as the model takes them."""
 
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from compiler.errors import DataError
+from compiler.evaluate.port import Array, Example, Feed, Raw, Source
+from compiler.graph.interface import Interface
 from contracts.preprocess import Preprocess
 from contracts.tensors import DATATYPES, Datatype, TensorSpec
 
-Sample = npt.NDArray[np.float32]
+# Raises DataError for a label, or a lack of one, that the metric cannot use: place, number of the sample, label.
+LabelCheck = Callable[[str, int, "Array | None"], None]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Raw samples [n, ...], each shaped as the model's input without its batch; `labels` int64 [n] where the file has them."""
+    """A source that was looked through: as many samples as `count`, each of which fits the model."""
 
-    file: Path
-    raw: npt.NDArray[Any]
-    labels: npt.NDArray[np.int64] | None
+    source: Source
+    interface: Interface
+    preprocess: Preprocess
+    count: int
+    # What callers send: the shape that most samples have, and the numbers of these.
+    raw: tuple[TensorSpec, ...]
+    usual: npt.NDArray[np.int64]
+    has_labels: bool
+    # The labels where each is one integer, [n].
+    classes: npt.NDArray[np.int64] | None
+    # A short digest of each sample as the model sees it.
+    digests: tuple[bytes, ...]
 
     def __len__(self) -> int:
-        return len(self.raw)
+        return self.count
 
-    @property
-    def datatype(self) -> Datatype:
-        """Return the samples' datatype in the words of the manifest."""
-        return DATATYPES[self.raw.dtype.name]  # type: ignore[return-value]  # checked by read_samples
+    def examples(self) -> Iterator[tuple[Feed, Array | None]]:
+        """Yield every sample as the model takes it, batch of 1, and its label."""
+        for example in self.source.examples():
+            yield prepared(example.raw, self.interface, self.preprocess), example.label
 
-    def prepared(self, preprocess: Preprocess) -> Iterator[Sample]:
-        """Yield every sample as the model takes it, batch of 1, float32."""
-        return (preprocess.apply(sample[None]) for sample in self.raw)
+    def feeds(self) -> Iterator[Feed]:
+        """Yield every sample as the model takes it."""
+        return (feed for feed, _ in self.examples())
 
-
-def read_samples(file: Path, spec: TensorSpec) -> Samples:
-    """Read `x`, and `y` if there is one, from an .npz file; raise DataError for what does not fit the model's input."""
-    arrays = _load(file)
-    if "x" not in arrays:
-        raise DataError(str(file), "x", "an array of samples", f"arrays {', '.join(sorted(arrays)) or 'none'}")
-    raw = arrays["x"]
-    _check_values(file, raw)
-    shape = (1, *raw.shape[1:])
-    if not spec.accepts_shape(shape):
-        raise DataError(str(file), "x", f"samples of shape {list(spec.shape[1:])} for input {spec.name}", f"shape {list(raw.shape[1:])}")
-    return Samples(file, raw.reshape(len(raw), *spec.shape[1:]), _labels(file, arrays.get("y"), len(raw)))
+    def raw_at(self, chosen: Iterable[int]) -> dict[str, Array]:
+        """Return some samples as callers send them, [k, ...] by input name, in ascending order."""
+        wanted = set(chosen)
+        found = [example.raw for number, example in enumerate(self.source.examples()) if number in wanted]
+        return {spec.name: np.concatenate([raw[spec.name].reshape(spec.shape) for raw in found]) for spec in self.raw}
 
 
-def check_labels(samples: Samples, classes: int) -> npt.NDArray[np.int64]:
-    """Return the labels, each a class index; raise DataError when there are none or one is out of range."""
-    labels = samples.labels
-    expected = f"class indexes 0 to {classes - 1}, one for each sample"
-    if labels is None:
-        raise DataError(str(samples.file), "y", expected, "no array y")
-    if labels.min() < 0 or labels.max() >= classes:
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise DataError(str(samples.file), "y", expected, str(wrong))
-    return labels
+def prepared(raw: Raw, interface: Interface, preprocess: Preprocess) -> Feed:
+    """Return one raw sample as the model takes it."""
+    return {spec.name: preprocess.prepare(raw[spec.name], spec) for spec in interface.inputs}
 
 
-def check_disjoint(calibration: Samples, evaluation: Samples, preprocess: Preprocess) -> None:
+def survey(source: Source, interface: Interface, preprocess: Preprocess, check_label: LabelCheck | None = None) -> Samples:
+    """Look through a source once; raise DataError for what does not fit the model, or could tell nothing about it."""
+    seen = _Survey(source.place, interface, preprocess)
+    for example in source.examples():
+        if check_label:
+            check_label(source.place, seen.count, example.label)
+        seen.add(example)
+    return seen.samples(source)
+
+
+def check_disjoint(calibration: Samples, evaluation: Samples) -> None:
     """Raise DataError if a sample calibrates and judges: the gate would then measure memory, not accuracy."""
-    seen = {digest: index for index, digest in enumerate(_digests(calibration, preprocess))}
-    shared = [(seen[digest], index) for index, digest in enumerate(_digests(evaluation, preprocess)) if digest in seen]
+    seen = {digest: number for number, digest in enumerate(calibration.digests)}
+    shared = [(seen[digest], number) for number, digest in enumerate(evaluation.digests) if digest in seen]
     if shared:
         first, second = shared[0]
         found = f"{len(shared)} in both; the first is number {second} here and number {first} there"
-        raise DataError(str(evaluation.file), "x", f"no sample of {calibration.file}", found)
+        raise DataError(evaluation.source.place, "x", f"no sample of {calibration.source.place}", found)
 
 
-def _digests(samples: Samples, preprocess: Preprocess) -> Iterator[bytes]:
-    return (hashlib.sha256(sample.tobytes()).digest() for sample in samples.prepared(preprocess))
+@dataclass
+class _Survey:
+    """What is known after each sample."""
+
+    place: str
+    interface: Interface
+    preprocess: Preprocess
+    count: int = 0
+    has_labels: bool = False
+    low: float = np.inf
+    high: float = -np.inf
+    digests: list[bytes] = field(default_factory=list)
+    shapes: list[tuple[tuple[int, ...], ...]] = field(default_factory=list)
+    classes: array[int] = field(default_factory=lambda: array("q"))
+    dtypes: tuple[str, ...] = ()
+
+    def add(self, example: Example) -> None:
+        for spec in self.interface.inputs:
+            self._check(spec, example.raw[spec.name])
+        dtypes = tuple(example.raw[spec.name].dtype.name for spec in self.interface.inputs)
+        if self.count and dtypes != self.dtypes:
+            raise DataError(
+                self.place, "x", f"samples of one type, {', '.join(self.dtypes)}", f"{', '.join(dtypes)} in sample {self.count}"
+            )
+        self.dtypes = dtypes
+        self.has_labels = example.label is not None
+        if example.label is not None and example.label.size == 1 and example.label.dtype.kind in "iu":
+            self.classes.append(int(example.label.reshape(())))
+        # Shapes are mostly equal: kept once each.
+        shape = tuple(example.raw[spec.name].shape for spec in self.interface.inputs)
+        self.shapes.append(self.shapes[-1] if self.shapes and self.shapes[-1] == shape else shape)
+        feed = prepared(example.raw, self.interface, self.preprocess)
+        self.digests.append(_digest(feed.values()))
+        self.count += 1
+
+    def _check(self, spec: TensorSpec, values: Array) -> None:
+        if values.dtype.name not in DATATYPES or values.dtype.kind == "b":
+            raise DataError(self.place, "x", "integers or floats of 8 to 64 bits", f"type {values.dtype}")
+        found = f"shape {list(values.shape[1:])}"
+        try:
+            shape = self.preprocess.shape_for(values.shape, spec)
+        except ValueError as error:
+            raise DataError(self.place, "x", str(error), f"{found} in sample {self.count}") from error
+        if not spec.accepts_shape(shape):
+            made = f"{found}, which preprocessing makes {list(shape[1:])}" if shape != values.shape else found
+            raise DataError(self.place, "x", f"samples of shape {list(spec.shape[1:])} for input {spec.name}", made)
+        if values.size == 0:
+            raise DataError(self.place, "x", "at least one value in a sample", found)
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite(low + high):
+            raise DataError(self.place, "x", "finite values", f"NaN or infinity in sample {self.count}")
+        self.low, self.high = min(self.low, low), max(self.high, high)
+
+    def samples(self, source: Source) -> Samples:
+        """Return what was found; raise DataError when all samples are one and the same."""
+        if not self.count:
+            raise DataError(self.place, "x", "at least one sample", "none")
+        if self.count > 1 and len(set(self.digests)) == 1:
+            raise DataError(self.place, "x", "samples that differ", f"{self.count} times the same one")
+        if self.low == self.high:
+            raise DataError(self.place, "x", "values that vary", f"{self.low} everywhere")
+        [(usual, _)] = Counter(self.shapes).most_common(1)
+        return Samples(
+            source=source,
+            interface=self.interface,
+            preprocess=self.preprocess,
+            count=self.count,
+            raw=tuple(self._raw(*spec) for spec in zip(self.interface.inputs, self.dtypes, usual, strict=True)),
+            usual=np.flatnonzero([shape == usual for shape in self.shapes]),
+            has_labels=self.has_labels,
+            classes=np.frombuffer(self.classes, np.int64) if len(self.classes) == self.count else None,
+            digests=tuple(self.digests),
+        )
+
+    def _raw(self, spec: TensorSpec, dtype: str, shape: tuple[int, ...]) -> TensorSpec:
+        """Return an input as callers send it; numbers in the model's own shape, images in theirs."""
+        is_image = self.preprocess.has_images and spec.datatype.startswith("FP")
+        datatype: Datatype = DATATYPES[dtype]  # type: ignore[assignment]  # _check saw to it
+        return TensorSpec(name=spec.name, datatype=datatype, shape=shape if is_image else spec.shape)
 
 
-def _load(file: Path) -> dict[str, npt.NDArray[Any]]:
-    if not file.is_file():
-        raise DataError(str(file), "file", "an .npz file of samples", "no such file")
-    expected = "a whole .npz file of plain arrays"
-    try:
-        with file.open("rb") as stream:
-            if not zipfile.is_zipfile(stream):
-                raise DataError(str(file), "content", expected, "something else, or one cut short")
-            with np.load(stream, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise DataError(str(file), "content", expected, str(error)) from error
-
-
-def _check_values(file: Path, raw: npt.NDArray[Any]) -> None:
-    if raw.ndim < 1 or raw.size == 0:
-        raise DataError(str(file), "x", "at least one sample", f"shape {list(raw.shape)}")
-    if raw.dtype.name not in DATATYPES or raw.dtype.kind == "b":
-        raise DataError(str(file), "x", "integers or floats of 8 to 64 bits", f"type {raw.dtype}")
-    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-        index = int(np.argwhere(~np.isfinite(raw))[0][0])
-        raise DataError(str(file), "x", "finite values", f"NaN or infinity in sample {index}")
-    if len(raw) > 1 and (raw == raw[0]).all():
-        raise DataError(str(file), "x", "samples that differ", f"{len(raw)} times the same one")
-    if raw.min() == raw.max():
-        raise DataError(str(file), "x", "values that vary", f"{raw.flat[0]} everywhere")
-
-
-def _labels(file: Path, labels: npt.NDArray[Any] | None, samples: int) -> npt.NDArray[np.int64] | None:
-    if labels is None:
-        return None
-    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
-        raise DataError(str(file), "y", f"integers of shape [{samples}]", f"{labels.dtype} of shape {list(labels.shape)}")
-    return labels.astype(np.int64)
+def _digest(arrays: Iterable[Array]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for values in arrays:
+        digest.update(values.tobytes())
+    return digest.digest()

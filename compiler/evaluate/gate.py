@@ -1,57 +1,77 @@
-"""Decides whether a compiled model may leave: how much accuracy it lost on the same samples, and how sure that is."""
+"""Decides whether a compiled model may leave: how much worse it is on the same samples, and how sure that is."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from compiler.evaluate.intervals import Interval, PairedCounts, drop_interval, share_interval
-from compiler.evaluate.metrics import Hits
+from compiler.errors import DeclaredError
+from compiler.evaluate.bootstrap import Estimate, paired, value_and_interval
+from compiler.evaluate.intervals import PairedCounts, drop_interval, share_interval
+from compiler.evaluate.metrics import Hits, Metric
+from compiler.evaluate.tallies import Mean, Tally
 from contracts.manifest import Verdict
 
 # Nobody evaluates more than this; past it the tool does not say how many samples a proof would take.
 MAX_SAMPLES_FOR_PROOF = 100_000_000
+# Resampling fewer samples says too little of those that were not drawn at all.
+MIN_SAMPLES_FOR_BOOTSTRAP_PROOF = 30
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate found for one target; all values are shares of right answers."""
+    """What the gate found for one target, in the metric's own unit; a drop above 0 is a loss."""
 
-    counts: PairedCounts
-    float_share: float
-    float_interval: Interval
-    compiled_share: float
-    compiled_interval: Interval
-    drop: float
-    drop_interval: Interval
+    metric: Metric
+    samples: int
+    estimate: Estimate
+    method: Literal["newcombe", "bootstrap"]
     verdict: Verdict
     # How many samples would make an unproven verdict a proven one at the rates seen; None where that does not apply.
     samples_for_proof: int | None
 
 
-def judge(float_hits: Hits, compiled_hits: Hits, max_drop: float) -> Judgement:
+def judge(metric: Metric, before: Tally, after: Tally, samples: int, max_drop: float) -> Judgement:
     """Compare two models on the same samples against a budget.
 
     proven: the upper end of the drop's 95 % interval is within the budget; unproven: only the drop itself is; failed: not even that.
     """
-    counts = PairedCounts(
-        both=int((float_hits & compiled_hits).sum()),
-        lost=int((float_hits & ~compiled_hits).sum()),
-        gained=int((~float_hits & compiled_hits).sum()),
-        neither=int((~float_hits & ~compiled_hits).sum()),
-    )
-    float_right, compiled_right = counts.both + counts.lost, counts.both + counts.gained
-    verdict = verdict_of(counts, max_drop)
-    return Judgement(
-        counts=counts,
-        float_share=float_right / counts.n,
-        float_interval=share_interval(float_right, counts.n),
-        compiled_share=compiled_right / counts.n,
-        compiled_interval=share_interval(compiled_right, counts.n),
-        drop=counts.drop,
-        drop_interval=drop_interval(counts),
-        verdict=verdict,
-        samples_for_proof=samples_for_proof(counts, max_drop) if verdict == "unproven" else None,
+    if metric.is_proportion:
+        assert isinstance(before, Mean)
+        assert isinstance(after, Mean)
+        counts = paired_counts(before.scores > 0, after.scores > 0)
+        verdict = verdict_of(counts, max_drop)
+        needed = samples_for_proof(counts, max_drop) if verdict == "unproven" else None
+        return Judgement(metric, samples, _newcombe(counts), "newcombe", verdict, needed)
+    estimate = paired(metric, before, after, samples)
+    verdict = _bootstrap_verdict(estimate, samples, max_drop)
+    needed = _bootstrap_samples(estimate, samples, max_drop) if verdict == "unproven" else None
+    return Judgement(metric, samples, estimate, "bootstrap", verdict, needed)
+
+
+def check_declared(metric: Metric, tally: Tally, samples: int, declared: float | None, place: str) -> None:
+    """Raise DeclaredError when the float model misses its declared accuracy by more than sampling error can explain."""
+    if declared is None:
+        return
+    if isinstance(tally, Mean) and metric.is_proportion:
+        right = float((tally.scores > 0).sum())
+        value, interval = right / samples, share_interval(right, samples)
+    else:
+        value, interval = value_and_interval(metric, tally, samples)
+    is_missed = interval.low > declared if metric.is_error else interval.high < declared
+    if is_missed or math.isnan(value):
+        raise DeclaredError(place, metric.name, declared, value, (interval.low, interval.high), samples)
+
+
+def paired_counts(before: Hits, after: Hits) -> PairedCounts:
+    """Count who is right."""
+    return PairedCounts(
+        both=int((before & after).sum()),
+        lost=int((before & ~after).sum()),
+        gained=int((~before & after).sum()),
+        neither=int((~before & ~after).sum()),
     )
 
 
@@ -78,15 +98,44 @@ def samples_for_proof(counts: PairedCounts, max_drop: float) -> int | None:
     return round(many)
 
 
-def refusals(judgements: Mapping[str, Judgement], metric: str, max_drop: float, *, require_proof: bool) -> list[str]:
+def refusals(judgements: Mapping[str, Judgement], max_drop: float, *, require_proof: bool) -> list[str]:
     """Say for each target that may not leave what it lost; an empty list lets all of them go."""
     found = []
     for target, judgement in judgements.items():
-        values = f"{target}: {metric} {judgement.float_share:.4f} float, {judgement.compiled_share:.4f} compiled, drop {judgement.drop:.4f}"
+        estimate = judgement.estimate
+        values = f"{target}: {judgement.metric.name} {estimate.float_value:.4f} float, {estimate.compiled_value:.4f} compiled"
+        lost = f"{values}, drop {estimate.drop:.4f}"
         if judgement.verdict == "failed":
-            found.append(f"{values}, budget {max_drop:g}")
+            found.append(f"{lost}, budget {max_drop:g}")
         elif judgement.verdict == "unproven" and require_proof:
             samples = judgement.samples_for_proof
             proof = f"about {samples} samples would prove it" if samples else "no number of samples would prove it"
-            found.append(f"{values} at most {judgement.drop_interval.high:.4f}, budget {max_drop:g}; {proof}")
+            found.append(f"{lost} at most {estimate.drop_interval.high:.4f}, budget {max_drop:g}; {proof}")
     return found
+
+
+def _newcombe(counts: PairedCounts) -> Estimate:
+    before, after = counts.both + counts.lost, counts.both + counts.gained
+    return Estimate(
+        float_value=before / counts.n,
+        float_interval=share_interval(before, counts.n),
+        compiled_value=after / counts.n,
+        compiled_interval=share_interval(after, counts.n),
+        drop=counts.drop,
+        drop_interval=drop_interval(counts),
+    )
+
+
+def _bootstrap_verdict(estimate: Estimate, samples: int, max_drop: float) -> Verdict:
+    if not estimate.drop <= max_drop:  # so that a metric that is no number fails
+        return "failed"
+    is_enough = samples >= MIN_SAMPLES_FOR_BOOTSTRAP_PROOF
+    return "proven" if is_enough and estimate.drop_interval.high <= max_drop else "unproven"
+
+
+def _bootstrap_samples(estimate: Estimate, samples: int, max_drop: float) -> int | None:
+    """The interval's reach shrinks with the root of the number of samples."""
+    if estimate.drop >= max_drop:
+        return None
+    needed = samples * ((estimate.drop_interval.high - estimate.drop) / (max_drop - estimate.drop)) ** 2
+    return max(MIN_SAMPLES_FOR_BOOTSTRAP_PROOF, math.ceil(needed)) if needed <= MAX_SAMPLES_FOR_PROOF else None

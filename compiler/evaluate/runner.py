@@ -10,6 +10,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from compiler.errors import CompilerError
+from compiler.evaluate.port import Array, Feed, Outputs
 
 # They have no base class of their own.
 RUNTIME_ERRORS = (
@@ -25,14 +26,16 @@ Scores = npt.NDArray[np.float32]
 
 
 class RunError(CompilerError):
-    """ONNX Runtime refuses a model."""
+    """A runtime refuses a model."""
 
-    def __init__(self, model: str, reason: str) -> None:
-        super().__init__(f"{model}: onnxruntime {onnxruntime.__version__} cannot run it: {' '.join(reason.split())[:300]}")
+    def __init__(self, model: str, reason: str, runtime: str = f"onnxruntime {onnxruntime.__version__}") -> None:
+        super().__init__(f"{model}: {runtime} cannot run it: {' '.join(reason.split())[:300]}")
 
 
 class Runner:
     """One loaded model; `name` is what errors call it."""
+
+    version = f"onnxruntime {onnxruntime.__version__}"
 
     def __init__(self, name: str, model: bytes, session_options: Mapping[str, str]) -> None:
         options = onnxruntime.SessionOptions()
@@ -46,10 +49,16 @@ class Runner:
         except RUNTIME_ERRORS as error:
             raise RunError(name, str(error)) from error
         self._input = self._session.get_inputs()[0].name
+        self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, samples: Iterable[npt.NDArray[np.float32]]) -> Scores:
-        """Return the only output for every sample, flat: [n, classes]."""
+    def infer(self, feed: Feed) -> Outputs:
+        """Return every output by name."""
         try:
-            return np.stack([self._session.run(None, {self._input: sample})[0].ravel() for sample in samples])
+            answers: list[Array] = self._session.run(self._outputs, dict(feed))
         except RUNTIME_ERRORS as error:
             raise RunError(self._name, str(error)) from error
+        return dict(zip(self._outputs, answers, strict=True))
+
+    def run(self, samples: Iterable[npt.NDArray[np.float32]]) -> Scores:
+        """Return the first output for every sample of the first input, flat: [n, classes]."""
+        return np.stack([self.infer({self._input: sample})[self._outputs[0]].ravel() for sample in samples])

@@ -1,9 +1,9 @@
-"""Says what goes into a model and what comes out, and refuses what a classifier's gate could not judge."""
+"""Says what goes into a model and what comes out: names, static shapes and datatypes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -15,39 +15,49 @@ from contracts.tensors import DATATYPES, TensorSpec
 
 @dataclass(frozen=True)
 class Interface:
-    """A classifier: one float32 input, one float32 output that holds one score for each class."""
+    """A model's inputs and outputs, in its own order."""
 
-    input: TensorSpec
-    output: TensorSpec
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
 
     @property
-    def classes(self) -> int:
-        """Return how many classes the model tells apart."""
-        return max(self.output.shape)
+    def input(self) -> TensorSpec:
+        """Return the first input, which for most models is the only one."""
+        return self.inputs[0]
+
+    @property
+    def output(self) -> TensorSpec:
+        """Return the first output."""
+        return self.outputs[0]
+
+    @property
+    def classes(self) -> int | None:
+        """Return how many classes the model tells apart; None for one whose only output is no list of scores.
+
+        A single score tells two classes apart.
+        """
+        size = prod(self.output.shape)
+        if len(self.outputs) != 1 or max(self.output.shape) != size:
+            return None
+        return max(size, 2)
 
 
 def interface_of(model: onnx.ModelProto, file: Path) -> Interface:
-    """Return the interface of a model with static shapes; raise ModelError for one that is no classifier."""
-    source, result = _only(model.graph.input, "inputs", file), _only(model.graph.output, "outputs", file)
-    for name, spec in (("input", source), ("output", result)):
-        if spec.datatype != "FP32":
-            raise ModelError(str(file), f"{name} {spec.name}", "FP32 values", spec.datatype)
-    if len([n for n in result.shape if n != 1]) != 1:
-        raise ModelError(str(file), f"output {result.name}", "one score for each of two or more classes", f"shape {list(result.shape)}")
-    return Interface(source, result)
+    """Return the interface of a model with static shapes; raise ModelError where one is missing or no float comes out."""
+    inputs = tuple(_spec(value, file) for value in model.graph.input)
+    outputs = tuple(_spec(value, file) for value in model.graph.output)
+    if not inputs:
+        raise ModelError(str(file), "inputs", "at least one", "none")
+    for spec in outputs:
+        if not spec.datatype.startswith("FP"):
+            raise ModelError(str(file), f"output {spec.name}", "real values, before any choice is made", spec.datatype)
+    return Interface(inputs, outputs)
 
 
 def dims_of(value: onnx.ValueInfoProto) -> str:
     """Return a value's shape as people write it, such as [batch, 3, 224, 224]."""
     dims = value.type.tensor_type.shape.dim
     return "[" + ", ".join(dim.dim_param or (str(dim.dim_value) if dim.dim_value else "?") for dim in dims) + "]"
-
-
-def _only(values: Iterable[onnx.ValueInfoProto], what: str, file: Path) -> TensorSpec:
-    specs = [_spec(value, file) for value in values]
-    if len(specs) != 1:
-        raise ModelError(str(file), what, "exactly one", f"{len(specs)} ({', '.join(spec.name for spec in specs)})")
-    return specs[0]
 
 
 def _spec(value: onnx.ValueInfoProto, file: Path) -> TensorSpec:

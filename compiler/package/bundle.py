@@ -9,12 +9,13 @@ from pathlib import Path
 from compiler.errors import OptionError
 from compiler.graph.interface import Interface
 from compiler.package.page import render_page
-from compiler.package.report import Report, TargetReport, gate_evidence
+from compiler.package.report import Report, gate_evidence
 from contracts.bundle import MANIFEST, file_entry, write_bundle
-from contracts.manifest import Artifact, Manifest
-from contracts.tensors import Datatype, TensorSpec
+from contracts.manifest import Artifact, Manifest, Runtime
+from contracts.tensors import TensorSpec
 
 GOLDEN_INPUTS = "golden/inputs.npz"
+SUFFIX: dict[Runtime, str] = {"onnx": "onnx", "litert": "tflite"}
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,13 @@ class Contents:
     """What the report does not hold: the files themselves, by target, and what callers send."""
 
     interface: Interface
-    raw_datatype: Datatype
-    labels: tuple[str, ...]
+    raw: tuple[TensorSpec, ...]
     plan: bytes
     models: Mapping[str, bytes]
     golden_inputs: bytes
     golden_outputs: Mapping[str, bytes]
+    # Empty where there is no postprocess.
+    golden_results: Mapping[str, bytes]
 
 
 def check_replaceable(folder: Path) -> None:
@@ -44,18 +46,19 @@ def write(folder: Path, report: Report, contents: Contents) -> Manifest:
         "plan.json": contents.plan,
         "report.json": report.to_json().encode(),
         "report.html": render_page(report).encode(),
-        **{_model_path(target): raw for target, raw in contents.models.items()},
+        **{_model_path(report, target): raw for target, raw in contents.models.items()},
         **{_golden_path(target): raw for target, raw in contents.golden_outputs.items()},
+        **{_results_path(target): raw for target, raw in contents.golden_results.items()},
     }
-    source = contents.interface.input
     manifest = Manifest(
         name=report.name,
         release=report.release,
-        inputs=(TensorSpec(name=source.name, datatype=contents.raw_datatype, shape=source.shape),),
+        inputs=contents.raw,
         preprocess=report.preprocess,
-        labels=contents.labels,
+        postprocess=report.postprocess,
+        labels=report.labels,
         golden_inputs=GOLDEN_INPUTS,
-        artifacts={name: _artifact(name, target, contents.interface, report.max_drop) for name, target in report.targets.items()},
+        artifacts={name: _artifact(report, name, contents) for name in report.targets},
         files={path: file_entry(raw) for path, raw in files.items()},
     )
     try:
@@ -65,23 +68,29 @@ def write(folder: Path, report: Report, contents: Contents) -> Manifest:
     return manifest
 
 
-def _artifact(name: str, target: TargetReport, interface: Interface, max_drop: float) -> Artifact:
+def _artifact(report: Report, name: str, contents: Contents) -> Artifact:
+    target = report.targets[name]
     return Artifact(
         runtime=target.runtime,
         precision=target.precision,
-        file=_model_path(name),
+        file=_model_path(report, name),
         session_options=target.session_options,
-        inputs=(interface.input,),
-        outputs=(interface.output,),
+        inputs=contents.interface.inputs,
+        outputs=contents.interface.outputs,
         golden_outputs=_golden_path(name),
+        golden_results=_results_path(name) if name in contents.golden_results else None,
         tolerance=target.tolerance,
-        gate=gate_evidence(target.metric, target.verdict, max_drop),
+        gate=gate_evidence(report, target),
     )
 
 
-def _model_path(target: str) -> str:
-    return f"artifacts/{target}/model.onnx"
+def _model_path(report: Report, target: str) -> str:
+    return f"artifacts/{target}/model.{SUFFIX[report.targets[target].runtime]}"
 
 
 def _golden_path(target: str) -> str:
     return f"golden/{target}.npz"
+
+
+def _results_path(target: str) -> str:
+    return f"golden/{target}.results.npz"

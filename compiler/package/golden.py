@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from compiler.evaluate.port import Outputs
 from contracts.manifest import Tolerance
 
 GOLDEN_SAMPLES = 16
@@ -33,10 +34,24 @@ def tolerance_for(outputs: npt.NDArray[np.float32], other: npt.NDArray[np.float3
     return max(STEPS_APART * step, SPREAD_FACTOR * spread)
 
 
+def tolerance_of(answers: Sequence[Outputs], others: Sequence[Outputs], steps: int) -> float:
+    """Return the tolerance that suits all outputs of a model: the largest of theirs."""
+    return max(tolerance_for(_stacked(answers, name), _stacked(others, name), steps) for name in answers[0])
+
+
+def _stacked(answers: Sequence[Outputs], name: str) -> npt.NDArray[np.float32]:
+    return np.stack([answer[name].astype(np.float32).ravel() for answer in answers])
+
+
 def margins(outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return for each row of [n, classes] how far its largest value is ahead of the next."""
     two = np.partition(outputs, -2, axis=1)[:, -2:]
     return np.asarray(two[:, 1] - two[:, 0], dtype=np.float32)
+
+
+def spread_evenly(count: int) -> list[int]:
+    """Return the golden samples' places among `count` candidates of a model that chooses no class."""
+    return sorted({int(place) for place in np.linspace(0, count - 1, min(count, GOLDEN_SAMPLES)).round()})
 
 
 def choose(answers: Mapping[str, tuple[npt.NDArray[np.float32], float]]) -> tuple[list[int], dict[str, Tolerance]]:

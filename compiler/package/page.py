@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 import jinja2
 
-from compiler.package.report import Report
+from compiler.package import words
+from compiler.package.report import LayerSqnr, Report
+from contracts.preprocess import Preprocess
+
+WORST_LAYERS = 3
+FILTERS = {
+    "percent": words.percent,
+    "value": words.value,
+    "change": words.change,
+    "budget": words.budget,
+    "size": words.size,
+    "count": lambda number: f"{number:,}",
+}
 
 
 @dataclass(frozen=True)
@@ -34,24 +46,68 @@ class Axis:
 
 def render_page(report: Report) -> str:
     """Return the page."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "points": points, "size": size, "count": lambda number: f"{number:,}"}
-    template = environment.from_string((resources.files("compiler") / "package" / "report.html").read_text(encoding="utf-8"))
-    return template.render(
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("compiler", "package"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS
+    return environment.get_template("report.html").render(
         report=report,
-        accuracy=_accuracy_axis(report),
+        accuracy=_metric_axis(report),
         drop=_drop_axis(report),
         sized=[(name, target.bytes, "c") for name, target in report.targets.items()],
         sizes=Axis(0, max([report.model.bytes, *(target.bytes for target in report.targets.values())])),
+        steps=steps(report.preprocess),
+        class_name=lambda index: f"{index} · {report.labels[index]}" if index < len(report.labels) else str(index),
+        heat=heat,
+        layer_axis=_layer_axis,
+        worst_layers=worst_layers,
+        reason=reason,
+        operators=_operators(report),
     )
 
 
-def _accuracy_axis(report: Report) -> Axis:
-    """Span all the intervals, and a little air."""
-    intervals = [i for target in report.targets.values() for i in (target.metric.float_interval, target.metric.compiled_interval)]
-    low, high = min(i.low for i in intervals), max(i.high for i in intervals)
-    air = 0.1 * (high - low)
-    return Axis(max(0.0, low - air), min(1.0, high + air))
+def steps(preprocess: Preprocess) -> str:
+    """Write preprocessing as a formula, and the image steps around it."""
+    images = {key: getattr(preprocess, key) for key in ("source", "resize", "kernel", "crop", "channels", "layout")}
+    given = [f"{key} {'x'.join(map(str, step)) if isinstance(step, tuple) else step}" for key, step in images.items() if step is not None]
+    return ", ".join([*given, f"(x × {preprocess.scale} − {_numbers(preprocess.mean)}) ÷ {_numbers(preprocess.std)}"])
+
+
+def heat(count: int, row: Sequence[int]) -> int:
+    """Return how strongly a cell of the confusion matrix is coloured, in percent; a single confusion can be seen."""
+    return 0 if not count else max(12, round(80 * count / sum(row)))
+
+
+def worst_layers(layers: Sequence[LayerSqnr]) -> list[LayerSqnr]:
+    """Return the layers with the most noise, the worst first."""
+    return sorted(layers, key=lambda layer: layer.sqnr_db)[:WORST_LAYERS]
+
+
+def reason(layer: LayerSqnr) -> str:
+    """Say why a layer is noisy, or at least what its number means."""
+    if layer.reason:
+        return layer.reason
+    noise = 10 ** (-layer.sqnr_db / 10)
+    meaning = "enough to change answers" if noise > 0.1 else "which may tell" if noise > 0.01 else "which seldom changes an answer"
+    return f"the noise carries {100 * noise:.3g} % of the signal's energy, {meaning}"
+
+
+def _numbers(values: float | tuple[float, ...]) -> str:
+    return f"({', '.join(map(str, values))})" if isinstance(values, tuple) else str(values)
+
+
+def _metric_axis(report: Report) -> Axis:
+    """Span all the intervals, and a little air; a share stays between none and all."""
+    metrics = [target.metric for target in report.targets.values()]
+    intervals = [interval for metric in metrics for interval in (metric.float_interval, metric.compiled_interval)]
+    low, high = min(interval.low for interval in intervals), max(interval.high for interval in intervals)
+    air = 0.1 * (high - low) or 0.05 * abs(high) or 0.01
+    low, high = low - air, high + air
+    return Axis(max(0.0, low), min(1.0, high)) if metrics[0].unit == "share" else Axis(low, high)
 
 
 def _drop_axis(report: Report) -> Axis:
@@ -63,19 +119,17 @@ def _drop_axis(report: Report) -> Axis:
     return Axis(low - air, high + air)
 
 
-def percent(share: float) -> str:
-    """Write a share as people read it."""
-    return f"{100 * share:.2f} %"
+def _layer_axis(layers: Sequence[LayerSqnr]) -> Axis:
+    values = [layer.sqnr_db for layer in layers]
+    return Axis(min(0.0, *values), max(1.0, *values))
 
 
-def points(share: float) -> str:
-    """Write a difference of shares in percentage points, with a true minus sign."""
-    return f"{100 * share:+.2f}".replace("-", "−") if round(100 * share, 2) else "0.00"
+def _operators(report: Report) -> list[tuple[str, list[str]]]:
+    """Return a row for each kind of operator: the numbers and the count on each target, in the report's order."""
+    kinds = sorted({placed.operator for target in report.targets.values() for placed in target.placement})
+    return [(kind, [_cell(kind, report, name) for name in report.targets]) for kind in kinds]
 
 
-def size(count: int) -> str:
-    """Write a number of bytes in decimal units."""
-    for unit, factor in (("MB", 1_000_000), ("kB", 1000)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} B"
+def _cell(kind: str, report: Report, name: str) -> str:
+    placed = [placed for placed in report.targets[name].placement if placed.operator == kind]
+    return ", ".join(f"{one.numbers} × {one.count}" for one in placed) or "–"

@@ -8,26 +8,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from compiler.evaluate.datasets import Samples
 from compiler.evaluate.gate import Judgement
 from compiler.evaluate.intervals import Interval
+from compiler.package.placement import OpPlacement
+from compiler.package.section import Section
 from contracts.codec import sha256_of_stream
-from contracts.manifest import GateEvidence, Runtime, Tolerance, Verdict
+from contracts.manifest import Flips, GateEvidence, Runtime, Tolerance, Verdict, WorstClass
+from contracts.postprocess import Postprocess
 from contracts.preprocess import Preprocess
 
 # Their versions decide what comes out.
 TOOLS = ("numpy", "onnx", "onnxruntime", "onnxslim")
 
 
-class Section(BaseModel):
-    """A part of the report."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
 class SourceFile(Section):
-    """A file that went in."""
+    """What went in: a file, a folder or what a callable yielded, named by the digest of its content."""
 
     name: str
     sha256: str
@@ -49,9 +47,14 @@ class IntervalReport(Section):
 
 
 class MetricReport(Section):
-    """One metric on the same `n` samples before and after; every value is a share, 1 being all of them."""
+    """One metric on the same `n` samples before and after; `drop` is how much worse it is now, for an error by how much it grew."""
 
     name: str
+    # A share of 1, or the metric's own unit.
+    unit: Literal["share", "value"]
+    # Against labels, or against the float model's own outputs.
+    truth: Literal["labels", "float"]
+    interval: Literal["newcombe", "bootstrap"]
     # In the document the key is `float`.
     before: Annotated[float, Field(alias="float")]
     compiled: float
@@ -61,9 +64,16 @@ class MetricReport(Section):
     n: int
     float_interval: IntervalReport
     compiled_interval: IntervalReport
-    # Samples that only the float model, and only the compiled model, gets right.
-    lost: int
-    gained: int
+
+
+class LayerSqnr(Section):
+    """How far a layer's signal stands above what quantizing added to it, measured on the integer model."""
+
+    layer: str
+    sqnr_db: float
+    # The operator, and why it is as it is, where the measurement knows.
+    operator: str | None = None
+    reason: str | None = None
 
 
 class TargetReport(Section):
@@ -72,6 +82,8 @@ class TargetReport(Section):
     title: str
     why: str
     runtime: Runtime
+    # The library that ran the shipped bytes for the gate, and its version.
+    judged_by: str
     precision: str
     # How the graph was written: which integers, and whose placement rules.
     lowering: str
@@ -81,6 +93,12 @@ class TargetReport(Section):
     verdict: Verdict
     samples_for_proof: int | None
     tolerance: Tolerance
+    # For models that choose a class; the matrix has a row for each right class, and a column for each choice.
+    flips: Flips | None = None
+    worst_class: WorstClass | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    layers: tuple[LayerSqnr, ...] = ()
+    placement: tuple[OpPlacement, ...] = ()
 
 
 class Report(Section):
@@ -93,6 +111,11 @@ class Report(Section):
     calibration: SourceFile
     evaluation: SourceFile
     preprocess: Preprocess
+    postprocess: Postprocess | None = None
+    # Names of the classes, where they were given.
+    labels: tuple[str, ...] = ()
+    # What the float model was said to reach, and was seen to.
+    declared: float | None = None
     max_drop: float
     golden_samples: int
     # Versions of the libraries that did the work, and the machine that judged it.
@@ -108,10 +131,16 @@ class Report(Section):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def source_file(file: Path, samples: int | None = None) -> SourceFile:
+def model_file(file: Path) -> SourceFile:
     """Identify a file by its content; of its path only the name is kept, so that a bundle does not depend on folders."""
     with file.open("rb") as stream:
-        return SourceFile(name=file.name, sha256=sha256_of_stream(stream), bytes=file.stat().st_size, samples=samples)
+        return SourceFile(name=file.name, sha256=sha256_of_stream(stream), bytes=file.stat().st_size)
+
+
+def sample_file(samples: Samples) -> SourceFile:
+    """Identify a set of samples by its content."""
+    identity = samples.source.identity()
+    return SourceFile(name=identity.name, sha256=identity.sha256, bytes=identity.bytes, samples=len(samples))
 
 
 def tool_versions() -> dict[str, str]:
@@ -119,32 +148,43 @@ def tool_versions() -> dict[str, str]:
     return {**{name: metadata.version(name) for name in TOOLS}, "architecture": platform.machine()}
 
 
-def metric_report(name: str, judgement: Judgement) -> MetricReport:
+def metric_report(judgement: Judgement, *, is_label_free: bool = False) -> MetricReport:
     """Write down what the gate found."""
+    estimate = judgement.estimate
     return MetricReport(
-        name=name,
-        before=judgement.float_share,
-        compiled=judgement.compiled_share,
-        drop=judgement.drop,
-        drop_lower=judgement.drop_interval.low,
-        drop_upper=judgement.drop_interval.high,
-        n=int(judgement.counts.n),
-        float_interval=IntervalReport.of(judgement.float_interval),
-        compiled_interval=IntervalReport.of(judgement.compiled_interval),
-        lost=int(judgement.counts.lost),
-        gained=int(judgement.counts.gained),
+        name=judgement.metric.name,
+        unit="share" if judgement.metric.is_share else "value",
+        truth="float" if is_label_free else "labels",
+        interval=judgement.method,
+        before=estimate.float_value,
+        compiled=estimate.compiled_value,
+        drop=estimate.drop,
+        drop_lower=estimate.drop_interval.low,
+        drop_upper=estimate.drop_interval.high,
+        n=judgement.samples,
+        float_interval=IntervalReport.of(estimate.float_interval),
+        compiled_interval=IntervalReport.of(estimate.compiled_interval),
     )
 
 
-def gate_evidence(metric: MetricReport, verdict: Verdict, max_drop: float) -> GateEvidence:
+def gate_evidence(report: Report, target: TargetReport) -> GateEvidence:
     """Return the part of the evidence that is signed with the manifest."""
+    metric = target.metric
     return GateEvidence(
         metric=metric.name,
         float_value=metric.before,
         compiled_value=metric.compiled,
         drop=metric.drop,
         drop_upper=metric.drop_upper,
-        max_drop=max_drop,
+        max_drop=report.max_drop,
         samples=metric.n,
-        verdict=verdict,
+        verdict=target.verdict,
+        truth=metric.truth,
+        interval=metric.interval,
+        declared=report.declared,
+        worst_class=target.worst_class,
+        flips=target.flips,
+        calibration_sha256=report.calibration.sha256,
+        evaluation_sha256=report.evaluation.sha256,
+        judged_by=target.judged_by,
     )

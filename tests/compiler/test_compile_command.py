@@ -130,7 +130,7 @@ def test_a_target_named_twice_is_compiled_once(tmp_path: Path, capsys: pytest.Ca
 def test_the_terminal_shows_each_target_and_its_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, printed, complaint = run(digits_command(tmp_path / "bundle", "--target", "rpi5"), capsys)
     assert (status, complaint) == (0, "")
-    assert "digits, release 1: 500 samples, budget 1.00 points" in printed
+    assert "digits, release 1: top1 on 500 samples, budget 1.00 points" in " ".join(printed.split())
     assert "rpi5" in printed
     assert "proven" in printed
 

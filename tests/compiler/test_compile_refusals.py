@@ -83,12 +83,12 @@ def test_a_truncated_model_is_named(case: Case, share: float) -> None:
 
 def test_no_calibration_data_is_refused_by_the_options_name(case: Case) -> None:
     case.options["--calibration"] = None
-    assert "--calibration: file: expected an .npz file of samples" in case.refused()
+    assert "--calibration: samples: expected an .npz with x, a folder of images, or module:callable that yields samples" in case.refused()
 
 
 def test_no_evaluation_data_is_refused_by_the_options_name(case: Case) -> None:
     case.options["--evaluation"] = None
-    assert "--evaluation: file: expected an .npz file of labelled samples" in case.refused()
+    assert "--evaluation: samples: expected an .npz with x, a folder of images, or module:callable that yields samples" in case.refused()
 
 
 def test_no_target_is_refused_with_the_names_to_choose_from(case: Case) -> None:
@@ -125,7 +125,9 @@ def test_samples_that_lack_only_axes_of_length_one_are_taken(case: Case) -> None
 
 def test_evaluation_without_labels_is_refused(case: Case) -> None:
     case.evaluate_with(x=images(30, seed=2))
-    assert "evaluation.npz: y: expected class indexes 0 to 3, one for each sample, found no array y" in case.refused()
+    complaint = case.refused()
+    assert "evaluation.npz: y: expected class indexes 0 to 3, one for each sample" in complaint
+    assert "(metrics that need none: mae, mse, r2, cosine), found none" in complaint
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_evaluation_without_labels_is_refused(case: Case) -> None:
         (np.full(30, CLASSES), "found 4"),
         (np.full(30, -1), "found -1"),
         (np.zeros(29, dtype=np.int64), "found int64 of shape [29]"),
-        (np.zeros(30), "found float64 of shape [30]"),
+        (np.zeros(30), "found float64 0.0 for sample 0"),
     ],
 )
 def test_labels_that_name_no_class_are_refused(case: Case, labels: npt.NDArray[Any], found: str) -> None:
@@ -218,7 +220,7 @@ def test_names_of_classes_must_be_as_many_as_the_models(case: Case) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
-        ("--metric", "bleu", "expected top1 or top5, found 'bleu'"),
+        ("--metric", "bleu", "map50, mae, mse, r2, cosine or module:function, found 'bleu'"),
         ("--max-drop", "1.5", "--max-drop: share: expected 0 or more and less than 1"),
         ("--max-drop", "nan", "found nan"),
         ("--name", "No Spaces", "--name: model name: expected"),

@@ -7,9 +7,11 @@ from math import isclose
 import numpy as np
 import pytest
 
-from compiler.evaluate.gate import judge, refusals, samples_for_proof, verdict_of
+from compiler.errors import DeclaredError
+from compiler.evaluate.gate import Judgement, check_declared, judge, paired_counts, refusals, samples_for_proof, verdict_of
 from compiler.evaluate.intervals import PairedCounts, drop_interval, share_interval
-from compiler.evaluate.metrics import top_k
+from compiler.evaluate.metrics import METRICS, top_k
+from compiler.evaluate.tallies import Answer, Tally
 
 
 def test_wilsons_interval_is_the_root_of_its_equation() -> None:
@@ -77,24 +79,45 @@ def test_no_number_of_samples_proves_a_drop_that_equals_the_budget() -> None:
     assert samples_for_proof(PairedCounts(90, 1, 0, 9), 0.01) is None
 
 
+def answered(hits: list[bool]) -> Tally:
+    """Return what top1 remembers of a model that is right where `hits` says so."""
+    tally = METRICS["top1"].begin()
+    for is_right in hits:
+        scores = {"scores": np.array([[0.0, 1.0]] if is_right else [[1.0, 0.0]])}
+        tally.add(Answer({}, scores, scores), np.array(1))
+    return tally
+
+
+def judged(before: list[bool], after: list[bool], max_drop: float) -> Judgement:
+    return judge(METRICS["top1"], answered(before), answered(after), len(before), max_drop)
+
+
 def test_the_judgement_counts_who_is_right() -> None:
-    float_hits = np.array([True, True, True, False, False])
-    compiled_hits = np.array([True, True, False, True, False])
-    judgement = judge(float_hits, compiled_hits, 0.1)
-    assert judgement.counts == PairedCounts(2, 1, 1, 1)
-    assert (judgement.float_share, judgement.compiled_share, judgement.drop) == (0.6, 0.6, 0.0)
+    before, after = [True, True, True, False, False], [True, True, False, True, False]
+    assert paired_counts(np.array(before), np.array(after)) == PairedCounts(2, 1, 1, 1)
+    estimate = judged(before, after, 0.1).estimate
+    assert (estimate.float_value, estimate.compiled_value, estimate.drop) == (0.6, 0.6, 0.0)
 
 
 def test_a_better_compiled_model_has_a_negative_drop() -> None:
-    judgement = judge(np.array([False, True] * 50), np.ones(100, dtype=bool), 0.0)
-    assert judgement.drop == -0.5
+    judgement = judged([False, True] * 50, [True] * 100, 0.0)
+    assert judgement.estimate.drop == -0.5
     assert judgement.verdict == "proven"
 
 
 def test_every_target_that_fails_is_named() -> None:
-    good, bad = np.ones(1000, dtype=bool), np.arange(1000) >= 50
-    judgements = {"cpu": judge(good, bad, 0.01), "rpi5": judge(good, good, 0.01)}
-    assert refusals(judgements, "top1", 0.01, require_proof=True) == ["cpu: top1 1.0000 float, 0.9500 compiled, drop 0.0500, budget 0.01"]
+    good, bad = [True] * 1000, [number >= 50 for number in range(1000)]
+    judgements = {"cpu": judged(good, bad, 0.01), "rpi5": judged(good, good, 0.01)}
+    assert refusals(judgements, 0.01, require_proof=True) == ["cpu: top1 1.0000 float, 0.9500 compiled, drop 0.0500, budget 0.01"]
+
+
+def test_a_float_model_that_misses_its_declared_accuracy_is_refused_by_name() -> None:
+    tally = answered([number % 10 > 0 for number in range(100)])
+    check_declared(METRICS["top1"], tally, 100, 0.94, "eval.npz")  # 0.90 of 100 may well be 0.94 of all
+    with pytest.raises(
+        DeclaredError, match=r"eval.npz: the float model: expected top1 0.99 as declared, found 0.9000 .*check --preprocess"
+    ):
+        check_declared(METRICS["top1"], tally, 100, 0.99, "eval.npz")
 
 
 def test_the_label_must_be_among_the_k_largest() -> None:

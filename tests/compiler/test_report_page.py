@@ -8,29 +8,54 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from compiler.evaluate.decisions import Choices
 from compiler.evaluate.gate import judge
-from compiler.package.page import Axis, percent, points, render_page, size
-from compiler.package.report import Report, SourceFile, TargetReport, metric_report
-from contracts.manifest import Tolerance
+from compiler.evaluate.metrics import METRICS
+from compiler.evaluate.tallies import Answer, Tally
+from compiler.package.page import Axis, heat, reason, render_page, steps
+from compiler.package.placement import OpPlacement
+from compiler.package.report import LayerSqnr, Report, SourceFile, TargetReport, metric_report
+from compiler.package.words import flips, percent, points, size
+from contracts.manifest import Flips, Tolerance
 from contracts.preprocess import Preprocess
 
 FILE = SourceFile(name="model <b>.onnx", sha256="0" * 64, bytes=1000, samples=200)
 
 
-def report(lost: int, *, max_drop: float = 0.01) -> Report:
-    judgement = judge(np.ones(200, dtype=bool), np.arange(200) >= lost, max_drop)
+LAYERS = tuple(LayerSqnr(layer=f"conv_{number}", sqnr_db=decibels) for number, decibels in enumerate((41.0, 8.5, 15.25, 33.0)))
+
+
+def tally(metric: str, values: list[float]) -> Tally:
+    """Return what a metric remembers of outputs that should all be 1."""
+    remembered = METRICS[metric].begin()
+    for value in values:
+        outputs = {"scores": np.array([[0.5, value]])}
+        remembered.add(Answer({}, outputs, outputs), np.array([0.5, 1.0]) if METRICS[metric].truth == "values" else np.array(1))
+    return remembered
+
+
+def report(lost: int, *, max_drop: float = 0.01, metric: str = "top1") -> Report:
+    before, after = [1.0] * 200, [1.0 if number >= lost else 0.0 for number in range(200)]
+    judgement = judge(METRICS[metric], tally(metric, before), tally(metric, after), 200, max_drop)
+    choices = Choices(np.array(before, np.int64), np.array(after, np.int64), np.ones(200, np.int64), 2)
     target = TargetReport(
         title="computer",
         why="it is fast",
         runtime="onnx",
+        judged_by="onnxruntime 1",
         precision="int8",
         lowering="ort-u8s8",
         session_options={},
         bytes=500,
-        metric=metric_report("top1", judgement),
+        metric=metric_report(judgement),
         verdict=judgement.verdict,
         samples_for_proof=judgement.samples_for_proof,
         tolerance=Tolerance(absolute=0.1, same_argmax=True),
+        flips=choices.flips(),
+        worst_class=choices.worst_class(),
+        confusion=choices.table(),
+        layers=LAYERS,
+        placement=(OpPlacement(operator="Conv", numbers="int8", count=3), OpPlacement(operator="Softmax", numbers="float", count=1)),
     )
     return Report(
         name="digits",
@@ -39,6 +64,8 @@ def report(lost: int, *, max_drop: float = 0.01) -> Report:
         calibration=FILE,
         evaluation=FILE,
         preprocess=Preprocess(),
+        labels=("no", "<b>yes"),
+        declared=0.99,
         max_drop=max_drop,
         golden_samples=16,
         tools={"onnx": "1"},
@@ -74,8 +101,42 @@ def test_the_page_is_well_formed_and_asks_for_nothing() -> None:
 
 def test_the_page_says_what_the_report_says() -> None:
     page = render_page(report(1))
-    for text in ("digits", "release 3", "99.50 %", "unproven", "samples would prove", "it is fast", "±0.1"):
+    for text in ("digits", "release 3", "99.50 %", "unproven", "samples would prove", "it is fast", "±0.1", "declared to reach 99.00 %"):
         assert text in page
+
+
+def test_the_three_noisiest_layers_are_explained_the_worst_first() -> None:
+    page = render_page(report(1))
+    explained = re.findall(r"<li><code>(conv_\d)</code>", page)
+    assert explained == ["conv_1", "conv_2", "conv_3"]
+    assert reason(LAYERS[1]) == "the noise carries 14.1 % of the signal's energy, enough to change answers"
+    assert reason(LayerSqnr(layer="head", sqnr_db=3, reason="boxes and scores share one scale")) == "boxes and scores share one scale"
+
+
+def test_the_page_shows_what_is_taken_for_what_and_where_operators_run() -> None:
+    page = render_page(report(3))
+    assert 'style="--heat:12">3</td>' in page
+    assert "<code>Softmax</code></td><td>float × 1</td>" in page
+    assert "1 · &lt;b&gt;yes: 100.00 % to 98.50 % of 200" in page
+    assert [heat(0, (0, 5)), heat(1, (1, 99)), heat(100, (100, 0))] == [0, 12, 80]
+
+
+def test_an_error_is_shown_in_its_own_unit() -> None:
+    page = render_page(report(20, metric="mae", max_drop=0.06))
+    assert "The budget is 0.06." in page
+    assert "+0.05" in page
+    assert "percentage points" not in page
+
+
+def test_preprocessing_is_written_as_a_formula() -> None:
+    assert steps(Preprocess.parse("scale=0.5")) == "(x × 0.5 − 0.0) ÷ 1.0"
+    written = steps(Preprocess.parse("resize=256,crop=224,mean=1:2:3,layout=CHW"))
+    assert written == "resize 256, crop 224x224, layout CHW, (x × 1.0 − (1.0, 2.0, 3.0)) ÷ 1.0"
+
+
+def test_people_read_which_way_answers_changed() -> None:
+    assert flips(Flips(changed=5, lost=2, gained=1)) == "5 answers changed: 2 right to wrong, 1 wrong to right, 2 wrong to otherwise wrong"
+    assert flips(Flips(changed=1)) == "1 answer changed"
 
 
 def test_names_from_outside_are_escaped() -> None:

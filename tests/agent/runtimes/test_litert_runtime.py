@@ -89,13 +89,3 @@ def test_tensors_other_than_the_manifest_promises_are_refused(output: str, class
 def test_a_device_without_the_runtime_is_told_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(RuntimeMissingError, match=r"fieldfare\[litert\]"):
         litert.load(source(tmp_path / "model.tflite"))
-
-
-def test_quantizing_rounds_to_even_and_saturates() -> None:
-    tensor = litert.Tensor(0, (1, 6), np.dtype(np.int8), scale=0.5, zero_point=3)
-    values = np.array([0.0, 0.25, 0.75, 1000.0, -1000.0, -1.5], np.float32)
-
-    steps = tensor.quantized(values)
-
-    assert steps.tolist() == [3, 4, 4, 127, -128, 0]
-    assert tensor.real(steps).tolist() == [0.0, 0.5, 0.5, 62.0, -65.5, -1.5]
