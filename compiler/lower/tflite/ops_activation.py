@@ -59,9 +59,13 @@ def gelu(node: Node, build: Build) -> None:
 
 
 def p_relu(node: Node, build: Build) -> None:
-    """Lower PRelu with a constant slope."""
-    if build.known(node.inputs[1]) is None:
+    """Lower PRelu with a constant slope; one slope for everything is a LeakyRelu, which older runtimes' PRELU gets wrong."""
+    slopes = build.known(node.inputs[1])
+    if slopes is None:
         raise node.refusal("a slope that is computed, not constant")
+    if slopes.size == 1:
+        _apply(node, build, Kind.LEAKY_RELU, alpha=float(slopes.ravel()[0]))
+        return
     (tensor, slope), order = aligned(build, node.inputs)
     # TFLite's kernel takes the slope for all axes but the batch.
     lifted = build.emit_reshape(slope, (1,) * (len(tensor.shape) - 1 - len(slope.shape)) + slope.shape)

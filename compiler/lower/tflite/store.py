@@ -86,7 +86,7 @@ class Store:
     def _float_input(self, op: Op, tensor: Tensor) -> Stored:
         if isinstance(tensor, Kernel) and self._form.precision == "dynamic" and op.kind in WEIGHTED:
             return self._dequantized(weights_alone(tensor))
-        if isinstance(tensor, Constant) and self._form.precision == "float16":
+        if isinstance(tensor, Kernel) and self._form.precision == "float16":
             return self._dequantized(floats(tensor, Element.FLOAT16))
         return self._as_float(tensor)
 
