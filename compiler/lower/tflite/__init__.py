@@ -1,0 +1,34 @@
+"""Lowers the normal-form graph and its plan to a `.tflite` file, without TensorFlow."""
+
+from __future__ import annotations
+
+import onnx
+
+from compiler.lower.tflite.build import Build
+from compiler.lower.tflite.errors import TfliteError, UnplannedTensorError, UnsupportedOpError
+from compiler.lower.tflite.form import TfliteForm, TflitePrecision
+from compiler.lower.tflite.fuse import fused
+from compiler.lower.tflite.node import node_of
+from compiler.lower.tflite.store import Store
+from compiler.lower.tflite.table import LOWERINGS
+from compiler.lower.tflite.writer import written
+from compiler.quantize.plan import Plan
+
+__all__ = ["TfliteError", "TfliteForm", "TflitePrecision", "UnplannedTensorError", "UnsupportedOpError", "to_tflite"]
+
+
+def to_tflite(model: onnx.ModelProto, plan: Plan, form: TfliteForm) -> bytes:
+    """Return the file for a graph in normal form: named nodes, static shapes, constants as initializers, float weights.
+
+    Inputs and outputs keep the names, shapes and order of axes that the model declares: an image that comes as NCHW with more than one
+    channel goes through one TRANSPOSE, all that follows is NHWC. Raises UnsupportedOpError and UnplannedTensorError.
+    """
+    build = Build(model, plan)
+    for proto in model.graph.node:
+        node = node_of(proto)
+        if node.op_type not in LOWERINGS:
+            raise node.refusal("TFLite has no equivalent that is known here")
+        build.at = node.name
+        LOWERINGS[node.op_type](node, build)
+    graph = fused(build.graph(), plan.precisions)
+    return written(Store(form, plan.precisions).store(graph))
