@@ -18,7 +18,7 @@ from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
 from agent.adapters.verifier_process import VerifierProcess
 from agent.config import Settings
-from agent.control.delivery import Delivery, Fit
+from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.main import Agent, Parts
 from agent.control.reporter import Identity, Reporter
@@ -26,6 +26,7 @@ from agent.control.updater import Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wishes
 from agent.control.worker import Patience
+from agent.core.admission import Fit
 from contracts.manifest import Runtime
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib import resources
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from compiler.errors import OptionError, TargetError
+from compiler.errors import OptionError
 from contracts.manifest import Runtime
 
 if sys.version_info >= (3, 11):
@@ -16,7 +16,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LoweringName = Literal["ort-u8s8", "ort-s8s8", "tensorrt-int8", "tensorrt-fp16", "edgetpu-int8"]
+LoweringName = Literal[
+    "ort-u8s8",
+    "ort-s8s8",
+    "tensorrt-int8",
+    "tensorrt-fp16",
+    "tflite-int8",
+    "tflite-int16",
+    "tflite-float16",
+    "tflite-dynamic",
+    "tflite-float32",
+]
 
 
 class TargetProfile(BaseModel, frozen=True, extra="forbid"):
@@ -24,12 +34,22 @@ class TargetProfile(BaseModel, frozen=True, extra="forbid"):
 
     name: str
     title: str
-    runtime: Runtime
-    lowering: LoweringName
+    # Best first; the first is the one in use.
+    lowerings: Annotated[tuple[LoweringName, ...], Field(min_length=1)]
     # Why this lowering suits this device, for people who read the report.
     why: str
     # ONNX Runtime session configuration for gate and device alike.
     session_options: dict[str, str] = {}
+
+    @property
+    def lowering(self) -> LoweringName:
+        """Return how a model is lowered."""
+        return self.lowerings[0]
+
+    @property
+    def runtime(self) -> Runtime:
+        """Return what loads the lowered file on the device."""
+        return "litert" if self.lowering.startswith("tflite-") else "onnx"
 
 
 def target_names() -> tuple[str, ...]:
@@ -38,13 +58,17 @@ def target_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
 
 
-def load_profile(name: str) -> TargetProfile:
-    """Return a profile; raise OptionError for an unknown target and TargetError for one that has no lowering yet."""
+def load_profile(wanted: str) -> TargetProfile:
+    """Return the profile of TARGET, or of TARGET:LOWERING with that lowering in use; raise OptionError naming those there are."""
+    name, _, lowering = wanted.partition(":")
     known = target_names()
     if name not in known:
         raise OptionError("--target", "name", f"one of {', '.join(known)}", repr(name))
     text = (resources.files("compiler") / "targets" / f"{name}.toml").read_text(encoding="utf-8")
     profile = TargetProfile(name=name, **tomllib.loads(text))
-    if profile.runtime != "onnx":
-        raise TargetError(name, f"not yet: expected a target that runs ONNX, found one that needs {profile.runtime} ({profile.lowering})")
-    return profile
+    if not lowering:
+        return profile
+    chosen = tuple(each for each in profile.lowerings if each == lowering)
+    if not chosen:
+        raise OptionError("--target", wanted, f"one of {', '.join(profile.lowerings)} after the colon", repr(lowering))
+    return profile.model_copy(update={"lowerings": chosen})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -142,9 +143,10 @@ class Manifest(Grown, frozen=True, extra="forbid"):
         """Refuse downgrades: a release counter only ever grows."""
         return self.release > running
 
-    def first_target_of(self, targets: tuple[str, ...]) -> str | None:
-        """Return the first of a device's targets, best first, that this release was compiled for."""
-        return next((target for target in targets if target in self.artifacts), None)
+    def first_target_of(self, targets: tuple[str, ...], runtimes: Collection[str]) -> str | None:
+        """Return the first of a device's targets, best first, that this release was compiled for and the device has the runtime of."""
+        compiled = (target for target in targets if target in self.artifacts)
+        return next((target for target in compiled if self.artifacts[target].runtime in runtimes), None)
 
     def paths_for(self, *targets: str) -> tuple[str, ...]:
         """Return the files a device of these targets needs, each once, in a fixed order."""

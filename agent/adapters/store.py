@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from agent.adapters import disk
+from agent.core.admission import Fit
 from agent.core.update import Update
 from agent.errors import StateError
 from contracts import codec
@@ -81,14 +82,14 @@ class StateStore:
         """Return where a release lies once it is unpacked."""
         return self._releases / digest
 
-    def check(self, digest: str, targets: tuple[str, ...]) -> Manifest:
+    def check(self, digest: str, fit: Fit) -> Manifest:
         """Read an unpacked release, every byte checked; raise a ContractError naming the file that is wrong or missing."""
         folder = self.release_dir(digest)
         raw = read_bounded(folder / MANIFEST, MAX_MANIFEST_BYTES)
         if codec.sha256_of(raw) != digest:
             raise TamperedError(str(folder / MANIFEST), digest, codec.sha256_of(raw))
         manifest = decode_manifest(raw, str(folder / MANIFEST))
-        target = manifest.first_target_of(targets)
+        target = fit.target_of(manifest)
         check_files(folder, manifest, () if target is None else manifest.paths_for(target))
         return manifest
 

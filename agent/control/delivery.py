@@ -10,7 +10,7 @@ import anyio
 
 from agent.control.downloader import Downloader, WantedFile
 from agent.control.ports import Incoming, Store
-from agent.core.admission import mismatch, shortfall
+from agent.core.admission import Fit, mismatch, shortfall
 from agent.errors import FetchError, UnsuitableReleaseError
 from contracts.bundle import read_bounded
 from contracts.chunks import CHUNK_BYTES, chunk_count
@@ -26,14 +26,6 @@ class Installed:
     release: ReleaseRef
     folder: Path
     target: str
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What this device can run: targets, best first, and installed runtimes."""
-
-    targets: tuple[str, ...]
-    runtimes: frozenset[str]
 
 
 class Delivery:
@@ -68,17 +60,17 @@ class Delivery:
             raw = read_bounded(self._incoming.path(digest), MAX_MANIFEST_BYTES)
             files = {path: self._incoming.path(entry.sha256) for path, entry in self._files(decode_manifest(raw)).items()}
             await anyio.to_thread.run_sync(self._store.stage, digest, raw, files)
-            await anyio.to_thread.run_sync(self._store.check, digest, self._fit.targets)
+            await anyio.to_thread.run_sync(self._store.check, digest, self._fit)
         except (OSError, ContractError) as error:
             raise FetchError(f"unpacking: {error}") from error
 
     async def installed(self, release: ReleaseRef) -> Installed | None:
         """Return an unpacked release if every byte of it is right."""
         try:
-            manifest = await anyio.to_thread.run_sync(self._store.check, release.manifest_sha256, self._fit.targets)
+            manifest = await anyio.to_thread.run_sync(self._store.check, release.manifest_sha256, self._fit)
         except ContractError:
             return None
-        target = manifest.first_target_of(self._fit.targets)
+        target = self._fit.target_of(manifest)
         return None if target is None else Installed(release, self._store.release_dir(release.manifest_sha256), target)
 
     async def tidy(self) -> None:
@@ -96,7 +88,7 @@ class Delivery:
             manifest = decode_manifest(read_bounded(path, MAX_MANIFEST_BYTES))
         except ContractError as error:
             raise UnsuitableReleaseError(str(error)) from error
-        reason = mismatch(manifest, release, self._fit.targets, self._fit.runtimes)
+        reason = mismatch(manifest, release, self._fit)
         if reason is not None:
             raise UnsuitableReleaseError(reason)
         entries = {entry.sha256: entry for entry in self._files(manifest).values()}
@@ -114,7 +106,7 @@ class Delivery:
             await self._downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), count)
 
     def _files(self, manifest: Manifest) -> dict[str, FileEntry]:
-        target = manifest.first_target_of(self._fit.targets)
+        target = self._fit.target_of(manifest)
         return {} if target is None else {path: manifest.files[path] for path in manifest.paths_for(target)}
 
     def _remaining_bytes(self, entry: FileEntry) -> int:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
+from agent.core.admission import Fit
 from agent.core.readings import Readings
 from agent.core.update import Update
 from agent.core.verdict import Question, Verdict
@@ -54,7 +55,7 @@ class Store(Protocol):
     def release_dir(self, digest: str) -> Path:
         """Return where an unpacked release lies."""
 
-    def check(self, digest: str, targets: tuple[str, ...]) -> Manifest:
+    def check(self, digest: str, fit: Fit) -> Manifest:
         """Read an unpacked release, every byte checked; raise ContractError."""
 
     def stage(self, digest: str, manifest: bytes, files: Mapping[str, Path]) -> None:

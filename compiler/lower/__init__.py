@@ -4,43 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import onnx
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-from compiler.errors import TargetError
+from compiler.errors import CompilerError, TargetError
 from compiler.graph.normalise import sealed
 from compiler.lower import ort, tensorrt
+from compiler.lower.tflite import TfliteForm, to_tflite
 from compiler.quantize.plan import Plan
 from compiler.targets import LoweringName, TargetProfile
-
-Lowering = Callable[[onnx.ModelProto, Plan], onnx.ModelProto]
 
 
 @dataclass(frozen=True)
 class Recast:
-    """How a lowering writes a model: `steps` is how many distinct values its numbers have across their range."""
+    """How a lowering writes a model's file: `steps` is how many distinct values its numbers have across their range."""
 
-    apply: Lowering
+    apply: Callable[[onnx.ModelProto, Plan], bytes]
     precision: str
     steps: int
 
 
+def _as_onnx(lowering: Callable[[onnx.ModelProto, Plan], onnx.ModelProto], model: onnx.ModelProto, plan: Plan) -> bytes:
+    lowered = ONNXModel(lowering(model, plan))
+    lowered.topological_sort()  # the half-precision converter puts casts last, which ONNX forbids and ONNX Runtime lets pass
+    raw = sealed(lowered.model)
+    onnx.checker.check_model(raw)
+    return raw
+
+
+def _as_tflite(form: TfliteForm, model: onnx.ModelProto, plan: Plan) -> bytes:
+    return to_tflite(model, plan, form)
+
+
 LOWERINGS: dict[LoweringName, Recast] = {
-    "ort-u8s8": Recast(ort.to_u8s8, "int8", 255),
-    "ort-s8s8": Recast(ort.to_s8s8, "int8", 255),
-    "tensorrt-int8": Recast(tensorrt.to_int8, "int8", 255),
-    "tensorrt-fp16": Recast(tensorrt.to_fp16, "fp16", 1024),
+    "ort-u8s8": Recast(partial(_as_onnx, ort.to_u8s8), "int8", 255),
+    "ort-s8s8": Recast(partial(_as_onnx, ort.to_s8s8), "int8", 255),
+    "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8", 255),
+    "tensorrt-fp16": Recast(partial(_as_onnx, tensorrt.to_fp16), "fp16", 1024),
+    "tflite-int8": Recast(partial(_as_tflite, TfliteForm("int8")), "int8", 255),
+    "tflite-int16": Recast(partial(_as_tflite, TfliteForm("int16")), "int16", 65535),
+    "tflite-float16": Recast(partial(_as_tflite, TfliteForm("float16")), "fp16", 1024),
+    "tflite-dynamic": Recast(partial(_as_tflite, TfliteForm("dynamic")), "dynamic", 255),
+    "tflite-float32": Recast(partial(_as_tflite, TfliteForm("float32")), "float", 65535),
 }
 
 
 def lower(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> bytes:
     """Return the file that a target's devices load; raise TargetError when the model cannot be lowered so."""
     try:
-        lowered = ONNXModel(LOWERINGS[profile.lowering].apply(model, plan))
-        lowered.topological_sort()  # the half-precision converter puts casts last, which ONNX forbids and ONNX Runtime lets pass
-        raw = sealed(lowered.model)
-        onnx.checker.check_model(raw)
-    except (ValueError, RuntimeError, KeyError, onnx.checker.ValidationError) as error:
+        return LOWERINGS[profile.lowering].apply(model, plan)
+    except (CompilerError, ValueError, RuntimeError, KeyError, onnx.checker.ValidationError) as error:
         raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {error}") from error
-    return raw

@@ -106,6 +106,7 @@ def test_a_manifest_that_points_to_an_unlisted_file_is_refused() -> None:
 
 
 def test_a_device_takes_the_first_of_its_targets_that_was_compiled() -> None:
-    assert manifest().first_target_of(("coral", "cpu")) == "cpu"
-    assert manifest().first_target_of(("coral",)) is None
+    assert manifest().first_target_of(("coral", "cpu"), {"onnx"}) == "cpu"
+    assert manifest().first_target_of(("coral",), {"onnx"}) is None
+    assert manifest().first_target_of(("cpu",), {"litert"}) is None
     assert manifest().paths_for("cpu") == ("artifacts/cpu/model.onnx", "golden/cpu.npz", "golden/inputs.npz")

@@ -209,7 +209,7 @@ class SimDevice:
 
     def _fetch_all(self, ref: ReleaseRef, manifest_bytes: int) -> Manifest:
         manifest = decode_manifest(self._fetch(ref.manifest_sha256, manifest_bytes))
-        target = manifest.first_target_of(self._config.device.targets)
+        target = manifest.first_target_of(self._config.device.targets, ("onnx",))
         assert target is not None
         for path in manifest.paths_for(target):
             entry = manifest.files[path]

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from agent.adapters.incoming import SYNC_EVERY, Incoming
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import MAX_FILES, TrustFiles
+from agent.core.admission import Fit
 from agent.core.update import Update
 from contracts import codec
 from contracts.chunks import CHUNK_BYTES, Bitmap
@@ -48,11 +49,11 @@ def test_a_machine_that_cannot_be_read_counts_as_new(tmp_path: Path) -> None:
 def test_a_release_is_unpacked_whole_and_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
     store, incoming, release = StateStore(tmp_path), Incoming(tmp_path / "incoming"), make_release(1)
     staged(store, incoming, release)
-    assert store.check(release.manifest.sha256, ("cpu",)) == release.manifest
+    assert store.check(release.manifest.sha256, Fit(("cpu",), frozenset({"onnx"}))) == release.manifest
     file = store.release_dir(release.manifest.sha256) / "golden/inputs.npz"
     file.write_bytes(b"Inputs")
     with pytest.raises(TamperedError):
-        store.check(release.manifest.sha256, ("cpu",))
+        store.check(release.manifest.sha256, Fit(("cpu",), frozenset({"onnx"})))
 
 
 def test_releases_that_no_model_needs_are_removed_and_one_that_is_being_unpacked_stays(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.admission import RESERVE_BYTES, mismatch, shortfall
+from agent.core.admission import RESERVE_BYTES, Fit, mismatch, shortfall
 from agent.core.backoff import delay_s
 from agent.core.outbox import Letter, Outbox
 from agent.core.probation import MIN_REQUESTS, Watch, verdict
@@ -77,8 +77,8 @@ def test_a_disk_without_room_for_release_and_reserve_is_refused() -> None:
 def test_a_manifest_must_be_the_one_wished_for_and_run_here() -> None:
     release = make_release(1, targets=("rpi4",))
     onnx = frozenset({"onnx"})
-    assert mismatch(release.manifest, release.ref, ("rpi4", "cpu"), onnx) is None
-    assert "wrong hardware" in (mismatch(release.manifest, release.ref, ("coral", "cpu"), onnx) or "")
-    assert "runtime onnx" in (mismatch(release.manifest, release.ref, ("rpi4",), frozenset({"litert"})) or "")
+    assert mismatch(release.manifest, release.ref, Fit(("rpi4", "cpu"), onnx)) is None
+    assert "wrong hardware" in (mismatch(release.manifest, release.ref, Fit(("coral", "cpu"), onnx)) or "")
+    assert "runtime onnx" in (mismatch(release.manifest, release.ref, Fit(("rpi4",), frozenset({"litert"}))) or "")
     other = release.ref.model_copy(update={"release": 2})
-    assert "release 2" in (mismatch(release.manifest, other, ("rpi4",), onnx) or "")
+    assert "release 2" in (mismatch(release.manifest, other, Fit(("rpi4",), onnx)) or "")
