@@ -63,6 +63,8 @@ class _Writer:
         # Tensors that were renamed, because a clamp is gone or because the graph's output took the name.
         self._renamed: dict[str, str] = {}
         self._dequantized: dict[str, str] = {}
+        # Weights that some node has already.
+        self._written: set[str] = set()
         by_name = {node.name: node for node in model.graph.node}
         read = {by_name[name].input[position] for name, position in placement.reads}
         self._wanted = read | placement.results
@@ -101,7 +103,7 @@ class _Writer:
     def _read(self, node: onnx.NodeProto, position: int, name: str) -> str:
         if (node.name, position) not in self._placement.reads:
             return self._renamed.get(name, name)
-        return self._operand(name) if name in self._index.constants else self._dequantized[name]
+        return self._operand(node, name) if name in self._index.constants else self._dequantized[name]
 
     def _pair(self, name: str) -> None:
         """Quantize and dequantize a tensor that was just written."""
@@ -118,16 +120,13 @@ class _Writer:
         zero_point = self._stored(np.asarray(affine.zero_point))
         return self._constant(f"{prefix}/scale", np.asarray(affine.scale, np.float32)), self._constant(f"{prefix}/zero_point", zero_point)
 
-    def _operand(self, name: str) -> str:
-        """Write a constant of an elementwise operator as integers; the same constant may be a weight elsewhere."""
-        prefix = f"{name}/operand"
-        if prefix not in self._dequantized:
-            affine = self._style.affine(self._plan.activations[name])
-            steps = np.rint(self._index.constants[name].astype(np.float64) / affine.scale) + affine.zero_point
-            stored = self._constant(f"{prefix}/quantized", self._stored(np.clip(steps, INT8_MIN, INT8_MAX)))
-            inputs = [stored, *self._parameters(name, prefix)]
-            self._dequantized[prefix] = self._add("DequantizeLinear", inputs, f"{prefix}/dequantized")
-        return self._dequantized[prefix]
+    def _operand(self, node: onnx.NodeProto, name: str) -> str:
+        """Write a constant of an elementwise operator as integers, each node its own, as with weights."""
+        prefix = f"{name}/operand/{node.name}"
+        affine = self._style.affine(self._plan.activations[name])
+        steps = np.rint(self._index.constants[name].astype(np.float64) / affine.scale) + affine.zero_point
+        stored = self._constant(f"{prefix}/quantized", self._stored(np.clip(steps, INT8_MIN, INT8_MAX)))
+        return self._add("DequantizeLinear", [stored, *self._parameters(name, prefix)], f"{prefix}/dequantized")
 
     def _stored(self, integers: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return int8 values in the type that the style stores."""
@@ -135,14 +134,15 @@ class _Writer:
 
     def _constants(self, node: onnx.NodeProto, copy: onnx.NodeProto) -> None:
         """Write weights and bias of one node."""
-        copy.input[1] = self._weights(node.input[1])
+        copy.input[1] = self._weights(node)
         if len(node.input) > 2 and node.input[2] in self._index.constants and not self._style.biases_are_float:
             copy.input[2] = self._bias(node)
 
-    def _weights(self, name: str) -> str:
-        prefix = f"{name}/weights"
-        if prefix in self._dequantized:
-            return self._dequantized[prefix]
+    def _weights(self, node: onnx.NodeProto) -> str:
+        """Write a node's weights; with session.x64quantprecision, onnxruntime 1.31 fails on a constant that two nodes share."""
+        name = node.input[1]
+        prefix = f"{name}/weights" if name not in self._written else f"{name}/weights/{node.name}"
+        self._written.add(name)
         chosen = self._plan.weights[name]
         stored = chosen.integers(self._index.constants[name])
         scales = np.asarray(chosen.scales, np.float32)
@@ -156,8 +156,7 @@ class _Writer:
             self._add("QuantizeLinear", [rounded, *parameters], source, axis=chosen.axis)
         else:
             self._constant(source, stored)
-        self._dequantized[prefix] = self._add("DequantizeLinear", [source, *parameters], f"{prefix}/dequantized", axis=chosen.axis)
-        return self._dequantized[prefix]
+        return self._add("DequantizeLinear", [source, *parameters], f"{prefix}/dequantized", axis=chosen.axis)
 
     def _bias(self, node: onnx.NodeProto) -> str:
         """Write a bias as int32 with the scale of the products that it is added to; it is the node's own, as that scale is."""

@@ -104,6 +104,24 @@ def test_the_report_agrees_with_the_signed_evidence(bundle: Path) -> None:
         assert report["targets"][target]["runtime"] == "onnx"
 
 
+def test_the_plan_says_which_calibrator_was_best_and_what_every_tensor_became(bundle: Path) -> None:
+    assert "plan.json" in read_bundle(bundle).files
+    plan = json.loads((bundle / "plan.json").read_text())
+    scores = plan["calibrator_scores_db"]
+    used = {activation["calibrator"] for activation in plan["activations"].values()}
+    assert used - {"fixed", "constant"} == {max(scores, key=lambda name: scores[name])}
+    assert {"image", "logits"} <= set(plan["activations"])
+    assert all(len(weights["scales"]) > 1 for weights in plan["weights"].values())
+
+
+def test_a_calibrator_can_be_asked_for_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, _ = run(digits_command(tmp_path / "bundle", "--target", "cpu", "--calibrator", "percentile-99.9"), capsys)
+    assert status == 0
+    plan = json.loads((tmp_path / "bundle" / "plan.json").read_text())
+    assert plan["calibrator_scores_db"] == {}
+    assert {activation["calibrator"] for activation in plan["activations"].values()} <= {"percentile-99.9", "fixed"}
+
+
 def test_the_same_inputs_give_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
     printed = compile_in_process_of_its_own(tmp_path / "again", hash_seed="2")
     first = {file.relative_to(bundle): file.read_bytes() for file in bundle.rglob("*") if file.is_file()}
