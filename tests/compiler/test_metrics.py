@@ -120,8 +120,8 @@ def test_average_precision_is_the_area_under_the_best_precision_still_to_come() 
 def test_a_box_of_another_class_or_place_finds_nothing() -> None:
     tally = METRICS["map50"].begin()
     tally.add(Answer({}, {}, boxes((0.0, 0.9, 1), (0.06, 0.8, 0))), np.array([[0.0, 0, 0.1, 0.1, 0]]))
-    assert tally.value(np.ones(1)) == 0.0
     tally.add(Answer({}, {}, boxes((0.0, 0.5, 0))), np.array([[0.0, 0, 0.1, 0.1, 0]]))
+    assert tally.value(np.array([1.0, 0.0])) == 0.0
     assert tally.value(np.array([0.0, 1.0])) == 1.0
     assert tally.value(np.ones(2)) == pytest.approx(1 / 2 * 1 / 2)
 

@@ -46,7 +46,7 @@ def test_another_result_is_named(tmp_path: Path) -> None:
 def test_results_that_are_missing_or_of_another_shape_are_no_release(tmp_path: Path) -> None:
     manifest, artifact = release(tmp_path)
     golden = read_golden(tmp_path, manifest, artifact)
-    with pytest.raises(SetupError, match="an .npz of results"):
+    with pytest.raises(SetupError, match="of results"):
         check_results(tmp_path, manifest, artifact, golden)
     (tmp_path / "golden" / "cpu.results.npz").write_bytes(npz({"class": np.zeros(1, np.int64)}))
     with pytest.raises(SetupError, match="scores of"):
