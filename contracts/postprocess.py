@@ -121,12 +121,10 @@ def parse_postprocess(text: str) -> Classes | Boxes | None:
 
 
 def _value(key: str, part: str, text: str) -> Any:
-    if key in ("threshold", "overlap"):
+    if key in ("threshold", "overlap", "limit"):
         return number("--postprocess", part, text)
     if key == "size":
         return (sides("--postprocess", part, text) * 2)[:2]
-    if key == "limit":
-        return int(number("--postprocess", part, text))
     if key == "boxes":
         return text
     if text not in ("", "yes"):

@@ -15,6 +15,9 @@ from agent.worker.errors import SetupError
 from contracts.manifest import Artifact, Manifest, Tolerance
 from contracts.tensors import TensorSpec
 
+# The same formula on the same numbers: only the last bits of an exponential may differ.
+RESULT_TOLERANCE = 1e-5
+
 
 @dataclass(frozen=True)
 class GoldenSet:
@@ -49,6 +52,26 @@ def read_golden(folder: Path, manifest: Manifest, artifact: Artifact) -> GoldenS
     return GoldenSet(inputs, outputs, counts.pop())
 
 
+def check_results(folder: Path, manifest: Manifest, artifact: Artifact, golden: GoldenSet) -> str:
+    """Say where this device's postprocess makes something else of the compiler's outputs than the compiler did, or nothing.
+
+    Raise SetupError when the results cannot be read.
+    """
+    if manifest.postprocess is None or artifact.golden_results is None:
+        return ""
+    expected = _read_results(folder / artifact.golden_results)
+    for index in range(golden.samples):
+        outputs = {spec.name: golden.outputs[spec.name][index].reshape(spec.shape) for spec in artifact.outputs}
+        for name, values in manifest.postprocess.apply(outputs).items():
+            if name not in expected or index >= len(expected[name]) or expected[name][index].shape != values[0].shape:
+                raise SetupError(
+                    str(folder / artifact.golden_results), f"result {name} of {list(values[0].shape)} for each sample", "another"
+                )
+            if _largest_difference(expected[name][index], values) > RESULT_TOLERANCE:
+                return f"golden sample {index}, result {name}: {_worst_value(expected[name][index], values)}"
+    return ""
+
+
 def run_golden(infer: Callable[[Arrays], Arrays], golden: GoldenSet, tolerance: Tolerance) -> Verdict:
     """Run every sample; the first that strays gives the reason."""
     worst, reason = 0.0, ""
@@ -66,6 +89,14 @@ def run_golden(infer: Callable[[Arrays], Arrays], golden: GoldenSet, tolerance: 
             elif name == ranked:
                 reason = _moved_class(thing, expected[index], found[name])
     return Verdict(not reason, golden.samples, worst, reason)
+
+
+def _read_results(path: Path) -> Arrays:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise SetupError(str(path), "an .npz of results", str(error)) from error
 
 
 def _largest_difference(expected: Array, found: Array) -> float:

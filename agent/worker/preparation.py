@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -10,7 +10,7 @@ from time import monotonic
 from agent.runtimes.loaders import LOADERS
 from agent.runtimes.port import ModelSource
 from agent.worker.errors import SetupError
-from agent.worker.golden import Verdict, read_golden, run_golden
+from agent.worker.golden import Verdict, check_results, read_golden, run_golden
 from agent.worker.model import Model
 from agent.worker_link import WorkerSetup
 from contracts.bundle import MANIFEST, check_files, read_bounded
@@ -45,7 +45,10 @@ def prepare(setup: WorkerSetup) -> Prepared:
     for _ in range(WARM_UP_RUNS):
         infer(golden.sample(0))
     load_s = monotonic() - started
-    return Prepared(model, load_s, run_golden(infer, golden, artifact.tolerance))
+    verdict = run_golden(infer, golden, artifact.tolerance)
+    if verdict.passed and (reason := check_results(folder, manifest, artifact, golden)):
+        verdict = replace(verdict, passed=False, reason=reason)
+    return Prepared(model, load_s, verdict)
 
 
 def _read_manifest(folder: Path, setup: WorkerSetup) -> Manifest:

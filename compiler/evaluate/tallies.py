@@ -36,7 +36,7 @@ class Answer:
 
 
 class Tally(Protocol):
-    """One metric of one model."""
+    """One metric of one model; its value is asked for once all samples are there."""
 
     def add(self, answer: Answer, truth: Array) -> None:
         """Remember what the metric needs of one more sample, a few numbers."""

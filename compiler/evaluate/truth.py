@@ -66,11 +66,7 @@ def is_label_free(metric: Metric, *, has_labels: bool) -> bool:
 def _refuse(place: str, expected: str, number: int, label: Array | None) -> NoReturn:
     if label is None:
         raise DataError(place, "y", expected, "none")
-    found = (
-        str(label)
-        if label.size == 1 and label.dtype.kind in "iu"
-        else f"{label.dtype} {label}"
-        if label.ndim == 0
-        else f"{label.dtype} of shape {list(label.shape)}"
-    )
+    found = f"{label.dtype} of shape {list(label.shape)}"
+    if label.ndim == 0:
+        found = str(label) if label.dtype.kind in "iu" else f"{label.dtype} {label}"
     raise DataError(place, "y", expected, f"{found} for sample {number}")
