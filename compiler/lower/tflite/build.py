@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compiler.lower.tflite.ir import Array, Constant, Floats, Graph, Kernel, Op, Shape, Tensor, constant, index
+from compiler.lower.tflite.ir import NO_OPTIONS, Array, Constant, Floats, Graph, Kernel, Op, Options, Shape, Tensor, constant, index
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node, shapes_of
 from compiler.lower.tflite.view import Order, View, as_is, only_moves_ones, permutation, reshaped
@@ -66,10 +66,6 @@ class Build:
             return self._constants[name].shape
         raise node.refusal(f"the shape of {name} is not static", "give every input a static shape")
 
-    def span(self, name: str) -> Activation | None:
-        """Return what the plan says of a tensor's values."""
-        return self._plan.activations.get(name)
-
     def raw_view(self, name: str) -> View:
         """Return where a tensor lies, which may be folded."""
         if name not in self._views:
@@ -92,44 +88,30 @@ class Build:
         """Say where a tensor of the model lies."""
         self._views[name] = view
 
-    def finish(self, node: Node, kind: Kind, inputs: Sequence[Tensor], order: Order, **options: int | float | bool) -> Tensor:
+    def finish(self, node: Node, kind: Kind, inputs: Sequence[Tensor], order: Order, options: Options = NO_OPTIONS) -> None:
         """Emit the operator whose result is the node's only output, lying in `order`."""
         name = node.outputs[0]
         shape = self.shape(node, name)
-        memory = tuple(shape[axis] for axis in order)
-        tensor = self.emit(kind, inputs, memory, named=name, **options)
+        tensor = self.emit(kind, inputs, tuple(shape[axis] for axis in order), name, options)
         self.bind(name, View(tensor, order))
-        return tensor
 
     def emit(
-        self,
-        kind: Kind,
-        inputs: Sequence[Tensor],
-        shape: Shape,
-        *,
-        named: str = "",
-        span: Activation | None = None,
-        **options: int | float | bool,
+        self, kind: Kind, inputs: Sequence[Tensor], shape: Shape, meaning: str | Activation | None, options: Options = NO_OPTIONS
     ) -> Tensor:
-        """Emit one operator with one output, which stands for the model's tensor `named` or has a `span` worked out by the caller."""
-        return self.emit_all(kind, inputs, [shape], [named], span, **options)[0]
+        """Emit one operator with one output; `meaning` is the model's tensor that it stands for, or what is known of its values."""
+        return self.emit_all(kind, inputs, [(shape, meaning)], options)[0]
 
     def emit_all(
         self,
         kind: Kind,
         inputs: Sequence[Tensor],
-        shapes: Sequence[Shape],
-        names: Sequence[str],
-        span: Activation | None = None,
-        **options: int | float | bool,
+        outputs: Sequence[tuple[Shape, str | Activation | None]],
+        options: Options = NO_OPTIONS,
     ) -> tuple[Tensor, ...]:
-        """Emit one operator with an output for each shape."""
-        own = f"{self.at}:{kind.name.lower()}"
-        outputs = tuple(
-            Tensor(name or own, shape, self.span(name) if name else span) for shape, name in zip(shapes, names, strict=True)
-        )
-        self.ops.append(Op(kind, tuple(inputs), outputs, options, self.at))
-        return outputs
+        """Emit one operator with an output for each shape and meaning."""
+        made = tuple(self._tensor(kind, shape, meaning) for shape, meaning in outputs)
+        self.ops.append(Op(kind, tuple(inputs), made, options, self.at))
+        return made
 
     def emit_reshape(self, tensor: Tensor, shape: Shape) -> Tensor:
         """Return the same elements in another shape."""
@@ -137,7 +119,7 @@ class Build:
             return tensor
         if isinstance(tensor, Constant):
             return constant(tensor.name, tensor.values.reshape(shape))
-        return self.emit(Kind.RESHAPE, [tensor, index("shape", shape)], shape, span=tensor.span)
+        return self.emit(Kind.RESHAPE, [tensor, index("shape", shape)], shape, tensor.span)
 
     def arranged(self, view: View, order: Order) -> Tensor:
         """Return a tensor whose axes lie in `order`: the same one where it does already."""
@@ -155,6 +137,11 @@ class Build:
         memory, order = found
         return View(self.emit_reshape(view.tensor, memory), order)
 
+    def _tensor(self, kind: Kind, shape: Shape, meaning: str | Activation | None) -> Tensor:
+        if isinstance(meaning, str):
+            return Tensor(meaning, shape, self._plan.activations.get(meaning))
+        return Tensor(f"{self.at}:{kind.name.lower()}", shape, meaning)
+
     def _permuted(self, tensor: Tensor, moves: tuple[int, ...]) -> Tensor:
         shape = tuple(tensor.shape[axis] for axis in moves)
         if moves == as_is(len(moves)):
@@ -163,7 +150,7 @@ class Build:
             return constant(tensor.name, tensor.values.transpose(moves))
         if only_moves_ones(tensor.shape, moves):
             return self.emit_reshape(tensor, shape)
-        return self.emit(Kind.TRANSPOSE, [tensor, index("permutation", moves)], shape, span=tensor.span)
+        return self.emit(Kind.TRANSPOSE, [tensor, index("permutation", moves)], shape, tensor.span)
 
     def _constant_view(self, name: str) -> View:
         values: Floats = self._constants[name].astype(np.float32)

@@ -40,8 +40,8 @@ def padded(build: Build, image: Tensor, window: Window, filler: float = 0.0) -> 
     shape = (batch, height + sum(margins[0]), width + sum(margins[1]), channels)
     inputs: list[Tensor] = [image, index("margins", [(0, 0), *margins, (0, 0)])]
     if filler == 0:
-        return build.emit(Kind.PAD, inputs, shape, span=image.span)
-    return build.emit(Kind.PADV2, [*inputs, constant("filler", [filler])], shape, span=image.span)
+        return build.emit(Kind.PAD, inputs, shape, image.span)
+    return build.emit(Kind.PADV2, [*inputs, constant("filler", [filler])], shape, image.span)
 
 
 def image_parts(build: Build, image: Tensor, count: int) -> tuple[Tensor, ...]:
@@ -49,7 +49,7 @@ def image_parts(build: Build, image: Tensor, count: int) -> tuple[Tensor, ...]:
     if count == 1:
         return (image,)
     shape = (*image.shape[:-1], image.shape[-1] // count)
-    return build.emit_all(Kind.SPLIT, [index("axis", 3), image], [shape] * count, [""] * count, image.span, numSplits=count)
+    return build.emit_all(Kind.SPLIT, [index("axis", 3), image], [(shape, image.span)] * count, {"numSplits": count})
 
 
 def joined(build: Build, parts: list[Tensor], named: str) -> Tensor:
@@ -57,7 +57,7 @@ def joined(build: Build, parts: list[Tensor], named: str) -> Tensor:
     if len(parts) == 1:
         return parts[0]
     shape: Shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
-    return build.emit(Kind.CONCATENATION, parts, shape, named=named, axis=3)
+    return build.emit(Kind.CONCATENATION, parts, shape, named, {"axis": 3})
 
 
 def part_of(bias: Constant, chosen: slice) -> Constant:

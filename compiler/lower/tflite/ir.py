@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 Options = Mapping[str, "int | float | bool"]
+NO_OPTIONS: Options = MappingProxyType({})
 
 
 class Padding(IntEnum):

@@ -73,7 +73,6 @@ class Kind(Enum):
     RESHAPE = auto()
     RESIZE_BILINEAR = auto()
     RESIZE_NEAREST_NEIGHBOR = auto()
-    RSQRT = auto()
     SIN = auto()
     SLICE = auto()
     SOFTMAX = auto()
@@ -91,7 +90,7 @@ class Kind(Enum):
 
 # LiteRT's quantization specification (ai.google.dev/edge/litert/models/quantization_spec) and op_version.cc of its tools.
 FACTS: dict[Kind, Facts] = {
-    Kind.ABS: Facts(Rule.FLOAT, "AbsOptions"),
+    Kind.ABS: Facts(Rule.FREE, "AbsOptions"),
     Kind.ADD: Facts(Rule.FREE, "AddOptions", int16_version=4),
     Kind.AVERAGE_POOL_2D: Facts(Rule.MOVES, "Pool2DOptions", int16_version=3),
     Kind.BATCH_MATMUL: Facts(Rule.FREE, "BatchMatMulOptions"),
@@ -102,11 +101,11 @@ FACTS: dict[Kind, Facts] = {
     Kind.DEPTH_TO_SPACE: Facts(Rule.MOVES, "DepthToSpaceOptions", int8_version=1),
     Kind.DEQUANTIZE: Facts(Rule.FREE, "DequantizeOptions"),
     Kind.DIV: Facts(Rule.FLOAT, "DivOptions"),
-    Kind.ELU: Facts(Rule.FLOAT),
-    Kind.EXP: Facts(Rule.FLOAT, "ExpOptions"),
+    Kind.ELU: Facts(Rule.FREE, int8_version=1),
+    Kind.EXP: Facts(Rule.FREE, "ExpOptions"),
     Kind.FULLY_CONNECTED: Facts(Rule.FREE, "FullyConnectedOptions", int8_version=4, int16_version=7),
     Kind.GATHER: Facts(Rule.MOVES, "GatherOptions", int16_version=4),
-    Kind.GELU: Facts(Rule.FLOAT, "GeluOptions"),
+    Kind.GELU: Facts(Rule.FREE, "GeluOptions"),
     Kind.HARD_SWISH: Facts(Rule.FREE, "HardSwishOptions", int8_version=1),
     Kind.LEAKY_RELU: Facts(Rule.FREE, "LeakyReluOptions", int16_version=2),
     Kind.LOG: Facts(Rule.FLOAT),
@@ -131,7 +130,6 @@ FACTS: dict[Kind, Facts] = {
     Kind.RESHAPE: Facts(Rule.MOVES, "ReshapeOptions", int8_version=1, int16_version=1),
     Kind.RESIZE_BILINEAR: Facts(Rule.MOVES, "ResizeBilinearOptions", float_version=3, int8_version=3, int16_version=4),
     Kind.RESIZE_NEAREST_NEIGHBOR: Facts(Rule.MOVES, "ResizeNearestNeighborOptions", float_version=3, int8_version=3, int16_version=4),
-    Kind.RSQRT: Facts(Rule.FLOAT),
     Kind.SIN: Facts(Rule.FLOAT),
     Kind.SLICE: Facts(Rule.MOVES, "SliceOptions", int16_version=4),
     Kind.SOFTMAX: Facts(Rule.FIXED, "SoftmaxOptions", int16_version=3, fixed=(1 / 256, -128), fixed16=(1 / 32768, 0)),

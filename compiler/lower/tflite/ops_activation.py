@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from compiler.lower.tflite.build import Build
-from compiler.lower.tflite.ir import constant
+from compiler.lower.tflite.ir import NO_OPTIONS, Options, constant
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node
 from compiler.lower.tflite.ops_math import Lower, aligned
@@ -37,13 +37,13 @@ def clip(node: Node, build: Build) -> None:
     tensor = view.tensor
     for kind, bound in ((Kind.MAXIMUM, low), (Kind.MINIMUM, high)):
         if math.isfinite(bound):
-            tensor = build.emit(kind, [tensor, constant("bound", [bound])], tensor.shape, named=name)
+            tensor = build.emit(kind, [tensor, constant("bound", [bound])], tensor.shape, name)
     build.bind(name, View(tensor, view.order, view.fold))
 
 
 def leaky_relu(node: Node, build: Build) -> None:
     """Lower LeakyRelu."""
-    _apply(node, build, Kind.LEAKY_RELU, alpha=node.real("alpha", 0.01))
+    _apply(node, build, Kind.LEAKY_RELU, {"alpha": node.real("alpha", 0.01)})
 
 
 def elu(node: Node, build: Build) -> None:
@@ -55,7 +55,7 @@ def elu(node: Node, build: Build) -> None:
 
 def gelu(node: Node, build: Build) -> None:
     """Lower Gelu."""
-    _apply(node, build, Kind.GELU, approximate=node.text("approximate", "none") == "tanh")
+    _apply(node, build, Kind.GELU, {"approximate": node.text("approximate", "none") == "tanh"})
 
 
 def p_relu(node: Node, build: Build) -> None:
@@ -64,7 +64,7 @@ def p_relu(node: Node, build: Build) -> None:
     if slopes is None:
         raise node.refusal("a slope that is computed, not constant")
     if slopes.size == 1:
-        _apply(node, build, Kind.LEAKY_RELU, alpha=float(slopes.ravel()[0]))
+        _apply(node, build, Kind.LEAKY_RELU, {"alpha": float(slopes.ravel()[0])})
         return
     (tensor, slope), order = aligned(build, node.inputs)
     # TFLite's kernel takes the slope for all axes but the batch.
@@ -79,10 +79,10 @@ def hard_sigmoid(node: Node, build: Build) -> None:
     tensor, factor = view.tensor, 6 * alpha
     if not math.isclose(factor, 1, rel_tol=1e-6):
         span = _times(tensor.span, factor)
-        tensor = build.emit(Kind.MUL, [tensor, constant("factor", [factor])], tensor.shape, span=span)
-    shifted = build.emit(Kind.ADD, [tensor, constant("offset", [6 * beta])], tensor.shape, span=_plus(tensor.span, 6 * beta))
-    clipped = build.emit(Kind.RELU6, [shifted], tensor.shape, span=Activation(low=0, high=6, calibrator="fixed"))
-    made = build.emit(Kind.MUL, [clipped, constant("sixth", [1 / 6])], tensor.shape, named=node.outputs[0])
+        tensor = build.emit(Kind.MUL, [tensor, constant("factor", [factor])], tensor.shape, span)
+    shifted = build.emit(Kind.ADD, [tensor, constant("offset", [6 * beta])], tensor.shape, _plus(tensor.span, 6 * beta))
+    clipped = build.emit(Kind.RELU6, [shifted], tensor.shape, Activation(low=0, high=6, calibrator="fixed"))
+    made = build.emit(Kind.MUL, [clipped, constant("sixth", [1 / 6])], tensor.shape, node.outputs[0])
     build.bind(node.outputs[0], View(made, view.order, view.fold))
 
 
@@ -93,15 +93,15 @@ def softmax(kind: Kind) -> Lower:
         view = build.view(node.inputs[0])
         axis = node.axis(len(view.order), -1)
         order = view.order if view.order[-1] == axis else (*(other for other in range(len(view.order)) if other != axis), axis)
-        options = {"beta": 1.0} if kind is Kind.SOFTMAX else {}
-        build.finish(node, kind, [build.arranged(view, order)], order, **options)
+        options: Options = {"beta": 1.0} if kind is Kind.SOFTMAX else NO_OPTIONS
+        build.finish(node, kind, [build.arranged(view, order)], order, options)
 
     return lower
 
 
-def _apply(node: Node, build: Build, kind: Kind, **options: float | bool) -> None:
+def _apply(node: Node, build: Build, kind: Kind, options: Options = NO_OPTIONS) -> None:
     view = build.raw_view(node.inputs[0])
-    made = build.emit(kind, [view.tensor], view.tensor.shape, named=node.outputs[0], **options)
+    made = build.emit(kind, [view.tensor], view.tensor.shape, node.outputs[0], options)
     build.bind(node.outputs[0], View(made, view.order, view.fold))
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
+
 from compiler.lower.tflite.build import Build
 from compiler.lower.tflite.images import as_image, bind_image, image_parts, joined, padded, part_of
 from compiler.lower.tflite.ir import Array, Kernel, Padding, Tensor, index
@@ -39,7 +43,7 @@ def conv_transpose(node: Node, build: Build) -> None:
     bias, parts = build.bias(node.input(2), kernel.shape[1] * group), []
     image_groups = image_parts(build, as_image(build, build.view(node.input(0))), group)
     for part, taken, given in zip(image_groups, _slices(shape[1], group), _slices(len(bias.values), group), strict=True):
-        weights = kernel.moved(lambda array, taken=taken: _output_first(array[taken].swapaxes(0, 1)), axis=0)  # type: ignore[misc]
+        weights = kernel.moved(partial(_transposed_part, taken=taken), axis=0)
         parts.append(_upsampled(build, [weights, part, part_of(bias, given)], window, name))
     bind_image(build, node, joined(build, parts, name))
 
@@ -55,10 +59,10 @@ def _convolved(build: Build, kind: Kind, inputs: list[Tensor], window: Window, n
     image, weights = inputs[0], inputs[1]
     assert isinstance(weights, Kernel)
     channels = weights.shape[weights.axis]
-    options = {**_strides(window), "dilationHFactor": window.dilations[0], "dilationWFactor": window.dilations[1]}
+    options = {**_options(window), "dilationHFactor": window.dilations[0], "dilationWFactor": window.dilations[1]}
     if kind is Kind.DEPTHWISE_CONV_2D:
         options["depthMultiplier"] = channels // image.shape[3]
-    return build.emit(kind, inputs, (image.shape[0], *window.outputs, channels), named=name, padding=_word(window), **options)
+    return build.emit(kind, inputs, (image.shape[0], *window.outputs, channels), name, options)
 
 
 def _upsampled(build: Build, inputs: list[Tensor], window: Window, name: str) -> Tensor:
@@ -67,21 +71,21 @@ def _upsampled(build: Build, inputs: list[Tensor], window: Window, name: str) ->
     batch, channels = image.shape[0], weights.shape[0]
     wanted = (batch, *window.sizes, channels)
     if window.padding is not None:
-        return build.emit(Kind.TRANSPOSE_CONV, [index("shape", wanted), *inputs], wanted, named=name, padding=_word(window), **_strides(window))
+        return build.emit(Kind.TRANSPOSE_CONV, [index("shape", wanted), *inputs], wanted, name, _options(window))
     reached = [window.sizes[axis] + window.begins[axis] + window.end(axis) for axis in (0, 1)]
     full = (batch, *(max(reached[axis], window.begins[axis] + window.sizes[axis]) for axis in (0, 1)), channels)
-    made = build.emit(Kind.TRANSPOSE_CONV, [index("shape", full), *inputs], full, named=name, padding=Padding.VALID, **_strides(window))
+    made = build.emit(Kind.TRANSPOSE_CONV, [index("shape", full), *inputs], full, name, {**_strides(window), "padding": Padding.VALID})
     begin = index("begin", (0, *window.begins, 0))
-    return build.emit(Kind.SLICE, [made, begin, index("size", wanted)], wanted, named=name)
+    return build.emit(Kind.SLICE, [made, begin, index("size", wanted)], wanted, name)
 
 
 def _strides(window: Window) -> dict[str, int]:
     return {"strideH": window.strides[0], "strideW": window.strides[1]}
 
 
-def _word(window: Window) -> Padding:
+def _options(window: Window) -> dict[str, int]:
     assert window.padding is not None
-    return window.padding
+    return {**_strides(window), "padding": window.padding}
 
 
 def _slices(count: int, parts: int) -> list[slice]:
@@ -91,13 +95,19 @@ def _slices(count: int, parts: int) -> list[slice]:
 
 def _output_first(array: Array) -> Array:
     """[O, I, H, W], or [O, I, L], to [O, H, W, I]."""
-    return _two_dimensional(array).transpose(0, 2, 3, 1)
+    return np.transpose(_two_dimensional(array), (0, 2, 3, 1))
 
 
 def _depthwise(array: Array) -> Array:
     """[C * multiplier, 1, H, W], or [C * multiplier, 1, L], to [1, H, W, C * multiplier]."""
-    return _two_dimensional(array).transpose(1, 2, 3, 0)
+    return np.transpose(_two_dimensional(array), (1, 2, 3, 0))
+
+
+def _transposed_part(array: Array, taken: slice) -> Array:
+    """The inputs `taken` of [I, O, H, W], or [I, O, L], as [O, H, W, I]."""
+    return _output_first(array[taken].swapaxes(0, 1))
 
 
 def _two_dimensional(array: Array) -> Array:
-    return array if array.ndim == 4 else array[:, :, None, :]
+    wide: Array = array if array.ndim == 4 else array[:, :, None, :]
+    return wide

@@ -54,13 +54,14 @@ def _connect(node: Node, build: Build, view: View, weights_and_bias: list[Tensor
     assert isinstance(weights, Kernel)
     rank = len(view.order)
     if view.fold is not None:
+        sequence = _sequence(view.fold)
         tensor, order = view.tensor, as_is(rank)
-        weights = weights.moved(lambda array, where=_sequence(view.fold): array[:, where], axis=0)  # type: ignore[misc]
+        weights = weights.moved(lambda array: array[:, sequence], axis=0)
     elif view.order[-1] == rank - 1:
         tensor, order = view.tensor, view.order
     else:
         tensor, order = build.arranged(view, as_is(rank)), as_is(rank)
-    build.finish(node, Kind.FULLY_CONNECTED, [tensor, weights, bias], order, keepNumDims=rank > 2)
+    build.finish(node, Kind.FULLY_CONNECTED, [tensor, weights, bias], order, {"keepNumDims": rank > 2})
 
 
 def _sequence(fold: Fold) -> list[int]:

@@ -37,7 +37,7 @@ def extremum(kind: Kind) -> Lower:
             return
         for other in others[:-1]:
             shape = np.broadcast_shapes(first.shape, other.shape)
-            first = build.emit(kind, [first, other], shape, named=node.outputs[0])
+            first = build.emit(kind, [first, other], shape, node.outputs[0])
         build.finish(node, kind, [first, others[-1]], order)
 
     return lower
@@ -91,7 +91,7 @@ def batch_normalization(node: Node, build: Build) -> None:
     weights = kernel_of("factors", factors, weights_of(factors, 3))
     options = {"padding": Padding.VALID, "strideH": 1, "strideW": 1, "depthMultiplier": 1, "dilationHFactor": 1, "dilationWFactor": 1}
     inputs = [image, weights, constant("offsets", offsets)]
-    made = build.emit(Kind.DEPTHWISE_CONV_2D, inputs, image.shape, named=node.outputs[0], **options)
+    made = build.emit(Kind.DEPTHWISE_CONV_2D, inputs, image.shape, node.outputs[0], options)
     build.bind(node.outputs[0], View(build.emit_reshape(made, tensor.shape), order))
 
 
@@ -111,7 +111,7 @@ def reduce(kind: Kind) -> Lower:
         places = sorted(view.order.index(axis) for axis in axes)
         keeps = node.integer("keepdims", 1) == 1
         order = view.order if keeps else _without(view.order, axes)
-        build.finish(node, kind, [view.tensor, index("axes", places)], order, keepDims=keeps)
+        build.finish(node, kind, [view.tensor, index("axes", places)], order, {"keepDims": keeps})
 
     return lower
 

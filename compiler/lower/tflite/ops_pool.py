@@ -11,6 +11,7 @@ from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node
 from compiler.lower.tflite.view import as_is
 from compiler.lower.tflite.window import Window, window_of
+from compiler.quantize.plan import Activation
 
 
 def max_pool(node: Node, build: Build) -> None:
@@ -44,8 +45,8 @@ def average_pool(node: Node, build: Build) -> None:
     if np.all(factors == 1):
         bind_image(build, node, _pooled(build, Kind.AVERAGE_POOL_2D, image, window, name))
         return
-    made = _pooled(build, Kind.AVERAGE_POOL_2D, image, window, "")
-    bind_image(build, node, build.emit(Kind.MUL, [made, constant("corrections", factors)], made.shape, named=name))
+    made = _pooled(build, Kind.AVERAGE_POOL_2D, image, window, image.span)
+    bind_image(build, node, build.emit(Kind.MUL, [made, constant("corrections", factors)], made.shape, name))
 
 
 def global_average_pool(node: Node, build: Build) -> None:
@@ -61,7 +62,7 @@ def global_max_pool(node: Node, build: Build) -> None:
 def _reduced_globally(node: Node, build: Build, kind: Kind) -> None:
     view = build.view(node.input(0))
     axes = sorted(view.order.index(axis) for axis in as_is(len(view.order))[2:])
-    build.finish(node, kind, [view.tensor, index("axes", axes)], view.order, keepDims=True)
+    build.finish(node, kind, [view.tensor, index("axes", axes)], view.order, {"keepDims": True})
 
 
 def _window(node: Node, build: Build) -> Window:
@@ -69,21 +70,16 @@ def _window(node: Node, build: Build) -> Window:
     return window_of(node, shape[2:], result[2:], node.integers("kernel_shape", ()))
 
 
-def _pooled(build: Build, kind: Kind, image: Tensor, window: Window, name: str) -> Tensor:
+def _pooled(build: Build, kind: Kind, image: Tensor, window: Window, meaning: str | Activation | None) -> Tensor:
     assert window.padding is not None
-    batch, _, _, channels = image.shape
-    return build.emit(
-        kind,
-        [image],
-        (batch, *window.outputs, channels),
-        named=name,
-        span=image.span,
-        padding=window.padding,
-        strideH=window.strides[0],
-        strideW=window.strides[1],
-        filterHeight=window.kernel[0],
-        filterWidth=window.kernel[1],
-    )
+    options = {
+        "padding": window.padding,
+        "strideH": window.strides[0],
+        "strideW": window.strides[1],
+        "filterHeight": window.kernel[0],
+        "filterWidth": window.kernel[1],
+    }
+    return build.emit(kind, [image], (image.shape[0], *window.outputs, image.shape[3]), meaning, options)
 
 
 def _corrections(window: Window, *, includes_padding: bool) -> Floats:
@@ -94,5 +90,5 @@ def _corrections(window: Window, *, includes_padding: bool) -> Floats:
         last = window.sizes[axis] + (window.ends[axis] if includes_padding else 0)
         starts = np.arange(window.outputs[axis]) * window.strides[axis] - window.begins[axis]
         counts.append(np.minimum(starts + window.kernel[axis], last) - np.maximum(starts, first))
-    factors = window.kernel[0] * window.kernel[1] / np.multiply.outer(counts[0], counts[1])
-    return factors.astype(np.float32)[None, :, :, None]
+    factors = np.asarray(window.kernel[0] * window.kernel[1] / np.multiply.outer(counts[0], counts[1]), np.float32)
+    return factors[None, :, :, None]

@@ -13,7 +13,7 @@ from compiler.lower.tflite.view import channels_last
 
 Places = npt.NDArray[np.float64]
 # The options of TFLite's two operators, in the order in which they are tried.
-OPTIONS = ({}, {"halfPixelCenters": True}, {"alignCorners": True})
+OPTIONS: tuple[dict[str, bool], ...] = ({}, {"halfPixelCenters": True}, {"alignCorners": True})
 CLOSE = 1e-4
 
 
@@ -31,7 +31,7 @@ def resize(node: Node, build: Build) -> None:
     for options in OPTIONS:
         offered = [_offered(kind, shape[axis], result[axis], options) for axis in (2, 3)]
         if all(np.allclose(ours, theirs, atol=CLOSE) for ours, theirs in zip(wanted, offered, strict=True)):
-            build.finish(node, kind, [image, index("size", result[2:])], order, **options)
+            build.finish(node, kind, [image, index("size", result[2:])], order, options)
             return
     if mode == "linear":
         spoken = node.text("coordinate_transformation_mode", "half_pixel")
@@ -42,8 +42,8 @@ def resize(node: Node, build: Build) -> None:
 def _gather(node: Node, build: Build, image: Tensor, places: list[Places]) -> None:
     rows, columns = (index("places", axis.astype(np.int64)) for axis in places)
     batch, _, width, channels = image.shape
-    tall = build.emit(Kind.GATHER, [image, rows], (batch, len(rows.values), width, channels), span=image.span, axis=1)
-    build.finish(node, Kind.GATHER, [tall, columns], channels_last(4), axis=2)
+    tall = build.emit(Kind.GATHER, [image, rows], (batch, len(rows.values), width, channels), image.span, {"axis": 1})
+    build.finish(node, Kind.GATHER, [tall, columns], channels_last(4), {"axis": 2})
 
 
 def _factors(node: Node, build: Build, shape: tuple[int, ...], result: tuple[int, ...]) -> list[float]:

@@ -8,7 +8,7 @@ from compiler.lower.tflite.build import Build
 from compiler.lower.tflite.ir import Tensor, constant, index
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node
-from compiler.lower.tflite.view import Fold, View, as_is, channels_last
+from compiler.lower.tflite.view import Fold, View, as_is, channels_last, reshapable
 
 
 def identity(node: Node, build: Build) -> None:
@@ -32,7 +32,9 @@ def reshape(node: Node, build: Build) -> None:
         # A flattened image usually goes to a dense layer, whose weights can be put in the order of memory instead.
         moved = View(build.emit_reshape(view.tensor, target), as_is(2), Fold(view.shape, view.order))
     if moved is None:
-        moved = View(build.emit_reshape(build.arranged(view, as_is(len(view.order))), target), as_is(len(target)))
+        order = reshapable(view.shape, view.order, target)
+        moved = build.reshaped(View(build.arranged(view, order), order), target)
+    assert moved is not None  # in that order it can be
     build.bind(name, moved)
 
 
@@ -42,7 +44,7 @@ def concat(node: Node, build: Build) -> None:
     views = [build.view(name) for name in names]
     leader = next((view for name, view in zip(names, views, strict=True) if build.known(name) is None), views[0])
     axis = leader.order.index(node.axis(len(leader.order), 0))
-    build.finish(node, Kind.CONCATENATION, [build.arranged(view, leader.order) for view in views], leader.order, axis=axis)
+    build.finish(node, Kind.CONCATENATION, [build.arranged(view, leader.order) for view in views], leader.order, {"axis": axis})
 
 
 def split(node: Node, build: Build) -> None:
@@ -51,13 +53,12 @@ def split(node: Node, build: Build) -> None:
     axis = node.axis(len(view.order), 0)
     shapes = [build.shape(node, name) for name in node.outputs]
     sizes, place = [shape[axis] for shape in shapes], view.order.index(axis)
-    memories = [tuple(shape[each] for each in view.order) for shape in shapes]
-    count = len(sizes)
+    outputs = [(tuple(shape[each] for each in view.order), name) for shape, name in zip(shapes, node.outputs, strict=True)]
     if len(set(sizes)) == 1:
         inputs, kind = [index("axis", place), view.tensor], Kind.SPLIT
     else:
         inputs, kind = [view.tensor, index("sizes", sizes), index("axis", place)], Kind.SPLIT_V
-    for name, part in zip(node.outputs, build.emit_all(kind, inputs, memories, node.outputs, numSplits=count), strict=True):
+    for name, part in zip(node.outputs, build.emit_all(kind, inputs, outputs, {"numSplits": len(sizes)}), strict=True):
         build.bind(name, View(part, view.order))
 
 
@@ -83,7 +84,7 @@ def _cut(node: Node, build: Build, view: View, ranges: list[range]) -> None:
     # Downwards to the first element, the end lies before it: TFLite reads -1 as the last, so the mask says "all".
     end = index("end", [max(each.stop, 0) for each in ranges])
     mask = sum(1 << axis for axis, each in enumerate(ranges) if each.stop < 0)
-    build.finish(node, Kind.STRIDED_SLICE, [view.tensor, begin, end, index("steps", steps)], view.order, endMask=mask)
+    build.finish(node, Kind.STRIDED_SLICE, [view.tensor, begin, end, index("steps", steps)], view.order, {"endMask": mask})
 
 
 def gather(node: Node, build: Build) -> None:
@@ -98,9 +99,9 @@ def gather(node: Node, build: Build) -> None:
     memory = tuple(len(wanted) if each == place else size for each, size in enumerate(view.tensor.shape))
     if len(wanted) == 1:
         begin = index("begin", [int(wanted[0]) if each == place else 0 for each in range(len(memory))])
-        made = build.emit(Kind.SLICE, [view.tensor, begin, index("size", memory)], memory, named=node.outputs[0])
+        made = build.emit(Kind.SLICE, [view.tensor, begin, index("size", memory)], memory, node.outputs[0])
     else:
-        made = build.emit(Kind.GATHER, [view.tensor, index("indices", wanted)], memory, named=node.outputs[0], axis=place)
+        made = build.emit(Kind.GATHER, [view.tensor, index("indices", wanted)], memory, node.outputs[0], {"axis": place})
     kept = View(made, view.order)
     if indices.ndim == 1:
         build.bind(node.outputs[0], kept)
@@ -122,7 +123,7 @@ def pad(node: Node, build: Build) -> None:
     filler = build.known(node.input(2)) if node.input(2) else None
     number = node.real("value", 0.0) if filler is None else float(filler.ravel()[0])
     if mode == "reflect":
-        build.finish(node, Kind.MIRROR_PAD, inputs, view.order, mode=0)
+        build.finish(node, Kind.MIRROR_PAD, inputs, view.order, {"mode": 0})
     elif mode != "constant":
         raise node.refusal(f"the mode {mode}", "use constant or reflect")
     elif number == 0:
@@ -138,15 +139,15 @@ def depth_to_space(node: Node, build: Build) -> None:
     tensor = build.arranged(view, order)
     if node.text("mode", "DCR") == "CRD":
         sequence = np.arange(view.shape[1]).reshape(-1, block * block).transpose().ravel()
-        tensor = build.emit(Kind.GATHER, [tensor, index("indices", sequence)], tensor.shape, span=tensor.span, axis=3)
-    build.finish(node, Kind.DEPTH_TO_SPACE, [tensor], order, blockSize=block)
+        tensor = build.emit(Kind.GATHER, [tensor, index("indices", sequence)], tensor.shape, tensor.span, {"axis": 3})
+    build.finish(node, Kind.DEPTH_TO_SPACE, [tensor], order, {"blockSize": block})
 
 
 def space_to_depth(node: Node, build: Build) -> None:
     """Lower SpaceToDepth."""
     order = channels_last(4)
     tensor = build.arranged(build.view(node.inputs[0]), order)
-    build.finish(node, Kind.SPACE_TO_DEPTH, [tensor], order, blockSize=node.integer("blocksize", 1))
+    build.finish(node, Kind.SPACE_TO_DEPTH, [tensor], order, {"blockSize": node.integer("blocksize", 1)})
 
 
 def _integers(node: Node, build: Build, place: int, attribute: str) -> list[int]:
@@ -157,4 +158,3 @@ def _integers(node: Node, build: Build, place: int, attribute: str) -> list[int]
     if values is None:
         raise node.refusal(f"{attribute} that are computed, not constant")
     return [int(value) for value in values.ravel()]
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from compiler.lower.tflite.ir import Shape, Tensor
@@ -55,15 +56,12 @@ def only_moves_ones(shape: Shape, moves: tuple[int, ...]) -> bool:
 def reshaped(shape: Shape, order: Order, target: Shape) -> tuple[Shape, Order] | None:
     """Return how memory looks when ONNX reshapes `shape` to `target` and no element moves, or None where that cannot be.
 
-    It can where every run of axes that is split or merged lies together in memory. So a channel shuffle costs no transposes in NHWC.
+    It can where every run of axes that is split or merged lies together in memory.
     """
-    groups = _groups(shape, target)
-    if groups is None:
-        return None
     sequence = [axis for axis in order if shape[axis] != 1]
     result: list[int] = []
     while sequence:
-        before, after = next(group for group in groups if sequence[0] in group[0])
+        before, after = _group_of(sequence[0], shape, target)
         if sequence[: len(before)] != before:
             return None
         result += after
@@ -72,22 +70,38 @@ def reshaped(shape: Shape, order: Order, target: Shape) -> tuple[Shape, Order] |
     return tuple(target[axis] for axis in placed), placed
 
 
-def _groups(shape: Shape, target: Shape) -> list[tuple[list[int], list[int]]] | None:
+def reshapable(shape: Shape, order: Order, target: Shape) -> Order:
+    """Return the order nearest to `order` in which `shape` can be reshaped to `target`: what is merged lies together."""
+    result: list[int] = []
+    for axis in order:
+        if shape[axis] == 1:
+            result.append(axis)
+        elif axis not in result:
+            result += _group_of(axis, shape, target)[0]
+    return tuple(result)
+
+
+def _group_of(axis: int, shape: Shape, target: Shape) -> tuple[list[int], list[int]]:
+    return next(group for group in _groups(shape, target) if axis in group[0])
+
+
+def _groups(shape: Shape, target: Shape) -> list[tuple[list[int], list[int]]]:
     """Pair the smallest runs of axes that hold the same number of elements; axes of length 1 belong to none."""
+    assert math.prod(shape) == math.prod(target)
     left = [axis for axis, size in enumerate(shape) if size != 1]
     right = [axis for axis, size in enumerate(target) if size != 1]
     groups = []
     while left or right:
-        before, after, held, wanted = [], [], 1, 1
+        before: list[int] = []
+        after: list[int] = []
+        held = wanted = 1
         while not before or held != wanted:
-            if held <= wanted and left:
+            if held <= wanted:
                 before.append(left.pop(0))
                 held *= shape[before[-1]]
-            elif right:
+            else:
                 after.append(right.pop(0))
                 wanted *= target[after[-1]]
-            else:
-                return None
         groups.append((before, after))
     return groups
 

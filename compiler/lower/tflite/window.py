@@ -89,8 +89,6 @@ def _pads(node: Node, sizes: tuple[int, ...], outputs: tuple[int, ...], kernel: 
     if mode in {"NOTSET", "VALID"} and "output_shape" not in node.attributes:
         return node.integers("pads", [0] * (2 * rank)) if mode == "NOTSET" else (0,) * (2 * rank)
     strides, dilations = node.integers("strides", [1] * rank), node.integers("dilations", [1] * rank)
-    totals = [
-        max((outputs[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1 - sizes[axis], 0) for axis in range(rank)
-    ]
+    totals = [max((outputs[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1 - sizes[axis], 0) for axis in range(rank)]
     smaller, larger = [total // 2 for total in totals], [total - total // 2 for total in totals]
     return (*smaller, *larger) if mode == "SAME_UPPER" else (*larger, *smaller)

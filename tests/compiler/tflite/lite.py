@@ -33,6 +33,8 @@ class Case:
     outputs: int = 1
     opset: int = OPSET
     positive: bool = False  # inputs between 0.5 and 2
+    # How far LiteRT may lie from the exact answer: half a step for rounding, the rest for its integer arithmetic.
+    max_steps: float = 1.01
 
     def model(self) -> onnx.ModelProto:
         """Return the graph of this operator alone."""
@@ -65,7 +67,8 @@ def model_of(
 ) -> onnx.ModelProto:
     """Return a graph in normal form: static shapes for all tensors, float32 and int64 constants as initializers."""
     tensors = [
-        numpy_helper.from_array(value.astype(np.int64 if value.dtype.kind in "iu" else np.float32), name) for name, value in constants.items()
+        numpy_helper.from_array(value.astype(np.int64 if value.dtype.kind in "iu" else np.float32), name)
+        for name, value in constants.items()
     ]
     graph = helper.make_graph(
         list(nodes),
