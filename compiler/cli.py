@@ -15,6 +15,7 @@ from rich.text import Text
 
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
+from compiler.importers.shapes import parse_shapes
 from compiler.package.page import percent, points, size
 from compiler.package.report import Report
 from compiler.pipeline import compile_model
@@ -35,7 +36,9 @@ fieldfare compile kws.onnx --target jetson-orin --calibration calib.npz --evalua
 
 @app.command("compile", epilog=EPILOG)
 def compile_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The trained float model, a classifier.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="The trained float model: .onnx, .tflite, .pt2, .keras or module:callable.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle; an older bundle there is replaced.")],
     target: Annotated[list[str] | None, typer.Option(help=f"Device to compile for, repeatable: {', '.join(target_names())}.")] = None,
     calibration: Annotated[Path | None, typer.Option(help=".npz with x: samples that set the ranges of the numbers.")] = None,
@@ -47,6 +50,7 @@ def compile_command(
     name: Annotated[str | None, typer.Option(help="The model's name in the fleet; by default the file's.")] = None,
     release: Annotated[int, typer.Option(min=1, max=2**31 - 1, help="Counter of this release; it only ever grows.")] = 1,
     labels: Annotated[Path | None, typer.Option(help="Text file with one class name a line.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Sizes the model leaves open, repeatable: image=1x3x224x224.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the content of report.json, and nothing else.")] = False,
 ) -> None:
     """Compile a trained model for its targets, and prove what it lost.
@@ -66,6 +70,7 @@ def compile_command(
         max_drop=_budget(max_drop),
         require_proof=require_proof,
         labels=labels,
+        shapes=parse_shapes(shape or ()),
     )
     report = _compile(recipe)
     if as_json:

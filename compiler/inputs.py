@@ -11,7 +11,7 @@ from compiler.errors import DataError
 from compiler.evaluate.datasets import Samples, check_disjoint, check_labels, read_samples
 from compiler.graph.interface import Interface, interface_of
 from compiler.graph.normalise import normalise
-from compiler.importers.onnx import import_onnx
+from compiler.importers import import_model
 from compiler.recipe import Recipe
 
 
@@ -29,7 +29,7 @@ class Inputs:
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read the recipe's files; raise ModelError or DataError naming file, field, expected and found."""
-    imported = import_onnx(recipe.model)
+    imported = import_model(str(recipe.model), recipe.shapes)
     normal = normalise(imported)
     interface = interface_of(normal, recipe.model)
     calibration = read_samples(recipe.calibration, interface.input)

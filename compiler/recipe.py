@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler.errors import OptionError
@@ -28,6 +29,8 @@ class Recipe:
     max_drop: float
     require_proof: bool
     labels: Path | None
+    # By input name: sizes that the model's file leaves open.
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def model_name(given: str | None, file: Path) -> str:
