@@ -132,4 +132,6 @@ def _show(report: Report, output: Path) -> None:
         if target.verdict == "unproven" and target.samples_for_proof:
             wanted = f"about {target.samples_for_proof:,} would"
             console.print(f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}.", highlight=False)
+    for note in report.notes:
+        console.print(f"note: {note}.", soft_wrap=True, highlight=False)
     console.print(f"bundle: {output}", soft_wrap=True, highlight=False)

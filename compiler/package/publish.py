@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from compiler.evaluate.gate import Judgement
 from compiler.evaluate.runner import Scores
+from compiler.importers.notes import notes_of
 from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS
 from compiler.package import bundle, golden
-from compiler.package.report import Report, TargetReport, metric_report, source_file, tool_versions
+from compiler.package.report import Report, TargetReport, metric_report, model_source, source_file, tool_versions
 from compiler.recipe import Recipe
 from compiler.targets import TargetProfile
 from contracts.manifest import Tolerance
@@ -32,7 +33,8 @@ def publish(recipe: Recipe, inputs: Inputs, builds: list[Build]) -> Report:
     report = Report(
         name=recipe.name,
         release=recipe.release,
-        model=source_file(recipe.model),
+        model=model_source(recipe.model, inputs.imported.SerializeToString(deterministic=True)),
+        notes=notes_of(inputs.imported),
         calibration=source_file(recipe.calibration, len(inputs.calibration)),
         evaluation=source_file(recipe.evaluation, len(inputs.evaluation)),
         preprocess=recipe.preprocess,

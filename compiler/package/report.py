@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from compiler.evaluate.gate import Judgement
 from compiler.evaluate.intervals import Interval
-from contracts.codec import sha256_of_stream
+from contracts.codec import sha256_of, sha256_of_stream
 from contracts.manifest import GateEvidence, Runtime, Tolerance, Verdict
 from contracts.preprocess import Preprocess
 
@@ -90,6 +90,8 @@ class Report(Section):
     name: str
     release: int
     model: SourceFile
+    # What the importer had to remark on the model, each a sentence for people.
+    notes: tuple[str, ...] = ()
     calibration: SourceFile
     evaluation: SourceFile
     preprocess: Preprocess
@@ -112,6 +114,13 @@ def source_file(file: Path, samples: int | None = None) -> SourceFile:
     """Identify a file by its content; of its path only the name is kept, so that a bundle does not depend on folders."""
     with file.open("rb") as stream:
         return SourceFile(name=file.name, sha256=sha256_of_stream(stream), bytes=file.stat().st_size, samples=samples)
+
+
+def model_source(source: Path, imported: bytes) -> SourceFile:
+    """Identify a model by its file, or where it is a folder or a function by the graph that was made of it."""
+    if source.is_file():
+        return source_file(source)
+    return SourceFile(name=source.name, sha256=sha256_of(imported), bytes=len(imported))
 
 
 def tool_versions() -> dict[str, str]:

@@ -140,10 +140,7 @@ def _flat(model: Any, graph: Any, raw: bytes, place: str, schema: Any) -> FlatMo
     file = _File(raw, place, model.buffers, _names(schema.TensorType))
     operator_names = _names(schema.BuiltinOperator)
     known_as = _signature_names(model)
-    tensors = tuple(
-        _tensor(tensor, known_as.get(index, _text(tensor.name)), file)
-        for index, tensor in enumerate(graph.tensors)
-    )
+    tensors = tuple(_tensor(tensor, known_as.get(index, _text(tensor.name)), file) for index, tensor in enumerate(graph.tensors))
     codes = [_code(code, operator_names) for code in model.operatorCodes]
     operators = tuple(
         Operator(index, codes[found.opcodeIndex], _indices(found.inputs), _indices(found.outputs), found.builtinOptions)
