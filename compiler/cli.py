@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
+from compiler.lower import PRECISIONS, PROFILES_OWN
 from compiler.package.page import percent, points, size
 from compiler.package.report import Report
 from compiler.pipeline import compile_model
@@ -42,6 +44,7 @@ def compile_command(
     calibration: Annotated[Path | None, typer.Option(help=".npz with x: samples that set the ranges of the numbers.")] = None,
     evaluation: Annotated[Path | None, typer.Option(help=".npz with x and y: other samples, and their class indexes.")] = None,
     calibrator: Annotated[str, typer.Option(help=f"What sets the ranges: {' or '.join(CALIBRATOR_NAMES)}.")] = AUTO,
+    precision: Annotated[str, typer.Option(help=f"How numbers are written: {' or '.join(PRECISIONS)}, as the target asks.")] = PROFILES_OWN,
     metric: Annotated[str, typer.Option(help=f"What is measured: {' or '.join(METRICS)}.")] = "top1",
     max_drop: Annotated[float, typer.Option(help="How much of the metric may be lost; 0.01 is one point.")] = 0.01,
     require_proof: Annotated[bool, typer.Option("--require-proof", help="Refuse unless the samples prove the budget at 95 %.")] = False,
@@ -64,11 +67,12 @@ def compile_command(
         name=model_name(name, model),
         release=release,
         preprocess=Preprocess.parse(preprocess),
-        metric=_metric(metric),
+        metric=_one_of("--metric", METRICS, metric),
         max_drop=_budget(max_drop),
         require_proof=require_proof,
         labels=labels,
-        calibrator=_calibrator(calibrator),
+        calibrator=_one_of("--calibrator", CALIBRATOR_NAMES, calibrator),
+        precision=_one_of("--precision", PRECISIONS, precision),
     )
     report = _compile(recipe)
     if as_json:
@@ -97,15 +101,9 @@ def _targets(names: list[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _metric(name: str) -> str:
-    if name not in METRICS:
-        raise OptionError("--metric", "name", " or ".join(METRICS), repr(name))
-    return name
-
-
-def _calibrator(name: str) -> str:
-    if name not in CALIBRATOR_NAMES:
-        raise OptionError("--calibrator", "name", " or ".join(CALIBRATOR_NAMES), repr(name))
+def _one_of(option: str, names: Collection[str], name: str) -> str:
+    if name not in names:
+        raise OptionError(option, "name", " or ".join(names), repr(name))
     return name
 
 

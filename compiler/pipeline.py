@@ -13,7 +13,7 @@ from compiler.evaluate.gate import judge, refusals
 from compiler.evaluate.metrics import METRICS
 from compiler.evaluate.runner import Runner, Scores
 from compiler.inputs import Inputs, read_inputs
-from compiler.lower import LOWERINGS, lower
+from compiler.lower import LOWERINGS, lower, with_precision
 from compiler.package.bundle import check_replaceable
 from compiler.package.golden import tolerance_for
 from compiler.package.publish import Build, publish
@@ -39,7 +39,7 @@ class Progress(Protocol):
 def compile_model(recipe: Recipe, progress: Progress) -> Report:
     """Compile for every target and write the bundle; raise a CompilerError and write nothing when anything is wrong."""
     check_replaceable(recipe.output)
-    profiles = [load_profile(name) for name in recipe.targets]
+    profiles = [with_precision(load_profile(name), recipe.precision) for name in recipe.targets]
     stages = Stages(recipe, read_inputs(recipe), progress)
     float_outputs = stages.evaluate_float()
     calibration = stages.calibrate()
