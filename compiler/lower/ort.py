@@ -62,7 +62,7 @@ class _Choice:
             for node in self._model.graph.node
             if node.name not in dropped
             for position, name in enumerate(node.input)
-            if self._is_read(node, name)
+            if self._is_read(node, position, name)
         }
         weighted = {name for name in self._integer if self._is_weighted(name)}
         return Placement(reads, weighted, self._written & self._index.outputs, dropped)
@@ -98,11 +98,11 @@ class _Choice:
             return False
         return self._is_everything or node.op_type not in ENDS_IN_FLOAT or name in self._wanted
 
-    def _is_read(self, node: onnx.NodeProto, name: str) -> bool:
+    def _is_read(self, node: onnx.NodeProto, position: int, name: str) -> bool:
         """Say whether a node reads integers: wherever they exist, or where its own kernel needs them."""
         if name in self._written:
             return True
-        if node.name not in self._integer:
+        if node.name not in self._integer or (node.op_type in WEIGHTED and position > 1):
             return False
         is_operand = node.op_type in OPERATORS_WITH_OPERANDS and name in self._plan.activations
         return is_operand if name in self._index.constants else self._index.is_activation(name)

@@ -79,6 +79,12 @@ def test_normalization_of_a_vector_becomes_a_product_and_a_sum() -> None:
     assert operators(changed(model, FOLD_BATCH_NORM)) == ["Relu", "Mul", "Add"]
 
 
+def test_normalization_that_still_trains_is_refused() -> None:
+    model = graph([node("BatchNormalization", f"x {NORM}", "y mean_out var_out", training_mode=1)], (1, 3, 4, 4), statistics(3), opset=15)
+    with pytest.raises(ModelError, match="expected normalization with constant statistics, found node y of type BatchNormalization"):
+        FOLD_BATCH_NORM(model, "test")
+
+
 def test_weights_that_two_layers_share_are_folded_for_one_of_them_alone() -> None:
     nodes = [node("Conv", "x w", "c"), node("BatchNormalization", f"c {NORM}", "n"), node("Conv", "x w", "d"), node("Add", "n d", "y")]
     assert operators(changed(graph(nodes, (1, 3, 5, 5), {"w": noise(4, 3, 3, 3), **statistics(4)}), FOLD_BATCH_NORM)) == [
