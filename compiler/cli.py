@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -90,7 +90,7 @@ def compile_command(
         max_drop=_budget(max_drop, metric),
         require_proof=require_proof,
         labels=labels,
-        calibrator=_calibrator(calibrator),
+        calibrator=_one_of("--calibrator", CALIBRATOR_NAMES, calibrator),
         shapes=parse_shapes(shape or ()),
     )
     compiled = _compile(recipe)
@@ -126,9 +126,9 @@ def _finite(declared: float | None) -> float | None:
     return declared
 
 
-def _calibrator(name: str) -> str:
-    if name not in CALIBRATOR_NAMES:
-        raise OptionError("--calibrator", "name", " or ".join(CALIBRATOR_NAMES), repr(name))
+def _one_of(option: str, names: Collection[str], name: str) -> str:
+    if name not in names:
+        raise OptionError(option, "name", " or ".join(names), repr(name))
     return name
 
 

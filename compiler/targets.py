@@ -19,6 +19,8 @@ else:
 LoweringName = Literal[
     "ort-u8s8",
     "ort-s8s8",
+    "ort-dynamic",
+    "ort-int4",
     "tensorrt-int8",
     "tensorrt-fp16",
     "tflite-int8",

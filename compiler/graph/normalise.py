@@ -13,6 +13,7 @@ from compiler.graph.passes.lift_constants import LIFT_CONSTANTS
 from compiler.graph.passes.name_nodes import NAME_NODES
 from compiler.graph.passes.plain_gemm import PLAIN_GEMM
 from compiler.graph.passes.simplify import SIMPLIFY
+from compiler.graph.passes.whole_window_pools import WHOLE_WINDOW_POOLS
 
 PRODUCER = "fieldfare"
 PASSES = (
@@ -24,6 +25,7 @@ PASSES = (
     DROP_UNUSED,
     NAME_NODES,
     INFER_SHAPES,
+    WHOLE_WINDOW_POOLS,
 )
 
 

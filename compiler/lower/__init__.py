@@ -11,7 +11,7 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 
 from compiler.errors import CompilerError, TargetError
 from compiler.graph.normalise import sealed
-from compiler.lower import ort, tensorrt
+from compiler.lower import ort, ort_weights, tensorrt
 from compiler.lower.tflite import TfliteForm, to_tflite
 from compiler.quantize.plan import Plan
 from compiler.targets import LoweringName, TargetProfile
@@ -41,6 +41,8 @@ def _as_tflite(form: TfliteForm, model: onnx.ModelProto, plan: Plan) -> bytes:
 LOWERINGS: dict[LoweringName, Recast] = {
     "ort-u8s8": Recast(partial(_as_onnx, ort.to_u8s8), "int8", 255),
     "ort-s8s8": Recast(partial(_as_onnx, ort.to_s8s8), "int8", 255),
+    "ort-dynamic": Recast(partial(_as_onnx, ort_weights.to_dynamic_int8), "int8-dynamic", 255),
+    "ort-int4": Recast(partial(_as_onnx, ort_weights.to_int4_weights), "int4-weights", 255),
     "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8", 255),
     "tensorrt-fp16": Recast(partial(_as_onnx, tensorrt.to_fp16), "fp16", 1024),
     "tflite-int8": Recast(partial(_as_tflite, TfliteForm("int8")), "int8", 255),

@@ -47,7 +47,7 @@ def _integer_inputs(node: onnx.NodeProto, index: GraphIndex, plan: Plan) -> Iter
         yield from activations
     elif node.op_type in WEIGHTED:
         is_product = node.op_type == "MatMul" and len(activations) == 2
-        yield from activations if _has_plan(node, plan) or is_product else ()
+        yield from (position for position in activations if position < 2 and (_has_plan(node, plan) or is_product))
     elif node.op_type == "Add" and len(activations) == 2:
         fused = _fused_input(node, index)
         yield from (position for position in activations if position != fused)

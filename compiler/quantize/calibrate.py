@@ -42,18 +42,19 @@ def calibrate(model: onnx.ModelProto, samples: Iterable[Feeds], count: int, cali
     With "auto" the ranges of each calibrator are set without the samples held back and scored on them; those of the best are then
     set with all samples.
     """
-    observed = Ties(GraphIndex(model)).observed
-    used, held = Observer(model, observed), Observer(model, observed)
-    every = max(HELD_BACK_EVERY, -(-count // MAX_HELD_BACK))
+    observer = Observer(model, Ties(GraphIndex(model)).observed)
+    used: dict[str, Histogram] = {}
+    held: dict[str, Histogram] = {}
     held_back = []
+    every = max(HELD_BACK_EVERY, -(-count // MAX_HELD_BACK))
     for number, feeds in enumerate(samples):
         is_held_back = calibrator == AUTO and number % every == every - 1
-        (held if is_held_back else used).see(feeds)
+        observer.see(feeds, held if is_held_back else used)
         if is_held_back or (calibrator == AUTO and count < HELD_BACK_EVERY):
             held_back.append(feeds)
-    scores = _scores(model, used.histograms, held_back) if calibrator == AUTO else {}
+    scores = _scores(model, used, held_back) if calibrator == AUTO else {}
     best = max(scores, key=lambda name: scores[name]) if calibrator == AUTO else calibrator
-    return Calibration(build_plan(model, _merged(used.histograms, held.histograms), best), best, scores)
+    return Calibration(build_plan(model, _merged(used, held), best), best, scores)
 
 
 def _scores(model: onnx.ModelProto, seen: Mapping[str, Histogram], held_back: Sequence[Feeds]) -> dict[str, float]:

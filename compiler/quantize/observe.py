@@ -21,12 +21,11 @@ MAX_HELD_BYTES = 256 << 20
 
 
 class Observer:
-    """Counts the values of chosen tensors; its state is one histogram for each, however many samples it sees."""
+    """Counts the values of chosen tensors; what is kept is one histogram for each, however many samples it sees."""
 
     def __init__(self, model: onnx.ModelProto, tensors: Sequence[str], max_held_bytes: int = MAX_HELD_BYTES) -> None:
         index = GraphIndex(model)
         inputs = {value.name for value in model.graph.input}
-        self.histograms: dict[str, Histogram] = {}
         self._inputs = [name for name in tensors if name in inputs]
         computed = [name for name in tensors if name not in inputs]
         self._sessions = [_session(model, group) for group in _groups(index, computed, max_held_bytes)]
@@ -36,21 +35,22 @@ class Observer:
         """Return in how many parts the model is run."""
         return len(self._sessions)
 
-    def see(self, feeds: Feeds) -> None:
-        """Run one sample; raise DataError when a tensor takes a value that is no number."""
+    def see(self, feeds: Feeds, counted: dict[str, Histogram]) -> None:
+        """Run one sample and add its values to `counted`; raise DataError when a tensor takes a value that is no number."""
         for name in self._inputs:
-            self._count(name, feeds[name])
+            _count(name, feeds[name], counted)
         for session in self._sessions:
             for name, values in run(session, feeds):
-                self._count(name, values)
+                _count(name, values, counted)
 
-    def _count(self, name: str, values: npt.NDArray[np.float32]) -> None:
-        if values.size == 0:
-            return
-        if not np.isfinite(values).all():
-            raise DataError("calibration samples", f"tensor {name}", "finite values in the float model", "inf or nan")
-        seen = Histogram.of(values)
-        self.histograms[name] = self.histograms[name].merged(seen) if name in self.histograms else seen
+
+def _count(name: str, values: npt.NDArray[np.float32], counted: dict[str, Histogram]) -> None:
+    if values.size == 0:
+        return
+    if not np.isfinite(values).all():
+        raise DataError("calibration samples", f"tensor {name}", "finite values in the float model", "inf or nan")
+    seen = Histogram.of(values)
+    counted[name] = counted[name].merged(seen) if name in counted else seen
 
 
 def run(session: onnxruntime.InferenceSession, feeds: Feeds) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:

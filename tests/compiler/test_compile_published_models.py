@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
+from compiler.lower.qdq import weight_integers
+from compiler.lower.tensorrt_rules import lint
 from contracts.bundle import read_bundle
 from tests.compiler.material import run
 from tests.shared_data import shared_file
@@ -32,7 +35,13 @@ def test_a_published_model_passes_the_gate_on_every_target(name: str, tmp_path: 
         assert metric["float"] == pytest.approx(float_share, abs=0.0003)
         assert metric["drop"] <= max_drop
         assert metric["n"] == samples
-    assert set(read_bundle(tmp_path / name).artifacts) == set(TARGETS)
+    manifest = read_bundle(tmp_path / name)
+    assert set(manifest.artifacts) == set(TARGETS)
+    models = {target: onnx.load(tmp_path / name / artifact.file) for target, artifact in manifest.artifacts.items()}
+    assert lint(models["jetson-orin"]) == []
+    weights = [{layer: values.tobytes() for layer, values in weight_integers(model).items()} for model in models.values()]
+    assert weights[0]
+    assert weights[0] == weights[1] == weights[2]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,16 @@ def test_a_product_of_two_activations_is_quantized_on_both_sides() -> None:
         assert signal_to_noise_db(answers(model, SAMPLES), answers(lowered, SAMPLES, **EXACT)).mean() > 25
 
 
+def test_a_bias_that_is_computed_stays_float() -> None:
+    nodes = [node("GlobalAveragePool", "x", "g"), node("Flatten", "g", "f"), node("Relu", "f", "r"), node("Gemm", "f w r", "y")]
+    model, plan = planned(nodes, {"w": noise(4, 4)})
+    for lowering in INTEGER.values():
+        lowered = lowering(model, plan)
+        assert next(found for found in lowered.graph.node if found.name == "y").input[2] == "r"
+        assert signal_to_noise_db(answers(model, SAMPLES), answers(lowered, SAMPLES, **EXACT)).mean() > 25
+    assert lint(to_int8(model, plan)) == []
+
+
 def test_a_layer_that_the_plan_leaves_float_is_float_everywhere() -> None:
     model, plan = residual()
     plan = plan.model_copy(update={"precisions": {"c3": "float"}})

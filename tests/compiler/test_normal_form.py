@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -17,6 +19,7 @@ from compiler.graph.passes.lift_constants import LIFT_CONSTANTS
 from compiler.graph.passes.name_nodes import MAX_CHARACTERS, NAME_NODES
 from compiler.graph.passes.plain_gemm import PLAIN_GEMM
 from compiler.graph.passes.port import Pass
+from compiler.graph.passes.whole_window_pools import WHOLE_WINDOW_POOLS
 from tests.compiler.graphs import Floats, answers, graph, node, noise, operators
 
 
@@ -79,6 +82,12 @@ def test_normalization_of_a_vector_becomes_a_product_and_a_sum() -> None:
     assert operators(changed(model, FOLD_BATCH_NORM)) == ["Relu", "Mul", "Add"]
 
 
+def test_normalization_that_still_trains_is_refused() -> None:
+    model = graph([node("BatchNormalization", f"x {NORM}", "y mean_out var_out", training_mode=1)], (1, 3, 4, 4), statistics(3), opset=15)
+    with pytest.raises(ModelError, match="expected normalization with constant statistics, found node y of type BatchNormalization"):
+        FOLD_BATCH_NORM(model, "test")
+
+
 def test_weights_that_two_layers_share_are_folded_for_one_of_them_alone() -> None:
     nodes = [node("Conv", "x w", "c"), node("BatchNormalization", f"c {NORM}", "n"), node("Conv", "x w", "d"), node("Add", "n d", "y")]
     assert operators(changed(graph(nodes, (1, 3, 5, 5), {"w": noise(4, 3, 3, 3), **statistics(4)}), FOLD_BATCH_NORM)) == [
@@ -134,6 +143,21 @@ def test_names_are_unique_and_short_and_the_interface_keeps_its_own() -> None:
     assert len(set(names)) == 2
     assert all(len(name) <= MAX_CHARACTERS for found in named.graph.node for name in (found.name, *found.input, *found.output))
     assert (named.graph.input[0].name, named.graph.output[0].name) == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "operator"),
+    [
+        ({"kernel_shape": [4, 6]}, "GlobalAveragePool"),
+        ({"kernel_shape": [4, 6], "strides": [2, 2], "auto_pad": "VALID"}, "GlobalAveragePool"),
+        ({"kernel_shape": [4, 5]}, "AveragePool"),
+        ({"kernel_shape": [4, 6], "pads": [1, 0, 1, 0]}, "AveragePool"),
+        ({"kernel_shape": [4, 6], "auto_pad": "SAME_UPPER"}, "AveragePool"),
+    ],
+)
+def test_an_average_over_everything_is_a_mean(attributes: dict[str, Any], operator: str) -> None:
+    model = graph([node("AveragePool", "x", "y", **attributes)], (1, 3, 4, 6), {})
+    assert operators(changed(model, WHOLE_WINDOW_POOLS)) == [operator]
 
 
 def test_what_no_output_needs_is_dropped() -> None:

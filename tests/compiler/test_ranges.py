@@ -56,27 +56,30 @@ def relu_model() -> onnx.ModelProto:
 
 def test_what_an_observer_keeps_does_not_grow_with_the_samples() -> None:
     observer = Observer(relu_model(), ["x", "r", "y"])
+    counted: dict[str, Histogram] = {}
     sizes = set()
     for number in range(50):
-        observer.see({"x": noise(1, 64, seed=number) * np.float32(number + 1)})
-        sizes.add(sum(histogram.counts.nbytes for histogram in observer.histograms.values()))
+        observer.see({"x": noise(1, 64, seed=number) * np.float32(number + 1)}, counted)
+        sizes.add(sum(histogram.counts.nbytes for histogram in counted.values()))
     assert len(sizes) == 1
-    assert {name: int(histogram.counts.sum()) for name, histogram in observer.histograms.items()} == {"x": 3200, "r": 3200, "y": 3200}
+    assert {name: int(histogram.counts.sum()) for name, histogram in counted.items()} == {"x": 3200, "r": 3200, "y": 3200}
 
 
 def test_a_model_is_run_in_parts_when_its_tensors_would_fill_the_memory() -> None:
     whole, parts = Observer(relu_model(), ["x", "r", "y"]), Observer(relu_model(), ["x", "r", "y"], max_held_bytes=300)  # each has 256
-    for observer in (whole, parts):
-        observer.see({"x": noise(1, 64)})
+    at_once: dict[str, Histogram] = {}
+    in_turn: dict[str, Histogram] = {}
+    whole.see({"x": noise(1, 64)}, at_once)
+    parts.see({"x": noise(1, 64)}, in_turn)
     assert (whole.parts, parts.parts) == (1, 2)
-    for name, histogram in whole.histograms.items():
-        assert np.array_equal(histogram.counts, parts.histograms[name].counts)
+    for name, histogram in at_once.items():
+        assert np.array_equal(histogram.counts, in_turn[name].counts)
 
 
 def test_a_float_model_that_gives_no_number_is_refused_with_the_tensor() -> None:
     model = onnx.shape_inference.infer_shapes(graph([node("Log", "x", "l"), node("Relu", "l", "y")], (1, 4), {}))
     with pytest.raises(DataError, match="calibration samples: tensor l: expected finite values in the float model, found inf or nan"):
-        Observer(model, ["x", "l"]).see({"x": -np.ones((1, 4), np.float32)})
+        Observer(model, ["x", "l"]).see({"x": -np.ones((1, 4), np.float32)}, {})
 
 
 def test_minmax_keeps_every_value() -> None:

@@ -29,7 +29,7 @@ def apply(model: onnx.ModelProto) -> None:
 
 def _next(model: onnx.ModelProto) -> onnx.NodeProto | None:
     constants = {tensor.name for tensor in model.graph.initializer}
-    found = (node for node in model.graph.node if node.op_type == "BatchNormalization")
+    found = (node for node in model.graph.node if node.op_type == "BatchNormalization" and not attribute(node, "training_mode", 0))
     return next((node for node in found if all(name in constants for name in node.input[1:])), None)
 
 
