@@ -25,6 +25,7 @@ class Part:
 
 PARTS = {
     "compile": Part("compiler.cli", "compiler", "Compile a trained model for its targets, and prove what it lost."),
+    "lint-tensorrt": Part("compiler.lint_cli", "compiler", "Check a quantized ONNX model against TensorRT's rules."),
     "fleet": Part("fleet.cli", "fleet", "Run the fleet server."),
     "release": Part("fleet.cli", "fleet", "Sign and list releases."),
     "rollout": Part("fleet.cli", "fleet", "Bring a release to devices, and watch it arrive."),

@@ -18,6 +18,7 @@ from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
 from compiler.package.words import budget, change, flips, size, value
 from compiler.pipeline import Compiled, compile_model
+from compiler.quantize.calibrate import AUTO, CALIBRATOR_NAMES
 from compiler.recipe import Recipe, model_name
 from compiler.targets import target_names
 from contracts.postprocess import parse_postprocess
@@ -54,6 +55,7 @@ def compile_command(
     target: Annotated[list[str] | None, typer.Option(help=f"Device to compile for, repeatable: {', '.join(target_names())}.")] = None,
     calibration: Annotated[str | None, typer.Option(help=f"Samples that set the ranges of the numbers: {PLACES}.")] = None,
     evaluation: Annotated[str | None, typer.Option(help="Other samples, with labels: y in the .npz, labels.csv in the folder.")] = None,
+    calibrator: Annotated[str, typer.Option(help=f"What sets the ranges: {' or '.join(CALIBRATOR_NAMES)}.")] = AUTO,
     metric: Annotated[str, typer.Option(help=f"What is measured: {', '.join(METRICS)}, or module:function.")] = "top1",
     declared: Annotated[float | None, typer.Option(help="What the float model is said to reach; checked before anything else.")] = None,
     max_drop: Annotated[float, typer.Option(help="How much of the metric may be lost; 0.01 is one point.")] = 0.01,
@@ -84,6 +86,7 @@ def compile_command(
         max_drop=_budget(max_drop, metric),
         require_proof=require_proof,
         labels=labels,
+        calibrator=_calibrator(calibrator),
     )
     compiled = _compile(recipe)
     if as_json:
@@ -116,6 +119,12 @@ def _finite(declared: float | None) -> float | None:
     if declared is not None and not math.isfinite(declared):
         raise OptionError("--declared", "value", "a finite number, such as 0.90", f"{declared:g}")
     return declared
+
+
+def _calibrator(name: str) -> str:
+    if name not in CALIBRATOR_NAMES:
+        raise OptionError("--calibrator", "name", " or ".join(CALIBRATOR_NAMES), repr(name))
+    return name
 
 
 def _budget(max_drop: float, metric: str) -> float:

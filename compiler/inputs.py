@@ -34,7 +34,7 @@ class Inputs:
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read the recipe's files; raise ModelError, OptionError or DataError naming file, field, expected and found."""
     imported = import_onnx(recipe.model)
-    normal = normalise(imported)
+    normal = normalise(imported, str(recipe.model))
     interface = interface_of(normal, recipe.model)
     metric = metric_named(recipe.metric)
     check_metric(metric, interface, recipe.postprocess)

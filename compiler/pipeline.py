@@ -1,4 +1,4 @@
-"""The stages of one compilation in order: import, normalise, calibrate, lower, evaluate, gate, report, bundle."""
+"""The stages of one compilation in order: import, normalise, calibrate, plan, lower, evaluate, gate, report, bundle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from compiler.package.bundle import check_replaceable
 from compiler.package.golden import tolerance_of
 from compiler.package.publish import Build, Evidence, publish
 from compiler.package.report import Report
-from compiler.quantize.ranges import observe_ranges
+from compiler.quantize.calibrate import Calibration, calibrate
 from compiler.recipe import Recipe
 from compiler.targets import TargetProfile, load_profile
 
@@ -47,11 +47,12 @@ def compile_model(recipe: Recipe, progress: Progress) -> Compiled:
     float_model = Runner(str(recipe.model), inputs.imported.SerializeToString(), {})
     stages = Stages(recipe, inputs, Examination(inputs.evaluation, inputs.metric, recipe.postprocess, float_model), progress)
     before = stages.evaluate_float()
-    builds = [stages.judge(profile, file, before) for profile, file in stages.lower(profiles)]
+    calibration = stages.calibrate()
+    builds = [stages.judge(profile, file, before) for profile, file in stages.lower(profiles, calibration)]
     judgements = {build.profile.name: build.judgement for build in builds}
     if refused := refusals(judgements, recipe.max_drop, require_proof=recipe.require_proof):
         raise GateError(refused)
-    report = publish(recipe, inputs, Evidence(stages.examination, before), builds)
+    report = publish(recipe, inputs, Evidence(stages.examination, before, calibration), builds)
     return Compiled(report, {"float": before.latency_ms, **{build.profile.name: build.record.latency_ms for build in builds}})
 
 
@@ -71,13 +72,16 @@ class Stages:
         check_declared(self.inputs.metric, record.tally, len(self.inputs.evaluation), declared, place)
         return record
 
-    def lower(self, profiles: list[TargetProfile]) -> list[tuple[TargetProfile, bytes]]:
-        """Calibrate once, then return each target's file."""
-        source, count = self.inputs.interface.input.name, len(self.inputs.calibration)
-        samples = (feed[source] for feed in self.inputs.calibration.feeds())
-        ranges = observe_ranges(self.inputs.normal, self.progress.track(samples, count, description="calibrate"))
+    def calibrate(self) -> Calibration:
+        """Run the calibration samples through the float model once, and plan for all targets."""
+        count = len(self.inputs.calibration)
+        tracked = self.progress.track(self.inputs.calibration.feeds(), count, description="calibrate")
+        return calibrate(self.inputs.normal, tracked, count, self.recipe.calibrator)
+
+    def lower(self, profiles: list[TargetProfile], calibration: Calibration) -> list[tuple[TargetProfile, bytes]]:
+        """Return each target's file; all of them follow the one plan."""
         tracked = self.progress.track(profiles, len(profiles), description="lower")
-        return [(profile, lower(profile, self.inputs.normal, ranges)) for profile in tracked]
+        return [(profile, lower(profile, self.inputs.normal, calibration.plan)) for profile in tracked]
 
     def judge(self, profile: TargetProfile, file: bytes, before: Record) -> Build:
         """Run the very bytes that will be shipped, with the session options that will be shipped, and compare with the float model."""

@@ -35,6 +35,7 @@ class Recipe:
     max_drop: float
     require_proof: bool
     labels: Path | None
+    calibrator: str
 
 
 def model_name(given: str | None, file: Path) -> str:

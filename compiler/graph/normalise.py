@@ -1,24 +1,43 @@
-"""Brings a graph to its normal form: float weights, folded constants, nothing that only its producer cares about."""
+"""Brings a graph to its normal form: float weights, folded constants and normalization, names and static shapes for everything."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-import onnxslim
-from onnx import helper, numpy_helper
+from onnx import helper
+
+from compiler.graph.passes.drop_unused import DROP_UNUSED
+from compiler.graph.passes.fold_batch_norm import FOLD_BATCH_NORM
+from compiler.graph.passes.fold_dequantized_weights import FOLD_DEQUANTIZED_WEIGHTS
+from compiler.graph.passes.infer_shapes import INFER_SHAPES
+from compiler.graph.passes.lift_constants import LIFT_CONSTANTS
+from compiler.graph.passes.name_nodes import NAME_NODES
+from compiler.graph.passes.plain_gemm import PLAIN_GEMM
+from compiler.graph.passes.simplify import SIMPLIFY
 
 PRODUCER = "fieldfare"
+PASSES = (
+    FOLD_DEQUANTIZED_WEIGHTS,
+    SIMPLIFY,
+    LIFT_CONSTANTS,
+    PLAIN_GEMM,
+    FOLD_BATCH_NORM,
+    DROP_UNUSED,
+    NAME_NODES,
+    INFER_SHAPES,
+)
 
 
-def normalise(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return an equivalent, smaller graph; `model` itself is left as it was."""
+def normalise(model: onnx.ModelProto, place: str = "model") -> onnx.ModelProto:
+    """Return an equivalent, smaller graph; `model` itself is left as it was.
+
+    Every node has a name of its own, every constant is an initializer, every tensor has a static shape, and nothing is there that no
+    output needs. Raises ModelError, which names `place`, for a graph that cannot be brought to that form.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    _fold_dequantized_weights(copy)
-    slim = onnxslim.slim(copy)
-    assert isinstance(slim, onnx.ModelProto)  # it only returns None when it writes a file
-    return onnx.shape_inference.infer_shapes(slim, data_prop=True)
+    for transform in PASSES:
+        transform(copy, place)
+    return copy
 
 
 def sealed(model: onnx.ModelProto) -> bytes:
@@ -33,30 +52,3 @@ def sealed(model: onnx.ModelProto) -> bytes:
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     return bytes(plain.SerializeToString(deterministic=True))
-
-
-def _fold_dequantized_weights(model: onnx.ModelProto) -> None:
-    """Some exporters store float weights as int8 with a DequantizeLinear; quantizing needs the float values themselves."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    kept = []
-    for node in model.graph.node:
-        if node.op_type == "DequantizeLinear" and all(name in constants for name in node.input):
-            weights = _dequantized(node, [numpy_helper.to_array(constants[name]) for name in node.input])
-            model.graph.initializer.append(numpy_helper.from_array(weights, node.output[0]))
-        else:
-            kept.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-
-
-def _dequantized(node: onnx.NodeProto, inputs: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.float32]:
-    """Evaluate DequantizeLinear of opset 13: (x - zero point) * scale, per tensor or along one axis."""
-    values = inputs[0].astype(np.int32)
-    scale = inputs[1].astype(np.float32)
-    zero_point = inputs[2].astype(np.int32) if len(inputs) > 2 else np.zeros_like(scale, dtype=np.int32)
-    if scale.size > 1:
-        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
-        along = [1] * values.ndim
-        along[axis] = -1
-        scale, zero_point = scale.reshape(along), zero_point.reshape(along)
-    return ((values - zero_point) * scale).astype(np.float32).reshape(inputs[0].shape)

@@ -1,4 +1,4 @@
-"""Lowerings: from one float graph and its ranges to the graph that one kind of device runs."""
+"""Lowerings: from one float graph and its plan to the file that one kind of device runs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx
-from onnxruntime.quantization import TensorsData
 from onnxruntime.quantization.onnx_model import ONNXModel
 
 from compiler.errors import TargetError
 from compiler.graph.normalise import sealed
 from compiler.lower import ort, tensorrt
+from compiler.quantize.plan import Plan
 from compiler.targets import LoweringName, TargetProfile
 
-Lowering = Callable[[onnx.ModelProto, TensorsData], onnx.ModelProto]
+Lowering = Callable[[onnx.ModelProto, Plan], onnx.ModelProto]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,11 @@ LOWERINGS: dict[LoweringName, Recast] = {
 }
 
 
-def lower(profile: TargetProfile, model: onnx.ModelProto, ranges: TensorsData) -> bytes:
+def lower(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> bytes:
     """Return the file that a target's devices load; raise TargetError when the model cannot be lowered so."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
     try:
-        lowered = ONNXModel(LOWERINGS[profile.lowering].apply(copy, ranges))
-        lowered.topological_sort()  # the libraries put new nodes last, which ONNX forbids and ONNX Runtime alone lets pass
+        lowered = ONNXModel(LOWERINGS[profile.lowering].apply(model, plan))
+        lowered.topological_sort()  # the half-precision converter puts casts last, which ONNX forbids and ONNX Runtime lets pass
         raw = sealed(lowered.model)
         onnx.checker.check_model(raw)
     except (ValueError, RuntimeError, KeyError, onnx.checker.ValidationError) as error:

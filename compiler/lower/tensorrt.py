@@ -2,36 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx
-from onnxruntime.quantization import QuantType, TensorsData
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from compiler.lower.ort import quantized
+from compiler.graph.index import GraphIndex
+from compiler.lower.qdq import Placement, Style, quantized
+from compiler.quantize.plan import Activation, Plan
+from compiler.quantize.planner import WEIGHTED
 
-WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-# These do not commute with scaling, so their inputs are quantized as well; reshaping, slicing and maxima do.
-POOLS_AND_SUMS = ("Add", "AveragePool", "GlobalAveragePool")
+POOLS = frozenset({"AveragePool", "GlobalAveragePool"})
+# Weights as floats with a pair are read by every TensorRT from 8.0 on; integer constants only from 10 on.
+STYLE = Style(Activation.symmetric, is_unsigned=False, weights_are_float=True, biases_are_float=True)
 
 
-def to_int8(model: onnx.ModelProto, ranges: TensorsData) -> onnx.ModelProto:
+def to_int8(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
     """Quantize what goes into the weighted operators, with zero point 0; bias and what comes out stay float.
 
     TensorRT fuses the following activation in float and folds the weights' Q/DQ pair while it builds the engine:
-    docs.nvidia.com/deeplearning/tensorrt, "Working with Quantized Types".
+    docs.nvidia.com/deeplearning/tensorrt, "Working with Quantized Types". The rules are those of `tensorrt_rules`.
     """
-    rules = {
-        "ActivationSymmetric": True,
-        "AddQDQPairToWeight": True,
-        "DedicatedQDQPair": False,
-        "QuantizeBias": False,
-        "QDQDisableWeightAdjustForInt32Bias": True,
-        "OpTypesToExcludeOutputQuantization": [*WEIGHTED_OPS, *POOLS_AND_SUMS],
-    }
-    return quantized(model, ranges, QuantType.QInt8, (*WEIGHTED_OPS, *POOLS_AND_SUMS), rules)
+    index = GraphIndex(model)
+    reads = {(node.name, position) for node in model.graph.node for position in _integer_inputs(node, index, plan)}
+    weighted = {node.name for node in model.graph.node if node.op_type in WEIGHTED and _has_plan(node, plan)}
+    return quantized(model, plan, Placement(reads, weighted, results=set(), dropped=set()), STYLE)
 
 
-def to_fp16(model: onnx.ModelProto, ranges: TensorsData) -> onnx.ModelProto:  # noqa: ARG001 - fp16 needs no ranges
+def to_fp16(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:  # noqa: ARG001 - fp16 needs no ranges
     """Store and compute in half precision; inputs and outputs stay float32."""
-    lowered = convert_float_to_float16(model, keep_io_types=True)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    lowered = convert_float_to_float16(copy, keep_io_types=True)
     assert isinstance(lowered, onnx.ModelProto)
     return lowered
+
+
+def _integer_inputs(node: onnx.NodeProto, index: GraphIndex, plan: Plan) -> Iterator[int]:
+    """Yield the positions at which a node reads integers."""
+    if plan.precisions.get(node.name, "int8") != "int8":
+        return
+    activations = [position for position, name in enumerate(node.input) if name in index.values and index.is_activation(name)]
+    if node.op_type in POOLS:
+        yield from activations
+    elif node.op_type in WEIGHTED:
+        is_product = node.op_type == "MatMul" and len(activations) == 2
+        yield from activations if _has_plan(node, plan) or is_product else ()
+    elif node.op_type == "Add" and len(activations) == 2:
+        fused = _fused_input(node, index)
+        yield from (position for position in activations if position != fused)
+
+
+def _has_plan(node: onnx.NodeProto, plan: Plan) -> bool:
+    return node.input[1] in plan.weights and plan.precisions.get(node.name, "int8") == "int8"
+
+
+def _fused_input(node: onnx.NodeProto, index: GraphIndex) -> int | None:
+    """Return which input of a sum is computed by the very kernel that adds: the last weighted operator that nobody else reads.
+
+    It stays float; the other input, the skip connection, is quantized, and its precision decides in which one the kernel writes.
+    """
+    order = {written: number for number, other in enumerate(index.model.graph.node) for written in other.output}
+    candidates = [
+        (order[name], position)
+        for position, name in enumerate(node.input)
+        if name in index.writers and index.writers[name].op_type in WEIGHTED and index.only_reader(name) is not None
+    ]
+    return max(candidates)[1] if candidates else None

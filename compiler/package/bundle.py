@@ -24,6 +24,7 @@ class Contents:
 
     interface: Interface
     raw: tuple[TensorSpec, ...]
+    plan: bytes
     models: Mapping[str, bytes]
     golden_inputs: bytes
     golden_outputs: Mapping[str, bytes]
@@ -42,6 +43,7 @@ def write(folder: Path, report: Report, contents: Contents) -> Manifest:
     """Write the bundle whole or not at all, and return its manifest; raise OptionError where it cannot be written."""
     files = {
         GOLDEN_INPUTS: contents.golden_inputs,
+        "plan.json": contents.plan,
         "report.json": report.to_json().encode(),
         "report.html": render_page(report).encode(),
         **{_model_path(report, target): raw for target, raw in contents.models.items()},

@@ -9,12 +9,13 @@ import numpy as np
 from compiler.evaluate.decisions import Choices, choices_of
 from compiler.evaluate.examination import Examination, Record
 from compiler.evaluate.gate import Judgement
-from compiler.evaluate.port import Array
 from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS
 from compiler.package import bundle, golden
 from compiler.package.placement import OpPlacement, placement_of
 from compiler.package.report import LayerSqnr, Report, TargetReport, metric_report, model_file, sample_file, tool_versions
+from compiler.quantize.calibrate import Calibration
+from compiler.quantize.document import plan_json
 from compiler.recipe import Recipe
 from compiler.targets import TargetProfile
 from contracts.manifest import Tolerance
@@ -35,10 +36,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the samples said before anything was compiled."""
+    """What the samples said before anything was compiled, and the plan they led to."""
 
     examination: Examination
     before: Record
+    calibration: Calibration
 
 
 def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Build]) -> Report:
@@ -59,8 +61,7 @@ def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Bui
         tools=tool_versions(),
         targets={build.profile.name: _target_report(inputs, evidence, build, tolerances[build.profile.name]) for build in builds},
     )
-    numbers = evidence.examination.candidates[places].tolist()
-    bundle.write(recipe.output, report, _contents(recipe, inputs, builds, places, inputs.evaluation.raw_at(numbers)))
+    bundle.write(recipe.output, report, _contents(recipe, inputs, evidence, builds, places))
     return report
 
 
@@ -74,7 +75,8 @@ def _golden(inputs: Inputs, builds: list[Build]) -> tuple[list[int], dict[str, T
     return golden.choose({build.profile.name: (np.stack(rows[build.profile.name]), build.tolerance) for build in builds})
 
 
-def _contents(recipe: Recipe, inputs: Inputs, builds: list[Build], places: list[int], raw: dict[str, Array]) -> bundle.Contents:
+def _contents(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Build], places: list[int]) -> bundle.Contents:
+    numbers = evidence.examination.candidates[places].tolist()
     answers = {build.profile.name: [build.record.candidates[place] for place in places] for build in builds}
     outputs = {
         target: {spec.name: np.stack([one[spec.name].reshape(spec.shape[1:]) for one in several]) for spec in inputs.interface.outputs}
@@ -88,8 +90,9 @@ def _contents(recipe: Recipe, inputs: Inputs, builds: list[Build], places: list[
     return bundle.Contents(
         interface=inputs.interface,
         raw=inputs.evaluation.raw,
+        plan=plan_json(evidence.calibration.plan, evidence.calibration.scores),
         models={build.profile.name: build.model for build in builds},
-        golden_inputs=golden.npz_bytes(raw),
+        golden_inputs=golden.npz_bytes(inputs.evaluation.raw_at(numbers)),
         golden_outputs={target: golden.npz_bytes(arrays) for target, arrays in outputs.items()},
         golden_results=results,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -49,7 +51,7 @@ def test_every_listed_byte_is_there_and_nothing_else(bundle: Path) -> None:
     manifest = read_bundle(bundle)
     files = {str(file.relative_to(bundle)) for file in bundle.rglob("*") if file.is_file()}
     assert files == {*manifest.files, "manifest.json", "manifest.sha256"}
-    assert {"report.json", "report.html"} < files
+    assert {"plan.json", "report.json", "report.html"} < files
 
 
 def test_the_manifest_says_what_callers_send_and_what_the_runtime_takes(bundle: Path) -> None:
@@ -100,6 +102,24 @@ def test_the_report_agrees_with_the_signed_evidence(bundle: Path) -> None:
         assert (metric["drop"], metric["drop_upper"], metric["n"]) == (artifact.gate.drop, artifact.gate.drop_upper, 500)
         assert report["targets"][target]["bytes"] == (bundle / artifact.file).stat().st_size
         assert report["targets"][target]["runtime"] == "onnx"
+
+
+def test_the_plan_says_which_calibrator_was_best_and_what_every_tensor_became(bundle: Path) -> None:
+    assert "plan.json" in read_bundle(bundle).files
+    plan = json.loads((bundle / "plan.json").read_text())
+    scores = plan["calibrator_scores_db"]
+    used = {activation["calibrator"] for activation in plan["activations"].values()}
+    assert used - {"fixed", "constant"} == {max(scores, key=lambda name: scores[name])}
+    assert {"image", "logits"} <= set(plan["activations"])
+    assert all(len(weights["scales"]) > 1 for weights in plan["weights"].values())
+
+
+def test_a_calibrator_can_be_asked_for_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, _ = run(digits_command(tmp_path / "bundle", "--target", "cpu", "--calibrator", "percentile-99.9"), capsys)
+    assert status == 0
+    plan = json.loads((tmp_path / "bundle" / "plan.json").read_text())
+    assert plan["calibrator_scores_db"] == {}
+    assert {activation["calibrator"] for activation in plan["activations"].values()} <= {"percentile-99.9", "fixed"}
 
 
 def test_the_same_inputs_give_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
@@ -173,27 +193,31 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     command = [*digits_command(tmp_path / "bundle", "--target", "cpu"), "--calibration", str(many)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch), "TERM": "xterm"}
+    ours, terminal = pty.openpty()  # the command tells a terminal, and nothing else, how far it is
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", *command], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "cli", *command], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal
     )
     try:
-        wait_for_calibration(scratch, process)
+        wait_for_calibration(ours)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
     finally:
         process.kill()
         process.wait(timeout=30)
+        os.close(terminal)
+        os.close(ours)
     assert list(scratch.iterdir()) == []
     assert sorted(tmp_path.iterdir()) == [many, scratch]
 
 
-def wait_for_calibration(scratch: Path, process: subprocess.Popen[bytes]) -> None:
+def wait_for_calibration(terminal: int) -> None:
     deadline = time.monotonic() + 60
-    while not any(scratch.glob("fieldfare-*/augmented.onnx")):
-        assert process.poll() is None, "the compilation ended before it could be interrupted"
-        assert time.monotonic() < deadline, "calibration did not begin"
-        time.sleep(0.01)
+    shown = b""
+    while b"calibrate" not in shown:
+        assert time.monotonic() < deadline, f"calibration did not begin: {shown!r}"
+        if select.select([terminal], [], [], 1)[0]:
+            shown += os.read(terminal, 4096)
 
 
 def ruin_calibration(file: Path) -> Path:

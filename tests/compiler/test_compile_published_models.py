@@ -1,4 +1,4 @@
-"""Models as others published them, on real data: every target stays within one point."""
+"""Models as others published them, on real data: what every target may lose at most."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.shared_data import shared_file
 
 TARGETS = ("cpu", "rpi5", "jetson-orin")
 PUBLISHED = {
-    "kws01": ("kws01/derived_dscnn_float.onnx", "mean=83,std=1.71027", 0.9000, 400),
-    "mnist": ("mnist/mnist_cnn_float.onnx", "scale=0.00392157,mean=0.1307,std=0.3081", 0.9896, 4500),
+    "kws01": ("kws01/derived_dscnn_float.onnx", "mean=83,std=1.71027", 0.9000, 400, 0.005),
+    "mnist": ("mnist/mnist_cnn_float.onnx", "scale=0.00392157,mean=0.1307,std=0.3081", 0.9896, 4500, 0.001),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_model_passes_the_gate_on_every_target(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file, preprocess, float_share, samples = PUBLISHED[name]
+    file, preprocess, float_share, samples, max_drop = PUBLISHED[name]
     data = ("--calibration", str(shared_file(f"{name}/calib.npz")), "--evaluation", str(shared_file(f"{name}/eval.npz")))
     targets = [word for target in TARGETS for word in ("--target", target)]
     command = ["compile", str(shared_file(file)), *targets, *data, "--preprocess", preprocess, "--json", "-o", str(tmp_path / name)]
@@ -30,7 +30,7 @@ def test_a_published_model_passes_the_gate_on_every_target(name: str, tmp_path: 
     for target in TARGETS:
         metric = report["targets"][target]["metric"]
         assert metric["float"] == pytest.approx(float_share, abs=0.0003)
-        assert metric["drop"] <= 0.01
+        assert metric["drop"] <= max_drop
         assert metric["n"] == samples
     assert set(read_bundle(tmp_path / name).artifacts) == set(TARGETS)
 

@@ -116,7 +116,7 @@ def test_the_three_noisiest_layers_are_explained_the_worst_first() -> None:
 def test_the_page_shows_what_is_taken_for_what_and_where_operators_run() -> None:
     page = render_page(report(3))
     assert 'style="--heat:12">3</td>' in page
-    assert "<code>Softmax</code></td><td>float × 1</td>" in page
+    assert '<code>Softmax</code></td><td class="cell">float × 1</td>' in page
     assert "1 · &lt;b&gt;yes: 100.00 % to 98.50 % of 200" in page
     assert [heat(0, (0, 5)), heat(1, (1, 99)), heat(100, (100, 0))] == [0, 12, 80]
 
