@@ -233,6 +233,11 @@ def test_a_detector_without_boxes_cannot_be_judged_by_boxes(model: Path, tmp_pat
     assert "--metric: map50: expected a --postprocess that makes boxes" in complaint
 
 
+def test_boxes_have_no_top_class(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    data = samples(tmp_path, y=np.arange(60) % CLASSES)
+    assert "--metric: top1: expected map50 or a metric of values" in refused(tmp_path, capsys, model, *data, "--postprocess", "boxes=grid")
+
+
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [("top5", "a model of at least 6 classes"), ("anomaly-auc", "an autoencoder, whose output is its input again")],
