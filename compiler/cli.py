@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
+from compiler.lower import PRECISIONS, PROFILES_OWN
 from compiler.package.words import budget, change, flips, size, value
 from compiler.pipeline import Compiled, compile_model
 from compiler.quantize.calibrate import AUTO, CALIBRATOR_NAMES
@@ -56,6 +57,7 @@ def compile_command(
     calibration: Annotated[str | None, typer.Option(help=f"Samples that set the ranges of the numbers: {PLACES}.")] = None,
     evaluation: Annotated[str | None, typer.Option(help="Other samples, with labels: y in the .npz, labels.csv in the folder.")] = None,
     calibrator: Annotated[str, typer.Option(help=f"What sets the ranges: {' or '.join(CALIBRATOR_NAMES)}.")] = AUTO,
+    precision: Annotated[str, typer.Option(help=f"How numbers are written: {' or '.join(PRECISIONS)}, as the target asks.")] = PROFILES_OWN,
     metric: Annotated[str, typer.Option(help=f"What is measured: {', '.join(METRICS)}, or module:function.")] = "top1",
     declared: Annotated[float | None, typer.Option(help="What the float model is said to reach; checked before anything else.")] = None,
     max_drop: Annotated[float, typer.Option(help="How much of the metric may be lost; 0.01 is one point.")] = 0.01,
@@ -86,7 +88,8 @@ def compile_command(
         max_drop=_budget(max_drop, metric),
         require_proof=require_proof,
         labels=labels,
-        calibrator=_calibrator(calibrator),
+        calibrator=_one_of("--calibrator", CALIBRATOR_NAMES, calibrator),
+        precision=_one_of("--precision", PRECISIONS, precision),
     )
     compiled = _compile(recipe)
     if as_json:
@@ -121,9 +124,9 @@ def _finite(declared: float | None) -> float | None:
     return declared
 
 
-def _calibrator(name: str) -> str:
-    if name not in CALIBRATOR_NAMES:
-        raise OptionError("--calibrator", "name", " or ".join(CALIBRATOR_NAMES), repr(name))
+def _one_of(option: str, names: Collection[str], name: str) -> str:
+    if name not in names:
+        raise OptionError(option, "name", " or ".join(names), repr(name))
     return name
 
 

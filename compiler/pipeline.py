@@ -12,7 +12,7 @@ from compiler.evaluate.gate import check_declared, judge, refusals
 from compiler.evaluate.runner import Runner
 from compiler.evaluate.runtimes import open_otherwise, open_shipped
 from compiler.inputs import Inputs, read_inputs
-from compiler.lower import LOWERINGS, lower
+from compiler.lower import LOWERINGS, lower, with_precision
 from compiler.package.bundle import check_replaceable
 from compiler.package.golden import tolerance_of
 from compiler.package.publish import Build, Evidence, publish
@@ -42,7 +42,7 @@ class Compiled:
 def compile_model(recipe: Recipe, progress: Progress) -> Compiled:
     """Compile for every target and write the bundle; raise a CompilerError and write nothing when anything is wrong."""
     check_replaceable(recipe.output)
-    profiles = [load_profile(name) for name in recipe.targets]
+    profiles = [with_precision(load_profile(name), recipe.precision) for name in recipe.targets]
     inputs = read_inputs(recipe)
     float_model = Runner(str(recipe.model), inputs.imported.SerializeToString(), {})
     stages = Stages(recipe, inputs, Examination(inputs.evaluation, inputs.metric, recipe.postprocess, float_model), progress)

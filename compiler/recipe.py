@@ -36,6 +36,7 @@ class Recipe:
     require_proof: bool
     labels: Path | None
     calibrator: str
+    precision: str
 
 
 def model_name(given: str | None, file: Path) -> str:

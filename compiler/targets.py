@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LoweringName = Literal["ort-u8s8", "ort-s8s8", "tensorrt-int8", "tensorrt-fp16", "edgetpu-int8"]
+LoweringName = Literal["ort-u8s8", "ort-s8s8", "ort-dynamic", "ort-int4", "tensorrt-int8", "tensorrt-fp16", "edgetpu-int8"]
 
 
 class TargetProfile(BaseModel, frozen=True, extra="forbid"):

@@ -10,10 +10,9 @@ from compiler.quantize.plan import Activation, Plan
 from compiler.quantize.planner import OPERATORS_WITH_OPERANDS, WEIGHTED
 from compiler.quantize.ties import CLAMPS, PASSING, Ties, is_passing
 
-# Operators whose integer kernel is worth rounding for.
-INTEGER = frozenset({*WEIGHTED, "Add", "GlobalAveragePool", "LeakyRelu", "Mul", "ReduceMean"})
-# Operators that are done with integers where integers come in and are wanted behind them; at the end of a model floats are better.
-FOLLOWING = frozenset({*PASSING, "Concat", "Sigmoid"})
+# Operators that are done with integers where integers come in and a weighted operator wants them further on: elsewhere the kernels of
+# floats are as fast, and rounding would only cost accuracy.
+FOLLOWING = frozenset({*PASSING, "Add", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "ReduceMean", "Sigmoid"})
 # Their results may leave as floats, straight from the sums in 32 bits.
 ENDS_IN_FLOAT = frozenset({"Gemm", "MatMul"})
 
@@ -69,21 +68,27 @@ class _Choice:
         return Placement(reads, weighted, self._written & self._index.outputs, dropped)
 
     def _is_integer(self, node: onnx.NodeProto) -> bool:
+        if node.op_type in WEIGHTED:
+            return self._is_product(node)
         if self._plan.precisions.get(node.name, "int8") != "int8" or not any(self._index.is_activation(name) for name in node.output):
             return False
-        if node.op_type in WEIGHTED:
-            return node.input[1] in self._plan.weights or (node.op_type == "MatMul" and self._index.is_activation(node.input[1]))
-        if self._is_everything or node.op_type in INTEGER:
+        if self._is_everything:
             return True
         known = self._written | {value.name for value in self._model.graph.input}
         is_moved = is_passing(node) or node.op_type not in PASSING
         return node.op_type in FOLLOWING and is_moved and node.output[0] in self._wanted and not known.isdisjoint(node.input)
 
+    def _is_product(self, node: onnx.NodeProto) -> bool:
+        """Say whether a node multiplies integers: by weights that the plan has, or two activations."""
+        if node.op_type not in WEIGHTED or self._plan.precisions.get(node.name, "int8") != "int8":
+            return False
+        return node.input[1] in self._plan.weights or (node.op_type == "MatMul" and self._index.is_activation(node.input[1]))
+
     def _wanted_as_integers(self) -> set[str]:
-        """Return the tensors that an integer kernel reads, directly or behind operators that follow."""
+        """Return the tensors that a weighted operator reads as integers, directly or behind operators that follow."""
         wanted: set[str] = set()
         for node in reversed(self._model.graph.node):
-            if node.op_type in INTEGER or (node.op_type in FOLLOWING | CLAMPS and not wanted.isdisjoint(node.output)):
+            if self._is_product(node) or (node.op_type in FOLLOWING | CLAMPS and not wanted.isdisjoint(node.output)):
                 wanted |= set(node.input)
         return wanted
 
