@@ -52,6 +52,7 @@ ONE_HOME = {
     "paho": ("agent.adapters.mqtt", "fleet.south.mqtt", "fleet.cli.listener"),
     "psutil": ("agent.adapters",),
     "onnxruntime": ("agent.runtimes.onnx", "compiler"),
+    "cv2": ("compiler.evaluate.folder",),
     "sqlalchemy": ("fleet.store",),
     "alembic": ("fleet.store",),
     "nicegui": ("fleet.dashboard",),

@@ -9,6 +9,7 @@ import numpy as np
 from agent.runtimes.errors import InferenceError, TensorMismatchError
 from agent.runtimes.port import Array, Arrays, Runtime
 from contracts.manifest import Artifact, Manifest
+from contracts.postprocess import Boxes
 from contracts.tensors import TensorSpec
 
 
@@ -29,7 +30,8 @@ class Model:
     @property
     def is_classifier(self) -> bool:
         """Say whether the largest value of the first output names a class."""
-        return bool(self.manifest.labels) or self.artifact.tolerance.same_argmax
+        finds_boxes = isinstance(self.manifest.postprocess, Boxes)
+        return not finds_boxes and (bool(self.manifest.labels) or self.artifact.tolerance.same_argmax)
 
     def infer(self, samples: Arrays, count: int) -> Arrays:
         """Run `count` raw samples, given as [count, ...sample]; return outputs stacked along the first axis; raise InferenceError."""

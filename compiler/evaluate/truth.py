@@ -21,6 +21,8 @@ def check_metric(metric: Metric, interface: Interface, postprocess: Classes | Bo
     shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in interface.outputs)
     if metric.truth == "boxes" and not isinstance(postprocess, Boxes):
         raise OptionError("--metric", metric.name, "a --postprocess that makes boxes, such as boxes=yolov8,size=640x640", "none")
+    if metric.truth == "class" and isinstance(postprocess, Boxes):
+        raise OptionError("--metric", metric.name, "map50 or a metric of values for a --postprocess that makes boxes", "one of classes")
     if metric.truth == "class" and interface.classes is None:
         found = f"outputs {shapes}; {', '.join(LABEL_FREE)} suit any model"
         raise OptionError("--metric", metric.name, "a model with one output, one score for each class", found)
