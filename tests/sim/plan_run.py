@@ -1,4 +1,4 @@
-"""Runs a graph as a plan describes it: in float, with every tensor rounded to the plan's steps; what an integer lowering must agree with."""
+"""Runs a graph in float with every tensor rounded to its plan's steps: what an integer lowering must agree with."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ def simulated(model: onnx.ModelProto, plan: Plan, feeds: Sequence[Feed]) -> list
     return [session.run(None, dict(feed)) for feed in feeds]
 
 
+def exposed(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
+    """Return the model with every tensor that is stored as an output."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    outputs = {value.name for value in model.graph.output}
+    unstored = _unstored(model)
+    names = [name for node in model.graph.node for name in node.output if name in plan.activations and name not in outputs | unstored]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return onnx.shape_inference.infer_shapes(copy)
+
+
 def rounded_graph(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
     """Return a float graph whose tensors, weights and biases only take the values that their integers stand for."""
     return _with_rounded_activations(_with_rounded_biases(on_grid(model, plan), plan), plan)
@@ -44,12 +55,7 @@ def _with_rounded_biases(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
 
 
 def _with_rounded_activations(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
-    readers: dict[str, list[str]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node.op_type)
-    exact = {name for name, kinds in readers.items() if len(kinds) == 1 and kinds[0] in ACTIVATIONS}
-    exact -= {value.name for value in (*model.graph.output, *model.graph.input)}
+    exact = _unstored(model)
     nodes: list[onnx.NodeProto] = []
     renamed = {}
     for value in model.graph.input:
@@ -67,6 +73,16 @@ def _with_rounded_activations(model: onnx.ModelProto, plan: Plan) -> onnx.ModelP
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model
+
+
+def _unstored(model: onnx.ModelProto) -> set[str]:
+    """Return the tensors that only an activation reads."""
+    readers: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node.op_type)
+    alone = {name for name, kinds in readers.items() if len(kinds) == 1 and kinds[0] in ACTIVATIONS}
+    return alone - {value.name for value in (*model.graph.output, *model.graph.input)}
 
 
 def _round(model: onnx.ModelProto, plan: Plan, source: str, target: str) -> list[onnx.NodeProto]:

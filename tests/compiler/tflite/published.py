@@ -44,17 +44,6 @@ def published(name: str) -> Published:
     return Published(model, plan_of(model, as_feeds[0]), tuple(as_feeds[1]))
 
 
-def up_to_its_scores(found: Published) -> Published:
-    """Return the same without a last Softmax, where one step of a score becomes many of a probability."""
-    model = onnx.ModelProto()
-    model.CopyFrom(found.model)
-    last = model.graph.node[-1]
-    if last.op_type in {"Softmax", "LogSoftmax"}:
-        model.graph.output[0].name = last.input[0]
-        del model.graph.node[-1]
-    return Published(model, found.plan, found.samples)
-
-
 def evaluation(name: str) -> tuple[list[Floats], npt.NDArray[np.int64]]:
     """Return the float inputs of a recorded evaluation set, and their classes."""
     with np.load(shared_file(f"{name}/eval.npz")) as file:
@@ -74,14 +63,17 @@ def _samples(name: str, shape: tuple[int, ...]) -> tuple[list[Floats], ...]:
 
 def _smooth(noise: Floats) -> Floats:
     """Neighbours of an image resemble each other."""
+    smooth = noise
     for axis in range(1, noise.ndim):
-        noise = (noise + np.roll(noise, 1, axis)) / 2
-    return noise.astype(np.float32)
+        smooth = ((smooth + np.roll(smooth, 1, axis)) / 2).astype(np.float32)
+    return smooth
 
 
 def _prepared(name: str, sample: npt.NDArray[np.generic]) -> Floats:
     """Follow the preprocessing that the data's own description gives."""
     values = sample.astype(np.float32)
     if name == "kws01":
-        return ((values - 83) * np.float32(0.5847029))[None]
-    return ((values / 255 - np.float32(0.1307)) / np.float32(0.3081))[None, None]
+        features: Floats = ((values - 83) * np.float32(0.5847029))[None]
+        return features
+    image: Floats = ((values / 255 - np.float32(0.1307)) / np.float32(0.3081))[None, None]
+    return image
