@@ -25,6 +25,7 @@ class Build:
         self._shapes = shapes_of(model)
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self._views: dict[str, View] = {}
+        self._reshaped: dict[Tensor, Tensor] = {}
         self._arranged: dict[tuple[Tensor, Order], Tensor] = {}
         self._inputs = tuple(self._input(value.name) for value in model.graph.input if value.name not in self._constants)
         self._output_names = tuple(value.name for value in model.graph.output)
@@ -115,11 +116,19 @@ class Build:
 
     def emit_reshape(self, tensor: Tensor, shape: Shape) -> Tensor:
         """Return the same elements in another shape."""
-        if tensor.shape == shape:
-            return tensor
         if isinstance(tensor, Constant):
             return constant(tensor.name, tensor.values.reshape(shape))
-        return self.emit(Kind.RESHAPE, [tensor, index("shape", shape)], shape, tensor.span)
+        source = self.before_reshape(tensor)
+        for same in (tensor, source):
+            if same.shape == shape:
+                return same
+        made = self.emit(Kind.RESHAPE, [source, index("shape", shape)], shape, source.span)
+        self._reshaped[made] = source
+        return made
+
+    def before_reshape(self, tensor: Tensor) -> Tensor:
+        """Return the tensor that was reshaped to this one, or this one; what treats each element alike may as well be done before."""
+        return self._reshaped.get(tensor, tensor)
 
     def arranged(self, view: View, order: Order) -> Tensor:
         """Return a tensor whose axes lie in `order`: the same one where it does already."""

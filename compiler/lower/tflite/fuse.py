@@ -22,7 +22,7 @@ Merge = Callable[[Op, Op], "Op | None"]
 def fused(graph: Graph, precisions: Mapping[str, Precision]) -> Graph:
     """Return an equivalent graph with fewer operators; none takes over from one of another precision."""
     graph = _living(graph)
-    for merge in (_bias, _activation, _reshapes):
+    for merge in (_bias, _activation):
         graph = _merged(graph, merge, precisions)
     return graph
 
@@ -71,9 +71,3 @@ def _activation(before: Op, op: Op) -> Op | None:
     if op.kind not in ACTIVATIONS or before.kind not in FUSING or "fusedActivationFunction" in before.options:
         return None
     return replace(before, outputs=op.outputs, options={**before.options, "fusedActivationFunction": ACTIVATIONS[op.kind]})
-
-
-def _reshapes(before: Op, op: Op) -> Op | None:
-    if op.kind is not Kind.RESHAPE or before.kind is not Kind.RESHAPE:
-        return None
-    return replace(op, inputs=(before.inputs[0], op.inputs[1]))

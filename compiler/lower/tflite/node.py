@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
-from onnx import helper
 
 from compiler.lower.tflite.errors import UnsupportedOpError
 
@@ -62,11 +61,6 @@ def node_of(proto: onnx.NodeProto) -> Node:
 def shapes_of(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """Return the static shapes that the model states; a tensor without one is left out."""
     values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
-    shapes = {value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in values}
+    stated = {value.name: value.type.tensor_type.shape.dim for value in values if value.type.tensor_type.HasField("shape")}
+    shapes = {name: tuple(dim.dim_value for dim in dims) for name, dims in stated.items()}
     return {name: shape for name, shape in shapes.items() if all(size > 0 for size in shape)}
-
-
-def element_types_of(model: onnx.ModelProto) -> dict[str, str]:
-    """Return numpy's name of each tensor's element type."""
-    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
-    return {value.name: helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name for value in values}

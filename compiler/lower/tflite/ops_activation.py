@@ -101,8 +101,10 @@ def softmax(kind: Kind) -> Lower:
 
 def _apply(node: Node, build: Build, kind: Kind, options: Options = NO_OPTIONS) -> None:
     view = build.raw_view(node.inputs[0])
-    made = build.emit(kind, [view.tensor], view.tensor.shape, node.outputs[0], options)
-    build.bind(node.outputs[0], View(made, view.order, view.fold))
+    # Before a reshape, so that it can be fused into the operator there.
+    source = build.before_reshape(view.tensor)
+    made = build.emit(kind, [source], source.shape, node.outputs[0], options)
+    build.bind(node.outputs[0], View(build.emit_reshape(made, view.tensor.shape), view.order, view.fold))
 
 
 def _bound(node: Node, build: Build, place: int, attribute: str, default: float) -> float:

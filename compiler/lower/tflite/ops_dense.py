@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from compiler.lower.tflite.build import Build
@@ -61,7 +63,10 @@ def _connect(node: Node, build: Build, view: View, weights_and_bias: list[Tensor
         tensor, order = view.tensor, view.order
     else:
         tensor, order = build.arranged(view, as_is(rank)), as_is(rank)
-    build.finish(node, Kind.FULLY_CONNECTED, [tensor, weights, bias], order, {"keepNumDims": rank > 2})
+    # Every runtime agrees on matrices; 2.14 gets int16 tensors of more axes wrong.
+    matrix = build.emit_reshape(tensor, (math.prod(tensor.shape[:-1]), tensor.shape[-1]))
+    made = build.emit(Kind.FULLY_CONNECTED, [matrix, weights, bias], (matrix.shape[0], weights.shape[0]), node.outputs[0])
+    build.bind(node.outputs[0], View(build.emit_reshape(made, (*tensor.shape[:-1], weights.shape[0])), order))
 
 
 def _sequence(fold: Fold) -> list[int]:

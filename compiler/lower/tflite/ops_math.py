@@ -22,9 +22,27 @@ def binary(kind: Kind) -> Lower:
 
     def lower(node: Node, build: Build) -> None:
         operands, order = aligned(build, node.inputs)
-        build.finish(node, kind, operands, order)
+        sources = [build.before_reshape(tensor) for tensor in operands]
+        if not _is_channelwise(sources, operands):
+            build.finish(node, kind, operands, order)
+            return
+        # A bias, or a factor, of a layer whose result was reshaped: done before, it can be fused into the layer.
+        shape = np.broadcast_shapes(*(source.shape for source in sources))
+        memory = np.broadcast_shapes(*(tensor.shape for tensor in operands))
+        made = build.emit(kind, sources, shape, node.outputs[0])
+        build.bind(node.outputs[0], View(build.emit_reshape(made, memory), order))
 
     return lower
+
+
+def _is_channelwise(sources: list[Tensor], operands: list[Tensor]) -> bool:
+    """Say whether a row of constants meets the same last axis before a reshape as after it."""
+    rows = [tensor for tensor in sources if isinstance(tensor, Constant) and len(tensor.shape) == 1]
+    return (
+        len(rows) == 1
+        and len(sources) == 2
+        and all(before.shape[-1] == after.shape[-1] for before, after in zip(sources, operands, strict=True))
+    )
 
 
 def extremum(kind: Kind) -> Lower:

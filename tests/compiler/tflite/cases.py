@@ -123,7 +123,12 @@ POOLS = [
         {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
     ),
     Case(
-        "average pool with pads of its own", "AveragePool", (SQUARE,), (), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, max_steps=1.6
+        "average pool with pads of its own",
+        "AveragePool",
+        (SQUARE,),
+        (),
+        {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
+        max_steps=1.6,
     ),
     Case("average pool rounded up", "AveragePool", (SQUARE,), (), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
     Case("average pool of everything", "AveragePool", (SQUARE,), (), {"kernel_shape": [8, 8]}),

@@ -111,4 +111,15 @@ def test_attention_keeps_its_order_of_axes() -> None:
     ]
     constants = {"s": np.asarray([1, 5, 2, 4]), "u": np.asarray([1, 5, 8]), "w": normal(8, 6), "b": normal(6)}
     file = lowered(model_of(nodes, {"x": (1, 5, 8)}, ["y"], constants))
-    assert operators(file)[-1] == "FULLY_CONNECTED"  # the addend became its bias
+    assert operators(file)[-2:] == ["FULLY_CONNECTED", "RESHAPE"]  # the addend became its bias
+
+
+def test_a_convolution_of_rows_takes_over_its_activation_and_needs_one_reshape_at_each_end() -> None:
+    nodes = [
+        node("Conv", "x w", "a", kernel_shape=[3]),
+        node("Relu", "a", "b"),
+        node("Conv", "b v", "c", kernel_shape=[3]),
+        node("Relu", "c", "y"),
+    ]
+    file = lowered(model_of(nodes, {"x": (1, 2, 20)}, ["y"], {"w": normal(4, 2, 3), "v": normal(4, 4, 3)}))
+    assert operators(file) == ["TRANSPOSE", "RESHAPE", "CONV_2D", "CONV_2D", "RESHAPE", "TRANSPOSE"]

@@ -59,7 +59,9 @@ def test_weights_are_the_integers_that_every_lowering_ships() -> None:
     np.testing.assert_array_equal(stored["CONV_2D"][0], integers["w"].transpose(0, 2, 3, 1))
     np.testing.assert_array_equal(stored["DEPTHWISE_CONV_2D"][0], integers["d"].transpose(1, 2, 3, 0))
     # The dense layer reads the image as it lies in memory.
-    np.testing.assert_array_equal(stored["FULLY_CONNECTED"][0].reshape(4, 3, 3, 16), integers["g"].reshape(4, 16, 3, 3).transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(
+        stored["FULLY_CONNECTED"][0].reshape(4, 3, 3, 16), integers["g"].reshape(4, 16, 3, 3).transpose(0, 2, 3, 1)
+    )
 
 
 def test_each_kind_of_weights_has_its_scales_along_its_output_channels() -> None:
@@ -157,7 +159,9 @@ def test_a_tensor_that_the_plan_forgot_is_named() -> None:
     model, feeds = small_network()
     plan = plan_of(model, feeds)
     forgetful = plan.model_copy(update={"activations": {name: span for name, span in plan.activations.items() if name != "s"}})
-    with pytest.raises(UnplannedTensorError, match=r"tensor s of node s: expected its range in the quantization plan, found none; calibrate"):
+    with pytest.raises(
+        UnplannedTensorError, match=r"tensor s of node s: expected its range in the quantization plan, found none; calibrate"
+    ):
         to_tflite(model, forgetful, TfliteForm())
 
 
