@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from compiler.errors import ModelError
 from compiler.importers.shapes import Shapes, shapes_of
 from compiler.inspect.artifacts import Artifact
-from compiler.inspect.engines import Arrays, Engine, Plug, libraries_for, load_engine
+from compiler.inspect.engines import Array, Arrays, Engine, Plug, libraries_for, load_engine
 from compiler.isolation import run_isolated
 
 TIMEOUT_S = 600.0
@@ -102,7 +101,7 @@ def _feeds(engine: Engine, samples: Arrays, place: str) -> list[Arrays]:
     return [{plug.name: values[n : n + 1] for plug, values in zip(engine.inputs, fitted, strict=True)} for n in range(len(fitted[0]))]
 
 
-def _fitted(values: npt.NDArray[Any], plug: Plug, place: str) -> npt.NDArray[Any]:
+def _fitted(values: Array, plug: Plug, place: str) -> Array:
     """Return samples [n, ...] in the input's shape, but for axes of length one; an image may have its channels elsewhere."""
     wanted, found = plug.shape[1:], values.shape[1:]
     if found != wanted and len(wanted) == 3 == len(found):
@@ -126,7 +125,7 @@ def _request(artifact: Artifact, shapes: Shapes, **more: Any) -> dict[str, Any]:
     return {"file": str(artifact.file), "library": libraries[0], "options": dict(artifact.session_options), "shapes": given, **more}
 
 
-def _packed(head: dict[str, Any], arrays: list[npt.NDArray[Any]]) -> bytes:
+def _packed(head: dict[str, Any], arrays: list[Array]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, *arrays)
     return json.dumps(head).encode() + b"\n" + buffer.getvalue()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 
-from compiler.errors import CompilerError, DataError, ModelError, OptionError
+from compiler.errors import CompilerError, DataError, OptionError
 from compiler.importers.shapes import parse_shapes
-from compiler.inspect.answers import Answers, Ends, answers_of, ends_of
+from compiler.inspect.answers import Ends, answers_of, ends_of
 from compiler.inspect.artifacts import Artifact, runnable
-from compiler.inspect.distance import Distance, distance
+from compiler.inspect.comparison import Comparison, compared
 from compiler.inspect.engines import Arrays
 from compiler.inspect.show import size, table
 from contracts.preprocess import Preprocess
@@ -29,30 +28,6 @@ fieldfare compare float.onnx int8.tflite --data evaluation.npz --preprocess scal
 
 fieldfare compare old.onnx new.onnx --max-difference 0.0001
 """
-
-
-class Side(BaseModel, frozen=True, extra="forbid"):
-    """One of the two models; its latency is the median of one inference on one thread of this host."""
-
-    file: str
-    bytes: int
-    runtime: str
-    p50_ms: float
-
-
-class Comparison(BaseModel, frozen=True, extra="forbid"):
-    """The document; ratios are the second model's share of the first's."""
-
-    schema_version: Literal[1] = 1
-    first: Side
-    second: Side
-    samples: int
-    # Where the samples are from; null for seeded random ones.
-    data: str | None
-    seed: int
-    size_ratio: float
-    latency_ratio: float
-    outputs: tuple[Distance, ...]
 
 
 class TooFarApartError(CompilerError):
@@ -86,7 +61,7 @@ def compare_command(
     chosen = next((one for one in ends if one.is_integer), ends[0])
     feed = chosen.samples if data is None else _read(data, ends[0], samples, Preprocess.parse(preprocess))
     answers = [answers_of(artifact, shapes, feed) for artifact in pair]
-    comparison = _compared(pair, answers, data, seed)
+    comparison = compared(pair, answers, data, seed)
     typer.echo(comparison.model_dump_json(indent=2)) if as_json else _show(comparison)
     for output in comparison.outputs:
         if max_difference is not None and output.max_abs_difference > max_difference:
@@ -117,49 +92,6 @@ def _read(file: Path, ends: Ends, count: int, preprocess: Preprocess) -> Arrays:
     if any(array.dtype.kind not in "fiub" or array.ndim < 1 or not len(array) or len(array) != len(arrays[0]) for array in arrays):
         raise DataError(str(file), "arrays", "numbers, as many samples in each", ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays))
     return {name: preprocess.apply(array) for name, array in zip(ends.inputs, arrays, strict=True)}
-
-
-def _compared(pair: tuple[Artifact, Artifact], answers: list[Answers], data: Path | None, seed: int) -> Comparison:
-    sides = [
-        Side(file=str(artifact.file), bytes=artifact.file.stat().st_size, runtime=answer.runtime, p50_ms=answer.p50_ms)
-        for artifact, answer in zip(pair, answers, strict=True)
-    ]
-    return Comparison(
-        first=sides[0],
-        second=sides[1],
-        samples=len(next(iter(answers[0].outputs.values()))),
-        data=None if data is None else str(data),
-        seed=seed,
-        size_ratio=sides[1].bytes / sides[0].bytes,
-        latency_ratio=sides[1].p50_ms / sides[0].p50_ms,
-        outputs=_distances(answers[0].outputs, answers[1].outputs, sides[1].file),
-    )
-
-
-def _distances(first: Arrays, second: Arrays, place: str) -> tuple[Distance, ...]:
-    """Pair outputs by name, or by their order where the names differ."""
-    if len(first) != len(second):
-        raise ModelError(place, "outputs", f"{len(first)} ({', '.join(first)})", f"{len(second)} ({', '.join(second)})")
-    has_same_names = set(first) == set(second)
-    found = []
-    for (name, values), by_order in zip(first.items(), second, strict=True):
-        other = name if has_same_names else by_order
-        found.append(distance(name, other, values, _laid_out(second[other], values.shape, place, other)))
-    return tuple(found)
-
-
-def _laid_out(
-    values: np.ndarray[tuple[int, ...], np.dtype[np.generic]], wanted: tuple[int, ...], place: str, name: str
-) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    """Return an output [n, 1, ...] in the other model's layout, for images may have their channels elsewhere."""
-    if values.shape == wanted:
-        return values
-    for order in ((0, 1, 3, 4, 2), (0, 1, 4, 2, 3)):
-        if values.ndim == 5 and tuple(values.shape[axis] for axis in order) == wanted:
-            return values.transpose(order)
-    if tuple(n for n in values.shape[1:] if n != 1) != tuple(n for n in wanted[1:] if n != 1):
-        raise ModelError(place, f"output {name}", f"shape {list(wanted[1:])}", str(list(values.shape[1:])))
-    return values.reshape(wanted)
 
 
 def _show(comparison: Comparison) -> None:

@@ -16,7 +16,8 @@ from compiler.errors import ModelError
 from compiler.importers.shapes import Shapes, check_all_used, static_shape
 from contracts.manifest import Runtime
 
-Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+Array: TypeAlias = npt.NDArray[Any]
+Arrays: TypeAlias = dict[str, Array]
 # The distributions that run a kind of file, and the module that does it.
 LIBRARIES: dict[Runtime, dict[str, str]] = {
     "onnx": {"onnxruntime": "onnxruntime"},
@@ -35,18 +36,18 @@ class Plug:
     scale: float = 0.0
     zero_point: int = 0
 
-    def stored(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def stored(self, values: Array) -> Array:
         """Return what the file takes for real numbers: rounded to even and saturated."""
         if self.dtype.kind not in "iu" or not self.scale:
             return values.astype(self.dtype, copy=False)
         bounds = np.iinfo(self.dtype)
         return np.clip(np.rint(values / self.scale + self.zero_point), bounds.min, bounds.max).astype(self.dtype)
 
-    def real(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def real(self, values: Array) -> Array:
         """Return the numbers that what the file gives stands for."""
         return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale) if self.scale else values
 
-    def random(self, generator: np.random.Generator) -> npt.NDArray[Any]:
+    def random(self, generator: np.random.Generator) -> Array:
         """Return real numbers that fill what the file can take: of integers with a scale the whole range, of others 0 and 1."""
         if self.scale:
             bounds = np.iinfo(self.dtype)
@@ -71,7 +72,7 @@ class Engine(Protocol):
     def outputs(self) -> Sequence[Plug]:
         """What it gives."""
 
-    def run(self, feed: Arrays) -> list[npt.NDArray[Any]]:
+    def run(self, feed: Arrays) -> list[Array]:
         """Compute the outputs, as the file stores them, from inputs as it stores them."""
 
 
@@ -124,7 +125,7 @@ class OnnxEngine:
         except TypeError as error:
             raise ModelError(self._place, f"tensor {found.name}", "a tensor of numbers", str(found.type)) from error
 
-    def run(self, feed: Arrays) -> list[npt.NDArray[Any]]:
+    def run(self, feed: Arrays) -> list[Array]:
         """Compute the outputs; raise ModelError in the runtime's own words."""
         try:
             return [np.asarray(output) for output in self._session.run(None, feed)]
@@ -158,7 +159,7 @@ class LiteEngine:
             self._interpreter.resize_tensor_input(found["index"], shape)
         check_all_used(unused, self._place, [str(found["name"]) for found in details])
 
-    def run(self, feed: Arrays) -> list[npt.NDArray[Any]]:
+    def run(self, feed: Arrays) -> list[Array]:
         """Compute the outputs; raise ModelError in the runtime's own words."""
         try:
             for name, values in feed.items():
