@@ -25,6 +25,9 @@ class Part:
 
 PARTS = {
     "compile": Part("compiler.cli", "compiler", "Compile a trained model for its targets, and prove what it lost."),
+    "inspect": Part("compiler.cli", "compiler", "Show what a model or a bundle holds, and what each target would run."),
+    "bench": Part("compiler.cli", "compiler", "Measure a model's latency and memory on this host."),
+    "compare": Part("compiler.cli", "compiler", "Show how far the answers of two models lie apart."),
     "lint-tensorrt": Part("compiler.lint_cli", "compiler", "Check a quantized ONNX model against TensorRT's rules."),
     "fleet": Part("fleet.cli", "fleet", "Run the fleet server."),
     "release": Part("fleet.cli", "fleet", "Sign and list releases."),

@@ -17,6 +17,7 @@ from rich.text import Text
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
 from compiler.importers.shapes import parse_shapes
+from compiler.inspect import bench_command, compare_command, inspect_command
 from compiler.package.words import budget, change, flips, size, value
 from compiler.pipeline import Compiled, compile_model
 from compiler.quantize.calibrate import AUTO, CALIBRATOR_NAMES
@@ -36,6 +37,9 @@ POSTPROCESS_HELP = (
 )
 
 app = typer.Typer(rich_markup_mode="rich")
+app.command("inspect", epilog=inspect_command.EPILOG)(inspect_command.inspect_command)
+app.command("bench", epilog=bench_command.EPILOG)(bench_command.bench_command)
+app.command("compare", epilog=compare_command.EPILOG)(compare_command.compare_command)
 EPILOG = """[bold]Examples[/bold]
 
 fieldfare compile digits.onnx --target cpu --target rpi5 --calibration calibration.npz --evaluation evaluation.npz

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from compiler.errors import ModelError
-from compiler.importers.shapes import Shapes
-from compiler.importers.tflite.flatbuffer import IDENTIFIER
+from compiler.importers.files import is_tflite
+from compiler.importers.shapes import Shapes, shapes_of
 
 # A function of an importable module, such as training.models:build.
 CALLABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
@@ -20,6 +21,11 @@ EXPECTED = "an .onnx, .tflite, .pt2, .keras or .h5 file, a SavedModel folder, or
 def is_callable_name(source: str) -> bool:
     """Say whether a source names a function rather than a file."""
     return CALLABLE.fullmatch(source) is not None and not Path(source).exists()
+
+
+def imported(request: dict[str, Any]) -> bytes:
+    """Return the serialized graph; the task that import_model has done in a process of its own."""
+    return bytes(read_model(str(request["source"]), shapes_of(request)).SerializeToString())
 
 
 def read_model(source: str, shapes: Shapes) -> onnx.ModelProto:
@@ -40,18 +46,10 @@ def read_model(source: str, shapes: Shapes) -> onnx.ModelProto:
         return import_keras(file, shapes)
     if file.is_dir():
         raise ModelError(source, "file", EXPECTED, "a folder without saved_model.pb")
-    if suffix == ".tflite" or _begins_as_tflite(file):
+    if is_tflite(file):
         from compiler.importers.tflite import import_tflite
 
         return import_tflite(file, shapes)
     from compiler.importers.onnx import import_onnx
 
     return import_onnx(file, shapes)
-
-
-def _begins_as_tflite(file: Path) -> bool:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(8)[4:] == IDENTIFIER
-    except OSError:
-        return False  # the importer says what is wrong with it

@@ -1,10 +1,13 @@
-"""Reads a model's file whole, within a limit."""
+"""Reads a model's file whole, within a limit, and tells the formats apart."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from compiler.errors import ModelError
+
+# LiteRT's schema.fbs: the file identifier of every version 3 file, from its fifth byte on.
+TFLITE_IDENTIFIER = b"TFL3"
 
 
 def read_file(file: Path, expected: str, max_bytes: int) -> bytes:
@@ -17,3 +20,12 @@ def read_file(file: Path, expected: str, max_bytes: int) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise ModelError(str(file), "file", "one that can be read", str(error)) from error
+
+
+def is_tflite(file: Path) -> bool:
+    """Say whether a file is TensorFlow Lite's, by its name or its first bytes."""
+    try:
+        with file.open("rb") as stream:
+            return file.suffix.lower() == ".tflite" or stream.read(8)[4:] == TFLITE_IDENTIFIER
+    except OSError:
+        return False  # the importer says what is wrong with it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from compiler.errors import ModelError, OptionError
 
@@ -23,6 +23,11 @@ def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
             raise OptionError("--shape", "shape", f"name=SIZExSIZE... with sizes of 1 to {MAX_SIZE}, such as image=1x3x224x224", repr(text))
         shapes[found[1]] = sizes
     return shapes
+
+
+def shapes_of(request: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that a request to another process carries."""
+    return {str(name): tuple(int(size) for size in shape) for name, shape in request["shapes"].items()}
 
 
 def static_shape(place: str, name: str, dims: Sequence[int | str | None] | None, given: dict[str, tuple[int, ...]]) -> tuple[int, ...]:

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compiler.errors import ModelError
+from compiler.importers.files import TFLITE_IDENTIFIER
 
-# LiteRT's schema.fbs: the file identifier of every version 3 file.
-IDENTIFIER = b"TFL3"
 MAX_ELEMENTS = 1 << 31
 # Datatypes of constants that numpy can view; others (strings, 4-bit integers, resources) are named when they are met.
 NUMPY_TYPES = {
@@ -78,6 +77,8 @@ class Tensor:
     free_axes: frozenset[int]
     data: Array | None
     quantization: Quantization | None
+    # A state that operators keep from one inference to the next.
+    is_variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ class FlatModel:
 
 def read_flat(raw: bytes, place: str) -> FlatModel:
     """Return a file's graph, every index and length checked; raise ModelError naming what does not hang together."""
-    if raw[4:8] != IDENTIFIER:
-        raise ModelError(place, "content", f"a TensorFlow Lite model with the identifier {IDENTIFIER.decode()}", "something else")
+    if raw[4:8] != TFLITE_IDENTIFIER:
+        raise ModelError(place, "content", f"a TensorFlow Lite model with the identifier {TFLITE_IDENTIFIER.decode()}", "something else")
     from ai_edge_litert import schema_py_generated as schema
 
     try:
@@ -175,7 +176,7 @@ def _tensor(tensor: Any, name: str, file: _File) -> Tensor:
     signature = _integers(tensor.shapeSignature)
     free = frozenset(axis for axis, n in enumerate(signature) if n < 0) if len(signature) == len(shape) else frozenset()
     data = _data(file.buffers[tensor.buffer], file.raw, datatype, shape, f"{place}: tensor {name}")
-    return Tensor(name, datatype, shape, free, data, _quantization(tensor.quantization, shape))
+    return Tensor(name, datatype, shape, free, data, _quantization(tensor.quantization, shape), bool(tensor.isVariable))
 
 
 def _data(buffer: Any, raw: bytes, datatype: str, shape: tuple[int, ...], place: str) -> Array | None:
@@ -205,7 +206,7 @@ def _quantization(found: Any, shape: tuple[int, ...]) -> Quantization | None:
 
 def _check_order(flat: FlatModel, place: str) -> None:
     """Check that every tensor is known before it is read, and is computed once."""
-    known = {index for index, tensor in enumerate(flat.tensors) if tensor.data is not None}
+    known = {index for index, tensor in enumerate(flat.tensors) if tensor.data is not None or tensor.is_variable}
     known |= set(_inside(flat.inputs, flat, place, "inputs"))
     given = frozenset(known)
     for operator in flat.operators:
