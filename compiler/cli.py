@@ -16,6 +16,7 @@ from rich.text import Text
 
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
+from compiler.importers.shapes import parse_shapes
 from compiler.lower import PRECISIONS, PROFILES_OWN
 from compiler.package.words import budget, change, flips, size, value
 from compiler.pipeline import Compiled, compile_model
@@ -51,7 +52,9 @@ fieldfare compile photos.onnx --target rpi5 --calibration photos/ --evaluation l
 
 @app.command("compile", epilog=EPILOG)
 def compile_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The trained float model.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="The trained float model: .onnx, .tflite, .pt2, .keras or module:callable.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle; an older bundle there is replaced.")],
     target: Annotated[list[str] | None, typer.Option(help=f"Device to compile for, repeatable: {', '.join(target_names())}.")] = None,
     calibration: Annotated[str | None, typer.Option(help=f"Samples that set the ranges of the numbers: {PLACES}.")] = None,
@@ -67,6 +70,7 @@ def compile_command(
     name: Annotated[str | None, typer.Option(help="The model's name in the fleet; by default the file's.")] = None,
     release: Annotated[int, typer.Option(min=1, max=2**31 - 1, help="Counter of this release; it only ever grows.")] = 1,
     labels: Annotated[Path | None, typer.Option(help="Text file with one class name a line.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Sizes the model leaves open, repeatable: image=1x3x224x224.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the content of report.json, and nothing else.")] = False,
 ) -> None:
     """Compile a trained model for its targets, and prove what it lost.
@@ -90,6 +94,7 @@ def compile_command(
         labels=labels,
         calibrator=_one_of("--calibrator", CALIBRATOR_NAMES, calibrator),
         precision=_one_of("--precision", PRECISIONS, precision),
+        shapes=parse_shapes(shape or ()),
     )
     compiled = _compile(recipe)
     if as_json:
@@ -173,5 +178,6 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
             yield f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}."
         if target.flips and target.flips.changed:
             yield f"{name}: {flips(target.flips)}."
+    yield from (f"note: {note}." for note in report.notes)
     times = ", ".join(f"{name} {latency_ms:.2f} ms" for name, latency_ms in compiled.latency_ms.items())
     yield f"one inference on one thread of this host: {times}; devices differ."

@@ -19,6 +19,8 @@ class InputError(CompilerError):
         super().__init__(f"{place}: {field}: expected {expected}, found {_one_line(found)}")
         self.place = place
         self.field = field
+        self.expected = expected
+        self.found = found
 
 
 class OptionError(InputError):

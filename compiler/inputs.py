@@ -14,7 +14,7 @@ from compiler.evaluate.sources import open_source
 from compiler.evaluate.truth import check_metric, label_check
 from compiler.graph.interface import Interface, interface_of
 from compiler.graph.normalise import normalise
-from compiler.importers.onnx import import_onnx
+from compiler.importers import import_model
 from compiler.recipe import Recipe
 
 
@@ -33,7 +33,7 @@ class Inputs:
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read the recipe's files; raise ModelError, OptionError or DataError naming file, field, expected and found."""
-    imported = import_onnx(recipe.model)
+    imported = import_model(str(recipe.model), recipe.shapes)
     normal = normalise(imported, str(recipe.model))
     interface = interface_of(normal, recipe.model)
     metric = metric_named(recipe.metric)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler.errors import OptionError
@@ -37,11 +38,14 @@ class Recipe:
     labels: Path | None
     calibrator: str
     precision: str
+    # By input name: sizes that the model's file leaves open.
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def model_name(given: str | None, file: Path) -> str:
     """Return the release's model name: the one given, or the file's stem in the alphabet of names; raise OptionError."""
-    of_file = re.sub(r"[^a-z0-9._-]+", "-", file.stem.lower()).strip("._-")[:MAX_NAME_CHARACTERS]
+    stem = file.name.rpartition(":")[2] if ":" in file.name else file.stem  # of module:callable the function's name
+    of_file = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("._-")[:MAX_NAME_CHARACTERS]
     name = of_file if given is None else given
     if not re.fullmatch(rf"[a-z0-9][a-z0-9._-]{{0,{MAX_NAME_CHARACTERS - 1}}}", name):
         expected = f"1 to {MAX_NAME_CHARACTERS} of a-z, 0-9, dot, dash and underscore, a letter or digit first"

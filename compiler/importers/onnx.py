@@ -1,7 +1,8 @@
-"""Reads an ONNX file into a checked graph with batch 1, static shapes and an opset that can say per-channel quantization."""
+"""Reads an ONNX file into a checked float graph with batch 1, static shapes and an opset that can say per-channel quantization."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -9,46 +10,84 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import checker, inliner, shape_inference, version_converter
 
 from compiler.errors import ModelError
-from compiler.graph.interface import dims_of
+from compiler.importers.files import read_file
+from compiler.importers.notes import noted
+from compiler.importers.shapes import Shapes, check_all_used, static_shape
 
+# Before opset 9 operators had other meanings, and nothing converts them with certainty.
+OLDEST_OPSET = 9
 # Since opset 13 QuantizeLinear and DequantizeLinear take an axis.
 MIN_OPSET = 13
 MAX_MODEL_BYTES = 2**31 - 1  # a protobuf message cannot be longer
-ALREADY_QUANTIZED = {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"}
+DEFAULT_DOMAINS = {"", "ai.onnx"}
+ALREADY_QUANTIZED = {"QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "MatMulNBits"}
+CONTROL_FLOW = {"If", "Loop", "Scan"}
 
 
-def import_onnx(file: Path) -> onnx.ModelProto:
+def import_onnx(file: Path, shapes: Shapes | None = None) -> onnx.ModelProto:
     """Return the model of `file`; raise ModelError naming what is wrong with it."""
-    model = inliner.inline_local_functions(_load(file))
-    _check_is_float(model, file)
+    return prepared(_load(file), str(file), shapes or {})
+
+
+def prepared(model: onnx.ModelProto, place: str, shapes: Shapes) -> onnx.ModelProto:
+    """Return a whole and valid model as the compiler wants it; raise ModelError naming what in it nothing here can work with."""
+    _check_opset(model, place)
+    model = inliner.inline_local_functions(model)
+    _check_nodes(model, place)
     _drop_initializers_from_inputs(model)
-    _fix_batch(model, file)
-    return _infer_shapes(_upgrade(model, file), file)
+    _fix_shapes(model, place, shapes)
+    return noted(_infer_shapes(_upgrade(model, place), place), _notes(model))
 
 
 def _load(file: Path) -> onnx.ModelProto:
-    if not file.is_file():
-        raise ModelError(str(file), "file", "an ONNX model", "no such file")
-    if file.stat().st_size > MAX_MODEL_BYTES:
-        raise ModelError(str(file), "size", f"at most {MAX_MODEL_BYTES} bytes", str(file.stat().st_size))
+    raw, place = read_file(file, "an ONNX model", MAX_MODEL_BYTES), str(file)
     try:
-        model = onnx.load_model_from_string(file.read_bytes())
+        model = onnx.load_model_from_string(raw)
         onnx.load_external_data_for_model(model, str(file.parent))
         checker.check_model(model)
     except DecodeError as error:
-        raise ModelError(str(file), "content", "an ONNX model", "something else, or a model cut short") from error
+        raise ModelError(place, "content", "an ONNX model", "something else, or a model cut short") from error
     except (checker.ValidationError, OSError, ValueError) as error:
-        raise ModelError(str(file), "content", "a whole and valid ONNX model", str(error)) from error
+        raise ModelError(place, "content", "a whole and valid ONNX model", str(error)) from error
     if not model.graph.output or not model.graph.node:
-        raise ModelError(str(file), "graph", "nodes and an output", "an empty graph")
+        raise ModelError(place, "graph", "nodes and an output", "an empty graph")
     return model
 
 
-def _check_is_float(model: onnx.ModelProto, file: Path) -> None:
+def _opset(model: onnx.ModelProto) -> int:
+    return next((entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS), 1)
+
+
+def _check_opset(model: onnx.ModelProto, place: str) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    if not OLDEST_OPSET <= _opset(model) <= newest:
+        expected = f"{OLDEST_OPSET} to {newest}; export the model again, with opset 17"
+        raise ModelError(place, "opset", expected, str(_opset(model)))
+
+
+def _check_nodes(model: onnx.ModelProto, place: str) -> None:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    constants |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
     for node in model.graph.node:
-        if node.op_type in ALREADY_QUANTIZED:
-            found = f"node {node.name or node.output[0]} of type {node.op_type}"
-            raise ModelError(str(file), "graph", "a float model, as it was trained", found)
+        if refused := _refusal(node, constants):
+            expected, found = refused
+            name = node.name or next(iter(node.output), "without a name")
+            raise ModelError(place, "graph", expected, f"node {name} of type {node.op_type}{found}")
+
+
+def _refusal(node: onnx.NodeProto, constants: set[str]) -> tuple[str, str] | None:
+    """Return what was expected of a node and what it is, or None for one that can be compiled."""
+    is_integer = node.op_type in ALREADY_QUANTIZED or node.op_type.startswith("QLinear")
+    if is_integer or (node.op_type == "DequantizeLinear" and not set(node.input) <= constants):
+        return "a float model, as it was trained", "; quantizing it again would lose accuracy, give the float model"
+    if node.domain not in DEFAULT_DOMAINS:
+        return "operators of ONNX itself", f" and domain {node.domain}; replace it in the model, or export without it"
+    if node.op_type in CONTROL_FLOW:
+        advice = "; export the branch or the step that is inferred, with shapes that are fixed"
+        return "a graph without control flow", advice
+    if "Sequence" in node.op_type or node.op_type.startswith("Optional"):
+        return "tensors alone", "; sequences and optional values have no form on a device, export the model without them"
+    return None
 
 
 def _drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
@@ -60,36 +99,50 @@ def _drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
     model.graph.input.extend(inputs)
 
 
-def _fix_batch(model: onnx.ModelProto, file: Path) -> None:
+def _fix_shapes(model: onnx.ModelProto, place: str, shapes: Shapes) -> None:
+    unused = dict(shapes)
     for value in model.graph.input:
-        shape = value.type.tensor_type.shape
-        found = dims_of(value)
-        if not shape.dim:
-            raise ModelError(str(file), f"input {value.name}", "a static shape whose first axis is the batch", found)
-        if not shape.dim[0].HasField("dim_value") or shape.dim[0].dim_value < 1:
-            shape.dim[0].dim_value = 1
-        if any(dim.dim_value < 1 for dim in shape.dim):
-            raise ModelError(str(file), f"input {value.name}", "a static shape but for the batch", found)
-        if shape.dim[0].dim_value != 1:
-            raise ModelError(str(file), f"input {value.name}", "a batch of 1, or a free one", found)
-    # What was inferred for the old batch no longer holds.
+        if value.type.WhichOneof("value") != "tensor_type":
+            raise ModelError(place, f"input {value.name}", "a tensor", str(value.type.WhichOneof("value")))
+        shape = static_shape(place, value.name, _dims(value), unused)
+        value.type.tensor_type.ClearField("shape")
+        for size in shape:
+            value.type.tensor_type.shape.dim.add(dim_value=size)
+    check_all_used(unused, place, [value.name for value in model.graph.input])
+    # What was inferred for the old shapes no longer holds.
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
 
 
-def _upgrade(model: onnx.ModelProto, file: Path) -> onnx.ModelProto:
-    opset = next((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), 1)
+def _dims(value: onnx.ValueInfoProto) -> Sequence[int | str | None] | None:
+    """Return an input's sizes, a name or None for one that is open; None for a shape that is not declared at all."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return [dim.dim_param or (dim.dim_value if dim.dim_value > 0 else None) for dim in tensor.shape.dim]
+
+
+def _upgrade(model: onnx.ModelProto, place: str) -> onnx.ModelProto:
+    opset = _opset(model)
     if opset >= MIN_OPSET:
         return model
     try:
         return version_converter.convert_version(model, MIN_OPSET)
     except (RuntimeError, version_converter.ConvertError) as error:
-        raise ModelError(str(file), f"opset {opset}", f"operators that can be raised to opset {MIN_OPSET}", str(error)) from error
+        raise ModelError(place, f"opset {opset}", f"operators that can be raised to opset {MIN_OPSET}", str(error)) from error
 
 
-def _infer_shapes(model: onnx.ModelProto, file: Path) -> onnx.ModelProto:
+def _infer_shapes(model: onnx.ModelProto, place: str) -> onnx.ModelProto:
     try:
         return shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
-        raise ModelError(str(file), "graph", "shapes that fit each other", str(error)) from error
+        raise ModelError(place, "graph", "shapes that fit each other", str(error)) from error
+
+
+def _notes(model: onnx.ModelProto) -> list[str]:
+    stored = sum(node.op_type == "DequantizeLinear" for node in model.graph.node)
+    if not stored:
+        return []
+    lost = "what that rounding lost stays lost, a float file would do better"
+    return [f"weights already quantized: {stored} tensors are stored as integers; {lost}"]

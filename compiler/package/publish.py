@@ -9,11 +9,12 @@ import numpy as np
 from compiler.evaluate.decisions import Choices, choices_of
 from compiler.evaluate.examination import Examination, Record
 from compiler.evaluate.gate import Judgement
+from compiler.importers.notes import notes_of
 from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS
 from compiler.package import bundle, golden
 from compiler.package.placement import OpPlacement, placement_of
-from compiler.package.report import LayerSqnr, Report, TargetReport, metric_report, model_file, sample_file, tool_versions
+from compiler.package.report import LayerSqnr, Report, TargetReport, metric_report, model_source, sample_file, tool_versions
 from compiler.quantize.calibrate import Calibration
 from compiler.quantize.document import plan_json
 from compiler.recipe import Recipe
@@ -49,7 +50,8 @@ def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Bui
     report = Report(
         name=recipe.name,
         release=recipe.release,
-        model=model_file(recipe.model),
+        model=model_source(recipe.model, inputs.imported.SerializeToString(deterministic=True)),
+        notes=notes_of(inputs.imported),
         calibration=sample_file(inputs.calibration),
         evaluation=sample_file(inputs.evaluation),
         preprocess=recipe.preprocess,

@@ -15,7 +15,7 @@ from compiler.evaluate.gate import Judgement
 from compiler.evaluate.intervals import Interval
 from compiler.package.placement import OpPlacement
 from compiler.package.section import Section
-from contracts.codec import sha256_of_stream
+from contracts.codec import sha256_of, sha256_of_stream
 from contracts.manifest import Flips, GateEvidence, Runtime, Tolerance, Verdict, WorstClass
 from contracts.postprocess import Postprocess
 from contracts.preprocess import Preprocess
@@ -108,6 +108,8 @@ class Report(Section):
     name: str
     release: int
     model: SourceFile
+    # What the importer had to remark on the model, each a sentence for people.
+    notes: tuple[str, ...] = ()
     calibration: SourceFile
     evaluation: SourceFile
     preprocess: Preprocess
@@ -131,16 +133,21 @@ class Report(Section):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def model_file(file: Path) -> SourceFile:
-    """Identify a file by its content; of its path only the name is kept, so that a bundle does not depend on folders."""
-    with file.open("rb") as stream:
-        return SourceFile(name=file.name, sha256=sha256_of_stream(stream), bytes=file.stat().st_size)
-
-
 def sample_file(samples: Samples) -> SourceFile:
     """Identify a set of samples by its content."""
     identity = samples.source.identity()
     return SourceFile(name=identity.name, sha256=identity.sha256, bytes=identity.bytes, samples=len(samples))
+
+
+def model_source(source: Path, imported: bytes) -> SourceFile:
+    """Identify a model by its file, or where it is a folder or a function by the graph that was made of it.
+
+    Of a path only the name is kept, so that a bundle does not depend on folders.
+    """
+    if not source.is_file():
+        return SourceFile(name=source.name, sha256=sha256_of(imported), bytes=len(imported))
+    with source.open("rb") as stream:
+        return SourceFile(name=source.name, sha256=sha256_of_stream(stream), bytes=source.stat().st_size)
 
 
 def tool_versions() -> dict[str, str]:

@@ -54,7 +54,7 @@ def test_a_free_batch_becomes_one(tmp_path: Path) -> None:
 
 
 def test_any_other_free_axis_is_refused_with_the_shape(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"input image: expected a static shape but for the batch, found \[batch, 3, height, 8\]"):
+    with pytest.raises(ModelError, match=r"expected a static shape but for the batch, or --shape as in .*, found \[batch, 3, height, 8\]"):
         imported(tmp_path, classifier(("batch", 3, "height", 8)))
 
 
