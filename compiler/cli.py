@@ -179,7 +179,6 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
             yield f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}."
         if target.flips and target.flips.changed:
             yield f"{name}: {flips(target.flips)}."
+    yield from (f"note: {note}." for note in report.notes)
     times = ", ".join(f"{name} {latency_ms:.2f} ms" for name, latency_ms in compiled.latency_ms.items())
     yield f"one inference on one thread of this host: {times}; devices differ."
-    for note in report.notes:
-        yield f"note: {note}."

@@ -142,12 +142,12 @@ def sample_file(samples: Samples) -> SourceFile:
 def model_source(source: Path, imported: bytes) -> SourceFile:
     """Identify a model by its file, or where it is a folder or a function by the graph that was made of it.
 
-    Of its path only the name is kept, so that a bundle does not depend on folders.
+    Of a path only the name is kept, so that a bundle does not depend on folders.
     """
-    if source.is_file():
-        with source.open("rb") as stream:
-            return SourceFile(name=source.name, sha256=sha256_of_stream(stream), bytes=source.stat().st_size)
-    return SourceFile(name=source.name, sha256=sha256_of(imported), bytes=len(imported))
+    if not source.is_file():
+        return SourceFile(name=source.name, sha256=sha256_of(imported), bytes=len(imported))
+    with source.open("rb") as stream:
+        return SourceFile(name=source.name, sha256=sha256_of_stream(stream), bytes=source.stat().st_size)
 
 
 def tool_versions() -> dict[str, str]:
