@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from compiler.lower.tflite.errors import UnsupportedOpError
 from compiler.lower.tflite.ir import NO_OPTIONS, Array, Constant, Floats, Graph, Kernel, Op, Options, Shape, Tensor, constant, index
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node, shapes_of
@@ -27,7 +28,7 @@ class Build:
         self._views: dict[str, View] = {}
         self._reshaped: dict[Tensor, Tensor] = {}
         self._arranged: dict[tuple[Tensor, Order], Tensor] = {}
-        self._inputs = tuple(self._input(value.name) for value in model.graph.input if value.name not in self._constants)
+        self._inputs = tuple(self._input(value) for value in model.graph.input if value.name not in self._constants)
         self._output_names = tuple(value.name for value in model.graph.output)
 
     def graph(self) -> Graph:
@@ -165,7 +166,11 @@ class Build:
         values: Floats = self._constants[name].astype(np.float32)
         return View(constant(name, values), as_is(values.ndim))
 
-    def _input(self, name: str) -> Tensor:
+    def _input(self, value: onnx.ValueInfoProto) -> Tensor:
+        name, kind = value.name, value.type.tensor_type.elem_type
+        if kind != onnx.TensorProto.FLOAT or name not in self._shapes:
+            found = onnx.TensorProto.DataType.Name(kind)
+            raise UnsupportedOpError(name, "input", f"expected float32 and a static shape, found {found}", "give it both")
         tensor = Tensor(name, self._shapes[name], self._plan.activations.get(name))
         self._views[name] = View(tensor, as_is(len(tensor.shape)))
         return tensor

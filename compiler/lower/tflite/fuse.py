@@ -12,7 +12,7 @@ from compiler.quantize.plan import Precision
 
 ACTIVATIONS = {Kind.RELU: Fused.RELU, Kind.RELU6: Fused.RELU6, Kind.RELU_N1_TO_1: Fused.RELU_N1_TO_1}
 WEIGHTED = {Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D, Kind.FULLY_CONNECTED}
-# Pools and TRANSPOSE_CONV can as well, but neither for the Edge TPU's compiler, nor in every runtime.
+# Pools could as well, but not for the Edge TPU's compiler; TRANSPOSE_CONV could, but not in every runtime.
 FUSING = {*WEIGHTED, Kind.ADD, Kind.SUB, Kind.MUL}
 
 # Given an operator and the next one, its only reader: the two in one, or None.

@@ -22,7 +22,7 @@ class Facts:
 
     rule: Rule
     options: str | None = None
-    # The lowest version whose kernel computes this form, by which the runtime refuses files newer than itself.
+    # By these a runtime refuses files newer than itself.
     float_version: int = 1
     int8_version: int = 2
     int16_version: int | None = None
@@ -88,7 +88,8 @@ class Kind(Enum):
     TRANSPOSE_CONV = auto()
 
 
-# LiteRT's quantization specification (ai.google.dev/edge/litert/models/quantization_spec) and op_version.cc of its tools.
+# The rules are those of the published quantization specification (ai.google.dev/edge/litert/models/quantization_spec); the versions of
+# integer forms are ones that LiteRT 2.3 and tflite-runtime 2.14 both take, which tests/compiler/tflite tries in both.
 FACTS: dict[Kind, Facts] = {
     Kind.ABS: Facts(Rule.FREE, "AbsOptions"),
     Kind.ADD: Facts(Rule.FREE, "AddOptions", int16_version=4),

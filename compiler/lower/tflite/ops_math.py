@@ -12,7 +12,7 @@ from compiler.lower.tflite.ir import Constant, Padding, Tensor, constant, index
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node
 from compiler.lower.tflite.view import Order, View, as_is, channels_last
-from compiler.quantize.plan import weights_of
+from compiler.quantize.plan import Activation, weights_of
 
 Lower = Callable[[Node, Build], None]
 
@@ -59,6 +59,17 @@ def extremum(kind: Kind) -> Lower:
         build.finish(node, kind, [first, others[-1]], order)
 
     return lower
+
+
+def total(node: Node, build: Build) -> None:
+    """Lower Sum, of one operand or more: two at a time."""
+    (first, *others), order = aligned(build, node.inputs)
+    if not others:
+        build.bind(node.outputs[0], build.view(node.inputs[0]))
+        return
+    for other in others[:-1]:
+        first = build.emit(Kind.ADD, [first, other], np.broadcast_shapes(first.shape, other.shape), _sum_of(first, other))
+    build.finish(node, Kind.ADD, [first, others[-1]], order)
 
 
 def divide(node: Node, build: Build) -> None:
@@ -132,6 +143,22 @@ def reduce(kind: Kind) -> Lower:
         build.finish(node, kind, [view.tensor, index("axes", places)], order, {"keepDims": keeps})
 
     return lower
+
+
+def _sum_of(first: Tensor, second: Tensor) -> Activation | None:
+    """Return what is known of a partial sum, which the plan does not list."""
+    spans = [_span_of(first), _span_of(second)]
+    known = [span for span in spans if span is not None]
+    if len(known) < len(spans):
+        return None
+    return Activation(low=sum(span.low for span in known), high=sum(span.high for span in known), calibrator="derived")
+
+
+def _span_of(tensor: Tensor) -> Activation | None:
+    """Return what is known of a tensor's values; all is known of a constant's."""
+    if isinstance(tensor, Constant):
+        return Activation(low=float(tensor.values.min()), high=float(tensor.values.max()), calibrator="constant")
+    return tensor.span
 
 
 def aligned(build: Build, names: Sequence[str]) -> tuple[list[Tensor], Order]:

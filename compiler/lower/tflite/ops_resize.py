@@ -82,7 +82,7 @@ def _places(node: Node, size: int, count: int, factor: float) -> Places:
 
 
 def _offered(kind: Kind, size: int, count: int, options: dict[str, bool]) -> Places:
-    """Return which place TFLite takes: resize_nearest_neighbor.h and resize_bilinear.h of its reference kernels."""
+    """Return which place TFLite takes; the tests hold it against LiteRT's own answers."""
     steps = np.arange(count, dtype=np.float64)
     aligned = options.get("alignCorners", False) and count > 1
     factor = (size - 1) / (count - 1) if aligned else size / count

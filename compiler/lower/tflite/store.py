@@ -113,16 +113,16 @@ class Store:
             self._home[tensor] = self._as_planned(tensor, stored, width)
 
     def _weighted_inputs(self, op: Op, width: Width) -> tuple[Stored, ...]:
-        """Return the image, the weights and the bias, in the operator's own sequence."""
-        places = {type(tensor): place for place, tensor in enumerate(op.inputs)}
-        weights, bias, image = op.inputs[places[Kernel]], op.inputs[places[Constant]], op.inputs[places[Tensor]]
-        assert isinstance(weights, Kernel)
+        """Return the image, the weights and the bias, in the operator's own sequence; the bias comes last."""
+        *others, bias = op.inputs
+        image = next(tensor for tensor in others if not isinstance(tensor, (Kernel, Index)))
+        weights = next(tensor for tensor in others if isinstance(tensor, Kernel))
         assert isinstance(bias, Constant)
         stored_image = self._as_integers(image, width, None, op.node)
         assert stored_image.params is not None
         stored_weights, stored_bias = weights_and_bias(weights, bias, stored_image.params.scale, width)
-        stored = {Tensor: stored_image, Kernel: stored_weights, Constant: stored_bias}
-        return tuple(stored[type(tensor)] if type(tensor) in stored else self._index(tensor) for tensor in op.inputs)
+        stored = {image: stored_image, weights: stored_weights, bias: stored_bias}
+        return tuple(stored[tensor] if tensor in stored else self._index(tensor) for tensor in op.inputs)
 
     def _moved_inputs(self, op: Op, width: Width) -> tuple[Stored, ...]:
         """Return inputs of which the first that is no index holds the values that are moved; a filler is stored as they are."""

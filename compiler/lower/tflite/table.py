@@ -58,7 +58,7 @@ LOWERINGS: dict[str, Lower] = {
     "Sqrt": ops_activation.unary(Kind.SQRT),
     "Squeeze": ops_shape.reshape,
     "Sub": ops_math.binary(Kind.SUB),
-    "Sum": ops_math.binary(Kind.ADD),
+    "Sum": ops_math.total,
     "Tanh": ops_activation.unary(Kind.TANH),
     "Transpose": ops_shape.transpose,
     "Unsqueeze": ops_shape.reshape,

@@ -91,6 +91,7 @@ ARITHMETIC = [
     Case("neg", "Neg", (IMAGE,)),
     Case("square", "Pow", (IMAGE,), (np.float32(2),)),
     Case("sum of two", "Sum", (IMAGE, IMAGE)),
+    Case("sum of three", "Sum", (IMAGE, IMAGE, IMAGE), max_steps=1.6),  # rounded once on the way
     Case("batch normalization", "BatchNormalization", (IMAGE,), (normal(6), normal(6, seed=2), normal(6, seed=3), np.abs(normal(6)) + 0.5)),
     Case("batch normalization of a matrix", "BatchNormalization", ((1, 6),), (normal(6), normal(6), normal(6), np.abs(normal(6)) + 0.5)),
 ]

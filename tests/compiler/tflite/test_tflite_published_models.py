@@ -16,8 +16,8 @@ from tests.shared_data import shared_file
 from tests.sim.plan_run import exposed, simulated
 
 MAX_SIZE_RATIO = 1.05
-# A scale for each output channel costs 12 bytes, which shows where a layer has many outputs and few inputs: the published autoencoder has
-# one scale for each layer.
+# Not there yet: a scale for each output channel costs about 12 bytes, and the published autoencoder has one scale for each layer.
+# A plan that gives its dense layers one scale each stays within the bar.
 SIZE_RATIOS = {"ad01": 1.065}
 
 

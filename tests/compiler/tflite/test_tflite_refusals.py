@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from compiler.lower.tflite import TfliteForm, UnsupportedOpError, to_tflite
 from compiler.quantize.plan import Plan
@@ -40,3 +41,11 @@ def test_a_node_is_refused_by_name(case: Case, reason: str) -> None:
     assert str(error).startswith(f"tflite: node node ({case.op_type}): ")
     assert error.advice
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("kind", "shape"), [(TensorProto.INT64, (1, 4)), (TensorProto.FLOAT, (None, 4))])
+def test_an_input_that_is_no_float_tensor_of_static_shape_is_refused(kind: int, shape: tuple[int | None, ...]) -> None:
+    model = Case("relu", "Relu", ((1, 4),)).model()
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", kind, shape))
+    with pytest.raises(UnsupportedOpError, match=r"node x .*expected float32 and a static shape"):
+        to_tflite(model, Plan(activations={}, weights={}), TfliteForm("float32"))
