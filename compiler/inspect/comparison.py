@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel
 
 from compiler.errors import ModelError
@@ -74,7 +75,7 @@ def _laid_out(values: Array, wanted: tuple[int, ...], place: str, name: str) -> 
         return values
     for order in ((0, 1, 3, 4, 2), (0, 1, 4, 2, 3)):
         if values.ndim == 5 and tuple(values.shape[axis] for axis in order) == wanted:
-            return values.transpose(order)
+            return np.transpose(values, order)
     if tuple(n for n in values.shape[1:] if n != 1) != tuple(n for n in wanted[1:] if n != 1):
         raise ModelError(place, f"output {name}", f"shape {list(wanted[1:])}", str(list(values.shape[1:])))
     return values.reshape(wanted)

@@ -12,9 +12,8 @@ from compiler.importers.tflite.sketch import TO_SECOND, Sketch
 
 Draw = Callable[[Sketch, Operator], None]
 # schema.fbs, ActivationFunctionType: what a layer may apply to its own result. Bounds make a Clip.
-_NONE, _RELU, _RELU_N1_TO_1, _RELU6, _TANH = range(5)
+_NONE, _RELU, _RELU_N1_TO_1, _RELU6 = range(4)
 _BOUNDS = {_RELU_N1_TO_1: (-1.0, 1.0), _RELU6: (0.0, 6.0)}
-_PLAIN = {_RELU: "Relu", _TANH: "Tanh"}
 
 
 def put_activated(
@@ -28,10 +27,10 @@ def put_activated(
     name = sketch.node(op_type, inputs, f"{sketch.tensor(result).name}_linear", **attributes)
     if activation in _BOUNDS:
         sketch.put(result, "Clip", [name, *_bounds(sketch, *_BOUNDS[activation])], second=second)
-    elif activation in _PLAIN:
-        sketch.put(result, _PLAIN[activation], [name], second=second)
-    else:
-        sketch.refuse(operator, "a fused activation of Relu, Relu6, Relu -1 to 1 or Tanh", f"number {activation}")
+    elif activation == _RELU:
+        sketch.put(result, "Relu", [name], second=second)
+    else:  # LiteRT's own kernels leave a fused Tanh out without a word
+        sketch.refuse(operator, "a fused activation of Relu, Relu6 or Relu -1 to 1", f"number {activation}")
 
 
 def _bounds(sketch: Sketch, low: float, high: float) -> list[str]:

@@ -107,7 +107,7 @@ class Sketch:
     def fixed(self, values: Array, name: str = "constant") -> str:
         """Add an initializer and return its name."""
         taken = self._free_name(name)
-        self._initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), taken))
+        self._initializers.append(numpy_helper.from_array(np.asarray(values, order="C"), taken))
         return taken
 
     def node(self, op_type: str, inputs: Sequence[str], name: str = "value", **attributes: Any) -> str:
