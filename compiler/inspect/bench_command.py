@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -71,12 +72,13 @@ def _threads(given: list[int] | None, cores: int) -> list[int]:
 
 def _show(bench: Bench) -> None:
     host = bench.host
-    title = f"on this host: {host.cpu or host.machine}, {host.cores} cores, {host.machine}"
-    rows = table("artifact", "runtime", "threads>", "p50 ms>", "p95 ms>", "min ms>", "load ms>", "memory>", "model's>", title=title)
-    for row in bench.rows:
-        laps = (f"{value:.3g}" for value in (row.p50_ms, row.p95_ms, row.min_ms, row.load_ms))
-        rows.add_row(row.artifact, row.runtime, str(row.threads), *laps, size(row.rss_bytes), size(row.model_rss_bytes))
     console = Console()
-    console.print(rows)
+    console.print(f"on this host: {host.cpu or host.machine}, {host.cores} cores, {host.machine}", highlight=False)
+    for (artifact, runtime), group in groupby(bench.rows, key=lambda row: (row.artifact, row.runtime)):
+        rows = table("threads>", "p50 ms>", "p95 ms>", "min ms>", "load ms>", "memory>", "model's>", title=f"{artifact} in {runtime}")
+        for row in group:
+            laps = (f"{value:.3g}" for value in (row.p50_ms, row.p95_ms, row.min_ms, row.load_ms))
+            rows.add_row(str(row.threads), *laps, size(row.rss_bytes), size(row.model_rss_bytes))
+        console.print(rows)
     runs = sorted({row.runs for row in bench.rows})
     console.print(f"{runs[0]:,} runs a row after warm-up. A device's own numbers come from the device.", highlight=False)
