@@ -80,9 +80,6 @@ def _peak(facts: Facts) -> str:
 def _show_targets(facts: Facts, console: Console) -> None:
     rows = table("target", "lowering", "integer>", "elsewhere>", "which")
     for name, target in facts.targets.items():
-        if target.refusal is not None:
-            rows.add_row(name, "", "", "", target.refusal)
-            continue
         integer, other = sum(target.integer.values()), sum(target.other.values())
         which = f"{target.elsewhere}: {counted(target.other) if integer else 'everything'}" if other else ""
         rows.add_row(name, target.lowering, str(integer), str(other), which)

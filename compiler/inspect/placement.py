@@ -8,7 +8,6 @@ from typing import Literal
 import onnx
 from pydantic import BaseModel
 
-from compiler.errors import TargetError
 from compiler.targets import TargetProfile, load_profile, target_names
 
 # Operators that ONNX Runtime's CPU has integer kernels for, or that move numbers without changing them.
@@ -25,7 +24,7 @@ _TENSORRT = _MOVES | {"Add", "AveragePool", "Conv", "ConvTranspose", "Gemm", "Gl
 
 
 class Placement(BaseModel, frozen=True, extra="forbid"):
-    """One target: `integer` and `other` count operators by kind; a refusal says why the target takes no model."""
+    """One target: `integer` and `other` count operators by kind."""
 
     title: str
     runtime: str
@@ -34,7 +33,6 @@ class Placement(BaseModel, frozen=True, extra="forbid"):
     elsewhere: Literal["float", "fp16", "the device's CPU"]
     integer: dict[str, int]
     other: dict[str, int]
-    refusal: str | None = None
 
 
 def placements(model: onnx.ModelProto) -> dict[str, Placement]:
@@ -43,10 +41,7 @@ def placements(model: onnx.ModelProto) -> dict[str, Placement]:
 
 
 def _placed(model: onnx.ModelProto, name: str) -> Placement:
-    try:
-        profile = load_profile(name)
-    except TargetError as error:
-        return Placement(title=name, runtime="", lowering="", elsewhere="float", integer={}, other={}, refusal=str(error))
+    profile = load_profile(name)
     known, elsewhere = _known(profile)
     constant = {"Constant", "Identity"}
     counts = Counter(node.op_type for node in model.graph.node if node.op_type not in constant)
@@ -61,8 +56,8 @@ def _placed(model: onnx.ModelProto, name: str) -> Placement:
 
 
 def _known(profile: TargetProfile) -> tuple[set[str], Literal["float", "fp16", "the device's CPU"]]:
-    lowering: str = profile.lowering
-    if lowering.startswith("edgetpu"):
+    lowering = profile.lowering
+    if profile.name == "coral":
         return _EDGE_TPU, "the device's CPU"
     if lowering.startswith("tensorrt"):
         return (set() if lowering.endswith("fp16") else _TENSORRT), "fp16"
