@@ -89,11 +89,12 @@ class Uplink:
         birth_topic = of_device(self._device, "birth")
         async with self._broker.connect(birth_topic, self._reporter.birth(is_online=False)) as connection:
             await connection.publish(birth_topic, self._reporter.birth(is_online=True), qos=1, retain=True)
-            await connection.subscribe(*self._filters)
             self._reporter.is_report_due = True
             self._tell_of_return()
+            # Known before the topics are asked for: whoever listens meanwhile is either among them or asks for himself.
             self._connection = connection
             try:
+                await connection.subscribe(*self._filters)
                 await self._until_lost_or(stop, self._send(connection), self._receive(connection))
             finally:
                 self._connection = None
