@@ -246,6 +246,13 @@ def test_compare_refuses_a_file_of_samples_that_is_none(tmp_path: Path, model: P
     assert "data.npz: content: expected a whole .npz file" in found
 
 
+def test_compare_refuses_a_single_array(tmp_path: Path, model: Path, capsys: Printed) -> None:
+    np.save(tmp_path / "data.npy", np.zeros((4, 3, 8, 8)))
+    status, _, found = run(["compare", str(model), str(model), "--data", str(tmp_path / "data.npy")], capsys)
+    assert status == 2
+    assert "data.npy: content: expected an .npz file of plain arrays, found a single array" in found
+
+
 def test_compare_refuses_models_that_take_different_things(model: Path, capsys: Printed) -> None:
     status, _, found = run(["compare", str(model), str(DIGITS / "digits.onnx")], capsys)
     assert status == 2
