@@ -24,8 +24,10 @@ def read_file(file: Path, expected: str, max_bytes: int) -> bytes:
 
 def is_tflite(file: Path) -> bool:
     """Say whether a file is TensorFlow Lite's, by its name or its first bytes."""
+    if file.suffix.lower() == ".tflite":
+        return True
     try:
         with file.open("rb") as stream:
-            return file.suffix.lower() == ".tflite" or stream.read(8)[4:] == TFLITE_IDENTIFIER
+            return stream.read(8)[4:] == TFLITE_IDENTIFIER
     except OSError:
         return False  # the importer says what is wrong with it

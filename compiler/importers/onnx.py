@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
@@ -39,14 +39,32 @@ def prepared(model: onnx.ModelProto, place: str, shapes: Shapes) -> onnx.ModelPr
     return noted(_infer_shapes(_upgrade(model, place), place), _notes(model))
 
 
-def _load(file: Path) -> onnx.ModelProto:
+def parsed(file: Path) -> onnx.ModelProto:
+    """Return a file's message, of which nothing is known but that its names are text; raise ModelError."""
     raw, place = read_file(file, "an ONNX model", MAX_MODEL_BYTES), str(file)
     try:
         model = onnx.load_model_from_string(raw)
-        onnx.load_external_data_for_model(model, str(file.parent))
-        checker.check_model(model)
     except DecodeError as error:
         raise ModelError(place, "content", "an ONNX model", "something else, or a model cut short") from error
+    if not all(isinstance(text, str) for text in _texts(model)):  # protobuf gives bytes for what is not UTF-8
+        raise ModelError(place, "content", "names in UTF-8", "other bytes; the file is damaged")
+    return model
+
+
+def _texts(model: onnx.ModelProto) -> Iterator[object]:
+    graph = model.graph
+    for part in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        yield part.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+
+
+def _load(file: Path) -> onnx.ModelProto:
+    place, model = str(file), parsed(file)
+    try:
+        onnx.load_external_data_for_model(model, str(file.parent))
+        checker.check_model(model)
     except (checker.ValidationError, OSError, ValueError) as error:
         raise ModelError(place, "content", "a whole and valid ONNX model", str(error)) from error
     if not model.graph.output or not model.graph.node:

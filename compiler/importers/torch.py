@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def import_exported_program(file: Path, shapes: Shapes) -> onnx.ModelProto:
     torch = _torch(str(file))
     try:
         program = torch.export.load(file)
-    except (RuntimeError, ValueError, KeyError, TypeError, AssertionError, OSError, EOFError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, AssertionError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(str(file), "content", "a program saved by torch.export.save", f"{type(error).__name__}: {error}") from error
     return _exported(torch, str(file), shapes, program)
 

@@ -80,7 +80,8 @@ def _read(file: Path, ends: Ends, count: int, preprocess: Preprocess) -> Arrays:
     try:
         if file.stat().st_size > MAX_DATA_BYTES:
             raise DataError(str(file), "size", f"at most {MAX_DATA_BYTES} bytes", str(file.stat().st_size))
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(str(file), "content", "an .npz file of plain arrays", "a single array")
             wanted = ["x"] if len(ends.inputs) == 1 and "x" in archive else list(ends.inputs)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # its stubs are a package of their own
 from onnx import shape_inference
 from pydantic import BaseModel
 
@@ -16,6 +15,7 @@ from compiler.graph.normalise import normalise
 from compiler.importers.dispatch import read_model
 from compiler.importers.files import is_tflite, read_file
 from compiler.importers.notes import notes_of
+from compiler.importers.onnx import parsed
 from compiler.importers.shapes import Shapes, shapes_of
 from compiler.importers.tflite.flatbuffer import read_flat
 from compiler.inspect import from_onnx, from_tflite
@@ -25,6 +25,17 @@ from compiler.isolation import run_isolated
 
 MAX_FILE_BYTES = 2**31 - 1
 TIMEOUT_S = 900.0
+# What simplifying raises on graphs that are valid by their form alone.
+_SIMPLIFYING_FAULTS = (
+    ValueError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    ZeroDivisionError,
+    shape_inference.InferenceError,
+)
 
 
 class Part(BaseModel, frozen=True, extra="forbid"):
@@ -106,7 +117,7 @@ def _imported(source: str, shapes: Shapes) -> tuple[onnx.ModelProto | None, Mode
 def _as_it_is(file: Path, imported: onnx.ModelProto | None, refusal: ModelError | None) -> onnx.ModelProto:
     """Return the graph that a file holds, though it may not be one that can be compiled; raise the refusal where there is none."""
     try:
-        model = onnx.load_model_from_string(read_file(file, "a model", MAX_FILE_BYTES))
+        model = parsed(file)
         if not model.graph.node:
             raise refusal or ModelError(str(file), "graph", "nodes", "none")
         settled = {value.name: value for value in (imported.graph.input if imported is not None else ())}
@@ -124,13 +135,13 @@ def _as_it_is(file: Path, imported: onnx.ModelProto | None, refusal: ModelError 
             if not value.type.tensor_type.HasField("shape"):
                 value.type.CopyFrom(declared[value.name])
         return inferred
-    except (DecodeError, shape_inference.InferenceError, ValueError) as error:
+    except (shape_inference.InferenceError, ValueError) as error:
         raise refusal or ModelError(str(file), "content", "a model", str(error)) from error
 
 
 def _facts(source: str, network: Network, imported: onnx.ModelProto | None, refusal: ModelError | None) -> Facts:
     file = Path(source)
-    simplified = None if imported is None else normalise(imported)
+    simplified = None if imported is None else _simplified(imported)
     # Shapes that the file computes while it runs are known once it is simplified.
     is_open = simplified is not None and (network.peak() is None or network.macs() is None)
     sized = from_onnx.network_of(simplified) if simplified is not None and is_open else network
@@ -151,6 +162,14 @@ def _facts(source: str, network: Network, imported: onnx.ModelProto | None, refu
         notes=() if imported is None else notes_of(imported),
         targets={} if simplified is None else placements(simplified),
     )
+
+
+def _simplified(imported: onnx.ModelProto) -> onnx.ModelProto | None:
+    """Return the graph's normal form, or None where its operators cannot be worked through."""
+    try:
+        return normalise(imported)
+    except _SIMPLIFYING_FAULTS:
+        return None
 
 
 def _tensor(network: Network, name: str) -> TensorFacts:
