@@ -14,7 +14,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from contracts.codec import canonical
 from contracts.manifest import MAX_MANIFEST_BYTES
-from contracts.trust import DIRECTOR_TARGET, DirectorKeys, ReleaseTarget
+from contracts.trust import DIRECTOR_TARGET, ISSUED_AT, DirectorKeys, ReleaseTarget
 from fleet.errors import UntrustedReleaseError
 
 # Signed offline, by a person who must have time to come back; the online keys sign as often as they like.
@@ -54,9 +54,10 @@ def new_snapshot(version: int, targets: Metadata[Targets], now: datetime) -> Sna
 
 
 def new_timestamp(version: int, snapshot: Snapshot, snapshot_raw: bytes, now: datetime) -> Timestamp:
-    """Return a timestamp that names the current snapshot."""
+    """Return a timestamp that names the current snapshot, and says when it did."""
     meta = MetaFile.from_data(snapshot.version, snapshot_raw, ["sha256"])
-    return Timestamp(version=version, expires=_whole_seconds(now + TIMESTAMP_LIFE), snapshot_meta=meta)
+    issued = {ISSUED_AT: _whole_seconds(now).isoformat()}
+    return Timestamp(version=version, expires=_whole_seconds(now + TIMESTAMP_LIFE), snapshot_meta=meta, unrecognized_fields=issued)
 
 
 def sign(signed: AnySigned, signer: CryptoSigner) -> bytes:
