@@ -18,11 +18,11 @@ def fieldfare(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_names_every_command() -> None:
     shown = fieldfare("--help").stdout
-    for command in ("compile", "fleet", "release", "rollout", "devices", "device", "watch", "dashboard", "agent"):
+    for command in ("compile", "fleet", "release", "keys", "rollout", "devices", "device", "watch", "dashboard", "agent"):
         assert f"│ {command} " in shown
 
 
-@pytest.mark.parametrize("command", ["compile", "fleet", "release", "rollout", "devices", "device", "watch", "dashboard", "agent"])
+@pytest.mark.parametrize("command", ["compile", "fleet", "release", "keys", "rollout", "devices", "device", "watch", "dashboard", "agent"])
 def test_every_command_explains_itself(command: str) -> None:
     shown = fieldfare(command, "--help")
     assert shown.returncode == 0, shown.stderr
