@@ -120,10 +120,11 @@ class Fleet:
             now=utc_now,
         )
 
-    def _follow_trust(self, now: datetime) -> None:
+    def _follow_trust(self, now: datetime, is_other_director: bool) -> None:
         """Speak with the keys that devices are told to trust from now on."""
-        self._wish_signer.reload()
-        self.director.sign_all_again(now)
+        if is_other_director:
+            self._wish_signer.reload()
+            self.director.sign_all_again(now)
         self.trust.changed()
 
     def logins(self) -> dict[str, str]:

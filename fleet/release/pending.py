@@ -47,6 +47,8 @@ def papers(pending: Pending) -> Iterator[Paper]:
     root = metadata.read(Root, pending.root_before.encode()).signed
     if pending.change is not None and pending.change.root is not None:
         new = metadata.read(Root, pending.change.root.encode())
+        if new.signed.version != root.version + 1:
+            raise UntrustedReleaseError(f"root version {root.version + 1}", f"version {new.signed.version}")
         both = new.signed.get_root_verification_result(root, new.signed_bytes, new.signatures)
         yield Paper("root.json", new, (both.first, both.second))
         root = new.signed

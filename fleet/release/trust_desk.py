@@ -29,8 +29,8 @@ OnlineRole = Literal["snapshot", "timestamp", "director"]
 class TrustDesk:
     """Where the holders of offline keys hand in changes."""
 
-    def __init__(self, repository: Repository, keys: KeyFolder, journal: Path, on_change: Callable[[datetime], None]) -> None:
-        """Keep a change in `journal` until it is followed whole; call `on_change` when devices must be told."""
+    def __init__(self, repository: Repository, keys: KeyFolder, journal: Path, on_change: Callable[[datetime, bool], None]) -> None:
+        """Keep a change in `journal` until it is followed whole; tell `on_change` when, and whether the director is another."""
         self._repository = repository
         self._keys = keys
         self._journal = journal
@@ -76,7 +76,7 @@ class TrustDesk:
             targets = metadata.read(Targets, change.targets.encode()).signed
             files[f"{targets.version}.targets.json"] = change.targets.encode()
         self._repository.replace(files, now)
-        self._on_change(now)
+        self._on_change(now, change.director is not None)
         self._journal.unlink()
 
     def _check(self, change: TrustChange, now: datetime) -> None:
@@ -95,8 +95,8 @@ class TrustDesk:
         self._check_director(change.director, targets.signed)
 
     def _check_root(self, old: Root, new: Metadata[Root], now: datetime) -> None:
-        _check_signed("root.json", bool(new.signed.get_root_verification_result(old, new.signed_bytes, new.signatures)))
         _check_next("root.json", old.version, new.signed, now)
+        _check_signed("root.json", bool(new.signed.get_root_verification_result(old, new.signed_bytes, new.signatures)))
         if not new.signed.consistent_snapshot:
             raise UntrustedChangeError("root.json", "consistent snapshots, which every device reads by version", "none")
         for role in ("snapshot", "timestamp"):

@@ -11,12 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from securesystemslib.signer import CryptoSigner
 
-from agent.adapters.trust_files import TrustFiles
 from agent.core.clock_floor import Floor, judged_now, raised
 from agent.core.memory import Memory
-from agent.core.verdict import Question, Verified
-from agent.verifier import verify
 from tests.sim.fleet import Repository, envelope, make_release, wish_for
+from tests.sim.judge import Judge
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 HOUR, DAY, YEARS = timedelta(hours=1), timedelta(days=1), timedelta(days=20000)
@@ -24,14 +22,12 @@ moments = st.datetimes(timezones=st.just(timezone.utc))
 
 
 class Bench:
-    """A device's trust folder, and the fleet's repository that fills it."""
+    """A device, and the fleet's repository that it hears."""
 
     def __init__(self, folder: Path) -> None:
-        """Provision a device with the first root."""
+        """Provision a device with the first root, and list a release."""
         self.repository = Repository()
-        self.files = TrustFiles(folder)
-        self.root_file = folder / "root.json"
-        self.root_file.write_bytes(self.repository.root)
+        self.device = Judge(folder, self.repository.root)
         self.repository.list(make_release(1))
 
     def judge(self, clock: datetime, *, issued_at: datetime = NOW, generation: int = 1, lasts: timedelta = DAY) -> str:
@@ -40,30 +36,13 @@ class Bench:
         return self.hear(clock, envelope(wish, self.repository.director))
 
     def hear(self, clock: datetime, message: bytes) -> str:
-        """Return the verdict on a message, and remember it as the agent does."""
-        for name, raw in self.repository.files.items():
-            self.files.put(name, raw)
-        self.files.put_envelope(message)
-        question = Question(
-            root_file=str(self.root_file),
-            mirror_dir=str(self.files.mirror_dir),
-            envelope_file=str(self.files.envelope_file),
-            cache_dir=str(self.files.cache_dir),
-            device="pi-1",
-            targets=("cpu",),
-            memory=self.files.memory(),
-        )
-        verdict = verify(question, clock)
-        if isinstance(verdict, Verified):
-            self.files.remember(verdict.memory)
-            return "verified"
-        return verdict.refusal
+        """Return the verdict on a message."""
+        return self.device.hear(self.repository.files, message, clock)
 
     @property
     def floor(self) -> datetime | None:
         """The moment that the device takes for passed."""
-        found = self.files.memory().floor
-        return None if found is None else found.moment
+        return self.device.floor
 
 
 @pytest.fixture
@@ -138,7 +117,7 @@ def test_after_stolen_online_keys_signed_a_time_far_ahead_a_new_root_brings_the_
     bench.repository.name_director(CryptoSigner.generate_ed25519())
     # Then the device takes time and generations from the new keys alone
     assert bench.judge(NOW, generation=2) == "verified"
-    assert (bench.floor, bench.files.memory().generation) == (NOW, 2)
+    assert (bench.floor, bench.device.memory.generation) == (NOW, 2)
 
 
 def test_versions_that_stolen_keys_counted_up_are_forgotten_with_the_keys(bench: Bench) -> None:
