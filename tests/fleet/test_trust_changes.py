@@ -153,6 +153,31 @@ def test_after_a_theft_of_all_online_keys_new_ones_bring_device_and_server_back_
     assert office.device.hear({"timestamp.json": thief.published()["timestamp.json"]}, office.wish()) != "verified"
 
 
+def test_any_old_message_again_brings_no_old_wish_back(office: TrustOffice) -> None:
+    # Given all that a broker ever retained, over two releases and a change of each online key
+    retained: list[tuple[str, bytes]] = []
+    wishes = [office.wish()]
+    for release in (1, 2):
+        office.release(office.bundle(release), office.releaser)
+        retained += office.repository.published().items()
+    for role in ("snapshot", "timestamp"):
+        office.change(rotated(office, role, (online_key(office, role),)), *office.roots[:2])
+        retained += office.repository.published().items()
+    wishes.append(office.wish())
+    office.change(rotation.rotate_director(office.published(), online_key(office, "director"), NOW), office.releaser)
+    newest, wish = office.repository.published(), office.wish()
+    assert office.device.hear(newest, wish) == "verified"
+    # Then no old file, under its own name or in the place of a newer one, lets an old wish pass
+    for name, raw in dict.fromkeys(retained):
+        role = name.removesuffix(".json").rpartition(".")[2]
+        for place in {name, *(other for other in newest if other.endswith(f"{role}.json"))}:
+            assert "verified" not in [office.device.hear({**newest, place: raw}, old) for old in wishes]
+            assert office.device.memory.generation == office.generation
+    # And with the newest metadata the device goes on where it was
+    assert [office.device.hear(newest, old) for old in wishes] == ["forged", "forged"]
+    assert office.device.hear(newest, wish) == "verified"
+
+
 def test_a_change_that_was_cut_off_is_followed_to_its_end_at_the_next_start(tmp_path: Path) -> None:
     told: list[bool] = []
 
