@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SigningError
 from securesystemslib.signer import Key
 from tuf.api import exceptions as tuf
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Metadata, Root, TargetFile, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
+from agent.core.clock_floor import Floor, judged_now, raised, standing
+from agent.core.memory import Memory
 from agent.core.verdict import Question, RefusalClass, Refused, Verdict, Verified
 from agent.errors import AgentError
 from contracts import codec
@@ -28,6 +31,7 @@ from contracts.messages import Desired, ReleaseRef
 from contracts.trust import (
     DESIRED_PAYLOAD_TYPE,
     DIRECTOR_TARGET,
+    ISSUED_AT,
     MAX_ENVELOPE_BYTES,
     MAX_TRUST_FILE_BYTES,
     DirectorKeys,
@@ -37,6 +41,7 @@ from contracts.trust import (
 
 MAX_QUESTION_BYTES = 64 * 1024
 _MIRROR_URL = "mirror:///"
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 # Every role below it is checked against a newer one, so an unexpected version or digest is a mixture of repository states.
 _CLASSES: tuple[tuple[type[Exception], RefusalClass], ...] = (
@@ -74,10 +79,26 @@ class MirrorFetcher(FetcherInterface):
             raise tuf.DownloadLengthMismatchError(str(error)) from error
 
 
-def verify(question: Question, now: datetime) -> Verdict:
-    """Check every signature, digest, counter and name between the provisioned root and the wish."""
+class ClockedUpdater(Updater):
+    """python-tuf's client, told what time it is: by itself it believes the system's clock, which a Pi without a battery has wrong."""
+
+    def __init__(self, question: Question, now: datetime) -> None:
+        """Judge expiry against `now`, over the files in the question's folders."""
+        super().__init__(
+            metadata_dir=question.cache_dir,
+            metadata_base_url=_MIRROR_URL,
+            fetcher=MirrorFetcher(Path(question.mirror_dir)),
+            config=UpdaterConfig(root_max_length=MAX_TRUST_FILE_BYTES, snapshot_max_length=MAX_TRUST_FILE_BYTES),
+            bootstrap=read_bounded(Path(question.root_file), MAX_TRUST_FILE_BYTES),
+        )
+        # The client has no public name for this, and takes its set of trusted metadata from no factory.
+        self._trusted_set.reference_time = now
+
+
+def verify(question: Question, clock: datetime) -> Verdict:
+    """Check every signature, digest, counter and name between the provisioned root and the wish; `clock` is the system's."""
     try:
-        return _verify(question, now)
+        return _verify(question, clock)
     except RefusalError as error:
         return Refused(refusal=error.refusal, reason=str(error))
     except (tuf.RepositoryError, tuf.DownloadError) as error:
@@ -85,23 +106,48 @@ def verify(question: Question, now: datetime) -> Verdict:
         return Refused(refusal=refusal, reason=f"TUF metadata: {error}"[:500])
 
 
-def _verify(question: Question, now: datetime) -> Verified:
-    mirror = Path(question.mirror_dir)
-    updater = Updater(
-        metadata_dir=question.cache_dir,
-        metadata_base_url=_MIRROR_URL,
-        fetcher=MirrorFetcher(mirror),
-        config=UpdaterConfig(root_max_length=MAX_TRUST_FILE_BYTES, snapshot_max_length=MAX_TRUST_FILE_BYTES),
-        bootstrap=read_bounded(Path(question.root_file), MAX_TRUST_FILE_BYTES),
-    )
-    updater.refresh()
-    desired = _open_envelope(Path(question.envelope_file), _director_keys(updater, mirror))
-    _check_addressed(desired, question, now)
+def _verify(question: Question, clock: datetime) -> Verified:
+    updater = _refreshed(question, clock)
+    now = judged_now(clock, standing(question.memory.floor, _timestamp_keys(question)))
+    keys, director = _director_keys(updater, Path(question.mirror_dir))
+    desired = _open_envelope(Path(question.envelope_file), keys)
+    _check_addressed(desired, question, question.memory.oldest_generation(director), now)
     lengths = {model: _check_listed(updater, model, release, question.targets) for model, release in desired.models.items()}
-    return Verified(desired=desired, manifest_bytes=lengths)
+    floor = _raised_floor(question, desired.issued_at)
+    memory = Memory(generation=desired.generation, director=director, floor=floor, refused=question.memory.refused)
+    return Verified(desired=desired, manifest_bytes=lengths, memory=memory)
 
 
-def _director_keys(updater: Updater, mirror: Path) -> list[Key]:
+def _refreshed(question: Question, clock: datetime) -> Updater:
+    """Return a client that has verified the newest metadata, judged not before the floor while the root stands by it."""
+    floor = question.memory.floor
+    try:
+        updater = ClockedUpdater(question, judged_now(clock, floor))
+        updater.refresh()
+    except tuf.ExpiredMetadataError:
+        # The root is followed before anything expires, so the newest one is already here.
+        if standing(floor, _timestamp_keys(question)) == floor:
+            raise
+        updater = ClockedUpdater(question, clock)
+        updater.refresh()
+    return updater
+
+
+def _timestamp_keys(question: Question) -> tuple[str, ...]:
+    root: Metadata[Root] = Metadata.from_file(str(Path(question.cache_dir) / "root.json"))
+    return tuple(sorted(root.signed.roles["timestamp"].keyids))
+
+
+def _raised_floor(question: Question, issued_at: datetime) -> Floor | None:
+    timestamp: Metadata[Timestamp] = Metadata.from_file(str(Path(question.cache_dir) / "timestamp.json"))
+    signed = [issued_at]
+    with suppress(KeyError, ValidationError):  # it may be left out: it only brings the floor forward sooner
+        signed.append(_MOMENT.validate_python(timestamp.signed.unrecognized_fields[ISSUED_AT]))
+    return raised(question.memory.floor, _timestamp_keys(question), tuple(signed), timestamp.signed.expires)
+
+
+def _director_keys(updater: Updater, mirror: Path) -> tuple[list[Key], str]:
+    """Return the director's keys, and the digest of the list that names them."""
     target = updater.get_targetinfo(DIRECTOR_TARGET)
     if target is None:
         raise RefusalError("not_listed", f"{DIRECTOR_TARGET}: expected among the TUF targets, found none")
@@ -111,7 +157,7 @@ def _director_keys(updater: Updater, mirror: Path) -> list[Key]:
         raise RefusalError("incomplete", f"{DIRECTOR_TARGET} is not here yet") from error
     target.verify_length_and_hashes(raw)
     document = codec.decode(DirectorKeys, raw, name=DIRECTOR_TARGET, max_bytes=MAX_TRUST_FILE_BYTES)
-    return [Key.from_dict(key_id, dict(key)) for key_id, key in document.keys.items()]
+    return [Key.from_dict(key_id, dict(key)) for key_id, key in document.keys.items()], codec.sha256_of(raw)
 
 
 def _open_envelope(file: Path, keys: list[Key]) -> Desired:
@@ -130,11 +176,11 @@ def _open_envelope(file: Path, keys: list[Key]) -> Desired:
         raise RefusalError("forged", str(error)) from error
 
 
-def _check_addressed(desired: Desired, question: Question, now: datetime) -> None:
+def _check_addressed(desired: Desired, question: Question, oldest_generation: int, now: datetime) -> None:
     if desired.device != question.device:
         raise RefusalError("wrong_device", f"desired: expected a wish for {question.device}, found one for {desired.device}")
-    if desired.generation < question.newest_generation:
-        found = f"expected generation {question.newest_generation} or later, found {desired.generation}"
+    if desired.generation < oldest_generation:
+        found = f"expected generation {oldest_generation} or later, found {desired.generation}"
         raise RefusalError("replayed", f"desired: {found}")
     if desired.expires_at <= now:
         raise RefusalError("expired", f"desired: expected an expiry after {now.isoformat()}, found {desired.expires_at.isoformat()}")

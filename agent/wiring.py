@@ -49,7 +49,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     trust = TrustFiles(settings.state_dir)
     incoming = Incoming(settings.state_dir / "incoming")
     identity = Identity(config.device, metadata.version("fieldfare"), kind.runtimes, sensors.machine(), secrets.token_hex(8))
-    reporter = Reporter(identity, trust.generation())
+    reporter = Reporter(identity, trust.memory())
     broker = config.broker
     address = BrokerAddress(broker.host, broker.port, config.device.id, settings.password(), broker.keepalive_s)
     agent = Agent()

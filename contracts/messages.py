@@ -16,6 +16,7 @@ Counter = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Text = Annotated[str, Field(max_length=1000)]
+RefusalName = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$")]
 
 
 class Message(BaseModel, frozen=True, extra="ignore"):
@@ -92,6 +93,10 @@ class Reported(Message):
     # Newest generation of the desired document that was verified.
     generation: Counter
     models: dict[ModelName, ModelReport]
+    # Newest time that a signature vouched for; None before the first.
+    newest_time: AwareDatetime | None = None
+    # How many wishes were refused since the device was set up, by class of attack, such as `rollback`.
+    refused: Annotated[dict[RefusalName, Counter], Field(max_length=32)] = {}
 
 
 class WorkerHealth(BaseModel, frozen=True, extra="ignore"):

@@ -15,7 +15,9 @@ TRUST = f"{PREFIX}/trust"
 UPLINKS = ("birth", "reported", "health", "inference", "event", "want")
 _UPLINK = re.compile(rf"{PREFIX}/(?!chunk/|trust/)([a-z0-9][a-z0-9._-]{{0,63}})/({'|'.join(UPLINKS)})")
 _CHUNK = re.compile(rf"{CHUNKS}/([0-9a-f]{{64}})/([0-9]{{1,9}})")
-_TRUST_FILE = re.compile(rf"{TRUST}/((?:[0-9]{{1,9}}\.)?(?:root|snapshot|targets|timestamp)\.json|director\.json)")
+_TRUST_FILE = re.compile(
+    rf"{TRUST}/((?:[0-9]{{1,9}}\.)?(?:root|snapshot|targets|timestamp|model-[a-z0-9][a-z0-9._-]{{0,63}})\.json|director\.json)"
+)
 
 
 def of_device(device: str, leaf: str) -> str:

@@ -18,6 +18,10 @@ MAX_TRUST_FILE_BYTES = 512 * 1024
 DIRECTOR_TARGET = "director.json"
 
 
+# The field of TUF's timestamp that says when it was signed; a device's clock is never behind it.
+ISSUED_AT = "issued_at"
+
+
 class DirectorKeys(BaseModel, frozen=True, extra="forbid"):
     """Content of the director target: public keys by key id, in TUF's key format."""
 
@@ -35,3 +39,13 @@ class ReleaseTarget(BaseModel, frozen=True, extra="forbid"):
 def release_target_path(model: str, release: int) -> str:
     """Return the TUF target path of a release's manifest."""
     return f"releases/{model}/{release}/manifest.json"
+
+
+def team_role(model: str) -> str:
+    """Return the TUF role that lists the releases which a team signs of its model."""
+    return f"model-{model}"
+
+
+def team_pattern(model: str) -> str:
+    """Return the pattern of the target paths that a model's team may sign; TUF's `*` matches no slash."""
+    return f"releases/{model}/*/manifest.json"

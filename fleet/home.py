@@ -28,6 +28,7 @@ class Home:
         self.database = self.folder / "fleet.db"
         self.artifacts = self.folder / "artifacts"
         self.trust = self.folder / "trust"
+        self.trust_change = self.folder / "trust-change.json"
         self.keys = self.folder / "keys"
         self.broker = self.folder / "broker"
         self.connection = self.folder / "connection.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -10,6 +10,7 @@ from contracts.manifest import ReleaseCounter
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, TargetName
 from contracts.trust import MAX_TRUST_FILE_BYTES
 
+TrustText = Annotated[str, Field(max_length=MAX_TRUST_FILE_BYTES)]
 DEFAULT_DEADLINE_S = 1800.0
 
 
@@ -26,9 +27,33 @@ class NewDevice(Body):
 
 
 class NewRelease(Body):
-    """POST releases: the next targets metadata, signed; files are uploaded before."""
+    """POST releases: the next list of targets, signed; files are uploaded before."""
 
-    targets: Annotated[str, Field(max_length=MAX_TRUST_FILE_BYTES)]
+    targets: TrustText
+    # The model whose team's own list this is; without it the fleet's list.
+    team: ModelName | None = None
+
+
+class TrustChange(Body):
+    """POST trust: other keys for root, targets, snapshot, timestamp, director or teams, signed by enough of the offline ones."""
+
+    root: TrustText | None = None
+    targets: TrustText | None = None
+    director: TrustText | None = None
+
+
+class OnlineKey(BaseModel, frozen=True):
+    """The public half of a key that the server made and will use once it is named, in TUF's form."""
+
+    key_id: str
+    key: dict[str, Any]
+
+
+class TrustVersions(BaseModel, frozen=True):
+    """What devices are told to follow."""
+
+    root: int
+    targets: int
 
 
 class NewRollout(Body):

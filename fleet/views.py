@@ -75,6 +75,10 @@ class DeviceDetail(DeviceSummary):
     generation_desired: int
     generation_reported: int
     desired: dict[str, ReleaseRef]
+    # Newest time that a signature vouched for on the device; None before its first verified wish.
+    newest_time: AwareDatetime | None
+    # Wishes it refused, by class of attack.
+    refused: dict[str, int]
     events: tuple[EventView, ...]
 
 

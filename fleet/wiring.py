@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
 from fleet.release.repository import Repository
+from fleet.release.trust_desk import TrustDesk
 from fleet.secret_files import Place, connect_owner, session_secret
 from fleet.south import delivery, ingest
 from fleet.south.broker import Address, Broker
@@ -65,6 +66,8 @@ class Settings:
     host: str
     port: int
     broker_port: int
+    # The server folder of offline keys' making; without one a new server makes all keys itself.
+    trust: Path | None = None
 
 
 class Fleet:
@@ -76,7 +79,10 @@ class Fleet:
         self.database = Database(home.database)
         keys = KeyFolder(home.keys)
         self.repository = Repository(home.trust, keys)
-        self.repository.create(utc_now())
+        if settings.trust is None:
+            self.repository.create(utc_now())
+        else:
+            self.repository.take_over(settings.trust, utc_now())
         self.devices = DeviceStore(self.database)
         self.access = AccessStore(self.database)
         self.uplinks = UplinkStore(self.database, RETENTION)
@@ -89,7 +95,10 @@ class Fleet:
         self.bulk_link = MqttLink(login, "fleet-bulk", delivery.TOPICS)
         self.artifacts = ArtifactStore(home.artifacts.as_uri())
         self.trust = TrustPublisher(self.repository, self.control_link)
-        self.director = Director(WishStore(self.database), WishSigner(keys.signer("director")), self.control_link)
+        self._wish_signer = WishSigner(lambda: keys.signer("director"))
+        self.director = Director(WishStore(self.database), self._wish_signer, self.control_link)
+        self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
+        self.trust_desk.finish(utc_now())
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.delivery = Delivery(self.bulk_link, self.artifacts)
@@ -105,10 +114,18 @@ class Fleet:
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             rollouts=self.conductor,
             trust=self.repository,
+            trust_desk=self.trust_desk,
             artifacts=self.artifacts,
             addresses=self.addresses,
             now=utc_now,
         )
+
+    def _follow_trust(self, now: datetime, is_other_director: bool) -> None:
+        """Speak with the keys that devices are told to trust from now on."""
+        if is_other_director:
+            self._wish_signer.reload()
+            self.director.sign_all_again(now)
+        self.trust.changed()
 
     def logins(self) -> dict[str, str]:
         """Return the password hashes of all who may use the broker."""

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ["compile", "inspect", "bench", "compare", "fleet", "release", "rollout", "devices", "device", "watch", "dashboard", "agent"]
+COMMANDS = [
+    *("compile", "inspect", "bench", "compare", "lint-tensorrt"),
+    *("fleet", "release", "keys", "rollout", "devices", "device", "watch", "dashboard", "agent"),
+]
 
 
 def fieldfare(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,16 +1,19 @@
-"""Touches what the broker says about trust: an untrusted mirror of bounded size, and the newest generation that verified."""
+"""Touches what the broker says about trust: an untrusted mirror of bounded size, and the memory of what verified."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from agent.adapters import disk
+from agent.core.memory import Memory
+from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.errors import ContractError
 from contracts.topics import of_trust_file, parse_trust_file
 from contracts.trust import MAX_ENVELOPE_BYTES, MAX_TRUST_FILE_BYTES
 
 MAX_FILES = 128
+MAX_MEMORY_BYTES = 16 * 1024
 
 
 class TrustFiles:
@@ -21,7 +24,7 @@ class TrustFiles:
         self.mirror_dir = root / "mirror"
         self.cache_dir = root / "trust"
         self.envelope_file = self.mirror_dir / "desired"
-        self._generation_file = root / "generation"
+        self._memory_file = root / "memory.json"
         for folder in (self.mirror_dir, self.cache_dir):
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
 
@@ -47,17 +50,16 @@ class TrustFiles:
         """Say whether there is anything to verify."""
         return self.envelope_file.exists()
 
-    def generation(self) -> int:
-        """Return the newest generation that verified, 0 before the first."""
+    def memory(self) -> Memory:
+        """Return what was remembered last; nothing before the first verified wish."""
         try:
-            return int(self._generation_file.read_text())
-        except (OSError, ValueError):
-            return 0
+            return codec.decode(Memory, read_bounded(self._memory_file, MAX_MEMORY_BYTES), name="memory.json", max_bytes=MAX_MEMORY_BYTES)
+        except ContractError:
+            return Memory()
 
-    def remember_generation(self, generation: int) -> None:
-        """Refuse every older wish from now on."""
-        if generation > self.generation():
-            disk.write_whole(self._generation_file, str(generation).encode())
+    def remember(self, memory: Memory) -> None:
+        """Survive a power cut with this in mind."""
+        _replace(self._memory_file, codec.encode(memory))
 
     def _make_room(self, name: str) -> None:
         found = sorted(self.mirror_dir.glob("*.json"), key=lambda path: path.stat().st_mtime)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.core.admission import Fit
+from agent.core.memory import Memory
 from agent.core.readings import Readings
 from agent.core.update import Update
 from agent.core.verdict import Question, Verdict
@@ -106,11 +107,11 @@ class TrustFiles(Protocol):
     def has_envelope(self) -> bool:
         """Say whether there is one."""
 
-    def generation(self) -> int:
-        """Return the newest that verified."""
+    def memory(self) -> Memory:
+        """Return what is remembered of earlier verdicts."""
 
-    def remember_generation(self, generation: int) -> None:
-        """Refuse older ones from now on."""
+    def remember(self, memory: Memory) -> None:
+        """Keep it for good."""
 
 
 class Verifier(Protocol):

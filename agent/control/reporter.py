@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
 
+from agent.core.memory import Memory
 from agent.core.outbox import Letter, Outbox
 from contracts import codec
 from contracts.agent_config import DeviceSection
@@ -43,14 +44,14 @@ def utc_now() -> datetime:
 class Reporter:
     """The device's voice; it never waits, and never fails."""
 
-    def __init__(self, identity: Identity, generation: int) -> None:
-        """Speak for `identity`; `generation` is the newest wish that was verified before."""
+    def __init__(self, identity: Identity, memory: Memory) -> None:
+        """Speak for `identity`, which has judged wishes before."""
         self.identity = identity
         self.outbox = Outbox(MAX_WAITING)
         # Set whenever there is something new for the uplink.
         self.wake = asyncio.Event()
         self.is_report_due = True
-        self._generation = generation
+        self._memory = memory
         self._models: dict[str, ModelReport] = {}
         self._sequence = 0
 
@@ -75,7 +76,9 @@ class Reporter:
 
     def reported(self) -> bytes:
         """Return the state of every model."""
-        return self.stamp(Reported, generation=self._generation, models=self._models)
+        memory = self._memory
+        newest = None if memory.floor is None else memory.floor.moment
+        return self.stamp(Reported, generation=memory.generation, models=self._models, newest_time=newest, refused=memory.refused)
 
     def want(self, digest: str, size: int, bitmap: str, window: int) -> bytes:
         """Return a request for chunks."""
@@ -87,9 +90,9 @@ class Reporter:
             self._models[model] = report
             self._wake_report()
 
-    def report_generation(self, generation: int) -> None:
-        """Say which wish was verified last."""
-        self._generation = generation
+    def report_memory(self, memory: Memory) -> None:
+        """Say which wish was verified last, and what was refused so far."""
+        self._memory = memory
         self._wake_report()
 
     def window(self, window: InferenceWindow) -> None:

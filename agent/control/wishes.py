@@ -12,6 +12,7 @@ import anyio
 
 from agent.control.ports import TrustFiles, Verifier
 from agent.control.reporter import Reporter
+from agent.core.memory import Memory
 from agent.core.verdict import Question, Refused, Verified
 from agent.errors import VerifierError
 from contracts.codec import sha256_of
@@ -86,7 +87,7 @@ class Wishes:
             cache_dir=str(self._files.cache_dir),
             device=device.id,
             targets=device.targets,
-            newest_generation=self._files.generation(),
+            memory=self._files.memory(),
         )
         try:
             verdict = await self._verifier.ask(question)
@@ -98,19 +99,23 @@ class Wishes:
         if isinstance(verdict, Verified):
             await self._follow(verdict)
         else:
-            self._refuse(verdict)
+            await self._refuse(verdict)
 
     async def _follow(self, verdict: Verified) -> None:
         desired = verdict.desired
-        await anyio.to_thread.run_sync(self._files.remember_generation, desired.generation)
-        self._reporter.report_generation(desired.generation)
+        await self._remember(verdict.memory)
         self._on_wishes({model: Wish(release, verdict.manifest_bytes[model]) for model, release in desired.models.items()})
 
-    def _refuse(self, refused: Refused) -> None:
+    async def _refuse(self, refused: Refused) -> None:
         if refused.refusal == "incomplete":
             log.info("waiting for trust files: %s", refused.reason)
             return
         refusal = (refused.refusal, refused.reason, self._envelope)
         if refusal not in self._refused:
             self._refused.append(refusal)
+            await self._remember(self._files.memory().after_refusal(refused.refusal))
             self._reporter.event("refused", "error", refused.reason, facts={"class": refused.refusal})
+
+    async def _remember(self, memory: Memory) -> None:
+        await anyio.to_thread.run_sync(self._files.remember, memory)
+        self._reporter.report_memory(memory)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from agent.core.memory import Memory
 from contracts.messages import Desired
 from contracts.names import DeviceId, ModelName, TargetName
 
@@ -37,7 +38,7 @@ class Question(BaseModel, frozen=True, extra="forbid"):
     cache_dir: str
     device: DeviceId
     targets: tuple[TargetName, ...]
-    newest_generation: Annotated[int, Field(ge=0)]
+    memory: Memory
 
 
 class Verified(BaseModel, frozen=True, extra="forbid"):
@@ -46,6 +47,8 @@ class Verified(BaseModel, frozen=True, extra="forbid"):
     kind: Literal["verified"] = "verified"
     desired: Desired
     manifest_bytes: dict[ModelName, int]
+    # What to remember from now on.
+    memory: Memory
 
 
 class Refused(BaseModel, frozen=True, extra="forbid"):

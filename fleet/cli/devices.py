@@ -12,6 +12,7 @@ from rich.text import Text
 from fleet.cli.client import connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, print_json, print_table, styled
+from fleet.core.refusals import trust_line
 from fleet.provisioning import check_empty, parse_pairs, plan_config, write_folder
 from fleet.requests import NewDevice, Provisioning
 from fleet.views import DeviceDetail, DeviceSummary
@@ -101,6 +102,7 @@ def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:
     if detail.models:
         facts.append(("runs on", _runs_on(detail)))
     facts.append(("wish", f"generation {detail.generation_desired}, device has {detail.generation_reported}"))
+    facts.append(("trust", trust_line(detail.newest_time, detail.refused)))
     facts.append(("last seen", ago(detail.last_seen)))
     return facts
 

@@ -1,4 +1,4 @@
-"""`fieldfare release`: signs a bundle with the offline key and hands it in; lists what was released."""
+"""`fieldfare release`: signs a bundle with an offline key and hands it in; lists what was released."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typer
 from contracts.bundle import MANIFEST, read_bundle
 from contracts.manifest import Manifest
 from fleet.cli.client import ApiClient, connected
-from fleet.cli.options import AsJson, Folder
+from fleet.cli.options import DEFAULT_PENDING, AsJson, Folder, KeysToSignWith, PendingFile
 from fleet.cli.output import ago, print_json, print_table, size, styled
+from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
 from fleet.home import Home, default_folder
-from fleet.requests import NewRelease
 from fleet.views import ReleaseView
 
 app = typer.Typer(no_args_is_help=True)
@@ -23,19 +23,32 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def add(
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder, as `fieldfare compile` wrote it.")],
-    key: Annotated[Path | None, typer.Option(help="The release key; without it the one in the server's folder.")] = None,
+    key: KeysToSignWith = None,
+    pending: PendingFile = DEFAULT_PENDING,
     folder: Folder = None,
     as_json: AsJson = False,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
 ) -> None:
-    """Check every byte of a bundle, sign it, upload what the server lacks, and release it."""
-    from fleet.release.signing import sign_release  # listing needs no cryptography
+    """Check every byte of a bundle, sign it with the release key or its team's, upload what the server lacks, and release it."""
+    from fleet.cli import pending_file  # listing needs no cryptography
+    from fleet.release.pending import missing
+    from fleet.release.signing import sign_release
 
+    pending_file.check_free(pending)
     manifest = read_bundle(bundle)
+    default = Home(folder or default_folder()).release_key
     with connected(folder) as api:
-        current = api.fetch("trust/targets.json")
-        signed = sign_release(current, manifest, key or Home(folder or default_folder()).release_key, datetime.now(timezone.utc))
+        signers = pending_file.open_keys(key, default, asker(passphrase_file, passphrase_fd))
+        published = pending_file.fetch_published(api, manifest.name)
+        change = sign_release(published, manifest, signers, datetime.now(timezone.utc))
         _upload(api, bundle, manifest)
-        release = api.post("releases", NewRelease(targets=signed.decode()), ReleaseView)
+        if missing(change):
+            pending_file.write_pending(change, pending)
+            pending_file.say_what_lacks(change, pending)
+            return
+        assert change.release is not None
+        release = api.post("releases", change.release, ReleaseView)
     if as_json:
         print_json(release)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -27,6 +28,9 @@ def up(
     host: Annotated[str, typer.Option(help="Where people reach API and dashboard.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of API and dashboard.")] = 8480,
     broker_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MQTT broker.")] = 8483,
+    trust: Annotated[
+        Path | None, typer.Option(help="The server folder of `fieldfare keys init`; without it all keys are made here.")
+    ] = None,
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
@@ -39,4 +43,4 @@ def up(
         typer.echo(f"ready: {connection.url} (broker 127.0.0.1:{broker_port}, folder {folder})")
         typer.echo("log in to the dashboard with: fieldfare dashboard")
 
-    anyio.run(wiring.run, wiring.Settings(folder, host, port, broker_port), announce)
+    anyio.run(wiring.run, wiring.Settings(folder, host, port, broker_port, trust), announce)

@@ -28,6 +28,11 @@ def renewed(wish: Desired, now: datetime) -> Desired:
     return _next(wish, wish.models, now) if now - wish.issued_at >= LIFETIME / 2 else wish
 
 
+def reissued(wish: Desired, now: datetime) -> Desired:
+    """Return the wish, issued anew for another director's key to sign."""
+    return _next(wish, wish.models, now)
+
+
 def _next(wish: Desired, models: Mapping[str, ReleaseRef], now: datetime) -> Desired:
     return Desired(
         device=wish.device, generation=wish.generation + 1, issued_at=now, expires_at=now + LIFETIME, models=dict(sorted(models.items()))

@@ -7,6 +7,7 @@ from functools import partial
 from nicegui import context, ui
 from starlette.requests import Request
 
+from fleet.core.refusals import trust_line
 from fleet.dashboard.device_charts import DeviceCharts
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.model_panel import draw_models
@@ -95,6 +96,7 @@ def _draw_inventory(detail: DeviceDetail) -> None:
             ("Agent", birth.agent_version),
             ("Labels", ", ".join(f"{key} = {value}" for key, value in detail.labels.items())),
             ("Wish", _generations(detail)),
+            ("Trust", trust_line(detail.newest_time, detail.refused)),
         ]
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
-from fleet.north import devices, problems, releases, rollouts
+from fleet.north import devices, problems, releases, rollouts, trust
 from fleet.north.auth import bearer_check
 from fleet.north.body_limit import BodyLimit
 from fleet.north.ports import Services
@@ -25,7 +25,7 @@ def build_app(services: Services) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access))])
-    for part in (devices, releases, rollouts):
+    for part in (devices, releases, rollouts, trust):
         guarded.include_router(part.router(services))
 
     @app.get("/healthz")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from contracts.manifest import Manifest
+from fleet.requests import OnlineKey, TrustChange, TrustVersions
 from fleet.views import FleetReader
 
 
@@ -31,8 +32,8 @@ class Enrolment(Protocol):
 class Releases(Protocol):
     """Takes releases in."""
 
-    def add(self, targets_raw: bytes, now: datetime) -> Manifest:
-        """Take in a signed release."""
+    def add(self, targets_raw: bytes, team: str | None, now: datetime) -> Manifest:
+        """Take in a signed release, on the list of a model's team or on the fleet's."""
 
 
 class Rollouts(Protocol):
@@ -47,6 +48,16 @@ class Trust(Protocol):
 
     def read(self, name: str) -> bytes:
         """Return a file, without a version its newest one; raise UnknownTrustFileError."""
+
+
+class TrustDesk(Protocol):
+    """Takes other keys in."""
+
+    def new_key(self, role: Literal["snapshot", "timestamp", "director"]) -> OnlineKey:
+        """Return the public half of the server's next key."""
+
+    def change(self, change: TrustChange, now: datetime) -> TrustVersions:
+        """Follow a change that offline keys signed."""
 
 
 class Incoming(Protocol):
@@ -91,6 +102,7 @@ class Services:
     releases: Releases
     rollouts: Rollouts
     trust: Trust
+    trust_desk: TrustDesk
     artifacts: Artifacts
     addresses: Addresses
     now: Callable[[], datetime]

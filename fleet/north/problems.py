@@ -21,6 +21,7 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     errors.DeviceExistsError: HTTPStatus.CONFLICT,
     errors.RolloutRunningError: HTTPStatus.CONFLICT,
     errors.CounterDoesNotGrowError: HTTPStatus.CONFLICT,
+    errors.UntrustedChangeError: HTTPStatus.CONFLICT,
     errors.UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -1,15 +1,14 @@
-"""The API's part in a release: files by digest, trust files, and the signed list."""
+"""The API's part in a release: files by digest, and the signed list."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Request
 
 from contracts.names import Sha256
-from contracts.topics import of_trust_file, parse_trust_file
-from fleet.errors import UnknownArtifactError, UnknownTrustFileError
+from fleet.errors import UnknownArtifactError
 from fleet.north.ports import Services
 from fleet.requests import NewRelease
 from fleet.views import ReleaseView
@@ -31,7 +30,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("/releases", status_code=201)
     def add_release(new: NewRelease) -> ReleaseView:
-        manifest = services.releases.add(new.targets.encode(), services.now())
+        manifest = services.releases.add(new.targets.encode(), new.team, services.now())
         return next(view for view in services.reader.releases() if view.ref.manifest_sha256 == manifest.sha256)
 
     @routes.head("/artifacts/{sha256}", status_code=204)
@@ -42,12 +41,6 @@ def router(services: Services) -> APIRouter:
     @routes.put("/artifacts/{sha256}", status_code=204)
     async def put_artifact(sha256: Digest, request: Request) -> None:
         await _receive(services, sha256, request)
-
-    @routes.get("/trust/{name}")
-    def trust(name: Annotated[str, Path(max_length=64)]) -> Response:
-        if parse_trust_file(of_trust_file(name)) is None:
-            raise UnknownTrustFileError(name)
-        return Response(services.trust.read(name), media_type="application/json")
 
     return routes
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
-
-from tuf.api.metadata import Targets
 
 from contracts.manifest import Manifest, decode_manifest
 from contracts.trust import release_target_path
 from fleet.core.releases import check_counter_grows
 from fleet.errors import IncompleteReleaseError, UntrustedReleaseError
-from fleet.release.metadata import custom_of, manifest_digest, newest_counter, read
+from fleet.release.metadata import custom_of, manifest_digest, newest_counter
 from fleet.release.repository import Admission, Repository
 
 
@@ -43,26 +40,27 @@ class ReleaseDesk:
         self._files = files
         self._releases = releases
         self._on_change = on_change
-        self._lock = threading.Lock()
 
-    def add(self, targets_raw: bytes, now: datetime) -> Manifest:
-        """Take in a release; raise the error that says why not."""
-        with self._lock:
-            admission = self._repository.admit(targets_raw, now)
-            manifest = self._check(admission)
+    def add(self, targets_raw: bytes, team: str | None, now: datetime) -> Manifest:
+        """Take in a release on the fleet's list or, for a model, on its team's; raise the error that says why not."""
+        with self._repository.lock:
+            admission = self._repository.admit(targets_raw, team, now)
+            manifest = self._check(admission, team)
             # After a crash between the two, adding the release again repairs both.
             self._releases.add(manifest, now)
             self._repository.accept(admission, now)
         self._on_change()
         return manifest
 
-    def _check(self, admission: Admission) -> Manifest:
+    def _check(self, admission: Admission, team: str | None) -> Manifest:
         target = admission.added
         release = custom_of(target)
+        if team not in (None, release.model):
+            raise UntrustedReleaseError(f"a release of {team}, which is all that its team may sign", f"one of {release.model}")
         if target.path != release_target_path(release.model, release.release):
             raise UntrustedReleaseError(release_target_path(release.model, release.release), target.path)
-        current = read(Targets, self._repository.read("targets.json")).signed
-        check_counter_grows(release.model, release.release, newest_counter(current, release.model))
+        known = {**self._repository.current_list(None).targets, **self._repository.current_list(release.model).targets}
+        check_counter_grows(release.model, release.release, newest_counter(known, release.model))
         manifest = self._manifest(release.model, release.release, manifest_digest(target), target.length)
         found = (manifest.name, manifest.release, tuple(sorted(manifest.artifacts)))
         if found != (release.model, release.release, tuple(sorted(release.targets))):

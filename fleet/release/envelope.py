@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import Signer
 
@@ -13,9 +15,14 @@ from contracts.trust import DESIRED_PAYLOAD_TYPE
 class WishSigner:
     """Holds the director's key."""
 
-    def __init__(self, signer: Signer) -> None:
-        """Sign with this key."""
-        self._signer = signer
+    def __init__(self, load: Callable[[], Signer]) -> None:
+        """Sign with the key that `load` finds now."""
+        self._load = load
+        self._signer = load()
+
+    def reload(self) -> None:
+        """Sign with the key that is the director's from now on."""
+        self._signer = self._load()
 
     def sign(self, wish: Desired) -> bytes:
         """Return the envelope as JSON."""

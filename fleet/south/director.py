@@ -10,7 +10,7 @@ from typing import Protocol
 
 from contracts.messages import Desired, ReleaseRef
 from contracts.topics import of_device
-from fleet.core.wishes import LIFETIME, first_wish, renewed, with_release
+from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_release
 from fleet.errors import LinkDownError
 
 BATCH_WISHES = 200
@@ -96,6 +96,12 @@ class Director:
         with self._lock:
             for wish in self._wishes.issued_before(now - LIFETIME / 2):
                 self._put(renewed(wish, now))
+
+    def sign_all_again(self, now: datetime) -> None:
+        """Sign every wish with the key that devices trust from now on."""
+        with self._lock:
+            for wish in self._wishes.issued_before(now):
+                self._put(reissued(wish, now))
 
     def publish(self) -> None:
         """Bring the broker what it does not have; what fails is tried again at the next call."""

@@ -82,13 +82,16 @@ class StoreReader:
             newest = select(events).where(events.c.device == device).order_by(events.c.at.desc(), events.c.sequence.desc())
             happened = tuple(map(_event_of, connection.execute(newest.limit(MAX_EVENTS))))
         wish = self._wishes.get(device)
-        birth, reported = words["birth"].get(device), words["reported"].get(device)
+        birth, said = words["birth"].get(device), words["reported"].get(device)
+        reported = Reported.model_validate_json(said) if said else None
         return DeviceDetail(
             **dict(self._summary(row, words)),
             birth=Birth.model_validate_json(birth) if birth else None,
             generation_desired=wish.generation if wish else 0,
-            generation_reported=Reported.model_validate_json(reported).generation if reported else 0,
+            generation_reported=reported.generation if reported else 0,
             desired=wish.models if wish else {},
+            newest_time=reported.newest_time if reported else None,
+            refused=reported.refused if reported else {},
             events=happened,
         )
 

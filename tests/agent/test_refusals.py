@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from contracts.messages import Want
+from contracts.messages import Reported, Want
 from contracts.topics import of_device, of_trust_file
 from tests.agent.conftest import DEVICE, AgentProcess, listening_fleet, provisioned_device, running_broker
 from tests.agent.test_update_journeys import committed
@@ -125,6 +125,7 @@ def test_a_wish_that_must_not_be_followed_is_refused_by_its_class(
     mark = fleet.mark
     attack(fleet, make_release(2))
     fleet.wait_for_refusal(DEVICE, refusal, since=mark)
+    fleet.wait_for(Reported, DEVICE, lambda said: said.refused.get(refusal, 0) > 0 and said.newest_time is not None, since=mark)
     assert device.who_serves() == "1"
     assert fleet.all(Want, since=mark) == []
 

@@ -20,12 +20,27 @@ def test_a_chunk_topic_is_read_back() -> None:
     assert topics.parse_chunk(topics.of_chunk(DIGEST, 17)) == topics.ChunkTopic(DIGEST, 17)
 
 
-@pytest.mark.parametrize("name", ["1.root.json", "timestamp.json", "12.snapshot.json", "3.targets.json", "director.json"])
+@pytest.mark.parametrize(
+    "name", ["1.root.json", "timestamp.json", "12.snapshot.json", "3.targets.json", "director.json", "4.model-digits.v2.json"]
+)
 def test_a_trust_file_is_read_back(name: str) -> None:
     assert topics.parse_trust_file(topics.of_trust_file(name)) == name
 
 
-@pytest.mark.parametrize("name", ["../root.json", "root.json/x", "1.root.json.bak", ".root.json", "x.targets.json", "", "1.root.json\n"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../root.json",
+        "root.json/x",
+        "1.root.json.bak",
+        ".root.json",
+        "x.targets.json",
+        "",
+        "1.root.json\n",
+        "1.model-.json",
+        "2.director.json",
+    ],
+)
 def test_a_name_outside_the_repository_is_no_trust_file(name: str) -> None:
     assert topics.parse_trust_file(topics.of_trust_file(name)) is None
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from contracts import codec, messages, topics
 from contracts.chunks import Bitmap
 from contracts.manifest import Manifest
-from contracts.trust import ReleaseTarget, release_target_path
+from contracts.trust import ReleaseTarget, release_target_path, team_pattern, team_role
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 MODELS: dict[str, type[BaseModel]] = {
@@ -61,4 +61,13 @@ def test_topics_keep_their_names() -> None:
         "chunks": topics.of_chunks(DIGEST),
         "trust file": topics.of_trust_file("2.snapshot.json"),
         "release target": release_target_path("digits", 2),
+        "team's releases": team_pattern("digits"),
+        "team's list": topics.of_trust_file(f"1.{team_role('digits')}.json"),
     }
+
+
+def test_a_report_of_an_older_agent_is_read() -> None:
+    document = next(json.loads(vector["canonical"]) for vector in vectors("documents.json") if vector["model"] == "Reported")
+    del document["newest_time"], document["refused"]
+    read = messages.Reported.model_validate(document)
+    assert (read.newest_time, read.refused) == (None, {})

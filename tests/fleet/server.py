@@ -54,8 +54,9 @@ def fieldfare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 class FleetProcess:
     """`with` starts it and stops it."""
 
-    def __init__(self, folder: Path, port: int | None = None, broker_port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, broker_port: int | None = None, *options: str) -> None:
         """Choose ports; a restart keeps them."""
+        self.options = options
         self.folder = folder
         self.port = port or free_port()
         self.broker_port = broker_port or free_port()
@@ -63,7 +64,14 @@ class FleetProcess:
         self.exit_status: int | None = None
 
     def __enter__(self) -> FleetProcess:
-        command = (*(sys.executable, "-m", "cli", "fleet", "up"), "--port", str(self.port), "--broker-port", str(self.broker_port))
+        command = (
+            *(sys.executable, "-m", "cli", "fleet", "up"),
+            "--port",
+            str(self.port),
+            "--broker-port",
+            str(self.broker_port),
+            *self.options,
+        )
         self.log = (self.folder.parent / f"{self.folder.name}.log").open("a")
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment(self.folder), stdout=subprocess.PIPE, stderr=self.log, text=True)
         assert self.process.stdout is not None

@@ -14,10 +14,10 @@ from contracts.manifest import Manifest
 from contracts.trust import DIRECTOR_TARGET, release_target_path
 from fleet.errors import CounterDoesNotGrowError, IncompleteReleaseError, KeyFileError, UntrustedReleaseError, WrongKeyError
 from fleet.release.admission import ReleaseDesk
-from fleet.release.keys import KeyFolder
+from fleet.release.keys import KeyFolder, open_key
 from fleet.release.metadata import read
 from fleet.release.repository import Repository
-from fleet.release.signing import sign_release
+from fleet.release.signing import Published, sign_release
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.database import Database
 from fleet.store.releases import ReleaseStore
@@ -39,8 +39,14 @@ class Office:
         self.database = Database(folder / "fleet.db")
         self.desk = ReleaseDesk(self.repository, self.files, ReleaseStore(self.database), lambda: None)
 
+    @property
+    def published(self) -> Published:
+        return Published(self.repository.read("root.json"), self.repository.read("targets.json"))
+
     def sign(self, manifest: Manifest, key: str = "targets") -> bytes:
-        return sign_release(self.repository.read("targets.json"), manifest, self.keys.path_of(key), NOW)
+        release = sign_release(self.published, manifest, {key: self.keys.signer(key)}, NOW).release
+        assert release is not None
+        return release.targets.encode()
 
     def upload(self, bundle: Path, manifest: Manifest) -> None:
         for path in [*manifest.files, MANIFEST]:
@@ -54,7 +60,7 @@ class Office:
         bundle = self.folder / f"bundle-{number}"
         manifest = make_bundle(bundle, release=number, size=1000)
         self.upload(bundle, manifest)
-        return self.desk.add(self.sign(manifest), NOW)
+        return self.desk.add(self.sign(manifest), None, NOW)
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ def test_the_server_refuses_a_counter_that_does_not_grow_whoever_signed_it(offic
     document.sign(office.keys.signer("targets"))
 
     with pytest.raises(CounterDoesNotGrowError):
-        office.desk.add(document.to_bytes(), NOW)
+        office.desk.add(document.to_bytes(), None, NOW)
 
 
 def test_targets_signed_by_another_key_are_refused(office: Office, tmp_path: Path) -> None:
@@ -141,16 +147,14 @@ def test_targets_signed_by_another_key_are_refused(office: Office, tmp_path: Pat
     document.sign(office.keys.signer("director"))
 
     with pytest.raises(UntrustedReleaseError, match="expected a signature by this fleet's release key"):
-        office.desk.add(document.to_bytes(), NOW)
+        office.desk.add(document.to_bytes(), None, NOW)
 
 
 def test_an_operator_builds_on_no_list_that_another_key_signed(office: Office, tmp_path: Path) -> None:
     with pytest.raises(WrongKeyError):
         office.sign(make_bundle(tmp_path / "b", release=1, size=1000), key="director")
     with pytest.raises(KeyFileError, match=r"root\.json: expected an ed25519 private key"):
-        sign_release(
-            office.repository.read("targets.json"), make_bundle(tmp_path / "b", release=1), tmp_path / "trust" / "1.root.json", NOW
-        )
+        open_key(str(tmp_path / "trust" / "1.root.json"), lambda _name: "")
 
 
 def test_a_release_that_was_signed_upon_an_older_list_is_refused(office: Office, tmp_path: Path) -> None:
@@ -158,7 +162,7 @@ def test_a_release_that_was_signed_upon_an_older_list_is_refused(office: Office,
     office.release(1)
 
     with pytest.raises(UntrustedReleaseError, match="expected version 3, found version 2"):
-        office.desk.add(late, NOW)
+        office.desk.add(late, None, NOW)
 
 
 def test_a_release_may_not_change_those_before_it(office: Office, tmp_path: Path) -> None:
@@ -168,7 +172,7 @@ def test_a_release_may_not_change_those_before_it(office: Office, tmp_path: Path
     document.sign(office.keys.signer("targets"))
 
     with pytest.raises(UntrustedReleaseError, match="expected all that was released before"):
-        office.desk.add(document.to_bytes(), NOW)
+        office.desk.add(document.to_bytes(), None, NOW)
 
 
 def test_a_release_with_a_missing_file_is_refused_by_the_files_name(office: Office, tmp_path: Path) -> None:
@@ -178,7 +182,7 @@ def test_a_release_with_a_missing_file_is_refused_by_the_files_name(office: Offi
     (tmp_path / "artifacts" / entry.sha256[:2] / entry.sha256).unlink()
 
     with pytest.raises(IncompleteReleaseError, match=r"expected the content of golden/cpu\.npz"):
-        office.desk.add(office.sign(manifest), NOW)
+        office.desk.add(office.sign(manifest), None, NOW)
     assert len(office.repository.published()) == 5
 
 

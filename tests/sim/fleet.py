@@ -24,7 +24,7 @@ from contracts.messages import UPLINK_MESSAGES, Birth, Desired, DeviceEvent, Mes
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
 from contracts.topics import of_chunk, of_device, of_every_device, of_trust_file, parse_uplink
-from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, DirectorKeys, ReleaseTarget, release_target_path
+from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, ISSUED_AT, DirectorKeys, ReleaseTarget, release_target_path
 from tests.live.mosquitto import FLEET, password_of
 
 Heard = TypeVar("Heard", bound=Message)
@@ -89,15 +89,31 @@ class Repository:
         self.version = 0
         self.targets: dict[str, TargetFile] = {}
         self.files: dict[str, bytes] = {}
-        root = Root(version=1, expires=_later(), consistent_snapshot=True)
-        for role, signer in self.keys.items():
-            root.add_key(signer.public_key, role)
-        self.root = _signed(root, self.keys["root"])
-        key = self.director.public_key
-        self.files["1.root.json"] = self.root
+        self.root_version = 1
+        self.root = self._sign_root(_later(), self.keys["root"])
+        self.name_director(self.director)
+
+    def rotate(self, *roles: str, expires: datetime | None = None) -> None:
+        """Replace keys by a new root that old and new root keys sign, and sign everything below it anew."""
+        old = self.keys["root"]
+        self.keys |= {role: CryptoSigner.generate_ed25519() for role in roles}
+        self.root_version += 1
+        self._sign_root(expires or _later(), old, self.keys["root"])
+        self.sign(expires)
+
+    def name_director(self, director: CryptoSigner) -> None:
+        """List a director's key, in place of the one before."""
+        self.director, key = director, director.public_key
         self.files[DIRECTOR_TARGET] = codec.encode(DirectorKeys(keys={key.keyid: key.to_dict()}))
         self.targets[DIRECTOR_TARGET] = TargetFile.from_data(DIRECTOR_TARGET, self.files[DIRECTOR_TARGET], ["sha256"])
         self.sign()
+
+    def _sign_root(self, expires: datetime, *signers: CryptoSigner) -> bytes:
+        root = Root(version=self.root_version, expires=expires, consistent_snapshot=True)
+        for role, signer in self.keys.items():
+            root.add_key(signer.public_key, role)
+        raw = self.files[f"{self.root_version}.root.json"] = _signed(root, *signers)
+        return raw
 
     def list(self, release: Release) -> None:
         """Add a release."""
@@ -108,8 +124,8 @@ class Repository:
         self.targets[path] = target
         self.sign()
 
-    def sign(self, expires: datetime | None = None) -> None:
-        """Sign everything below root anew."""
+    def sign(self, expires: datetime | None = None, issued_at: datetime | None = None) -> None:
+        """Sign everything below root anew; the timestamp says when only if it is told to."""
         self.version += 1
         version, expires = self.version, expires or _later()
         targets = _signed(Targets(version=version, expires=expires, targets=self.targets), self.keys["targets"])
@@ -117,7 +133,10 @@ class Repository:
             Snapshot(version=version, expires=expires, meta={"targets.json": MetaFile(version=version)}), self.keys["snapshot"]
         )
         meta = MetaFile.from_data(version, snapshot, ["sha256"])
-        timestamp = _signed(Timestamp(version=version, expires=expires, snapshot_meta=meta), self.keys["timestamp"])
+        issued = {} if issued_at is None else {ISSUED_AT: issued_at.isoformat()}
+        timestamp = _signed(
+            Timestamp(version=version, expires=expires, snapshot_meta=meta, unrecognized_fields=issued), self.keys["timestamp"]
+        )
         self.files |= {f"{version}.targets.json": targets, f"{version}.snapshot.json": snapshot, "timestamp.json": timestamp}
 
 
@@ -128,9 +147,11 @@ def envelope(desired: Desired, signer: CryptoSigner) -> bytes:
     return codec.canonical(signed.to_dict())
 
 
-def wish_for(device: str, generation: int, releases: tuple[Release, ...], *, expires_in: timedelta = LIFE) -> Desired:
+def wish_for(
+    device: str, generation: int, releases: tuple[Release, ...], *, expires_in: timedelta = LIFE, now: datetime | None = None
+) -> Desired:
     """Return an unsigned wish."""
-    now = datetime.now(timezone.utc)
+    now = now or datetime.now(timezone.utc)
     models = {release.manifest.name: release.ref for release in releases}
     return Desired(device=device, generation=generation, issued_at=now, expires_at=now + expires_in, models=models)
 
@@ -299,7 +320,8 @@ def _later() -> datetime:
     return (datetime.now(timezone.utc) + LIFE).replace(microsecond=0)
 
 
-def _signed(document: Kind, signer: CryptoSigner) -> bytes:
+def _signed(document: Kind, *signers: CryptoSigner) -> bytes:
     metadata = Metadata(document)
-    metadata.sign(signer)
+    for signer in signers:
+        metadata.sign(signer, append=True)
     return metadata.to_bytes()

@@ -106,6 +106,8 @@ class MovingFleet:
             generation_desired=0 if character.is_new else 4,
             generation_reported=0 if character.is_new else 3 if character.is_offline else 4,
             desired={} if character.is_new else {MODEL: ref(3)},
+            newest_time=None if character.is_new else datetime(2026, 1, 2, 11, tzinfo=timezone.utc),
+            refused={"rollback": 2} if character.is_offline else {},
             events=() if character.is_new else self._events(character),
         )
 

@@ -13,6 +13,7 @@ from agent.adapters.incoming import SYNC_EVERY, Incoming
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import MAX_FILES, TrustFiles
 from agent.core.admission import Fit
+from agent.core.memory import Memory
 from agent.core.update import Update
 from contracts import codec
 from contracts.chunks import CHUNK_BYTES, Bitmap
@@ -133,8 +134,10 @@ def test_the_mirror_takes_known_names_only_and_stays_small(tmp_path: Path) -> No
     assert files.put(f"{MAX_FILES}.snapshot.json", b"")  # withdrawn
 
 
-def test_the_newest_generation_only_grows(tmp_path: Path) -> None:
+def test_what_was_judged_is_remembered_and_a_damaged_memory_counts_as_none(tmp_path: Path) -> None:
     files = TrustFiles(tmp_path)
-    files.remember_generation(7)
-    files.remember_generation(3)
-    assert TrustFiles(tmp_path).generation() == 7
+    memory = Memory(generation=7, director="ab", refused={"rollback": 2})
+    files.remember(memory)
+    assert TrustFiles(tmp_path).memory() == memory
+    (tmp_path / "memory.json").write_text('{"generation": 7')
+    assert TrustFiles(tmp_path).memory() == Memory()

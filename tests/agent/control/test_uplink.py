@@ -9,6 +9,7 @@ import pytest
 
 from agent.control.reporter import Identity, Reporter
 from agent.control.uplink import Uplink
+from agent.core.memory import Memory
 from contracts.agent_config import DeviceSection
 from contracts.messages import Machine
 from tests.sim.slow_broker import SlowBroker
@@ -45,7 +46,7 @@ def test_whoever_listens_is_subscribed(listen: Callable[[Uplink, SlowBroker], Aw
         async def ignore(topic: str, payload: bytes) -> None:
             """Hear nothing."""
 
-        uplink = Uplink(broker, Reporter(identity, 0), ignore)
+        uplink = Uplink(broker, Reporter(identity, Memory()), ignore)
         stop = asyncio.Event()
         if listen is before_it_starts:
             await listen(uplink, broker)

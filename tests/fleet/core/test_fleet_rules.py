@@ -9,6 +9,7 @@ import pytest
 from contracts.lifecycle import Phase
 from contracts.messages import Birth, Health, Machine, ModelReport, ReleaseRef, WorkerHealth
 from fleet.core.freshness import Stamped, is_news, plausible_time
+from fleet.core.refusals import trust_line
 from fleet.core.releases import check_counter_grows
 from fleet.core.status import status_of
 from fleet.core.waiting import ChunkRef, WaitingRoom
@@ -154,3 +155,11 @@ def test_a_newer_want_replaces_the_one_before_and_batches_are_bounded() -> None:
 
     assert room.due(0.1, 8) == (ChunkRef("g", 0),)
     assert room.is_empty()
+
+
+def test_what_a_device_refused_reads_in_one_line() -> None:
+    assert trust_line(None, {}) == "nothing verified yet; refused nothing"
+    noon = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
+    assert trust_line(noon, {"freeze": 1, "wrong_hardware": 3}) == (
+        "newest signed time 2026-01-02 12:00 UTC; refused 3 wrong hardware, 1 freeze"
+    )

@@ -1,0 +1,33 @@
+"""The API's part in trust: the files that devices verify, and other keys in the place of those that they name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Response
+
+from contracts.topics import of_trust_file, parse_trust_file
+from fleet.errors import UnknownTrustFileError
+from fleet.north.ports import Services
+from fleet.requests import OnlineKey, TrustChange, TrustVersions
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+
+    @routes.get("/trust/{name}")
+    def trust(name: Annotated[str, Path(max_length=96)]) -> Response:
+        if parse_trust_file(of_trust_file(name)) is None:
+            raise UnknownTrustFileError(name)
+        return Response(services.trust.read(name), media_type="application/json")
+
+    @routes.post("/trust", status_code=201)
+    def change_trust(change: TrustChange) -> TrustVersions:
+        return services.trust_desk.change(change, services.now())
+
+    @routes.post("/online-keys/{role}", status_code=201)
+    def next_online_key(role: Literal["snapshot", "timestamp", "director"]) -> OnlineKey:
+        return services.trust_desk.new_key(role)
+
+    return routes
