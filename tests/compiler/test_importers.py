@@ -225,6 +225,15 @@ def test_a_flat_file_of_several_functions_is_refused(tmp_path: Path) -> None:
         import_tflite(flat.write(tmp_path / "model.tflite", [given], [result], subgraphs=2), {})
 
 
+def test_an_input_left_out_is_not_the_last_tensor(tmp_path: Path) -> None:
+    flat = Flat()
+    given, result = flat.value("given", (1, 4)), flat.value("result", (1, 4))
+    flat.operate("ADD", [given, -1], [result], "AddOptions")
+    flat.constant(np.ones((1, 4), np.float32))
+    with pytest.raises(ModelError, match="operator 0 ADD: expected operands that fit each other, found IndexError: an input is left out"):
+        import_tflite(flat.write(tmp_path / "model.tflite", [given], [result]), {})
+
+
 def test_an_operator_that_lies_about_its_result_is_refused(tmp_path: Path) -> None:
     flat = Flat()
     given, result = flat.value("given", (1, 4)), flat.value("result", (1, 5))

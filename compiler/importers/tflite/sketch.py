@@ -37,7 +37,9 @@ class Sketch:
         self._folded: dict[int, Array] = {}
 
     def tensor(self, index: int) -> Tensor:
-        """Return a tensor of the file."""
+        """Return a tensor of the file; raise IndexError for -1, an input left out that its operator cannot do without."""
+        if index < 0:
+            raise IndexError("an input is left out")
         return self.flat.tensors[index]
 
     def refuse(self, operator: Operator, expected: str, found: str) -> NoReturn:
