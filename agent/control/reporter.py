@@ -77,9 +77,9 @@ class Reporter:
         """Return the state of every model."""
         return self.stamp(Reported, generation=self._generation, models=self._models)
 
-    def want(self, digest: str, size: int, bitmap: str, window: int) -> bytes:
-        """Return a request for chunks."""
-        return self.stamp(Want, digest=digest, bytes=size, bitmap=bitmap, window=window)
+    def want(self, digest: str, size: int, bitmap: str, window: int, bases: tuple[str, ...]) -> bytes:
+        """Return a request for chunks, or for a delta from one of `bases`."""
+        return self.stamp(Want, digest=digest, bytes=size, bitmap=bitmap, window=window, bases=bases)
 
     def report_model(self, model: str, report: ModelReport) -> None:
         """Say where a model stands."""
