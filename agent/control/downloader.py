@@ -24,6 +24,8 @@ from contracts.topics import ChunkTopic, of_chunks
 
 # A link that is up while nobody sends a single chunk: the fleet has given the file up. Time without a link does not count.
 GIVE_UP_S = 6 * 3600.0
+# The fleet may have many deltas to make: past this, the whole file is asked for.
+OFFER_PATIENCE_S = 300.0
 OFFLINE_POLL_S = 0.5
 MAX_WRONG_FILES = 3
 
@@ -127,9 +129,9 @@ class Downloader:
     ) -> Offer | None:
         heard_at_s = time.monotonic()
         while transfer.missing:
-            # A file that has begun to arrive is finished as it is.
-            bases = bases if transfer.is_untouched else ()
             now_s = time.monotonic()
+            # A file that has begun to arrive is finished as it is.
+            bases = bases if transfer.is_untouched and now_s - heard_at_s < OFFER_PATIENCE_S else ()
             if not self._line.is_connected:
                 transfer, heard_at_s = transfer.lose_link(), now_s
                 await asyncio.sleep(OFFLINE_POLL_S)

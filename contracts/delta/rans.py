@@ -64,20 +64,24 @@ def encode(tokens: Tokens, rows: Rows, frequencies: Words) -> Coded:
     import numpy as np
 
     count, lanes = len(tokens), lanes_for(len(tokens))
-    starts = np.cumsum(frequencies, axis=1, dtype=np.uint64) - frequencies
-    size = frequencies[rows, tokens].astype(np.uint64)
-    start = starts[rows, tokens]
-    states = np.full(lanes, _LOWEST, np.uint64)
-    taken: list[Words] = []
+    entries = rows.astype(np.int32) * frequencies.shape[1] + tokens
+    frequency = frequencies.astype(np.uint32)
+    size = frequency.reshape(-1)[entries]
+    start = (np.cumsum(frequency, axis=1, dtype=np.uint32) - frequency).reshape(-1)[entries]
+    states = np.full(lanes, _LOWEST, np.uint32)
+    given: list[npt.NDArray[np.uint32]] = []
     for first in range((count - 1) // lanes * lanes, -1, -lanes):
-        f, c = size[first : first + lanes], start[first : first + lanes]
+        f = size[first : first + lanes]
         x = states[: len(f)]
-        is_full = x >= f << (32 - PROBABILITY_BITS)
-        taken.append(x[is_full].astype(np.uint16))
-        x = np.where(is_full, x >> 16, x)
-        quotient = x // f
-        states[: len(f)] = (quotient << PROBABILITY_BITS) + (x - quotient * f) + c
-    return Coded(states.astype(np.uint32), np.concatenate(taken[::-1]))
+        full = np.flatnonzero(x >> (32 - PROBABILITY_BITS) >= f)
+        if len(full):
+            high = x[full]
+            given.append(high)
+            x[full] = high >> 16
+        # The same as x // f * TOTAL + x % f, and the token's start.
+        x += x // f * (TOTAL - f) + start[first : first + lanes]
+    given.append(np.zeros(0, np.uint32))
+    return Coded(states, np.concatenate(given[::-1]).astype(np.uint16))
 
 
 def decode(coded: Coded, rows: Rows, frequencies: Words) -> Tokens:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Literal, Protocol
 
@@ -68,6 +68,7 @@ class Delivery:
         # Who waits until a delta is made, and how many were made when they were looked at last.
         self._patient: dict[str, Want] = {}
         self._settled = 0
+        self._offers: list[tuple[str, bytes]] = []
         self._room = WaitingRoom()
         self._poison = Poison(log)
 
@@ -76,7 +77,8 @@ class Delivery:
         patience_s = IDLE_PATIENCE_S if self._room.is_empty() else BUSY_PATIENCE_S
         for received in self._link.take(WANTS_PER_TURN, patience_s):
             self._hear(received)
-        messages = [*self._answers_to_the_patient()]
+        self._answer_the_patient()
+        messages, self._offers = self._offers, []
         messages += [message for chunk in self._room.due(time.monotonic(), BATCH_CHUNKS) if (message := self._message(chunk))]
         try:
             self._link.publish(messages, retain=False)
@@ -99,25 +101,27 @@ class Delivery:
             raise InvalidDocumentError(received.topic, "digest", f"a stored file{'' if size is None else f' of {size} bytes'}", found)
         missing = Bitmap.from_hex(chunk_count(size), want.bitmap)
         self._patient.pop(heard.device, None)
-        if want.bases:
-            # Answered with the next messages; until then no older want of the device is of any use to it.
-            self._patient[heard.device], self._settled = want, -1
+        if want.bases and self._offer(heard.device, want):
             missing = Bitmap(missing.count, 0)
         self._room.hear(heard.device, want.digest, tuple(islice(missing, want.window)), time.monotonic())
 
-    def _answers_to_the_patient(self) -> Iterator[tuple[str, bytes]]:
+    def _offer(self, device: str, want: Want) -> bool:
+        """Offer a delta now or once it is made; return False when it must be chunks."""
+        answer = self._deltas.answer(want.digest, want.bytes, want.bases)
+        if isinstance(answer, Offer):
+            self._offers.append((of_device(device, "offer"), codec.encode(answer)))
+        elif answer == "later":
+            self._patient[device] = want
+        return answer != "none"
+
+    def _answer_the_patient(self) -> None:
         settled = self._deltas.settled
         if settled == self._settled:
             return
         self._settled = settled
-        for device, want in list(self._patient.items()):
-            answer = self._deltas.answer(want.digest, want.bytes, want.bases)
-            if answer == "later":
-                continue
-            del self._patient[device]
-            if isinstance(answer, Offer):
-                yield of_device(device, "offer"), codec.encode(answer)
-            else:
+        patient, self._patient = self._patient, {}
+        for device, want in patient.items():
+            if not self._offer(device, want):
                 missing = Bitmap.from_hex(chunk_count(want.bytes), want.bitmap)
                 self._room.hear(device, want.digest, tuple(islice(missing, want.window)), time.monotonic())
 

@@ -8,6 +8,7 @@ import fsspec
 from pydantic import BaseModel
 
 from contracts import codec
+from contracts.errors import ContractError
 from contracts.messages import MAX_MESSAGE_BYTES, Offer
 from fleet.store.artifacts import ArtifactStore
 
@@ -29,12 +30,17 @@ class DeltaStore:
         self._artifacts = artifacts
 
     def find(self, base: str, target: str) -> Finding | None:
-        """Return what is known of a pair; None when it was never tried."""
+        """Return what is known of a pair; None when it was never tried, or what came of it is lost."""
         try:
             raw = self._files.cat_file(self._place(base, target))
         except FileNotFoundError:
             return None
-        return codec.decode(Finding, raw, name=f"delta from {base} to {target}", max_bytes=MAX_MESSAGE_BYTES)
+        try:
+            finding = codec.decode(Finding, raw, name=f"delta from {base} to {target}", max_bytes=MAX_MESSAGE_BYTES)
+        except ContractError:
+            return None
+        is_lost = finding.offer is not None and self._artifacts.size_of(finding.offer.delta.sha256) != finding.offer.delta.bytes
+        return None if is_lost else finding
 
     def count(self, target: str) -> int:
         """Return how many bases were tried for a target."""

@@ -56,7 +56,7 @@ def nudged(weights: Array) -> Array:
     """Move int8 weights by one, three in ten; floats by a thousandth of their spread."""
     if weights.dtype == np.int8:
         steps = CHANCE.choice([-1, 0, 1], weights.shape, p=[0.15, 0.7, 0.15])
-        return np.clip(weights.astype(np.int64) + steps, -127, 127).astype(np.int8)
+        return np.asarray(np.clip(weights.astype(np.int64) + steps, -127, 127), np.int8)
     return (weights.astype(np.float64) + CHANCE.normal(0, 1e-4, weights.shape)).astype(np.float32)
 
 
