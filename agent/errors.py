@@ -86,6 +86,12 @@ class VerifierError(AgentError):
         super().__init__(f"verifier: expected a verdict, found {found}")
 
 
+class PatchError(AgentError):
+    """A delta did not lead to the file that was wanted; the whole file is fetched instead."""
+
+    exit_status = 1
+
+
 class InstallError(AgentError):
     """This machine cannot take the service."""
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from agent.adapters.incoming import Incoming
 from agent.adapters.mqtt import BrokerAddress, MqttBroker
 from agent.adapters.notify import ServiceNotifier
+from agent.adapters.patcher_process import PatcherProcess
 from agent.adapters.processes import WorkerLauncher
 from agent.adapters.sensors import Sensors
 from agent.adapters.store import StateStore
@@ -22,6 +23,7 @@ from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.main import Agent, Parts
 from agent.control.reporter import Identity, Reporter
+from agent.control.shortcut import Shortcut
 from agent.control.updater import Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wishes
@@ -55,7 +57,8 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     agent = Agent()
     uplink = Uplink(MqttBroker(address), reporter, agent.hear)
     downloader = Downloader(uplink, incoming)
-    delivery = Delivery(store, incoming, downloader, Fit(config.device.targets, frozenset(kind.runtimes)))
+    shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
+    delivery = Delivery(store, incoming, downloader, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)))
     launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, config.telemetry.window_s)
     parts = Parts(
         reporter=reporter,

@@ -43,7 +43,7 @@ def invalid_document(name: str, error: ValidationError) -> InvalidDocumentError:
     return InvalidDocumentError(name, field, first["msg"].removeprefix("Value error, "), found)
 
 
-def sha256_of(raw: bytes) -> str:
+def sha256_of(raw: bytes | memoryview) -> str:
     """Return the hex digest that names `raw` everywhere."""
     return hashlib.sha256(raw).hexdigest()
 

@@ -56,3 +56,11 @@ class ForbiddenEdgeError(ContractError):
 
     def __init__(self, source: str, target: str, party: str) -> None:
         super().__init__(f"life cycle: {party} may not move a release from {source} to {target}")
+
+
+class MalformedDeltaError(ContractError):
+    """A delta is not what its format says, or not one for these files."""
+
+    def __init__(self, part: str, expected: str, found: str) -> None:
+        super().__init__(f"delta: {part}: expected {expected}, found {found}; fetch the whole file")
+        self.part = part

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.lifecycle import Phase
-from contracts.manifest import ReleaseCounter, Runtime
+from contracts.manifest import FileEntry, ReleaseCounter, Runtime
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, Sha256, TargetName
 
 MAX_MESSAGE_BYTES = 256 * 1024
+# How many files a device may name from which a delta could start.
+MAX_BASES = 4
 Session = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Counter = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -166,6 +168,17 @@ class Want(Message):
     bytes: Bytes
     bitmap: Annotated[str, Field(max_length=1 << 17)]
     window: Annotated[int, Field(ge=1, le=256)]
+    # Files that the device holds and the wanted one may follow from: the fleet answers by an offer, or else by chunks.
+    bases: Annotated[tuple[Sha256, ...], Field(max_length=MAX_BASES)] = ()
+
+
+class Offer(BaseModel, frozen=True, extra="ignore"):
+    """On `offer`: a delta that leads from a base which the device named to the file it wants; unsigned, so only the result counts."""
+
+    base: Sha256
+    target: Sha256
+    # Its chunks are asked for and published as those of any file.
+    delta: FileEntry
 
 
 class Desired(BaseModel, frozen=True, extra="ignore"):

@@ -76,6 +76,13 @@ class UnknownArtifactError(FleetError):
         super().__init__(f"artifact {sha256}: expected a stored file, found none; `fieldfare release add` uploads a release's files")
 
 
+class DeltaFailedError(FleetError):
+    """A delta could not be made; devices fetch the whole file."""
+
+    def __init__(self, base: str, target: str, reason: str) -> None:
+        super().__init__(f"delta from {base} to {target}: expected one to be made, found: {reason}; the whole file is sent")
+
+
 class UnknownTrustFileError(FleetError):
     """No trust file of that name is published."""
 

@@ -35,6 +35,7 @@ from fleet.south import delivery, ingest
 from fleet.south.broker import Address, Broker
 from fleet.south.credentials import FLEET_USER, SALT_BYTES, VIEWER_USER, password_hash
 from fleet.south.delivery import Delivery
+from fleet.south.deltas import Deltas
 from fleet.south.director import Director
 from fleet.south.ingest import Ingest
 from fleet.south.mqtt import Login, MqttLink
@@ -42,6 +43,7 @@ from fleet.south.trust import TrustPublisher
 from fleet.store.access import AccessStore
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.database import Database
+from fleet.store.deltas import DeltaStore
 from fleet.store.devices import DeviceStore
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
@@ -101,7 +103,8 @@ class Fleet:
         self.trust_desk.finish(utc_now())
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
-        self.delivery = Delivery(self.bulk_link, self.artifacts)
+        self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
+        self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas)
         self.reader = StoreReader(self.database, utc_now)
         self._connections_seen = 0
 
@@ -183,6 +186,7 @@ async def _serve(fleet: Fleet, app: FastAPI, listener: socket.socket, announce: 
         tasks.start_soon(fleet.broker.keep_alive, name="broker")
         tasks.start_soon(repeat, fleet.ingest.turn, 0.0, name="ingest")
         tasks.start_soon(repeat, fleet.delivery.turn, 0.0, name="delivery")
+        tasks.start_soon(repeat, fleet.deltas.turn, 0.0, name="deltas")
         tasks.start_soon(repeat, fleet.speak, STEP_S, name="speak")
         tasks.start_soon(repeat, fleet.keep_house, HOUSEKEEPING_S, name="house")
         tasks.start_soon(_stop_on_signal, server, name="signals")

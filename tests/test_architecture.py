@@ -57,6 +57,7 @@ ONE_HOME = {
     "alembic": ("fleet.store",),
     "nicegui": ("fleet.dashboard",),
     "fsspec": ("fleet.store",),
+    "backports": ("contracts.delta.codec",),
     "tuf": ("agent.verifier", "fleet.release"),
 }
 

@@ -65,6 +65,16 @@ class Incoming:
             self.drop(digest)
         return is_right
 
+    def patched(self, digest: str) -> Path:
+        """Return where a file is put together from another one."""
+        return self._folder / f"{digest}.patched"
+
+    def adopt(self, digest: str, size: int) -> None:
+        """Take a file that was put together for one that arrived."""
+        disk.sync_file(self.patched(digest))
+        self.patched(digest).replace(self.path(digest))
+        self.sync(digest, Bitmap(chunk_count(size), 0))
+
     def drop(self, digest: str) -> None:
         """Forget one file."""
         self.path(digest).unlink(missing_ok=True)

@@ -93,6 +93,19 @@ class StateStore:
         check_files(folder, manifest, () if target is None else manifest.paths_for(target))
         return manifest
 
+    def held(self, model: str, path: str) -> dict[str, Path]:
+        """Return by digest what the unpacked releases of a model have at a path; the bytes are not checked."""
+        found = {}
+        for release in sorted(self.load(model).needed):
+            folder = self.release_dir(release)
+            try:
+                manifest = decode_manifest(read_bounded(folder / MANIFEST, MAX_MANIFEST_BYTES))
+            except ContractError:
+                continue
+            if path in manifest.files and (folder / path).is_file():
+                found[manifest.files[path].sha256] = folder / path
+        return found
+
     def stage(self, digest: str, manifest: bytes, files: Mapping[str, Path]) -> None:
         """Put a release together from fetched files, whole or not at all; a release that is there already is replaced."""
         folder = self.release_dir(digest)

@@ -10,6 +10,7 @@ import anyio
 
 from agent.control.downloader import Downloader, WantedFile
 from agent.control.ports import Incoming, Store
+from agent.control.shortcut import Shortcut
 from agent.core.admission import Fit, mismatch, shortfall
 from agent.errors import FetchError, UnsuitableReleaseError
 from contracts.bundle import read_bounded
@@ -31,11 +32,12 @@ class Installed:
 class Delivery:
     """From a wish to a folder; every step may be repeated, and does not do again what is done."""
 
-    def __init__(self, store: Store, incoming: Incoming, downloader: Downloader, fit: Fit) -> None:
-        """Unpack into `store` what `downloader` collects in `incoming`."""
+    def __init__(self, store: Store, incoming: Incoming, downloader: Downloader, shortcut: Shortcut, fit: Fit) -> None:
+        """Unpack into `store` what `downloader` and, for large files, `shortcut` collect in `incoming`."""
         self._store = store
         self._incoming = incoming
         self._downloader = downloader
+        self._shortcut = shortcut
         self._fit = fit
         self._active = 0
 
@@ -91,9 +93,10 @@ class Delivery:
         reason = mismatch(manifest, release, self._fit)
         if reason is not None:
             raise UnsuitableReleaseError(reason)
-        entries = {entry.sha256: entry for entry in self._files(manifest).values()}
-        total = sum(entry.bytes for entry in entries.values())
-        remaining = sum(self._remaining_bytes(entry) for entry in entries.values())
+        paths = {entry.sha256: path for path, entry in self._files(manifest).items()}
+        entries = [manifest.files[path] for path in paths.values()]
+        total = sum(entry.bytes for entry in entries)
+        remaining = sum(self._remaining_bytes(entry) for entry in entries)
         self._check_room(remaining)
         here = total - remaining
 
@@ -102,8 +105,9 @@ class Delivery:
             here += new_bytes
             on_progress(min(1.0, here / max(total, 1)))
 
-        for entry in entries.values():
-            await self._downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), count)
+        for entry in entries:
+            bases = await anyio.to_thread.run_sync(self._store.held, release.model, paths[entry.sha256])
+            await self._shortcut.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), bases, count)
 
     def _files(self, manifest: Manifest) -> dict[str, FileEntry]:
         target = self._fit.target_of(manifest)

@@ -80,6 +80,8 @@ class Agent:
             parts.downloader.hear(chunk, payload)
         elif topic == of_device(parts.reporter.identity.device.id, "desired"):
             await parts.wishes.hear_desired(payload)
+        elif topic == of_device(parts.reporter.identity.device.id, "offer"):
+            parts.downloader.hear_offer(payload)
         else:
             name = parse_trust_file(topic)
             if name is not None:

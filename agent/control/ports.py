@@ -9,6 +9,7 @@ from typing import Protocol
 
 from agent.core.admission import Fit
 from agent.core.memory import Memory
+from agent.core.patching import PatchOrder
 from agent.core.readings import Readings
 from agent.core.update import Update
 from agent.core.verdict import Question, Verdict
@@ -59,6 +60,9 @@ class Store(Protocol):
     def check(self, digest: str, fit: Fit) -> Manifest:
         """Read an unpacked release, every byte checked; raise ContractError."""
 
+    def held(self, model: str, path: str) -> dict[str, Path]:
+        """Return by digest what the unpacked releases of a model have at a path."""
+
     def stage(self, digest: str, manifest: bytes, files: Mapping[str, Path]) -> None:
         """Unpack a release; OSError when the disk does not take it."""
 
@@ -86,6 +90,15 @@ class Incoming(Protocol):
 
     def is_whole(self, digest: str, size: int) -> bool:
         """Say whether a file is here and right."""
+
+    def patched(self, digest: str) -> Path:
+        """Return where a file is put together from another one."""
+
+    def adopt(self, digest: str, size: int) -> None:
+        """Take a file that was put together for one that arrived."""
+
+    def drop(self, digest: str) -> None:
+        """Forget one file."""
 
     def clear(self) -> None:
         """Forget all files."""
@@ -119,6 +132,13 @@ class Verifier(Protocol):
 
     async def ask(self, question: Question) -> Verdict:
         """Return the verdict; raise VerifierError when there is none."""
+
+
+class Patcher(Protocol):
+    """Who applies a delta."""
+
+    async def apply(self, order: PatchOrder) -> None:
+        """Write the target, every byte checked; raise PatchError."""
 
 
 class Process(Protocol):

@@ -80,9 +80,9 @@ class Reporter:
         newest = None if memory.floor is None else memory.floor.moment
         return self.stamp(Reported, generation=memory.generation, models=self._models, newest_time=newest, refused=memory.refused)
 
-    def want(self, digest: str, size: int, bitmap: str, window: int) -> bytes:
-        """Return a request for chunks."""
-        return self.stamp(Want, digest=digest, bytes=size, bitmap=bitmap, window=window)
+    def want(self, digest: str, size: int, bitmap: str, window: int, bases: tuple[str, ...]) -> bytes:
+        """Return a request for chunks, or for a delta from one of `bases`."""
+        return self.stamp(Want, digest=digest, bytes=size, bitmap=bitmap, window=window, bases=bases)
 
     def report_model(self, model: str, report: ModelReport) -> None:
         """Say where a model stands."""

@@ -14,7 +14,7 @@ from agent.control.ports import Broker, Connection
 from agent.control.reporter import Reporter
 from agent.core.backoff import delay_s
 from agent.errors import LinkLostError
-from contracts.topics import TRUST, of_device
+from contracts.topics import DOWNLINKS, TRUST, of_device
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 60.0
@@ -33,7 +33,7 @@ class Uplink:
         self._reporter = reporter
         self._on_message = on_message
         self._device = reporter.identity.device.id
-        self._filters = [of_device(self._device, "desired"), f"{TRUST}/+"]
+        self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS), f"{TRUST}/+"]
         self._connection: Connection | None = None
         self._lost_at_s: float | None = None
 
@@ -66,9 +66,9 @@ class Uplink:
             return False
         return True
 
-    async def ask_for_chunks(self, digest: str, size: int, bitmap: str, window: int) -> None:
+    async def ask_for_chunks(self, digest: str, size: int, bitmap: str, window: int, bases: tuple[str, ...]) -> None:
         """Publish a want; one that is lost is repeated by the download."""
-        await self.send_now("want", self._reporter.want(digest, size, bitmap, window))
+        await self.send_now("want", self._reporter.want(digest, size, bitmap, window, bases))
 
     async def listen(self, topic_filter: str) -> None:
         """Ask for one more topic, on this connection and all later ones."""

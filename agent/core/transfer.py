@@ -24,6 +24,11 @@ class Transfer:
     arrived: int = 0
     unanswered: int = 0
 
+    @property
+    def is_untouched(self) -> bool:
+        """Say whether no chunk is here yet."""
+        return len(self.missing) == self.missing.count
+
     def hear(self, index: int, now_s: float) -> Transfer:
         """Take a checked chunk."""
         if index not in self.missing:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 
-from contracts.topics import CHUNKS, PREFIX, TRUST, UPLINKS
+from contracts.topics import CHUNKS, DOWNLINKS, PREFIX, TRUST, UPLINKS
 
 FLEET_USER = "fleet"
 VIEWER_USER = "viewer"
@@ -40,7 +40,7 @@ def acl_file() -> str:
         "",
         *(f"pattern write {PREFIX}/%u/{leaf}" for leaf in UPLINKS),
         f"pattern write {PREFIX}/%u/command/+/result",
-        f"pattern read {PREFIX}/%u/desired",
+        *(f"pattern read {PREFIX}/%u/{leaf}" for leaf in DOWNLINKS),
         f"pattern read {PREFIX}/%u/command/#",
         f"pattern read {CHUNKS}/#",
         f"pattern read {TRUST}/#",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import fsspec
@@ -39,6 +40,13 @@ class ArtifactStore:
             raise UnknownArtifactError(sha256) from error
         assert isinstance(part, bytes)
         return part
+
+    def export(self, sha256: str, file: Path) -> None:
+        """Copy a file to the local disk; raise UnknownArtifactError."""
+        try:
+            self._files.get_file(self._place(sha256), str(file))
+        except FileNotFoundError as error:
+            raise UnknownArtifactError(sha256) from error
 
     def receive(self, sha256: str, max_bytes: int) -> Incoming:
         """Begin to take in a file."""

@@ -18,6 +18,7 @@ VECTORS = Path(__file__).parent.parent / "vectors"
 MODELS: dict[str, type[BaseModel]] = {
     **{model.__name__: model for model in messages.UPLINK_MESSAGES.values()},
     "Desired": messages.Desired,
+    "Offer": messages.Offer,
     "ReleaseTarget": ReleaseTarget,
     "Manifest": Manifest,
 }
@@ -56,6 +57,7 @@ def test_topics_keep_their_names() -> None:
     assert vectors("topics.json") == {
         "health of pi-1": topics.of_device("pi-1", "health"),
         "desired of pi-1": topics.of_device("pi-1", "desired"),
+        "offer to pi-1": topics.of_device("pi-1", "offer"),
         "every birth": topics.of_every_device("birth"),
         "chunk 3": topics.of_chunk(DIGEST, 3),
         "chunks": topics.of_chunks(DIGEST),

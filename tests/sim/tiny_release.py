@@ -43,6 +43,8 @@ class TinyRelease:
     model_bytes: bytes = field(default=b"", repr=False)
     # How often the input is multiplied by a 256x256 matrix first, to make inference slow.
     ballast: int = 0
+    # Bytes of a weight that nothing uses, to make the file large.
+    cargo: bytes = field(default=b"", repr=False)
 
     def pictures(self, count: int) -> Pictures:
         """Return raw samples, always the same ones."""
@@ -94,6 +96,8 @@ class TinyRelease:
             numpy_helper.from_array(np.array([1, 16], np.int64), "flat"),
             numpy_helper.from_array(self.weights(), "weights"),
         ]
+        if self.cargo:
+            constants.append(numpy_helper.from_array(np.frombuffer(self.cargo, np.int8), "cargo"))
         nodes = [helper.make_node("Reshape", ["image", "flat"], ["row"])]
         if self.ballast:
             constants.append(numpy_helper.from_array(np.zeros((256, 256), np.float32), "ballast"))
