@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -52,10 +52,9 @@ class ApiClient:
             raise
         return True
 
-    def upload(self, path: str, file: Path) -> None:
+    def upload(self, path: str, stream: BinaryIO) -> None:
         """Send a file, block by block."""
-        with file.open("rb") as stream:
-            self._call("PUT", path, content=stream, timeout=None)
+        self._call("PUT", path, content=stream, timeout=None)
 
     def _call(self, method: str, path: str, **options: object) -> httpx.Response:
         try:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from contracts.bundle import MANIFEST, read_bundle
 from contracts.manifest import Manifest
@@ -75,6 +77,9 @@ def list_releases(folder: Folder = None, as_json: AsJson = False) -> None:
 def _upload(api: ApiClient, bundle: Path, manifest: Manifest) -> None:
     files = {entry.sha256: bundle / path for path, entry in manifest.files.items()}
     files[manifest.sha256] = bundle / MANIFEST
-    for sha256, file in files.items():
-        if not api.has(f"artifacts/{sha256}"):
-            api.upload(f"artifacts/{sha256}", file)
+    columns = (TextColumn("upload {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        for sha256, file in files.items():
+            if not api.has(f"artifacts/{sha256}"):
+                with progress.open(file, "rb", description=file.name) as stream:
+                    api.upload(f"artifacts/{sha256}", stream)
