@@ -39,19 +39,20 @@ class Delivery:
         self._downloader = downloader
         self._shortcut = shortcut
         self._fit = fit
-        self._active = 0
+        # Releases from their first byte to the end of their life: what came for them must stay.
+        self._underway: set[str] = set()
+        self._hands = anyio.Lock()
 
     async def fetch(self, release: ReleaseRef, manifest_bytes: int, on_progress: Callable[[float], None]) -> None:
         """Collect everything; raise FetchError or UnsuitableReleaseError."""
+        async with self._hands:  # never while another model's life is being cleared away
+            self._underway.add(release.manifest_sha256)
         if await self.installed(release) is not None:
             return
-        self._active += 1
         try:
             await self._fetch(release, manifest_bytes, on_progress)
         except OSError as error:
             raise FetchError(f"disk: {error.strerror or error!r}") from error
-        finally:
-            self._active -= 1
 
     async def stage(self, release: ReleaseRef) -> None:
         """Unpack what was fetched; raise FetchError when the disk does not take it."""
@@ -75,11 +76,13 @@ class Delivery:
         target = self._fit.target_of(manifest)
         return None if target is None else Installed(release, self._store.release_dir(release.manifest_sha256), target)
 
-    async def tidy(self) -> None:
-        """Remove releases that no slot names, and downloads that nobody continues."""
-        await anyio.to_thread.run_sync(self._store.collect)
-        if not self._active:
-            await anyio.to_thread.run_sync(self._incoming.clear)
+    async def tidy(self, ended: ReleaseRef) -> None:
+        """Remove releases that no slot names, and downloads that nobody continues now that the life of `ended` is over."""
+        async with self._hands:
+            self._underway.discard(ended.manifest_sha256)
+            await anyio.to_thread.run_sync(self._store.collect)
+            if not self._underway:
+                await anyio.to_thread.run_sync(self._incoming.clear)
 
     async def _fetch(self, release: ReleaseRef, manifest_bytes: int, on_progress: Callable[[float], None]) -> None:
         self._check_room(manifest_bytes)

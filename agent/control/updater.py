@@ -219,8 +219,8 @@ class Updater:
                     raise ProbationError(requests, errors)
             await asyncio.sleep(min(PROBATION_POLL_S, self._shop.probation_s))
 
-    async def _tidy(self, _release: ReleaseRef) -> None:
-        await self._shop.delivery.tidy()
+    async def _tidy(self, release: ReleaseRef) -> None:
+        await self._shop.delivery.tidy(release)
 
     async def _discard(self, release: ReleaseRef) -> None:
         await self.supervisor.discard()
