@@ -116,4 +116,5 @@ def decode(coded: Coded, rows: Rows, frequencies: Words) -> Tokens:
         states[: end - first] = x
     if position != len(coded.words) or not (states == _LOWEST).all():
         raise MalformedDeltaError("stream", "lanes that end where coding began", "others")
-    return (entries % width).astype(np.uint8)
+    tokens: Tokens = (entries % width).astype(np.uint8)
+    return tokens
