@@ -16,7 +16,7 @@ _LEVEL_SMALL = 19
 _LEVEL_LARGE = 9
 _SMALL_BYTES = 1 << 18
 # The longest way back that a decoder follows: a piece and its prefix.
-_WINDOW_LOG = 23
+_WINDOW_LOG = 22
 
 
 def zipped(raw: bytes, prefix: bytes = b"") -> bytes:

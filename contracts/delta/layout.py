@@ -16,8 +16,8 @@ MAGIC = b"ffd1"
 MAX_HEADER_BYTES = 4 << 20
 MAX_RUNS = 1 << 16
 # What one stream of changed words, or one piece of other bytes, covers of the target: it bounds the memory that a delta takes.
-STREAM_BYTES = 2 << 20
-PIECE_BYTES = 2 << 20
+STREAM_BYTES = 1 << 20
+PIECE_BYTES = 1 << 20
 # A coded stream is never larger than its words, levels and tables.
 MAX_FRAME_BYTES = 2 * STREAM_BYTES + (1 << 18)
 

@@ -94,19 +94,19 @@ def decode(coded: Coded, rows: Rows, frequencies: Words) -> Tokens:
     count, lanes = len(rows), len(coded.states)
     starts = (np.cumsum(frequencies, axis=1, dtype=np.uint32) - frequencies).astype(np.uint32)
     width = frequencies.shape[1]
-    token_at = np.repeat(np.tile(np.arange(width, dtype=np.uint8), len(frequencies)), frequencies.reshape(-1))
+    # Which of all rows' tokens each slot stands for.
+    entry_at = np.repeat(np.arange(frequencies.size, dtype=np.uint16), frequencies.reshape(-1))
     flat_frequencies, flat_starts = frequencies.reshape(-1).astype(np.uint32), starts.reshape(-1)
-    row_slots, row_tokens = rows.astype(np.int32) * TOTAL, rows.astype(np.int32) * width
-    tokens = np.empty(count, np.uint8)
+    row_slots = rows.astype(np.int32) * TOTAL
+    entries = np.empty(count, np.uint16)
     words = np.append(coded.words.astype(np.uint32), np.zeros(lanes, np.uint32))
     states, position = coded.states.copy(), 0
     for first in range(0, count, lanes):
         end = min(first + lanes, count)
         x = states[: end - first]
         slot = x & (TOTAL - 1)
-        token = token_at[row_slots[first:end] + slot]
-        tokens[first:end] = token
-        entry = row_tokens[first:end] + token
+        entry = entry_at[row_slots[first:end] + slot]
+        entries[first:end] = entry
         x = flat_frequencies[entry] * (x >> PROBABILITY_BITS) + slot - flat_starts[entry]
         low = np.flatnonzero(x < _LOWEST)
         if position + len(low) > len(coded.words):
@@ -116,4 +116,5 @@ def decode(coded: Coded, rows: Rows, frequencies: Words) -> Tokens:
         states[: end - first] = x
     if position != len(coded.words) or not (states == _LOWEST).all():
         raise MalformedDeltaError("stream", "lanes that end where coding began", "others")
+    tokens: Tokens = (entries % width).astype(np.uint8)
     return tokens

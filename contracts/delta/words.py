@@ -68,9 +68,9 @@ def contexts(kind: Word, base: Unsigned, levels: Levels) -> Contexts:
     """Return the context of each word, below CONTEXTS."""
     import numpy as np
 
-    level = np.repeat(levels.astype(np.int32), BLOCK_WORDS)[: len(base)]
+    level = np.repeat(levels, BLOCK_WORDS)[: len(base)]
     if kind in _FLOATS:
-        foretold = level - 4 * _exponents(kind, base)
+        foretold = level.astype(np.int32) - 4 * _exponents(kind, base)
         return np.where(level == 0, 0, np.clip(foretold, 1, CONTEXTS - 1)).astype(np.uint16)
     size = bit_lengths(_magnitudes(kind, base)) // WORD_BYTES[kind]
     return (np.minimum(level, _MAX_INT_LEVEL) * 8 + np.minimum(size, 7)).astype(np.uint16)
@@ -102,7 +102,9 @@ def bit_lengths(numbers: Unsigned) -> Lengths:
     """Return the number of bits up to the highest that is set."""
     import numpy as np
 
-    length = np.frexp(numbers.astype(np.float64))[1].astype(np.int16)
+    # The smallest float that holds each number exactly, or at least its size.
+    form = np.float32 if numbers.dtype.itemsize <= 2 else np.float64
+    length = np.frexp(numbers.astype(form))[1].astype(np.int16)
     if numbers.dtype.itemsize == 8:
         # Just below a power of two, the nearest float is that power.
         length -= (numbers >> np.maximum(length - 1, 0).astype(numbers.dtype) == 0) & (length > 0)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 import tracemalloc
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,13 @@ def applied(base: bytes, delta: bytes, target: bytes) -> bytes:
         apply(io.BytesIO(base), io.BytesIO(delta), file, sha256_of(target), len(target))
         file.seek(0)
         return file.read()
+
+
+def test_a_delta_of_an_older_fleet_is_still_read() -> None:
+    vector = json.loads((Path(__file__).parent.parent / "vectors" / "delta.json").read_text())
+    base, target, delta = (bytes.fromhex(vector[name]) for name in ("base", "target", "delta"))
+    assert {run.kind for run in read_header(io.BytesIO(delta)).runs} == {"i8", "f32", "same"}
+    assert applied(base, delta, target) == target
 
 
 def int8(*shape: int) -> Array:
