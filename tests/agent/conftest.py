@@ -68,11 +68,13 @@ class AgentProcess:
         self.process.send_signal(number)
 
     def who_serves(self) -> str:
-        """Ask the model's API which release answers."""
+        """Ask the model's API which release answers; an empty answer while nobody listens yet."""
         connection = http.client.HTTPConnection("127.0.0.1", self.serve_port, timeout=10)
         try:
             connection.request("GET", "/")
             return connection.getresponse().read().decode()
+        except ConnectionRefusedError:
+            return ""
         finally:
             connection.close()
 
