@@ -148,7 +148,7 @@ class Supervisor:
                 if not ready.golden_passed:
                     raise WorkerError(f"golden set: {ready.reason}")
                 await fresh.serve()
-            except BaseException:
+            except BaseException:  # a cancellation too must leave no half-started process behind
                 fresh.kill()
                 raise
         except AgentError as error:
