@@ -122,7 +122,7 @@ class Health(Message):
     memory_total_bytes: Bytes
     disk_free_bytes: Bytes
     disk_total_bytes: Bytes
-    temperature_c: float | None = None
+    temperature_c: Annotated[float, Field(allow_inf_nan=False)] | None = None
     is_throttled: bool | None = None
     workers: dict[ModelName, WorkerHealth] = {}
 

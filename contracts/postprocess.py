@@ -104,14 +104,14 @@ def parse_postprocess(text: str) -> Classes | Boxes | None:
     keys = frozenset({"classes", "softmax", "boxes", "threshold", "overlap", "limit", "size", "background"})
     parts = {key: (part, value) for key, part, value in options("--postprocess", text, keys, EXPECTED)}
     given = {key: _value(key, part, value) for key, (part, value) in parts.items()}
+    if not given.keys() & {"classes", "softmax", "boxes"}:
+        raise InvalidDocumentError("--postprocess", text.strip(), EXPECTED, "neither classes nor boxes")
     try:
         if "boxes" in given:
             given["decoding"] = given.pop("boxes")
             if given["decoding"] in ("yolov5", "yolov8") and "size" not in given:
                 raise InvalidDocumentError("--postprocess", "size", "size=HxW, the model's input, for boxes in pixels", "none")
             return Boxes(**given)
-        if not given.keys() & {"classes", "softmax"}:
-            raise InvalidDocumentError("--postprocess", next(iter(parts.values()))[0], EXPECTED, "neither classes nor boxes")
         given.pop("classes", None)
         return Classes(**given)
     except ValidationError as error:

@@ -1,0 +1,135 @@
+"""Every parser of `contracts` under one signature: bytes in; what it cannot read is a ContractError, and what it reads it writes back."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from contracts import codec, messages, topics
+from contracts.chunks import Bitmap
+from contracts.delta.apply import apply
+from contracts.delta.onnx_weights import weights_of
+from contracts.errors import ContractError
+from contracts.manifest import Manifest
+from contracts.postprocess import parse_postprocess
+from contracts.preprocess import Preprocess
+from contracts.trust import DirectorKeys, ReleaseTarget
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+DOCUMENTS: tuple[type[BaseModel], ...] = (
+    *messages.UPLINK_MESSAGES.values(),
+    messages.Desired,
+    messages.Offer,
+    Manifest,
+    ReleaseTarget,
+    DirectorKeys,
+)
+MAX_BYTES = 1 << 16
+# More chunks than any file of the wire's form has bits for.
+_COUNT = struct.Struct("<H")
+
+
+@dataclass(frozen=True)
+class Parser:
+    """One family of parsers, and inputs that it reads, from which others are bred."""
+
+    read: Callable[[bytes], None]
+    seeds: Callable[[], Iterable[bytes]]
+
+
+def read_document(raw: bytes) -> None:
+    """Read a document of the kind that the first byte counts to."""
+    kind = DOCUMENTS[raw[0] % len(DOCUMENTS)] if raw else DOCUMENTS[0]
+    document = codec.decode(kind, raw[1:], name=kind.__name__, max_bytes=MAX_BYTES)
+    written = codec.encode(document)
+    assert codec.decode(kind, written, name=kind.__name__, max_bytes=len(written)) == document
+
+
+def read_topic(raw: bytes) -> None:
+    """Read a topic in every way that topics are read."""
+    topic = raw.decode(errors="replace")
+    if uplink := topics.parse_uplink(topic):
+        assert topics.of_device(uplink.device, uplink.leaf) == topic
+    if chunk := topics.parse_chunk(topic):
+        assert int(topic.rpartition("/")[2]) == chunk.index
+    if name := topics.parse_trust_file(topic):
+        assert topics.of_trust_file(name) == topic
+        assert Path(name).name == name
+
+
+def read_preprocess(raw: bytes) -> None:
+    """Read what a user writes behind --preprocess."""
+    step = Preprocess.parse(raw.decode(errors="replace"))
+    assert Preprocess.model_validate_json(codec.encode(step)) == step
+
+
+def read_postprocess(raw: bytes) -> None:
+    """Read what a user writes behind --postprocess."""
+    step = parse_postprocess(raw.decode(errors="replace"))
+    assert step is None or type(step).model_validate_json(codec.encode(step)) == step
+
+
+def read_bitmap(raw: bytes) -> None:
+    """Read the wire form of a set of chunks, the first two bytes being how many there are."""
+    if len(raw) > _COUNT.size:
+        count = _COUNT.unpack_from(raw)[0] + 1
+        bitmap = Bitmap.from_hex(count, raw[_COUNT.size :].decode(errors="replace"))
+        assert Bitmap.of(count, bitmap) == bitmap
+        assert Bitmap.from_hex(count, bitmap.to_hex()) == bitmap
+
+
+def read_delta(raw: bytes) -> None:
+    """Apply a delta to the base that the vector's delta starts from."""
+    vector = _delta_vector()
+    with tempfile.TemporaryFile() as target:
+        apply(io.BytesIO(vector["base"]), io.BytesIO(raw), target, codec.sha256_of(vector["target"]), len(vector["target"]))
+
+
+def read_weights(raw: bytes) -> None:
+    """Look for tensors in a file, which may be anything: no place outside it is ever named."""
+    for weights in weights_of(memoryview(raw)):
+        assert weights.place.start >= 0
+        assert weights.place.start + weights.place.length <= len(raw)
+
+
+def _delta_vector() -> dict[str, bytes]:
+    return {name: bytes.fromhex(value) for name, value in json.loads((VECTORS / "delta.json").read_text()).items()}
+
+
+def _documents() -> Iterable[bytes]:
+    places = {kind.__name__: place for place, kind in enumerate(DOCUMENTS)}
+    for vector in json.loads((VECTORS / "documents.json").read_text()):
+        yield bytes([places[vector["model"]]]) + vector["canonical"].encode()
+
+
+def _bitmaps() -> Iterable[bytes]:
+    for vector in json.loads((VECTORS / "bitmaps.json").read_text()):
+        yield _COUNT.pack(vector["count"] - 1) + vector["hex"].encode()
+
+
+_PREPROCESS = b"resize=256,kernel=bilinear,crop=224x224,scale=0.0039,mean=0.4:0.4:0.4,std=0.2:0.2:0.2,channels=BGR,layout=CHW"
+_POSTPROCESS = (b"boxes=yolov8,size=320x320,threshold=0.25,overlap=0.45,limit=100", b"softmax,threshold=0.5")
+
+PARSERS: dict[str, Parser] = {
+    "documents": Parser(read_document, _documents),
+    "topics": Parser(read_topic, lambda: [topic.encode() for topic in json.loads((VECTORS / "topics.json").read_text()).values()]),
+    "preprocess": Parser(read_preprocess, lambda: [_PREPROCESS]),
+    "postprocess": Parser(read_postprocess, lambda: _POSTPROCESS),
+    "bitmaps": Parser(read_bitmap, _bitmaps),
+    "deltas": Parser(read_delta, lambda: [_delta_vector()["delta"]]),
+    "weights": Parser(read_weights, lambda: [_delta_vector()["base"], _delta_vector()["target"]]),
+}
+
+
+def survive(name: str, raw: bytes) -> None:
+    """Feed one input to a parser; whatever comes out but a ContractError is a defect."""
+    with suppress(ContractError):
+        PARSERS[name].read(raw)
