@@ -11,11 +11,18 @@ from contracts import codec as documents
 from contracts.delta import stream
 from contracts.delta.codec import zipped
 from contracts.delta.layout import MAGIC, MAX_RUNS, WORD_BYTES, Header, Range, Run, locate, pieces
-from contracts.delta.onnx_weights import Weights, weights_of
+from contracts.delta.onnx_weights import onnx_weights
+from contracts.delta.tflite_weights import IDENTIFIER, IDENTIFIER_AT, tflite_weights
+from contracts.delta.weights import Weights
 
 _LENGTH = struct.Struct("<I")
 # Below this a run costs more in the header than it saves.
 _MIN_RUN_BYTES = 64
+
+
+def weights_of(file: memoryview) -> tuple[Weights, ...]:
+    """Return the weights of an ONNX or TensorFlow Lite file, in order; none for any other file."""
+    return tflite_weights(file) if file[IDENTIFIER_AT] == IDENTIFIER else onnx_weights(file)
 
 
 def encode(base: bytes, target: bytes) -> bytes:

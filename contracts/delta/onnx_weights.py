@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from contracts.delta.layout import Range, Word
+from contracts.delta.weights import Weights
 
 # Field numbers of onnx.proto: ModelProto.graph, GraphProto.node and .initializer, NodeProto.attribute, AttributeProto.t; TensorProto's.
 _GRAPH, _NODE, _INITIALIZER, _ATTRIBUTE, _ATTRIBUTE_TENSOR = 7, 1, 5, 5, 5
@@ -24,20 +24,11 @@ _WORDS: Mapping[int, Word] = {
 }
 
 
-@dataclass(frozen=True)
-class Weights:
-    """One tensor's bytes in a file."""
-
-    name: str
-    kind: Word
-    place: Range
-
-
 class _NoProtobufError(Exception):
     """What was taken for a message is none."""
 
 
-def weights_of(raw: memoryview) -> tuple[Weights, ...]:
+def onnx_weights(raw: memoryview) -> tuple[Weights, ...]:
     """Return the tensors of an ONNX file that lie in it as plain little-endian words, in order; none for any other file."""
     try:
         return tuple(_weights(raw))

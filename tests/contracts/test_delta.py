@@ -20,9 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from contracts.codec import sha256_of
 from contracts.delta import stream
 from contracts.delta.apply import apply, read_header
-from contracts.delta.encode import encode
+from contracts.delta.encode import encode, weights_of
 from contracts.delta.layout import PIECE_BYTES, STREAM_BYTES, WORD_BYTES, Word
-from contracts.delta.onnx_weights import weights_of
 from contracts.errors import ContractError, MalformedDeltaError, TamperedError
 
 CHANCE = np.random.default_rng(5)

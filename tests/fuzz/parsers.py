@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from contracts import codec, messages, topics
 from contracts.chunks import Bitmap
 from contracts.delta.apply import apply
-from contracts.delta.onnx_weights import weights_of
+from contracts.delta.encode import weights_of
 from contracts.errors import ContractError
 from contracts.manifest import Manifest
 from contracts.postprocess import parse_postprocess
@@ -115,6 +115,12 @@ def _bitmaps() -> Iterable[bytes]:
         yield _COUNT.pack(vector["count"] - 1) + vector["hex"].encode()
 
 
+# The smallest file with a tensor in it: model, its one graph, that one's one tensor, an empty buffer and one of four bytes.
+_TFLITE = bytes.fromhex(
+    "1800000054464c3300000e0010000c0000000800000004000e0000000c0000002c00000003000000020000001c00000004000000deffffff04000000"
+    "04000000000102030400040004000000010000000c00000000000600080004000600000004000000010000001000000000000a0010000c000b000400"
+    "0a0000000100000000000009040000000100000004000000"
+)
 _PREPROCESS = b"resize=256,kernel=bilinear,crop=224x224,scale=0.0039,mean=0.4:0.4:0.4,std=0.2:0.2:0.2,channels=BGR,layout=CHW"
 _POSTPROCESS = (b"boxes=yolov8,size=320x320,threshold=0.25,overlap=0.45,limit=100", b"softmax,threshold=0.5")
 
@@ -125,7 +131,7 @@ PARSERS: dict[str, Parser] = {
     "postprocess": Parser(read_postprocess, lambda: _POSTPROCESS),
     "bitmaps": Parser(read_bitmap, _bitmaps),
     "deltas": Parser(read_delta, lambda: [_delta_vector()["delta"]]),
-    "weights": Parser(read_weights, lambda: [_delta_vector()["base"], _delta_vector()["target"]]),
+    "weights": Parser(read_weights, lambda: [_delta_vector()["base"], _delta_vector()["target"], _TFLITE]),
 }
 
 
