@@ -165,8 +165,8 @@ def _open_envelope(file: Path, keys: list[Key]) -> Desired:
         raw = read_bounded(file, MAX_ENVELOPE_BYTES)
         envelope = Envelope.from_dict(json.loads(raw))
         envelope.verify(keys, threshold=1)
-    except (SigningError, ContractError, ValueError, KeyError, TypeError, AttributeError) as error:
-        # securesystemslib reads a dict by hand: whatever shape it stumbles over, nobody we trust signed it.
+    except (SigningError, ContractError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # securesystemslib reads a dict by hand: whatever shape or depth it stumbles over, nobody we trust signed it.
         raise RefusalError("forged", f"desired: expected an envelope signed by the director, found {error!r}"[:500]) from error
     if envelope.payload_type != DESIRED_PAYLOAD_TYPE:
         raise RefusalError("forged", f"desired: expected payload type {DESIRED_PAYLOAD_TYPE}, found {envelope.payload_type[:80]!r}")
