@@ -32,7 +32,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compile_in_process_of_its_own(folder: Path, hash_seed: str) -> str:
-    command = digits_command(folder, *TARGETS, "--labels", str(DIGITS / "labels.txt"), "--json")
+    command = digits_command(folder, *TARGETS, "--labels", str(DIGITS / "labels.txt"), "--json", "--no-cache")
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "cli", *command],
