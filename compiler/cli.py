@@ -40,6 +40,7 @@ POSTPROCESS_HELP = (
 )
 
 DEFAULT_CACHE = "$XDG_CACHE_HOME/fieldfare/compile"
+MAX_NAMED_STEPS = 8
 
 app = typer.Typer(rich_markup_mode="rich")
 app.command("inspect", epilog=inspect_command.EPILOG)(inspect_command.inspect_command)
@@ -184,11 +185,11 @@ def _show(compiled: Compiled, output: Path) -> None:
     console.print(f"bundle: {output}", soft_wrap=True, highlight=False)
 
 
-def recalled(steps: Sequence[Done]) -> str:
-    """Say how much an earlier compilation had done, and what had to be done now."""
-    earlier = sum(done.is_earlier for done in steps)
-    now = ", ".join(f"{done.step} {done.subject}".strip() for done in steps if not done.is_earlier)
-    return f"from the cache: {earlier} of {len(steps)} steps; done now: {now or 'none'}."
+def _recalled(steps: Sequence[Done]) -> str:
+    """Say how much need not be done again, and what had to be where that is little."""
+    anew = [f"{done.step} {done.subject}".strip() for done in steps if not done.is_earlier]
+    but = f"; done now: {', '.join(anew)}" if 0 < len(anew) <= MAX_NAMED_STEPS else ""
+    return f"from the cache: {len(steps) - len(anew)} of {len(steps)} steps{but}."
 
 
 def _remarks(compiled: Compiled) -> Iterator[str]:
@@ -202,7 +203,8 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
         if target.flips and target.flips.changed:
             yield f"{name}: {flips(target.flips)}."
     yield from (f"note: {note}." for note in report.notes)
-    times = ", ".join(f"{name} {one.ms:.2f} ms{' (measured earlier)' * one.is_earlier}" for name, one in compiled.latencies.items())
-    yield f"one inference on one thread of this host: {times}; devices differ."
+    times = ", ".join(f"{name} {one.ms:.2f} ms{'*' * one.is_earlier}" for name, one in compiled.latencies.items())
+    earlier = " (* measured earlier)" * any(one.is_earlier for one in compiled.latencies.values())
+    yield f"one inference on one thread of this host: {times}{earlier}; devices differ."
     if any(done.is_earlier for done in compiled.steps):
-        yield recalled(compiled.steps)
+        yield _recalled(compiled.steps)

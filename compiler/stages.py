@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from compiler.cache.forms import arrays_step, calibration_step, described, file_step, number_step, record_step
+from compiler.cache.forms import arrays_step, calibration_step, described, estimate_step, file_step, number_step, record_step
 from compiler.cache.memory import Memory, Recalled
+from compiler.evaluate.bootstrap import Estimate, paired
 from compiler.evaluate.examination import Examination, Record
-from compiler.evaluate.gate import check_declared, judge
-from compiler.evaluate.metrics import METRICS
+from compiler.evaluate.gate import Resample, check_declared, judge
+from compiler.evaluate.metrics import METRICS, Metric
 from compiler.evaluate.port import Array, Engine
 from compiler.evaluate.runner import Runner
 from compiler.evaluate.runtimes import open_otherwise, open_shipped
+from compiler.evaluate.tallies import Tally
 from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS, lower
 from compiler.package.golden import tolerance_of
@@ -56,8 +58,8 @@ class Stages:
 
         parts = self._judged({"model": self.inputs.digests.imported})
         record = self.memory.recall(record_step(self.inputs.metric), parts, make, "float")
-        declared, place = self.recipe.declared, self.inputs.evaluation.source.place
-        check_declared(self.inputs.metric, record.value.tally, len(self.inputs.evaluation), declared, place)
+        declared, place, resample = self.recipe.declared, self.inputs.evaluation.source.place, self._resample(record, record, "float")
+        check_declared(self.inputs.metric, record.value.tally, len(self.inputs.evaluation), declared, place, resample=resample)
         return record
 
     def calibrate(self) -> Recalled[Calibration]:
@@ -92,13 +94,14 @@ class Stages:
 
     def judge(self, trial: Trial, before: Recalled[Record]) -> Build:
         """Compare what the shipped bytes answered with the float model, and with the same bytes in other kernels."""
-        record, samples = trial.record.value, len(self.inputs.evaluation)
+        record, samples, max_drop = trial.record.value, len(self.inputs.evaluation), self.recipe.max_drop
+        resample = self._resample(before, trial.record, trial.profile.name)
         return Build(
             profile=trial.profile,
             model=trial.file.value,
             record=record,
             tolerance=self._tolerance(trial),
-            judgement=judge(self.inputs.metric, before.value.tally, record.tally, samples, self.recipe.max_drop),
+            judgement=judge(self.inputs.metric, before.value.tally, record.tally, samples, max_drop, resample=resample),
         )
 
     def raw_samples(self, numbers: list[int]) -> Mapping[str, Array]:
@@ -118,6 +121,15 @@ class Stages:
 
         parts = {**_opened(profile, file), "samples": self.inputs.digests.evaluation, "lowering": profile.lowering}
         return self.memory.recall(number_step("tolerance"), parts, make, profile.name).value
+
+    def _resample(self, before: Recalled[Record], after: Recalled[Record], subject: str) -> Resample:
+        """Return the bootstrap of two records: a changed budget is judged by the same resamplings."""
+
+        def resample(metric: Metric, first: Tally, second: Tally, samples: int) -> Estimate:
+            parts = {"before": before.sha256, "after": after.sha256, "metric": metric.name} if metric.name in METRICS else None
+            return self.memory.recall(estimate_step(), parts, lambda: paired(metric, first, second, samples), subject).value
+
+        return resample
 
     def _judged(self, model: Mapping[str, Json]) -> dict[str, Json] | None:
         """Return what decides a model's record; nothing does where the metric is the user's own code."""

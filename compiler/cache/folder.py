@@ -72,6 +72,8 @@ class FolderStore:
             with part.open("xb") as stream:
                 stream.write(raw)
             part.replace(self._folder / key)
+        except FileNotFoundError:
+            return  # another compilation took the room for itself, or somebody cleared the folder away
         except OSError as error:
             with suppress(OSError):
                 part.unlink()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 import numpy as np
 import onnx
 
 from compiler.cache.memory import Step
 from compiler.cache.packed import packed, unpacked
+from compiler.evaluate.bootstrap import Estimate
 from compiler.evaluate.datasets import DIGEST_BYTES, Samples
 from compiler.evaluate.examination import Record
+from compiler.evaluate.intervals import Interval
 from compiler.evaluate.metrics import Metric
 from compiler.evaluate.port import Array, Source
 from compiler.graph.interface import Interface
@@ -72,6 +75,26 @@ def survey_step(source: Source, interface: Interface, preprocess: Preprocess) ->
         )
 
     return Step("samples", pack, unpack)
+
+
+def estimate_step() -> Step[Estimate]:
+    """Return the step that resamples."""
+
+    def pack(found: Estimate) -> bytes:
+        return packed(asdict(found), {})
+
+    def unpack(raw: bytes) -> Estimate:
+        found = unpacked(raw).values
+        return Estimate(
+            float_value=found["float_value"],
+            float_interval=Interval(**found["float_interval"]),
+            compiled_value=found["compiled_value"],
+            compiled_interval=Interval(**found["compiled_interval"]),
+            drop=found["drop"],
+            drop_interval=Interval(**found["drop_interval"]),
+        )
+
+    return Step("intervals", pack, unpack)
 
 
 def calibration_step() -> Step[Calibration]:
