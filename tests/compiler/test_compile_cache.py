@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,27 +46,27 @@ GOLDEN = ("golden samples", "")
 class Change:
     """Another value of one field of the recipe, and the steps that then must be done again."""
 
-    value: Callable[[Recipe, Path], Any]
+    value: Callable[[Path], Any]
     again: Steps
 
 
 CHANGES = {
-    "model": Change(lambda _, folder: other_model(folder), MODEL | FLOAT | PLANNED),
-    "calibration": Change(lambda _, folder: samples(folder, "other", seed=3), {("samples", "calibration")} | PLANNED),
-    "evaluation": Change(lambda _, folder: samples(folder, "other", seed=4), {("samples", "evaluation")} | FLOAT | JUDGED),
-    "output": Change(lambda _, folder: folder / "elsewhere", set()),
-    "targets": Change(lambda _, __: ("cpu", "rpi5"), {("lowering", "rpi5"), ("evaluation", "rpi5"), ("tolerance", "rpi5")}),
-    "name": Change(lambda *_: "renamed", set()),
-    "release": Change(lambda *_: 7, set()),
-    "preprocess": Change(lambda *_: Preprocess(scale=0.02), SURVEYED | FLOAT | PLANNED),
-    "postprocess": Change(lambda *_: parse_postprocess("softmax"), FLOAT | {("evaluation", "cpu")}),
-    "metric": Change(lambda *_: "f1", FLOAT | {("evaluation", "cpu"), ("intervals", "cpu")}),
-    "declared": Change(lambda *_: 0.0, set()),
-    "max_drop": Change(lambda *_: 0.6, set()),
-    "require_proof": Change(lambda *_: True, set()),
-    "labels": Change(lambda _, folder: class_names(folder), set()),
-    "calibrator": Change(lambda *_: "entropy", PLANNED),
-    "shapes": Change(lambda *_: {"image": (1, 3, 8, 8)}, {("import", "")}),  # says what the batch of 1 said: the graph is the same
+    "model": Change(lambda folder: other_model(folder), MODEL | FLOAT | PLANNED),
+    "calibration": Change(lambda folder: samples(folder, "other", seed=3), {("samples", "calibration")} | PLANNED),
+    "evaluation": Change(lambda folder: samples(folder, "other", seed=4), {("samples", "evaluation")} | FLOAT | JUDGED),
+    "output": Change(lambda folder: folder / "elsewhere", set()),
+    "targets": Change(lambda _: ("cpu", "rpi5"), {("lowering", "rpi5"), ("evaluation", "rpi5"), ("tolerance", "rpi5")}),
+    "name": Change(lambda _: "renamed", set()),
+    "release": Change(lambda _: 7, set()),
+    "preprocess": Change(lambda _: Preprocess(scale=0.02), SURVEYED | FLOAT | PLANNED),
+    "postprocess": Change(lambda _: parse_postprocess("softmax"), FLOAT | {("evaluation", "cpu")}),
+    "metric": Change(lambda _: "f1", FLOAT | {("evaluation", "cpu"), ("intervals", "cpu")}),
+    "declared": Change(lambda _: 0.0, set()),
+    "max_drop": Change(lambda _: 0.6, set()),
+    "require_proof": Change(lambda _: True, set()),
+    "labels": Change(lambda folder: class_names(folder), set()),
+    "calibrator": Change(lambda _: "entropy", PLANNED),
+    "shapes": Change(lambda _: {"image": (1, 3, 8, 8)}, {("import", "")}),  # says what the batch of 1 said: the graph is the same
 }
 
 
@@ -87,14 +88,16 @@ def other_model(folder: Path) -> Path:
     return folder / "other.onnx"
 
 
-@pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
-    onnx.save(classifier(), tmp_path / "model.onnx")
-    return Recipe(
-        model=tmp_path / "model.onnx",
-        calibration=samples(tmp_path, "calibration", seed=1),
-        evaluation=samples(tmp_path, "evaluation", seed=2),
-        output=tmp_path / "bundle",
+@pytest.fixture(scope="module")
+def first_time(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path, Compiled]:
+    """Compile once into a cache; return what was asked, the cache, and what became of it."""
+    folder = tmp_path_factory.mktemp("first")
+    onnx.save(classifier(), folder / "model.onnx")
+    recipe = Recipe(
+        model=folder / "model.onnx",
+        calibration=samples(folder, "calibration", seed=1),
+        evaluation=samples(folder, "evaluation", seed=2),
+        output=folder / "bundle",
         targets=("cpu",),
         name="model",
         release=1,
@@ -107,6 +110,15 @@ def recipe(tmp_path: Path) -> Recipe:
         labels=None,
         calibrator="minmax",
     )
+    return recipe, folder / "cache", compiled(recipe, remembered(folder / "cache"))
+
+
+@pytest.fixture
+def recipe(first_time: tuple[Recipe, Path, Compiled], tmp_path: Path) -> Recipe:
+    """Return that recipe, for a bundle of the test's own, and copy the cache to `cache` beside it."""
+    recipe, cache, _ = first_time
+    shutil.copytree(cache, tmp_path / "cache")
+    return replace(recipe, output=tmp_path / "bundle")
 
 
 def compiled(recipe: Recipe, store: Store) -> Compiled:
@@ -126,13 +138,12 @@ def content(folder: Path) -> dict[str, bytes]:
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_the_same_recipe_again_does_nothing_again(recipe: Recipe, tmp_path: Path) -> None:
-    first = compiled(recipe, remembered(tmp_path / "cache"))
+def test_the_same_recipe_again_does_nothing_again(first_time: tuple[Recipe, Path, Compiled], recipe: Recipe, tmp_path: Path) -> None:
+    original, _, first = first_time
     assert done_again(first) == MODEL | SURVEYED | FLOAT | PLANNED | {GOLDEN}
-    before = content(recipe.output)
     second = compiled(recipe, remembered(tmp_path / "cache"))
     assert done_again(second) == set()
-    assert content(recipe.output) == before
+    assert content(recipe.output) == content(original.output)
     assert not any(latency.is_earlier for latency in first.latencies.values())
     assert all(latency.is_earlier for latency in second.latencies.values())
 
@@ -143,8 +154,7 @@ def test_the_changes_name_every_field_of_a_recipe() -> None:
 
 @pytest.mark.parametrize("field", CHANGES)
 def test_another_value_of_any_field_does_again_what_reads_it_and_nothing_else(field: str, recipe: Recipe, tmp_path: Path) -> None:
-    changed = replace(recipe, **{field: CHANGES[field].value(recipe, tmp_path)})
-    compiled(recipe, remembered(tmp_path / "cache"))
+    changed = replace(recipe, **{field: CHANGES[field].value(tmp_path)})
     with_cache = compiled(changed, remembered(tmp_path / "cache"))
     found = content(changed.output)
     assert done_again(with_cache) - {GOLDEN} == CHANGES[field].again
@@ -154,7 +164,7 @@ def test_another_value_of_any_field_does_again_what_reads_it_and_nothing_else(fi
 
 def test_two_targets_that_compute_alike_are_lowered_and_run_once(recipe: Recipe, tmp_path: Path) -> None:
     found = compiled(replace(recipe, targets=("rpi4", "rpi5")), remembered(tmp_path / "cache"))
-    assert {step for step in done_again(found) if step[1] == "rpi5"} == set()
+    assert done_again(found) - {GOLDEN} == {("lowering", "rpi4"), ("evaluation", "rpi4"), ("tolerance", "rpi4")}
     assert content(recipe.output)["artifacts/rpi4/model.onnx"] == content(recipe.output)["artifacts/rpi5/model.onnx"]
 
 
@@ -165,15 +175,16 @@ def test_a_budget_is_raised_after_a_refusal_without_doing_anything_again(recipe:
     assert done_again(compiled(replace(strict, max_drop=100.0), remembered(tmp_path / "cache"))) == {GOLDEN}
 
 
-def test_every_entry_may_be_damaged_and_the_bundle_is_the_same(recipe: Recipe, tmp_path: Path) -> None:
-    first = compiled(recipe, remembered(tmp_path / "cache"))
-    before = content(recipe.output)
+def test_every_entry_may_be_damaged_and_the_bundle_is_the_same(
+    first_time: tuple[Recipe, Path, Compiled], recipe: Recipe, tmp_path: Path
+) -> None:
+    original, _, first = first_time
     for entry in (tmp_path / "cache").iterdir():
         raw = bytearray(entry.read_bytes())
         raw[len(raw) * 2 // 3] ^= 1
         entry.write_bytes(raw)
     assert done_again(compiled(recipe, remembered(tmp_path / "cache"))) == done_again(first)
-    assert content(recipe.output) == before
+    assert content(recipe.output) == content(original.output)
 
 
 def test_samples_that_change_under_way_are_refused_and_not_remembered_as_what_they_were(tmp_path: Path) -> None:
@@ -183,7 +194,7 @@ def test_samples_that_change_under_way_are_refused_and_not_remembered_as_what_th
     assert len(list(found.examples())) == 5
     for rows in (images(5, seed=2), images(4, seed=1), images(6, seed=1)):
         save_npz(file, x=rows)
-        with pytest.raises(DataError, match="the same .*until the end"):
+        with pytest.raises(DataError, match=r"the same .*until the end"):
             list(found.examples())
 
 
@@ -208,7 +219,7 @@ def test_what_calls_the_users_own_code_is_never_taken_from_the_cache(tmp_path: P
     command_in(tmp_path, *command)
     (tmp_path / "mine.py").write_text(METRIC.format("4 + 0 * result.argmax()"))
     printed = command_in(tmp_path, *command).stdout
-    assert " 4.0000 " in printed
+    assert " 4 " in printed
     assert "done now: evaluation float, evaluation cpu, intervals cpu." in " ".join(printed.split())
 
 
