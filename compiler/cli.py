@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from compiler.cache.folder import FolderStore, default_folder
+from compiler.cache.memory import Done, Memory
+from compiler.cache.port import Nowhere, Store
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
 from compiler.importers.shapes import parse_shapes
@@ -35,6 +38,9 @@ POSTPROCESS_HELP = (
     "From outputs to result: 'softmax,threshold=T', or 'boxes=yolov8,size=HxW,threshold=T,overlap=I,limit=N' "
     "(also yolov5, grid and corners)."
 )
+
+DEFAULT_CACHE = "$XDG_CACHE_HOME/fieldfare/compile"
+MAX_NAMED_STEPS = 8
 
 app = typer.Typer(rich_markup_mode="rich")
 app.command("inspect", epilog=inspect_command.EPILOG)(inspect_command.inspect_command)
@@ -74,6 +80,8 @@ def compile_command(
     labels: Annotated[Path | None, typer.Option(help="Text file with one class name a line.")] = None,
     shape: Annotated[list[str] | None, typer.Option(help="Sizes the model leaves open, repeatable: image=1x3x224x224.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the content of report.json, and nothing else.")] = False,
+    cache: Annotated[Path | None, typer.Option(metavar="DIR", help=f"Folder that remembers steps; by default {DEFAULT_CACHE}.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step again, and remember none.")] = False,
 ) -> None:
     """Compile a trained model for its targets, and prove what it lost.
 
@@ -97,19 +105,27 @@ def compile_command(
         calibrator=_one_of("--calibrator", CALIBRATOR_NAMES, calibrator),
         shapes=parse_shapes(shape or ()),
     )
-    compiled = _compile(recipe)
+    compiled = _compile(recipe, _store(cache, is_off=no_cache))
     if as_json:
         typer.echo(compiled.report.to_json(), nl=False)
     else:
         _show(compiled, output)
 
 
-def _compile(recipe: Recipe) -> Compiled:
+def _store(cache: Path | None, *, is_off: bool) -> Store:
+    if is_off:
+        if cache is not None:
+            raise OptionError("--cache", str(cache), "--cache or --no-cache", "both")
+        return Nowhere()
+    return FolderStore((cache or default_folder()).absolute(), lambda complaint: typer.echo(f"warning: {complaint}", err=True))
+
+
+def _compile(recipe: Recipe, store: Store) -> Compiled:
     """Run the pipeline under a progress bar on stderr, so that stdout holds the result alone."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        return compile_model(recipe, progress)
+        return compile_model(recipe, Memory(store), progress)
 
 
 def _given(option: str, place: str | None, expected: str) -> str:
@@ -169,6 +185,13 @@ def _show(compiled: Compiled, output: Path) -> None:
     console.print(f"bundle: {output}", soft_wrap=True, highlight=False)
 
 
+def _recalled(steps: Sequence[Done]) -> str:
+    """Say how much need not be done again, and what had to be where that is little."""
+    anew = [f"{done.step} {done.subject}".strip() for done in steps if not done.is_earlier]
+    but = f"; done now: {', '.join(anew)}" if 0 < len(anew) <= MAX_NAMED_STEPS else ""
+    return f"from the cache: {len(steps) - len(anew)} of {len(steps)} steps{but}."
+
+
 def _remarks(compiled: Compiled) -> Iterator[str]:
     report = compiled.report
     if next(iter(report.targets.values())).metric.truth == "float":
@@ -180,5 +203,8 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
         if target.flips and target.flips.changed:
             yield f"{name}: {flips(target.flips)}."
     yield from (f"note: {note}." for note in report.notes)
-    times = ", ".join(f"{name} {latency_ms:.2f} ms" for name, latency_ms in compiled.latency_ms.items())
-    yield f"one inference on one thread of this host: {times}; devices differ."
+    times = ", ".join(f"{name} {one.ms:.2f} ms{'*' * one.is_earlier}" for name, one in compiled.latencies.items())
+    earlier = " (* measured earlier)" * any(one.is_earlier for one in compiled.latencies.values())
+    yield f"one inference on one thread of this host: {times}{earlier}; devices differ."
+    if any(done.is_earlier for done in compiled.steps):
+        yield _recalled(compiled.steps)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import onnx
 
+from compiler.cache.forms import described, graph_step, survey_step
+from compiler.cache.memory import Memory, Recalled
 from compiler.errors import DataError
 from compiler.evaluate.datasets import Samples, check_disjoint, survey
 from compiler.evaluate.metrics import Metric, metric_named
@@ -15,7 +17,19 @@ from compiler.evaluate.truth import check_metric, label_check
 from compiler.graph.interface import Interface, interface_of
 from compiler.graph.normalise import normalise
 from compiler.importers import import_model
+from compiler.importers.content import content_of
 from compiler.recipe import Recipe
+from contracts.codec import Json
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What the parts are known by: the sha256 of each one's content."""
+
+    imported: str
+    normal: str
+    calibration: str
+    evaluation: str
 
 
 @dataclass(frozen=True)
@@ -29,24 +43,49 @@ class Inputs:
     evaluation: Samples
     metric: Metric
     labels: tuple[str, ...]
+    digests: Digests
 
 
-def read_inputs(recipe: Recipe) -> Inputs:
+def read_inputs(recipe: Recipe, memory: Memory) -> Inputs:
     """Read the recipe's files; raise ModelError, OptionError or DataError naming file, field, expected and found."""
-    imported = import_model(str(recipe.model), recipe.shapes)
-    normal = normalise(imported, str(recipe.model))
-    interface = interface_of(normal, recipe.model)
+    imported, normal = _read_model(recipe, memory)
+    interface = interface_of(normal.value, recipe.model)
     metric = metric_named(recipe.metric)
     check_metric(metric, interface, recipe.postprocess)
     names = _read_class_names(recipe.labels, interface.classes)
-    sources = [
-        open_source(option, place, interface, recipe.preprocess, names)
-        for option, place in (("--calibration", recipe.calibration), ("--evaluation", recipe.evaluation))
-    ]
-    calibration = survey(sources[0], interface, recipe.preprocess)
-    evaluation = survey(sources[1], interface, recipe.preprocess, label_check(metric, interface))
-    check_disjoint(calibration, evaluation)
-    return Inputs(imported, normal, interface, calibration, evaluation, metric, names)
+    calibration = _look_through(recipe, memory, interface, names, judged_by=None)
+    evaluation = _look_through(recipe, memory, interface, names, judged_by=metric)
+    check_disjoint(calibration.value, evaluation.value)
+    digests = Digests(imported.sha256, normal.sha256, calibration.sha256, evaluation.sha256)
+    return Inputs(imported.value, normal.value, interface, calibration.value, evaluation.value, metric, names, digests)
+
+
+def _read_model(recipe: Recipe, memory: Memory) -> tuple[Recalled[onnx.ModelProto], Recalled[onnx.ModelProto]]:
+    place = str(recipe.model)
+    imported = memory.recall(graph_step("import"), content_of(place, recipe.shapes), lambda: import_model(place, recipe.shapes))
+    return imported, memory.recall(graph_step("normal form"), {"model": imported.sha256}, lambda: normalise(imported.value, place))
+
+
+def _look_through(
+    recipe: Recipe, memory: Memory, interface: Interface, class_names: tuple[str, ...], judged_by: Metric | None
+) -> Recalled[Samples]:
+    """Survey the samples that calibrate, or those that judge by a metric, which need labels it can use."""
+    option, place = ("--evaluation", recipe.evaluation) if judged_by else ("--calibration", recipe.calibration)
+    source = open_source(option, place, interface, recipe.preprocess, class_names)
+    check = label_check(judged_by, interface) if judged_by else None
+    parts: dict[str, Json] = {
+        "source": source.content,
+        "inputs": described(interface.inputs),
+        "preprocess": recipe.preprocess.model_dump(mode="json"),
+        # What a label must be follows from the kind of truth and from what the model gives.
+        "labels": {"truth": judged_by.truth, "outputs": described(interface.outputs)} if judged_by else None,
+    }
+    return memory.recall(
+        survey_step(source, interface, recipe.preprocess),
+        None if source.content is None else parts,
+        lambda: survey(source, interface, recipe.preprocess, check),
+        subject=option.removeprefix("--"),
+    )
 
 
 def _read_class_names(file: Path | None, classes: int | None) -> tuple[str, ...]:

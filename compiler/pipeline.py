@@ -2,99 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
+from compiler.cache.memory import Done, Memory
 from compiler.errors import GateError
-from compiler.evaluate.examination import Examination, Record
-from compiler.evaluate.gate import check_declared, judge, refusals
-from compiler.evaluate.runner import Runner
-from compiler.evaluate.runtimes import open_otherwise, open_shipped
-from compiler.inputs import Inputs, read_inputs
-from compiler.lower import LOWERINGS, lower
+from compiler.evaluate.gate import refusals
+from compiler.inputs import read_inputs
 from compiler.package.bundle import check_replaceable
-from compiler.package.golden import tolerance_of
-from compiler.package.publish import Build, Evidence, publish
+from compiler.package.publish import Evidence, publish
 from compiler.package.report import Report
-from compiler.quantize.calibrate import Calibration, calibrate
+from compiler.progress import Progress
 from compiler.recipe import Recipe
-from compiler.targets import TargetProfile, load_profile
+from compiler.stages import Stages
+from compiler.targets import load_profile
 
-Item = TypeVar("Item")
 
+@dataclass(frozen=True)
+class Latency:
+    """Median time of an inference on this host; `is_earlier` where an earlier compilation measured it."""
 
-class Progress(Protocol):
-    """Where the pipeline says how far it is; rich.progress.Progress is one."""
-
-    def track(self, sequence: Iterable[Item], total: float | None = None, *, description: str) -> Iterable[Item]:
-        """Yield the items of `sequence`, and count them."""
+    ms: float
+    is_earlier: bool
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What was written, and what is told but never written: median milliseconds of an inference on this host, by target and for `float`."""
+    """What was written, and what is told but never written: times by target and for `float`, and what became of each step."""
 
     report: Report
-    latency_ms: dict[str, float]
+    latencies: dict[str, Latency]
+    steps: Sequence[Done]
 
 
-def compile_model(recipe: Recipe, progress: Progress) -> Compiled:
-    """Compile for every target and write the bundle; raise a CompilerError and write nothing when anything is wrong."""
+def compile_model(recipe: Recipe, memory: Memory, progress: Progress) -> Compiled:
+    """Compile for every target and write the bundle; raise a CompilerError and write nothing when anything is wrong.
+
+    Every stage up to the gate asks the memory first: what was done on the same content is not done again.
+    """
     check_replaceable(recipe.output)
     profiles = [load_profile(name) for name in recipe.targets]
-    inputs = read_inputs(recipe)
-    float_model = Runner(str(recipe.model), inputs.imported.SerializeToString(), {})
-    stages = Stages(recipe, inputs, Examination(inputs.evaluation, inputs.metric, recipe.postprocess, float_model), progress)
+    inputs = read_inputs(recipe, memory)
+    stages = Stages(recipe, inputs, memory, progress)
     before = stages.evaluate_float()
     calibration = stages.calibrate()
-    builds = [stages.judge(profile, file, before) for profile, file in stages.lower(profiles, calibration)]
+    files = [stages.lower(profile, calibration) for profile in profiles]
+    trials = [stages.evaluate(profile, file) for profile, file in zip(profiles, files, strict=True)]
+    builds = [stages.judge(trial, before) for trial in trials]
     judgements = {build.profile.name: build.judgement for build in builds}
     if refused := refusals(judgements, recipe.max_drop, require_proof=recipe.require_proof):
         raise GateError(refused)
-    report = publish(recipe, inputs, Evidence(stages.examination, before, calibration), builds)
-    return Compiled(report, {"float": before.latency_ms, **{build.profile.name: build.record.latency_ms for build in builds}})
-
-
-@dataclass(frozen=True)
-class Stages:
-    """The stages that take long, and say how far they are."""
-
-    recipe: Recipe
-    inputs: Inputs
-    examination: Examination
-    progress: Progress
-
-    def evaluate_float(self) -> Record:
-        """Return the answers of the model as imported, before anything was changed; raise DeclaredError when it is not as declared."""
-        record = self.examination.examine(self.examination.float_model, self._track, "evaluate float")
-        declared, place = self.recipe.declared, self.inputs.evaluation.source.place
-        check_declared(self.inputs.metric, record.tally, len(self.inputs.evaluation), declared, place)
-        return record
-
-    def calibrate(self) -> Calibration:
-        """Run the calibration samples through the float model once, and plan for all targets."""
-        feeds, count = self.inputs.calibration.feeds(), len(self.inputs.calibration)
-        tracked = self.progress.track(feeds, count, description="calibrate")
-        return calibrate(self.inputs.normal, tracked, count, self.recipe.calibrator)
-
-    def lower(self, profiles: list[TargetProfile], calibration: Calibration) -> list[tuple[TargetProfile, bytes]]:
-        """Return each target's file; all of them follow the one plan."""
-        tracked = self.progress.track(profiles, len(profiles), description="lower")
-        return [(profile, lower(profile, self.inputs.normal, calibration.plan)) for profile in tracked]
-
-    def judge(self, profile: TargetProfile, file: bytes, before: Record) -> Build:
-        """Run the very bytes that will be shipped, with the session options that will be shipped, and compare with the float model."""
-        interface, name = self.inputs.interface, profile.name
-        record = self.examination.examine(open_shipped(profile, file, interface), self._track, f"evaluate {name}")
-        other = self.examination.answers(open_otherwise(profile, file, interface), self._track, f"compare {name}")
-        return Build(
-            profile=profile,
-            model=file,
-            record=record,
-            tolerance=tolerance_of(record.candidates, other, LOWERINGS[profile.lowering].steps),
-            judgement=judge(self.inputs.metric, before.tally, record.tally, len(self.inputs.evaluation), self.recipe.max_drop),
-        )
-
-    def _track(self, numbers: range, description: str) -> Iterable[int]:
-        return self.progress.track(numbers, len(numbers), description=description)
+    evidence = Evidence(stages.examination, before.value, calibration.value, stages.raw_samples)
+    report = publish(recipe, inputs, evidence, builds)
+    latencies = {"float": before, **{trial.profile.name: trial.record for trial in trials}}
+    return Compiled(report, {name: Latency(record.value.latency_ms, record.is_earlier) for name, record in latencies.items()}, memory.done)

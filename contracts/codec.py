@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, BinaryIO, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from contracts.errors import InvalidDocumentError, TooLargeError
 
 READ_BYTES = 1 << 20
+# What JSON can say.
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 Model = TypeVar("Model", bound=BaseModel)
 
 

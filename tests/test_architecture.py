@@ -41,6 +41,8 @@ FORBIDDEN = [
     ("fleet.south", "fleet.north"),
     ("fleet.dashboard", "fleet.store"),
     ("fleet.dashboard", "fleet.south"),
+    # The stages of a compilation do not know that they are remembered.
+    *((f"compiler.{stage}", "compiler.cache") for stage in ("evaluate", "graph", "importers", "lower", "package", "quantize")),
 ]  # fmt: skip
 
 # Nothing that touches the world may be imported where decisions are made.

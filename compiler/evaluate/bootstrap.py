@@ -32,12 +32,6 @@ class Estimate:
     drop_interval: Interval
 
 
-def value_and_interval(metric: Metric, tally: Tally, samples: int) -> tuple[float, Interval]:
-    """Return one model's metric and its interval."""
-    estimate = paired(metric, tally, tally, samples)
-    return estimate.float_value, estimate.float_interval
-
-
 def paired(metric: Metric, before: Tally, after: Tally, samples: int) -> Estimate:
     """Return the estimate for two tallies of the same samples; the same tallies give the same numbers."""
     everything = np.ones(samples)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +23,9 @@ class MeanAveragePrecision:
     """mAP50 over the classes that occur: area under precision over recall, precision being the best at that recall or a later one."""
 
     def __init__(self) -> None:
-        self._images = 0
+        # Boxes: image, class, score, whether it is a hit. Things: how many each image has, and their classes.
         self._image, self._class, self._score, self._hit = array("q"), array("q"), array("d"), array("d")
-        self._thing_image, self._thing_class = array("q"), array("q")
+        self._things, self._thing_class = array("q"), array("q")
 
     def add(self, answer: Answer, truth: Array) -> None:
         """Match one image's boxes with its things, best first; `truth` is [things, 5]: x1, y1, x2, y2, class."""
@@ -37,13 +39,12 @@ class MeanAveragePrecision:
             is_hit = best >= 0 and bool(free[best] >= OVERLAP)
             if is_hit:
                 is_found[best] = True
-            self._image.append(self._images)
+            self._image.append(len(self._things))
             self._class.append(int(classes[index]))
             self._score.append(float(scores[index]))
             self._hit.append(float(is_hit))
-        self._thing_image.extend([self._images] * len(things))
+        self._things.append(len(things))
         self._thing_class.extend(things[:, 4].astype(int).tolist())
-        self._images += 1
 
     def value(self, weights: Weights) -> float:
         """Return the mean over classes; NaN where nothing is to be found."""
@@ -51,12 +52,19 @@ class MeanAveragePrecision:
         known = [precision for precision in precisions if not np.isnan(precision)]
         return float(np.mean(known)) if known else float("nan")
 
+    @property
+    def columns(self) -> Mapping[str, array[Any]]:
+        """Return boxes and things."""
+        boxes: dict[str, array[Any]] = {"image": self._image, "class": self._class, "score": self._score, "hit": self._hit}
+        return {**boxes, "things": self._things, "thing_class": self._thing_class}
+
     @cached_property
     def _columns(self) -> list[Column]:
         """For each class that occurs: images of its boxes by falling score, which of them are hits, and images of its things."""
         image, kind = np.frombuffer(self._image, np.int64), np.frombuffer(self._class, np.int64)
         score, hit = np.frombuffer(self._score, np.float64), np.frombuffer(self._hit, np.float64)
-        thing_image, thing_class = np.frombuffer(self._thing_image, np.int64), np.frombuffer(self._thing_class, np.int64)
+        things, thing_class = np.frombuffer(self._things, np.int64), np.frombuffer(self._thing_class, np.int64)
+        thing_image = np.repeat(np.arange(len(things)), things)
         columns: list[Column] = []
         for label in np.unique(thing_class):
             own = np.flatnonzero(kind == label)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from contracts.tensors import DATATYPES, Datatype, TensorSpec
 
 # Raises DataError for a label, or a lack of one, that the metric cannot use: place, number of the sample, label.
 LabelCheck = Callable[[str, int, "Array | None"], None]
+DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,23 @@ class Samples:
     has_labels: bool
     # The labels where each is one integer, [n].
     classes: npt.NDArray[np.int64] | None
-    # A short digest of each sample as the model sees it.
+    # A short digest of each sample as the model sees it, and one of all labels.
     digests: tuple[bytes, ...]
+    labels_digest: bytes
 
     def __len__(self) -> int:
         return self.count
 
     def examples(self) -> Iterator[tuple[Feed, Array | None]]:
-        """Yield every sample as the model takes it, batch of 1, and its label."""
-        for example in self.source.examples():
-            yield prepared(example.raw, self.interface, self.preprocess), example.label
+        """Yield every sample as the model takes it, batch of 1, and its label; raise DataError where they are no longer those surveyed."""
+        count = 0
+        for count, example in enumerate(self.source.examples(), 1):
+            feed = prepared(example.raw, self.interface, self.preprocess)
+            if count > self.count or _digest(feed.values()) != self.digests[count - 1]:
+                raise DataError(self.source.place, "samples", "the same ones until the end", f"another as number {count - 1}")
+            yield feed, example.label
+        if count < self.count:
+            raise DataError(self.source.place, "samples", f"the same {self.count} until the end", str(count))
 
     def feeds(self) -> Iterator[Feed]:
         """Yield every sample as the model takes it."""
@@ -94,6 +102,7 @@ class _Survey:
     low: float = np.inf
     high: float = -np.inf
     digests: list[bytes] = field(default_factory=list)
+    labels: blake2b = field(default_factory=lambda: blake2b(digest_size=DIGEST_BYTES))
     shapes: list[tuple[tuple[int, ...], ...]] = field(default_factory=list)
     classes: array[int] = field(default_factory=lambda: array("q"))
     dtypes: tuple[str, ...] = ()
@@ -108,6 +117,8 @@ class _Survey:
             )
         self.dtypes = dtypes
         self.has_labels = example.label is not None
+        if example.label is not None:
+            self.labels.update(f"{example.label.dtype.str}{example.label.shape}".encode() + example.label.tobytes())
         if example.label is not None and example.label.size == 1 and example.label.dtype.kind in "iu":
             self.classes.append(int(example.label.reshape(())))
         # Shapes are mostly equal: kept once each.
@@ -154,6 +165,7 @@ class _Survey:
             has_labels=self.has_labels,
             classes=np.frombuffer(self.classes, np.int64) if len(self.classes) == self.count else None,
             digests=tuple(self.digests),
+            labels_digest=self.labels.digest(),
         )
 
     def _raw(self, spec: TensorSpec, dtype: str, shape: tuple[int, ...]) -> TensorSpec:
@@ -164,7 +176,7 @@ class _Survey:
 
 
 def _digest(arrays: Iterable[Array]) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = blake2b(digest_size=DIGEST_BYTES)
     for values in arrays:
         digest.update(values.tobytes())
     return digest.digest()

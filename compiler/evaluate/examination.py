@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 
 import numpy as np
@@ -45,7 +46,13 @@ class Examination:
     samples: Samples
     metric: Metric
     postprocess: Classes | Boxes | None
-    float_model: Engine
+    # Opened when it is first asked, which is never where all answers are remembered.
+    open_float: Callable[[], Engine]
+
+    @cached_property
+    def float_model(self) -> Engine:
+        """Return the model as imported."""
+        return self.open_float()
 
     @property
     def is_label_free(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from compiler.errors import DataError, OptionError
 from compiler.evaluate.port import Array, Example, Identity
-from contracts.codec import sha256_of_stream
+from contracts.codec import Json, sha256_of_stream
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 LABELS_FILES = ("labels.csv", "labels.txt")
@@ -47,8 +47,21 @@ class FolderSource:
     def _labels_file(self) -> Path | None:
         return next((self.folder / name for name in LABELS_FILES if (self.folder / name).is_file()), None)
 
+    @property
+    def content(self) -> dict[str, Json] | None:
+        """Name every file, and how they are read; None for what cannot be read."""
+        try:
+            names: dict[str, Json] = {"input": self.input, "class_names": self.class_names}
+            return {"kind": "images", "sha256": self.identity().sha256, "channels": self.channels, **names}
+        except OSError:
+            return None
+
     def identity(self) -> Identity:
-        """Name the content: every image, by name and bytes, and the labels."""
+        """Name the content: every image, by name and bytes, and the labels, as they were when first asked."""
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> Identity:
         digest, size = hashlib.sha256(), 0
         for file in [*self._files, *([self._labels_file] if self._labels_file else [])]:
             with file.open("rb") as stream:

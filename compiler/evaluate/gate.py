@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from compiler.errors import DeclaredError
-from compiler.evaluate.bootstrap import Estimate, paired, value_and_interval
+from compiler.evaluate.bootstrap import Estimate, paired
 from compiler.evaluate.intervals import PairedCounts, drop_interval, share_interval
 from compiler.evaluate.metrics import Hits, Metric
 from compiler.evaluate.tallies import Mean, Tally
@@ -18,6 +18,8 @@ from contracts.manifest import Verdict
 MAX_SAMPLES_FOR_PROOF = 100_000_000
 # Resampling fewer samples says too little of those that were not drawn at all.
 MIN_SAMPLES_FOR_BOOTSTRAP_PROOF = 30
+# From the metric and both models' tallies of so many samples.
+Resample = Callable[[Metric, Tally, Tally, int], Estimate]
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Judgement:
     samples_for_proof: int | None
 
 
-def judge(metric: Metric, before: Tally, after: Tally, samples: int, max_drop: float) -> Judgement:
-    """Compare two models on the same samples against a budget.
+def judge(metric: Metric, before: Tally, after: Tally, samples: int, max_drop: float, *, resample: Resample = paired) -> Judgement:
+    """Compare two models on the same samples against a budget; `resample` gives what `paired` does, which no budget changes.
 
     proven: the upper end of the drop's 95 % interval is within the budget; unproven: only the drop itself is; failed: not even that.
     """
@@ -45,13 +47,13 @@ def judge(metric: Metric, before: Tally, after: Tally, samples: int, max_drop: f
         verdict = verdict_of(counts, max_drop)
         needed = samples_for_proof(counts, max_drop) if verdict == "unproven" else None
         return Judgement(metric, samples, _newcombe(counts), "newcombe", verdict, needed)
-    estimate = paired(metric, before, after, samples)
+    estimate = resample(metric, before, after, samples)
     verdict = _bootstrap_verdict(estimate, samples, max_drop)
     needed = _bootstrap_samples(estimate, samples, max_drop) if verdict == "unproven" else None
     return Judgement(metric, samples, estimate, "bootstrap", verdict, needed)
 
 
-def check_declared(metric: Metric, tally: Tally, samples: int, declared: float | None, place: str) -> None:
+def check_declared(metric: Metric, tally: Tally, samples: int, declared: float | None, place: str, *, resample: Resample = paired) -> None:
     """Raise DeclaredError when the float model misses its declared accuracy by more than sampling error can explain."""
     if declared is None:
         return
@@ -59,7 +61,8 @@ def check_declared(metric: Metric, tally: Tally, samples: int, declared: float |
         right = float((tally.scores > 0).sum())
         value, interval = right / samples, share_interval(right, samples)
     else:
-        value, interval = value_and_interval(metric, tally, samples)
+        estimate = resample(metric, tally, tally, samples)
+        value, interval = estimate.float_value, estimate.float_interval
     is_missed = interval.low > declared if metric.is_error else interval.high < declared
     if is_missed or math.isnan(value):
         raise DeclaredError(place, metric.name, declared, value, (interval.low, interval.high), samples)

@@ -27,6 +27,10 @@ class GeneratorSource:
         self._inputs = inputs
         self._identity: Identity | None = None
 
+    @property
+    def content(self) -> None:
+        """Only calling it tells what it yields."""
+
     def identity(self) -> Identity:
         """Name what was yielded."""
         if self._identity is None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from compiler.errors import TargetError
+from compiler.evaluate.greeting import take_greeting
 from compiler.evaluate.port import Feed, Outputs
 from compiler.evaluate.runner import RunError
 from compiler.graph.interface import Interface
@@ -32,6 +33,7 @@ class LiteRunner:
         kernels = library.OpResolverType.AUTO if with_xnnpack else library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.version = f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
         self._name = name
+        take_greeting(library)
         try:
             self._interpreter = library.Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=kernels)
             self._interpreter.allocate_tensors()

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import IO
@@ -15,7 +16,7 @@ import numpy as np
 
 from compiler.errors import DataError
 from compiler.evaluate.port import Array, Example, Identity
-from contracts.codec import sha256_of_stream
+from contracts.codec import Json, sha256_of_stream
 
 EXPECTED = "a whole .npz file of plain arrays"
 LABELS = "y"
@@ -35,8 +36,20 @@ class NpzSource:
         """Return the file."""
         return str(self.file)
 
+    @property
+    def content(self) -> dict[str, Json] | None:
+        """Name the file's bytes, and which arrays are read; None for what cannot be read."""
+        try:
+            return {"kind": "npz", "sha256": self.identity().sha256, "inputs": self.inputs}
+        except OSError:
+            return None
+
     def identity(self) -> Identity:
-        """Name the file's bytes."""
+        """Name the file's bytes, as they were when first asked."""
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> Identity:
         with self.file.open("rb") as stream:
             return Identity(self.file.name, sha256_of_stream(stream), self.file.stat().st_size)
 

@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy.typing as npt
 
+from contracts.codec import Json
+
 Array: TypeAlias = npt.NDArray[Any]
 # One sample by tensor name, batch of 1: as callers send it, as the model takes it, as it answers.
 Raw: TypeAlias = Mapping[str, Array]
@@ -38,6 +40,10 @@ class Source(Protocol):
     @property
     def place(self) -> str:
         """What errors call it."""
+
+    @property
+    def content(self) -> Mapping[str, Json] | None:
+        """What decides the samples, named without looking at one; None where only reading them tells."""
 
     def examples(self) -> Iterator[Example]:
         """Yield every sample, always the same ones in the same order; raise DataError."""

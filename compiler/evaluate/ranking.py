@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +42,11 @@ class RocAuc:
         """Return the mean area of all classes that have samples inside and outside."""
         areas = [area for area in (_area(ranked, weights) for ranked in self._ranked) if not np.isnan(area)]
         return float(np.mean(areas)) if areas else float("nan")
+
+    @property
+    def columns(self) -> Mapping[str, array[Any]]:
+        """Return scores and classes."""
+        return {"scores": self._scores, "truth": self._truth}
 
     @cached_property
     def _ranked(self) -> list[Ranked]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,10 @@ class Tally(Protocol):
     def value(self, weights: Weights) -> float:
         """Return the metric; NaN where the weighted samples do not define it."""
 
+    @property
+    def columns(self) -> Mapping[str, array[Any]]:
+        """Return all that it remembers, to be written down, or filled again in a tally that has seen nothing."""
+
 
 class Mean:
     """The mean of one number for each sample."""
@@ -64,6 +68,11 @@ class Mean:
     def value(self, weights: Weights) -> float:
         """Return the weighted mean."""
         return float(self.scores @ weights / weights.sum())
+
+    @property
+    def columns(self) -> Mapping[str, array[Any]]:
+        """Return the scores."""
+        return {"scores": self._scores}
 
 
 class Decisions:
@@ -89,6 +98,11 @@ class Decisions:
         is_met = choices + occurrences > 0
         return float(self._rate(hits, choices, occurrences)[is_met].mean())
 
+    @property
+    def columns(self) -> Mapping[str, array[Any]]:
+        """Return both choices."""
+        return {"chosen": self._chosen, "truth": self._truth}
+
 
 class Errors:
     """How far the outputs lie from their targets, over all values of all samples."""
@@ -106,6 +120,11 @@ class Errors:
     def value(self, weights: Weights) -> float:
         """Return the rate of the weighted sums."""
         return self._rate(weights @ np.frombuffer(self._sums, np.float64).reshape(-1, 5))
+
+    @property
+    def columns(self) -> Mapping[str, array[Any]]:
+        """Return the sums."""
+        return {"sums": self._sums}
 
 
 def decision(scores: npt.NDArray[np.float64]) -> int:

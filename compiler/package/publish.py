@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from compiler.evaluate.decisions import Choices, choices_of
 from compiler.evaluate.examination import Examination, Record
 from compiler.evaluate.gate import Judgement
+from compiler.evaluate.port import Array
 from compiler.importers.notes import notes_of
 from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS
@@ -42,6 +44,8 @@ class Evidence:
     examination: Examination
     before: Record
     calibration: Calibration
+    # Some evaluation samples, by number, as callers send them.
+    raw_samples: Callable[[list[int]], Mapping[str, Array]]
 
 
 def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Build]) -> Report:
@@ -93,7 +97,7 @@ def _contents(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[B
         raw=inputs.evaluation.raw,
         models={build.profile.name: build.model for build in builds},
         plan=plan_json(evidence.calibration.plan, evidence.calibration.scores),
-        golden_inputs=golden.npz_bytes(inputs.evaluation.raw_at(evidence.examination.candidates[places].tolist())),
+        golden_inputs=golden.npz_bytes(evidence.raw_samples(evidence.examination.candidates[places].tolist())),
         golden_outputs={target: golden.npz_bytes(arrays) for target, arrays in outputs.items()},
         golden_results=results,
     )

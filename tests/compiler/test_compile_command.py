@@ -27,12 +27,12 @@ TARGETS = ("--target", "cpu", "--target", "rpi5", "--target", "jetson-orin", "--
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compiled") / "digits-1"
-    compile_in_process_of_its_own(folder, hash_seed="1")
+    compile_in_process_of_its_own(folder, "1", "--no-cache")
     return folder
 
 
-def compile_in_process_of_its_own(folder: Path, hash_seed: str) -> str:
-    command = digits_command(folder, *TARGETS, "--labels", str(DIGITS / "labels.txt"), "--json")
+def compile_in_process_of_its_own(folder: Path, hash_seed: str, *more: str) -> str:
+    command = digits_command(folder, *TARGETS, "--labels", str(DIGITS / "labels.txt"), "--json", *more)
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "cli", *command],
@@ -123,11 +123,12 @@ def test_a_calibrator_can_be_asked_for_by_name(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_the_same_inputs_give_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
-    printed = compile_in_process_of_its_own(tmp_path / "again", hash_seed="2")
     first = {file.relative_to(bundle): file.read_bytes() for file in bundle.rglob("*") if file.is_file()}
-    second = {file.relative_to(tmp_path / "again"): file.read_bytes() for file in (tmp_path / "again").rglob("*") if file.is_file()}
-    assert first == second
-    assert printed.encode() == first[Path("report.json")]
+    for cache in ("empty", "full"):
+        again = tmp_path / cache
+        printed = compile_in_process_of_its_own(again, "2", "--cache", str(tmp_path / "cache"))
+        assert first == {file.relative_to(again): file.read_bytes() for file in again.rglob("*") if file.is_file()}
+        assert printed.encode() == first[Path("report.json")]
 
 
 def test_an_older_bundle_is_replaced_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
