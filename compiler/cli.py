@@ -18,6 +18,7 @@ from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
 from compiler.importers.shapes import parse_shapes
 from compiler.inspect import bench_command, compare_command, inspect_command
+from compiler.package.layers import worst_layers
 from compiler.package.words import budget, change, flips, size, value
 from compiler.pipeline import Compiled, compile_model
 from compiler.quantize.calibrate import AUTO, CALIBRATOR_NAMES
@@ -179,6 +180,8 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
             yield f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}."
         if target.flips and target.flips.changed:
             yield f"{name}: {flips(target.flips)}."
+        for layer in worst_layers(target.layers)[:1]:
+            yield f"{name}: worst layer {layer.layer} ({layer.operator}), {layer.sqnr_db:.1f} dB: {layer.reason}."
     yield from (f"note: {note}." for note in report.notes)
     times = ", ".join(f"{name} {latency_ms:.2f} ms" for name, latency_ms in compiled.latency_ms.items())
     yield f"one inference on one thread of this host: {times}; devices differ."

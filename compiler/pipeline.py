@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 from compiler.errors import GateError
 from compiler.evaluate.examination import Examination, Record
 from compiler.evaluate.gate import check_declared, judge, refusals
+from compiler.evaluate.port import Feed
 from compiler.evaluate.runner import Runner
 from compiler.evaluate.runtimes import open_otherwise, open_shipped
 from compiler.inputs import Inputs, read_inputs
@@ -18,7 +20,10 @@ from compiler.package.golden import tolerance_of
 from compiler.package.publish import Build, Evidence, publish
 from compiler.package.report import Report
 from compiler.quantize.calibrate import Calibration, calibrate
+from compiler.quantize.plan import Plan
 from compiler.recipe import Recipe
+from compiler.sqnr.measure import Measured, measure, sample_count
+from compiler.sqnr.subject import Subject
 from compiler.targets import TargetProfile, load_profile
 
 Item = TypeVar("Item")
@@ -48,7 +53,7 @@ def compile_model(recipe: Recipe, progress: Progress) -> Compiled:
     stages = Stages(recipe, inputs, Examination(inputs.evaluation, inputs.metric, recipe.postprocess, float_model), progress)
     before = stages.evaluate_float()
     calibration = stages.calibrate()
-    builds = [stages.judge(profile, file, before) for profile, file in stages.lower(profiles, calibration)]
+    builds = [stages.judge(profile, file, before, calibration) for profile, file in stages.lower(profiles, calibration)]
     judgements = {build.profile.name: build.judgement for build in builds}
     if refused := refusals(judgements, recipe.max_drop, require_proof=recipe.require_proof):
         raise GateError(refused)
@@ -83,7 +88,7 @@ class Stages:
         tracked = self.progress.track(profiles, len(profiles), description="lower")
         return [(profile, lower(profile, self.inputs.normal, calibration.plan)) for profile in tracked]
 
-    def judge(self, profile: TargetProfile, file: bytes, before: Record) -> Build:
+    def judge(self, profile: TargetProfile, file: bytes, before: Record, calibration: Calibration) -> Build:
         """Run the very bytes that will be shipped, with the session options that will be shipped, and compare with the float model."""
         interface, name = self.inputs.interface, profile.name
         record = self.examination.examine(open_shipped(profile, file, interface), self._track, f"evaluate {name}")
@@ -94,7 +99,17 @@ class Stages:
             record=record,
             tolerance=tolerance_of(record.candidates, other, LOWERINGS[profile.lowering].steps),
             judgement=judge(self.inputs.metric, before.tally, record.tally, len(self.inputs.evaluation), self.recipe.max_drop),
+            layers=self._layers(profile, file, calibration.plan),
         )
+
+    def _layers(self, profile: TargetProfile, file: bytes, plan: Plan) -> Measured:
+        """Measure each layer of the shipped bytes on a few of the evaluation samples."""
+        subject = Subject(profile, file, self.inputs.normal, plan, self.inputs.interface)
+        return measure(subject, self._few)
+
+    @cached_property
+    def _few(self) -> list[Feed]:
+        return self.examination.spread(sample_count(self.inputs.normal))
 
     def _track(self, numbers: range, description: str) -> Iterable[int]:
         return self.progress.track(numbers, len(numbers), description=description)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import jinja2
 
 from compiler.package import words
-from compiler.package.report import LayerSqnr, Report
+from compiler.package.layers import LayerSqnr, NoiseOrigins, worst_layers
+from compiler.package.report import Report
 from contracts.preprocess import Preprocess
 
-WORST_LAYERS = 3
 FILTERS = {
     "percent": words.percent,
     "value": words.value,
@@ -65,7 +65,8 @@ def render_page(report: Report) -> str:
         heat=heat,
         layer_axis=_layer_axis,
         worst_layers=worst_layers,
-        reason=reason,
+        made_here=made_here,
+        origins=tuple(NoiseOrigins.model_fields),
         operators=_operators(report),
     )
 
@@ -82,18 +83,9 @@ def heat(count: int, row: Sequence[int]) -> int:
     return 0 if not count else max(12, round(80 * count / sum(row)))
 
 
-def worst_layers(layers: Sequence[LayerSqnr]) -> list[LayerSqnr]:
-    """Return the layers with the most noise, the worst first."""
-    return sorted(layers, key=lambda layer: layer.sqnr_db)[:WORST_LAYERS]
-
-
-def reason(layer: LayerSqnr) -> str:
-    """Say why a layer is noisy, or at least what its number means."""
-    if layer.reason:
-        return layer.reason
-    noise = 10 ** (-layer.sqnr_db / 10)
-    meaning = "enough to change answers" if noise > 0.1 else "which may tell" if noise > 0.01 else "which seldom changes an answer"
-    return f"the noise carries {100 * noise:.3g} % of the signal's energy, {meaning}"
+def made_here(layer: LayerSqnr) -> float:
+    """Return the share of a layer's noise that did not come in with its inputs."""
+    return round(1 - layer.origins.inputs, 3) if layer.origins else 0.0
 
 
 def _numbers(values: float | tuple[float, ...]) -> str:

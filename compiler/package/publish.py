@@ -13,11 +13,13 @@ from compiler.importers.notes import notes_of
 from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS
 from compiler.package import bundle, golden
+from compiler.package.layers import layer_sqnr
 from compiler.package.placement import OpPlacement, placement_of
-from compiler.package.report import LayerSqnr, Report, TargetReport, metric_report, model_source, sample_file, tool_versions
+from compiler.package.report import Report, TargetReport, metric_report, model_source, sample_file, tool_versions
 from compiler.quantize.calibrate import Calibration
 from compiler.quantize.document import plan_json
 from compiler.recipe import Recipe
+from compiler.sqnr.measure import Measured
 from compiler.targets import TargetProfile
 from contracts.manifest import Tolerance
 
@@ -31,8 +33,8 @@ class Build:
     record: Record
     tolerance: float
     judgement: Judgement
-    # What quantizing left of each layer's signal, where it was measured.
-    layers: tuple[LayerSqnr, ...] = ()
+    # What quantizing left of each layer's signal.
+    layers: Measured
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ def _target_report(inputs: Inputs, evidence: Evidence, build: Build, tolerance: 
         flips=choices.flips() if choices else None,
         worst_class=choices.worst_class() if choices else None,
         confusion=choices.table() if choices else None,
-        layers=build.layers,
+        layers=tuple(layer_sqnr(layer) for layer in build.layers.layers),
+        layers_measured_by=build.layers.measured_by,
+        layer_samples=build.layers.samples,
         placement=_placement(build),
     )
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from compiler.evaluate.datasets import Samples
 from compiler.evaluate.gate import Judgement
 from compiler.evaluate.intervals import Interval
+from compiler.package.layers import LayerSqnr
 from compiler.package.placement import OpPlacement
 from compiler.package.section import Section
 from contracts.codec import sha256_of, sha256_of_stream
@@ -66,16 +67,6 @@ class MetricReport(Section):
     compiled_interval: IntervalReport
 
 
-class LayerSqnr(Section):
-    """How far a layer's signal stands above what quantizing added to it, measured on the integer model."""
-
-    layer: str
-    sqnr_db: float
-    # The operator, and why it is as it is, where the measurement knows.
-    operator: str | None = None
-    reason: str | None = None
-
-
 class TargetReport(Section):
     """One target."""
 
@@ -97,7 +88,10 @@ class TargetReport(Section):
     flips: Flips | None = None
     worst_class: WorstClass | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
+    # Every layer in the graph's order, on how many of the evaluation samples, and what computed it so that its inside could be read.
     layers: tuple[LayerSqnr, ...] = ()
+    layer_samples: int | None = None
+    layers_measured_by: str | None = None
     placement: tuple[OpPlacement, ...] = ()
 
 

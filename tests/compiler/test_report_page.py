@@ -12,9 +12,10 @@ from compiler.evaluate.decisions import Choices
 from compiler.evaluate.gate import judge
 from compiler.evaluate.metrics import METRICS
 from compiler.evaluate.tallies import Answer, Tally
-from compiler.package.page import Axis, heat, reason, render_page, steps
+from compiler.package.layers import LayerSqnr, NoiseOrigins
+from compiler.package.page import Axis, heat, render_page, steps
 from compiler.package.placement import OpPlacement
-from compiler.package.report import LayerSqnr, Report, SourceFile, TargetReport, metric_report
+from compiler.package.report import Report, SourceFile, TargetReport, metric_report
 from compiler.package.words import flips, percent, points, size
 from contracts.manifest import Flips, Tolerance
 from contracts.preprocess import Preprocess
@@ -22,7 +23,18 @@ from contracts.preprocess import Preprocess
 FILE = SourceFile(name="model <b>.onnx", sha256="0" * 64, bytes=1000, samples=200)
 
 
-LAYERS = tuple(LayerSqnr(layer=f"conv_{number}", sqnr_db=decibels) for number, decibels in enumerate((41.0, 8.5, 15.25, 33.0)))
+ORIGINS = NoiseOrigins(inputs=0.25, weights=0.0, rounding=0.75, clipping=0.0, arithmetic=0.0)
+LAYERS = tuple(
+    LayerSqnr(
+        layer=f"conv_{number}",
+        sqnr_db=decibels,
+        operator="Conv + Relu",
+        origins=ORIGINS,
+        reason="channel <3> sets the steps for all" if number else None,
+        advice="scale it down" if number else None,
+    )
+    for number, decibels in enumerate((41.0, 8.5, 15.25, 33.0))
+)
 
 
 def tally(metric: str, values: list[float]) -> Tally:
@@ -55,6 +67,8 @@ def report(lost: int, *, max_drop: float = 0.01, metric: str = "top1") -> Report
         worst_class=choices.worst_class(),
         confusion=choices.table(),
         layers=LAYERS,
+        layer_samples=32,
+        layers_measured_by="onnxruntime 1",
         placement=(OpPlacement(operator="Conv", numbers="int8", count=3), OpPlacement(operator="Softmax", numbers="float", count=1)),
     )
     return Report(
@@ -105,12 +119,19 @@ def test_the_page_says_what_the_report_says() -> None:
         assert text in page
 
 
-def test_the_three_noisiest_layers_are_explained_the_worst_first() -> None:
+def test_the_noisiest_layers_are_explained_the_worst_first() -> None:
     page = render_page(report(1))
     explained = re.findall(r"<li><code>(conv_\d)</code>", page)
     assert explained == ["conv_1", "conv_2", "conv_3"]
-    assert reason(LAYERS[1]) == "the noise carries 14.1 % of the signal's energy, enough to change answers"
-    assert reason(LayerSqnr(layer="head", sqnr_db=3, reason="boxes and scores share one scale")) == "boxes and scores share one scale"
+    assert "8.5 dB</strong>: channel &lt;3&gt; sets the steps for all.<br>" in page
+    assert "Next: scale it down." in page
+
+
+def test_every_layer_is_drawn_in_the_networks_order_with_what_it_makes_of_its_noise() -> None:
+    page = render_page(report(1))
+    assert re.findall(r"<title>(\d) (conv_\d)", page) == [("1", "conv_0"), ("2", "conv_1"), ("3", "conv_2"), ("4", "conv_3")]
+    assert page.count("75 % of its noise made here") == len(LAYERS)
+    assert re.findall(r'<rect class="(low|plain)" x="[\d.]+%" y="[\d.]+" width', page) == ["plain", "low", "low", "low"]
 
 
 def test_the_page_shows_what_is_taken_for_what_and_where_operators_run() -> None:
