@@ -16,6 +16,7 @@ from rich.text import Text
 
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
+from compiler.folds import MAX_FOLDS, MIN_FOLDS
 from compiler.importers.shapes import parse_shapes
 from compiler.inspect import bench_command, compare_command, inspect_command
 from compiler.package.layers import worst_layers
@@ -31,6 +32,10 @@ PLACES = "an .npz with x, a folder of images, or module:callable that yields sam
 PREPROCESS_HELP = (
     "From raw sample to input: 'scale=S,mean=M,std=D' is (x * S - M) / D; mean and std may be one a channel, as mean=0.5:0.4:0.3; "
     "for images resize=HxW or resize=SHORTER, kernel, crop=HxW, channels=BGR, layout=CHW."
+)
+FOLDS_HELP = (
+    "Where data are few: --evaluation serves both purposes in so many parts; each part is judged by plans made without it, "
+    "and what ships is calibrated on all."
 )
 POSTPROCESS_HELP = (
     "From outputs to result: 'softmax,threshold=T', or 'boxes=yolov8,size=HxW,threshold=T,overlap=I,limit=N' "
@@ -49,6 +54,8 @@ fieldfare compile digits.onnx --target cpu --target rpi5 --calibration calibrati
 fieldfare compile kws.onnx --target jetson-orin --calibration calib.npz --evaluation eval.npz
 --max-drop 0.005 --require-proof --release 2 -o kws-2 --json
 
+fieldfare compile kws.onnx --target coral --evaluation recorded.npz --folds 5 -o kws-3
+
 fieldfare compile photos.onnx --target rpi5 --calibration photos/ --evaluation labelled/ --declared 0.71
 --preprocess resize=256,crop=224x224,scale=0.00392157,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=CHW -o photos-1
 """
@@ -63,6 +70,7 @@ def compile_command(
     target: Annotated[list[str] | None, typer.Option(help=f"Device to compile for, repeatable: {', '.join(target_names())}.")] = None,
     calibration: Annotated[str | None, typer.Option(help=f"Samples that set the ranges of the numbers: {PLACES}.")] = None,
     evaluation: Annotated[str | None, typer.Option(help="Other samples, with labels: y in the .npz, labels.csv in the folder.")] = None,
+    folds: Annotated[int | None, typer.Option(min=MIN_FOLDS, max=MAX_FOLDS, help=FOLDS_HELP)] = None,
     calibrator: Annotated[str, typer.Option(help=f"What sets the ranges: {' or '.join(CALIBRATOR_NAMES)}.")] = AUTO,
     metric: Annotated[str, typer.Option(help=f"What is measured: {', '.join(METRICS)}, or module:function.")] = "top1",
     declared: Annotated[float | None, typer.Option(help="What the float model is said to reach; checked before anything else.")] = None,
@@ -82,7 +90,7 @@ def compile_command(
     """
     recipe = Recipe(
         model=model,
-        calibration=_given("--calibration", calibration, "samples; without them every scale would be a guess"),
+        calibration=_calibration(calibration, evaluation, folds),
         evaluation=_given("--evaluation", evaluation, "samples, with labels; without them nothing can be promised"),
         output=output.resolve(),
         targets=_targets(target),
@@ -96,6 +104,7 @@ def compile_command(
         require_proof=require_proof,
         labels=labels,
         calibrator=_one_of("--calibrator", CALIBRATOR_NAMES, calibrator),
+        folds=folds,
         shapes=parse_shapes(shape or ()),
     )
     compiled = _compile(recipe)
@@ -117,6 +126,15 @@ def _given(option: str, place: str | None, expected: str) -> str:
     if place is None:
         raise OptionError(option, "samples", f"{PLACES}: {expected}", "no such option")
     return place
+
+
+def _calibration(place: str | None, evaluation: str | None, folds: int | None) -> str:
+    """Return where the samples are that set the ranges: with folds those of the evaluation, and no others."""
+    if folds is None:
+        return _given("--calibration", place, "samples, or --folds where all are needed for --evaluation; every scale would be a guess")
+    if place is not None:
+        raise OptionError("--calibration", "samples", f"none with --folds {folds}, for --evaluation serves both purposes", place)
+    return _given("--evaluation", evaluation, "samples, with labels; without them nothing can be promised")
 
 
 def _targets(names: list[str] | None) -> tuple[str, ...]:
@@ -174,6 +192,8 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
     report = compiled.report
     if next(iter(report.targets.values())).metric.truth == "float":
         yield "Nothing is labelled: what is measured is how closely the float model's own outputs are met, not how right they are."
+    if report.folds:
+        yield f"Judged in {report.folds} folds: each sample by a plan that never saw it; what ships is calibrated on all of them."
     for name, target in report.targets.items():
         if target.verdict == "unproven" and target.samples_for_proof:
             wanted = f"about {target.samples_for_proof:,} would"

@@ -39,13 +39,13 @@ def read_inputs(recipe: Recipe) -> Inputs:
     metric = metric_named(recipe.metric)
     check_metric(metric, interface, recipe.postprocess)
     names = _read_class_names(recipe.labels, interface.classes)
-    sources = [
-        open_source(option, place, interface, recipe.preprocess, names)
-        for option, place in (("--calibration", recipe.calibration), ("--evaluation", recipe.evaluation))
-    ]
-    calibration = survey(sources[0], interface, recipe.preprocess)
-    evaluation = survey(sources[1], interface, recipe.preprocess, label_check(metric, interface))
-    check_disjoint(calibration, evaluation)
+    source = open_source("--evaluation", recipe.evaluation, interface, recipe.preprocess, names)
+    evaluation = survey(source, interface, recipe.preprocess, label_check(metric, interface))
+    calibration = evaluation
+    if recipe.folds is None:
+        source = open_source("--calibration", recipe.calibration, interface, recipe.preprocess, names)
+        calibration = survey(source, interface, recipe.preprocess)
+        check_disjoint(calibration, evaluation)
     return Inputs(imported, normal, interface, calibration, evaluation, metric, names)
 
 

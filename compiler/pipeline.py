@@ -13,6 +13,7 @@ from compiler.evaluate.gate import check_declared, judge, refusals
 from compiler.evaluate.port import Feed
 from compiler.evaluate.runner import Runner
 from compiler.evaluate.runtimes import open_otherwise, open_shipped
+from compiler.folds import OutOfFold, plan_folds
 from compiler.inputs import Inputs, read_inputs
 from compiler.lower import LOWERINGS, lower
 from compiler.package.bundle import check_replaceable
@@ -91,7 +92,7 @@ class Stages:
     def judge(self, profile: TargetProfile, file: bytes, before: Record, calibration: Calibration) -> Build:
         """Run the very bytes that will be shipped, with the session options that will be shipped, and compare with the float model."""
         interface, name = self.inputs.interface, profile.name
-        record = self.examination.examine(open_shipped(profile, file, interface), self._track, f"evaluate {name}")
+        record = self._record(profile, file)
         other = self.examination.answers(open_otherwise(profile, file, interface), self._track, f"compare {name}")
         return Build(
             profile=profile,
@@ -101,6 +102,22 @@ class Stages:
             judgement=judge(self.inputs.metric, before.tally, record.tally, len(self.inputs.evaluation), self.recipe.max_drop),
             layers=self._layers(profile, file, calibration.plan),
         )
+
+    def _record(self, profile: TargetProfile, file: bytes) -> Record:
+        """Return the answers of the shipped bytes, or where data are few those of the folds' own."""
+        interface, folds = self.inputs.interface, self._folds
+        shipped = open_shipped(profile, file, interface)
+        if folds is None:
+            return self.examination.examine(shipped, self._track, f"evaluate {profile.name}")
+        files = (lower(profile, self.inputs.normal, plan) for plan in folds.plans)
+        engines = [open_shipped(profile, one, interface) for one in files]
+        return folds.examine(self.examination, engines, shipped, self._track, profile.name)
+
+    @cached_property
+    def _folds(self) -> OutOfFold | None:
+        if self.recipe.folds is None:
+            return None
+        return plan_folds(self.inputs.normal, self.inputs.calibration, self.recipe.folds, self.recipe.calibrator, self._track)
 
     def _layers(self, profile: TargetProfile, file: bytes, plan: Plan) -> Measured:
         """Measure each layer of the shipped bytes on a few of the evaluation samples."""

@@ -44,7 +44,29 @@ class Axis:
         return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def render_page(report: Report) -> str:
+@dataclass(frozen=True)
+class Timed:
+    """The median time of one inference, of `float` or of a target's file, and the library that it was measured in."""
+
+    name: str
+    median_ms: float
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was timed on this host; it is told on the page alone."""
+
+    host: str
+    timed: tuple[Timed, ...]
+
+    @property
+    def axis(self) -> Axis:
+        """Return the scale of all times."""
+        return Axis(0, max(timed.median_ms for timed in self.timed))
+
+
+def render_page(report: Report, speed: Speed) -> str:
     """Return the page."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("compiler", "package"),
@@ -56,6 +78,7 @@ def render_page(report: Report) -> str:
     environment.filters |= FILTERS
     return environment.get_template("report.html").render(
         report=report,
+        speed=speed,
         accuracy=_metric_axis(report),
         drop=_drop_axis(report),
         sized=[(name, target.bytes, "c") for name, target in report.targets.items()],

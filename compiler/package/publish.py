@@ -11,9 +11,11 @@ from compiler.evaluate.examination import Examination, Record
 from compiler.evaluate.gate import Judgement
 from compiler.importers.notes import notes_of
 from compiler.inputs import Inputs
+from compiler.inspect.timing import this_host
 from compiler.lower import LOWERINGS
 from compiler.package import bundle, golden
 from compiler.package.layers import layer_sqnr
+from compiler.package.page import Speed, Timed
 from compiler.package.placement import OpPlacement, placement_of
 from compiler.package.report import Report, TargetReport, metric_report, model_source, sample_file, tool_versions
 from compiler.quantize.calibrate import Calibration
@@ -61,6 +63,7 @@ def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Bui
         labels=inputs.labels,
         declared=recipe.declared,
         max_drop=recipe.max_drop,
+        folds=recipe.folds,
         golden_samples=len(places),
         tools=tool_versions(),
         targets={build.profile.name: _target_report(inputs, evidence, build, tolerances[build.profile.name]) for build in builds},
@@ -98,7 +101,14 @@ def _contents(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[B
         golden_inputs=golden.npz_bytes(inputs.evaluation.raw_at(evidence.examination.candidates[places].tolist())),
         golden_outputs={target: golden.npz_bytes(arrays) for target, arrays in outputs.items()},
         golden_results=results,
+        speed=_speed(evidence, builds),
     )
+
+
+def _speed(evidence: Evidence, builds: list[Build]) -> Speed:
+    host, records = this_host(), {"float": evidence.before, **{build.profile.name: build.record for build in builds}}
+    timed = tuple(Timed(name, record.latency_ms, record.version) for name, record in records.items())
+    return Speed(f"{host.cpu or host.machine}, {host.cores} cores", timed)
 
 
 def _target_report(inputs: Inputs, evidence: Evidence, build: Build, tolerance: Tolerance) -> TargetReport:

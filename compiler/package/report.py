@@ -113,6 +113,9 @@ class Report(Section):
     # What the float model was said to reach, and was seen to.
     declared: float | None = None
     max_drop: float
+    # Calibration and evaluation are one set, and each sample was judged by a plan that never saw it, one of so many; what ships is
+    # calibrated on all of them. Left out where the two sets are apart.
+    folds: int | None = None
     golden_samples: int
     # Versions of the libraries that did the work, and the machine that judged it.
     tools: dict[str, str]
@@ -124,7 +127,7 @@ class Report(Section):
 
     def document(self) -> dict[str, Any]:
         """Return the document's plain values, by the document's own keys."""
-        return self.model_dump(mode="json", by_alias=True)
+        return self.model_dump(mode="json", by_alias=True, exclude={"folds"} if self.folds is None else None)
 
 
 def sample_file(samples: Samples) -> SourceFile:
@@ -188,4 +191,5 @@ def gate_evidence(report: Report, target: TargetReport) -> GateEvidence:
         calibration_sha256=report.calibration.sha256,
         evaluation_sha256=report.evaluation.sha256,
         judged_by=target.judged_by,
+        folds=report.folds,
     )

@@ -19,7 +19,7 @@ from compiler.sqnr.subject import Subject
 
 MAX_SAMPLES = 32
 # Values that are compared in all, and bytes of one run's tensors that are held at a time: larger models get fewer samples and more runs.
-MAX_VALUES = 1 << 28
+MAX_VALUES = 1 << 26
 MAX_HELD_BYTES = 128 << 20
 WORST = 3
 

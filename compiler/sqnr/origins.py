@@ -12,8 +12,9 @@ import onnxruntime
 from onnx import helper
 
 from compiler.evaluate.port import Array
+from compiler.evaluate.runner import RUNTIME_ERRORS, RunError
 from compiler.graph.index import GraphIndex, set_constant
-from compiler.quantize.observe import open_session, run
+from compiler.quantize.observe import run
 from compiler.quantize.plan import Plan
 from compiler.sqnr.layers import Layer
 from compiler.sqnr.powers import Powers
@@ -54,7 +55,7 @@ class Bench:
         """With `plan` None the shipped file's weights are not the plan's, and are taken for exact."""
         self.layer = layer
         model = _cut_out(layer, index)
-        self._plain = open_session(model)
+        self._plain = _opened(model)
         weights = {name: chosen for name, chosen in plan.weights.items() if name in index.constants} if plan else {}
         used = [name for node in layer.nodes for name in node.input if name in weights]
         for name in used:
@@ -62,7 +63,7 @@ class Bench:
             along = [-1 if axis == chosen.axis else 1 for axis in range(values.ndim)]
             scales = np.asarray(chosen.scales, np.float32).reshape(along)
             set_constant(model, name, chosen.integers(values).astype(np.float32) * scales)
-        self._rounded = open_session(model) if used else None
+        self._rounded = _opened(model) if used else None
         self._brought = self._made = 0.0
 
     def add(self, expected: Mapping[str, Array], shipped: Mapping[str, Array]) -> None:
@@ -81,6 +82,18 @@ class Bench:
         found.append(max(0.0, powers.noise - sum(found)))
         whole = sum(found)
         return Origins(*(round(part / whole, 4) for part in found)) if whole > 0 else None
+
+
+def _opened(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Load one layer; a network has many, so that none keeps the memory of its last run."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except RUNTIME_ERRORS as error:
+        raise RunError("layer", str(error)) from error
 
 
 def _cut_out(layer: Layer, index: GraphIndex) -> onnx.ModelProto:
