@@ -19,7 +19,7 @@ from compiler.evaluate.metrics import METRICS
 from compiler.folds import MAX_FOLDS, MIN_FOLDS
 from compiler.importers.shapes import parse_shapes
 from compiler.inspect import bench_command, compare_command, inspect_command
-from compiler.package.layers import worst_layers
+from compiler.package.layers import in_short, worst_layers
 from compiler.package.words import budget, change, flips, size, value
 from compiler.pipeline import Compiled, compile_model
 from compiler.quantize.calibrate import AUTO, CALIBRATOR_NAMES
@@ -201,7 +201,7 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
         if target.flips and target.flips.changed:
             yield f"{name}: {flips(target.flips)}."
         for layer in worst_layers(target.layers)[:1]:
-            yield f"{name}: worst layer {layer.layer} ({layer.operator}), {layer.sqnr_db:.1f} dB: {layer.reason}."
+            yield f"{name}: worst layer {in_short(layer)}."
     yield from (f"note: {note}." for note in report.notes)
     times = ", ".join(f"{name} {latency_ms:.2f} ms" for name, latency_ms in compiled.latency_ms.items())
     yield f"one inference on one thread of this host: {times}; devices differ."

@@ -19,6 +19,15 @@ class NoiseOrigins(Section):
     arithmetic: float
 
 
+IN_SHORT = {
+    "inputs": "comes in with its inputs",
+    "weights": "is the rounding of its weights",
+    "rounding": "is the rounding of its result",
+    "clipping": "is clipping",
+    "arithmetic": "is its kernel's own arithmetic",
+}
+
+
 class LayerSqnr(Section):
     """How far a layer's signal stands above what quantizing added to it, measured on the shipped file."""
 
@@ -48,3 +57,13 @@ def layer_sqnr(found: LayerNoise) -> LayerSqnr:
 def worst_layers(layers: Sequence[LayerSqnr]) -> list[LayerSqnr]:
     """Return the layers that were explained, the worst first."""
     return sorted((layer for layer in layers if layer.reason), key=lambda layer: layer.sqnr_db)
+
+
+def in_short(layer: LayerSqnr) -> str:
+    """Say in one line how noisy a layer is, and where most of its noise comes from."""
+    told = f"{layer.layer} ({layer.operator}), {layer.sqnr_db:.1f} dB"
+    if layer.origins is None:
+        return told
+    shares = layer.origins.model_dump()
+    largest = max(shares, key=lambda name: shares[name])
+    return f"{told}: {100 * shares[largest]:.0f} % of its noise {IN_SHORT[largest]}"

@@ -24,6 +24,7 @@ OUTLIER_CHANNEL, OUTLIER_VALUE = 6.0, 12.0
 # Below this share of its range a tensor uses too little of it.
 USED_SHARE = 0.6
 LOST_POWER_DB = 6.0
+SUMS = frozenset({"Add", "Sub", "Sum"})
 INPUT_ADVICE = "inputs that fill their range: check --preprocess, and calibration samples like those of the field"
 SIXTEEN_BITS = "16-bit activations (lowering tflite-int16) or this layer in float"
 
@@ -78,7 +79,7 @@ class Witness:
         # Powers of one value, so that neither a broadcast nor a pool counts as a loss.
         before = sum(found.signal / found.values for found in known)
         lost = 10 * math.log10(max(before, 1e-30) / max(powers.signal / powers.values, 1e-30))
-        if self.powers[source].sqnr_db - powers.sqnr_db > LOST_POWER_DB and lost > LOST_POWER_DB:
+        if layer.main.op_type in SUMS and self.powers[source].sqnr_db - powers.sqnr_db > LOST_POWER_DB < lost:
             came += f", and {lost:.0f} dB of signal power cancel out here while the noise stays"
             return Explained(came, f"a network whose {layer.main.op_type} does not cancel what was just computed, or {SIXTEEN_BITS}")
         root = self._root(source)
@@ -145,7 +146,7 @@ class Witness:
             far = f"its largest value is {peak:.0f} times the root mean square, so that most values fall on few steps"
             return Explained(f"{made}: {far}", f"--calibrator percentile-99.9 or mse, or {SIXTEEN_BITS}")
         dead = _dead_channels(powers)
-        return Explained(f"{made}{f': {dead}' if dead else ''}", SIXTEEN_BITS)
+        return Explained(f"{made}{f'; {dead}' if dead else ''}", SIXTEEN_BITS)
 
     def _clipping(self, layer: Layer, powers: Powers, share: str) -> Explained:
         steps = powers.steps
