@@ -14,6 +14,7 @@ from compiler.quantize.planner import WEIGHTED, output_axis
 from compiler.quantize.ties import FIXED, JOINING
 from compiler.sqnr.layers import MOVERS, Layer
 from compiler.sqnr.origins import Origins
+from compiler.sqnr.port import Steps
 from compiler.sqnr.powers import Powers
 
 # From here on noise is one part in ten thousand of the energy, which no answer depends on.
@@ -26,7 +27,7 @@ USED_SHARE = 0.6
 LOST_POWER_DB = 6.0
 SUMS = frozenset({"Add", "Sub", "Sum"})
 INPUT_ADVICE = "inputs that fill their range: check --preprocess, and calibration samples like those of the field"
-SIXTEEN_BITS = "16-bit activations (lowering tflite-int16) or this layer in float"
+MORE_BITS = "more bits: 16-bit activations where the target has the lowering tflite-int16, or floats"
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ class Witness:
             case "rounding":
                 return self._rounding(layer, powers, share)
             case "arithmetic":
-                return Explained(f"{share} is the arithmetic of its own kernel", "this layer in float, where it matters")
+                return Explained(f"{share} is the arithmetic of its own kernel", "floats for this layer, where it matters")
         return self._clipping(layer, powers, share)
 
     def _inherited(self, layer: Layer, powers: Powers, share: str) -> Explained:
         source = self._noisiest_input(layer)
         if source is None:
-            return Explained(f"{share} comes in with its inputs", SIXTEEN_BITS)
+            return Explained(f"{share} comes in with its inputs", MORE_BITS)
         came = f"{share} comes in with what it reads from {self._named(source)}, {self.powers[source].sqnr_db:.1f} dB"
         known = [self.powers[name] for name in layer.inputs if name in self.powers]
         # Powers of one value, so that neither a broadcast nor a pool counts as a loss.
@@ -81,12 +82,12 @@ class Witness:
         lost = 10 * math.log10(max(before, 1e-30) / max(powers.signal / powers.values, 1e-30))
         if layer.main.op_type in SUMS and self.powers[source].sqnr_db - powers.sqnr_db > LOST_POWER_DB < lost:
             came += f", and {lost:.0f} dB of signal power cancel out here while the noise stays"
-            return Explained(came, f"a network whose {layer.main.op_type} does not cancel what was just computed, or {SIXTEEN_BITS}")
+            return Explained(came, f"a network whose {layer.main.op_type} does not cancel what was just computed, or {MORE_BITS}")
         root = self._root(source)
         if root not in self.layers:
             return Explained(_followed(came, source, root, self._named(root)), INPUT_ADVICE)
         if self.origins[root] is None:
-            return Explained(came, SIXTEEN_BITS)
+            return Explained(came, MORE_BITS)
         first = self._explain(self.layers[root])
         return Explained(f"{_followed(came, source, root, self._named(root))}, where {first.reason}", first.advice)
 
@@ -112,41 +113,44 @@ class Witness:
         made = f"{share} is the rounding of its weights"
         if ratio > OUTLIER_CHANNEL**2:
             made += f"; in output channel {channel} one weight is {ratio:.0f} times the usual one and sets the step for all of them"
-            return Explained(made, "clip or retrain that channel's largest weights (weight decay), or keep this layer in float")
+            return Explained(made, "clip or retrain that channel's largest weights (weight decay), or floats for this layer")
         dead = _dead_channels(powers)
         if dead:
             made += f"; {dead}"
-        return Explained(made, "fine-tuning with rounded weights, or this layer in float")
+        return Explained(made, "fine-tuning with rounded weights, or floats for this layer")
 
     def _rounding(self, layer: Layer, powers: Powers, share: str) -> Explained:
         steps = powers.steps
         assert steps is not None  # floats are not rounded
-        own, room = powers.high - powers.low, steps.high - steps.low
         made = f"{share} is rounding to steps of {steps.step:.3g}"
-        last = layer.nodes[-1].op_type
-        if abs(steps.low + steps.high) <= 2 * steps.step and min(-powers.low, powers.high) < max(-powers.low, powers.high) / 2:
-            side = f"this target's steps reach as far on both sides of zero, its values only from {powers.low:.3g} to {powers.high:.3g}"
-            return Explained(f"{made}: {side}", "fp16 for this target, or a target whose steps have a zero point")
-        if own < USED_SHARE * room:
-            used = f"its values span {own:.3g} of the {room:.3g} that the steps cover"
-            if last in FIXED:
-                return Explained(f"{made}: {last} has fixed steps, and {used}", f"end the model before {last}, or 16-bit activations")
-            joined = self._joined_with(layer.tensor)
-            if joined:
-                return Explained(
-                    f"{made}: {used}, for it shares its scale with what {joined} joins", f"keep what {joined} joins alike in range"
-                )
-            return Explained(f"{made}: {used}", "calibration samples like those of the evaluation, or --calibrator mse")
+        unused = self._unused(layer, powers, steps)
+        if unused is not None:
+            return Explained(f"{made}: {unused.reason}", unused.advice)
         ratio, channel = _widest_channel(powers)
         if ratio > OUTLIER_CHANNEL:
             wide = f"channel {channel} reaches {ratio:.0f} times as far as the usual one and sets the steps for all"
-            return Explained(f"{made}: {wide}", f"scale that channel down in the layer before and up in the next, or {SIXTEEN_BITS}")
+            return Explained(f"{made}: {wide}", f"scale that channel down in the layer before and up in the next, or {MORE_BITS}")
         peak = max(-powers.low, powers.high) / math.sqrt(powers.signal / powers.values) if powers.signal else 0.0
         if peak > OUTLIER_VALUE:
             far = f"its largest value is {peak:.0f} times the root mean square, so that most values fall on few steps"
-            return Explained(f"{made}: {far}", f"--calibrator percentile-99.9 or mse, or {SIXTEEN_BITS}")
+            return Explained(f"{made}: {far}", f"--calibrator percentile-99.9 or mse, or {MORE_BITS}")
         dead = _dead_channels(powers)
-        return Explained(f"{made}{f'; {dead}' if dead else ''}", SIXTEEN_BITS)
+        return Explained(f"{made}{f'; {dead}' if dead else ''}", MORE_BITS)
+
+    def _unused(self, layer: Layer, powers: Powers, steps: Steps) -> Explained | None:
+        """Say why a tensor takes but a part of what its steps cover, where it does."""
+        if abs(steps.low + steps.high) <= 2 * steps.step and min(-powers.low, powers.high) < max(-powers.low, powers.high) / 2:
+            side = f"this target's steps reach as far on both sides of zero, its values only from {powers.low:.3g} to {powers.high:.3g}"
+            return Explained(side, "fp16 for this target, or a target whose steps have a zero point")
+        own, room, last = powers.high - powers.low, steps.high - steps.low, layer.nodes[-1].op_type
+        if own >= USED_SHARE * room:
+            return None
+        used = f"its values span {own:.3g} of the {room:.3g} that the steps cover"
+        if last in FIXED:
+            return Explained(f"{last} has fixed steps, and {used}", f"end the model before {last}, or more bits")
+        if joined := self._joined_with(layer.tensor):
+            return Explained(f"{used}, for it shares its scale with what {joined} joins", f"keep what {joined} joins alike in range")
+        return Explained(used, "calibration samples like those of the evaluation, or --calibrator mse")
 
     def _clipping(self, layer: Layer, powers: Powers, share: str) -> Explained:
         steps = powers.steps
