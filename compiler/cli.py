@@ -19,8 +19,10 @@ from compiler.cache.memory import Done, Memory
 from compiler.cache.port import Nowhere, Store
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
+from compiler.folds import MAX_FOLDS, MIN_FOLDS
 from compiler.importers.shapes import parse_shapes
 from compiler.inspect import bench_command, compare_command, inspect_command
+from compiler.package.layers import in_short, worst_layers
 from compiler.package.words import budget, change, flips, size, value
 from compiler.pipeline import Compiled, compile_model
 from compiler.quantize.calibrate import AUTO, CALIBRATOR_NAMES
@@ -33,6 +35,10 @@ PLACES = "an .npz with x, a folder of images, or module:callable that yields sam
 PREPROCESS_HELP = (
     "From raw sample to input: 'scale=S,mean=M,std=D' is (x * S - M) / D; mean and std may be one a channel, as mean=0.5:0.4:0.3; "
     "for images resize=HxW or resize=SHORTER, kernel, crop=HxW, channels=BGR, layout=CHW."
+)
+FOLDS_HELP = (
+    "Where data are few: --evaluation serves both purposes in so many parts; each part is judged by plans made without it, "
+    "and what ships is calibrated on all."
 )
 POSTPROCESS_HELP = (
     "From outputs to result: 'softmax,threshold=T', or 'boxes=yolov8,size=HxW,threshold=T,overlap=I,limit=N' "
@@ -54,6 +60,8 @@ fieldfare compile digits.onnx --target cpu --target rpi5 --calibration calibrati
 fieldfare compile kws.onnx --target jetson-orin --calibration calib.npz --evaluation eval.npz
 --max-drop 0.005 --require-proof --release 2 -o kws-2 --json
 
+fieldfare compile kws.onnx --target coral --evaluation recorded.npz --folds 5 -o kws-3
+
 fieldfare compile photos.onnx --target rpi5 --calibration photos/ --evaluation labelled/ --declared 0.71
 --preprocess resize=256,crop=224x224,scale=0.00392157,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=CHW -o photos-1
 """
@@ -68,6 +76,7 @@ def compile_command(
     target: Annotated[list[str] | None, typer.Option(help=f"Device to compile for, repeatable: {', '.join(target_names())}.")] = None,
     calibration: Annotated[str | None, typer.Option(help=f"Samples that set the ranges of the numbers: {PLACES}.")] = None,
     evaluation: Annotated[str | None, typer.Option(help="Other samples, with labels: y in the .npz, labels.csv in the folder.")] = None,
+    folds: Annotated[int | None, typer.Option(min=MIN_FOLDS, max=MAX_FOLDS, help=FOLDS_HELP)] = None,
     calibrator: Annotated[str, typer.Option(help=f"What sets the ranges: {' or '.join(CALIBRATOR_NAMES)}.")] = AUTO,
     metric: Annotated[str, typer.Option(help=f"What is measured: {', '.join(METRICS)}, or module:function.")] = "top1",
     declared: Annotated[float | None, typer.Option(help="What the float model is said to reach; checked before anything else.")] = None,
@@ -89,7 +98,7 @@ def compile_command(
     """
     recipe = Recipe(
         model=model,
-        calibration=_given("--calibration", calibration, "samples; without them every scale would be a guess"),
+        calibration=_calibration(calibration, evaluation, folds),
         evaluation=_given("--evaluation", evaluation, "samples, with labels; without them nothing can be promised"),
         output=output.resolve(),
         targets=_targets(target),
@@ -103,6 +112,7 @@ def compile_command(
         require_proof=require_proof,
         labels=labels,
         calibrator=_one_of("--calibrator", CALIBRATOR_NAMES, calibrator),
+        folds=folds,
         shapes=parse_shapes(shape or ()),
     )
     compiled = _compile(recipe, _store(cache, is_off=no_cache))
@@ -132,6 +142,15 @@ def _given(option: str, place: str | None, expected: str) -> str:
     if place is None:
         raise OptionError(option, "samples", f"{PLACES}: {expected}", "no such option")
     return place
+
+
+def _calibration(place: str | None, evaluation: str | None, folds: int | None) -> str:
+    """Return where the samples are that set the ranges: with folds those of the evaluation, and no others."""
+    if folds is None:
+        return _given("--calibration", place, "samples, or --folds where all are needed for --evaluation; every scale would be a guess")
+    if place is not None:
+        raise OptionError("--calibration", "samples", f"none with --folds {folds}, for --evaluation serves both purposes", place)
+    return _given("--evaluation", evaluation, "samples, with labels; without them nothing can be promised")
 
 
 def _targets(names: list[str] | None) -> tuple[str, ...]:
@@ -196,12 +215,16 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
     report = compiled.report
     if next(iter(report.targets.values())).metric.truth == "float":
         yield "Nothing is labelled: what is measured is how closely the float model's own outputs are met, not how right they are."
+    if report.folds:
+        yield f"Judged in {report.folds} folds: each sample by a plan that never saw it; what ships is calibrated on all of them."
     for name, target in report.targets.items():
         if target.verdict == "unproven" and target.samples_for_proof:
             wanted = f"about {target.samples_for_proof:,} would"
             yield f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}."
         if target.flips and target.flips.changed:
             yield f"{name}: {flips(target.flips)}."
+        for layer in worst_layers(target.layers)[:1]:
+            yield f"{name}: worst layer {in_short(layer)}."
     yield from (f"note: {note}." for note in report.notes)
     times = ", ".join(f"{name} {one.ms:.2f} ms{'*' * one.is_earlier}" for name, one in compiled.latencies.items())
     earlier = " (* measured earlier)" * any(one.is_earlier for one in compiled.latencies.values())

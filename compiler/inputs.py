@@ -53,9 +53,11 @@ def read_inputs(recipe: Recipe, memory: Memory) -> Inputs:
     metric = metric_named(recipe.metric)
     check_metric(metric, interface, recipe.postprocess)
     names = _read_class_names(recipe.labels, interface.classes)
-    calibration = _look_through(recipe, memory, interface, names, judged_by=None)
     evaluation = _look_through(recipe, memory, interface, names, judged_by=metric)
-    check_disjoint(calibration.value, evaluation.value)
+    calibration = evaluation
+    if recipe.folds is None:
+        calibration = _look_through(recipe, memory, interface, names, judged_by=None)
+        check_disjoint(calibration.value, evaluation.value)
     digests = Digests(imported.sha256, normal.sha256, calibration.sha256, evaluation.sha256)
     return Inputs(imported.value, normal.value, interface, calibration.value, evaluation.value, metric, names, digests)
 

@@ -48,7 +48,7 @@ def compile_model(recipe: Recipe, memory: Memory, progress: Progress) -> Compile
     calibration = stages.calibrate()
     files = [stages.lower(profile, calibration) for profile in profiles]
     trials = [stages.evaluate(profile, file) for profile, file in zip(profiles, files, strict=True)]
-    builds = [stages.judge(trial, before) for trial in trials]
+    builds = [stages.judge(trial, before, calibration) for trial in trials]
     judgements = {build.profile.name: build.judgement for build in builds}
     if refused := refusals(judgements, recipe.max_drop, require_proof=recipe.require_proof):
         raise GateError(refused)

@@ -18,7 +18,8 @@ MAX_NAME_CHARACTERS = 64
 class Recipe:
     """One model, its samples, its targets and its budget; `max_drop` is in the metric's unit, for a share 0.01 being one point.
 
-    Samples are named by an .npz file, a folder of images, or `module:callable`.
+    Samples are named by an .npz file, a folder of images, or `module:callable`. With `folds` both places are the same one: the gate judges
+    each sample by a plan that never saw it, and what ships is calibrated on all of them.
     """
 
     model: Path
@@ -37,6 +38,7 @@ class Recipe:
     require_proof: bool
     labels: Path | None
     calibrator: str
+    folds: int | None = None
     # By input name: sizes that the model's file leaves open.
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from compiler.cache.forms import arrays_step, calibration_step, described, estimate_step, file_step, number_step, record_step
+from compiler.cache.forms import arrays_step, calibration_step, described, estimate_step, file_step, layers_step, number_step, record_step
 from compiler.cache.memory import Memory, Recalled
 from compiler.evaluate.bootstrap import Estimate, paired
 from compiler.evaluate.examination import Examination, Record
@@ -16,6 +16,7 @@ from compiler.evaluate.port import Array, Engine
 from compiler.evaluate.runner import Runner
 from compiler.evaluate.runtimes import open_otherwise, open_shipped
 from compiler.evaluate.tallies import Tally
+from compiler.folds import OutOfFold, plan_folds
 from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS, lower
 from compiler.package.golden import tolerance_of
@@ -23,6 +24,8 @@ from compiler.package.publish import Build
 from compiler.progress import Progress
 from compiler.quantize.calibrate import Calibration, calibrate
 from compiler.recipe import Recipe
+from compiler.sqnr.measure import Measured, measure, sample_count
+from compiler.sqnr.subject import Subject
 from compiler.targets import TargetProfile
 from contracts.codec import Json
 
@@ -83,17 +86,23 @@ class Stages:
         return self.memory.recall(file_step("lowering"), parts, make, profile.name)
 
     def evaluate(self, profile: TargetProfile, file: Recalled[bytes]) -> Trial:
-        """Run the very bytes that will be shipped, with the session options that will be shipped."""
+        """Run the very bytes that will be shipped, with the session options that will be shipped; where data are few, each fold's own."""
 
         def make() -> Record:
-            engine = open_shipped(profile, file.value, self.inputs.interface)
-            return self.examination.examine(engine, self._track, f"evaluate {profile.name}")
+            shipped, name = open_shipped(profile, file.value, self.inputs.interface), profile.name
+            if self._folds is None:
+                return self.examination.examine(shipped, self._track, f"evaluate {name}")
+            files = (lower(profile, self.inputs.normal, plan) for plan in self._folds.plans)
+            engines = [open_shipped(profile, one, self.inputs.interface) for one in files]
+            return self._folds.examine(self.examination, engines, shipped, self._track, name)
 
-        record = self.memory.recall(record_step(self.inputs.metric), self._judged(_opened(profile, file)), make, profile.name)
+        folds: dict[str, Json] = {} if self.recipe.folds is None else {"folds": self.recipe.folds, "calibrator": self.recipe.calibrator}
+        parts = self._judged({**_opened(profile, file), **folds})
+        record = self.memory.recall(record_step(self.inputs.metric), parts, make, profile.name)
         return Trial(profile, file, record)
 
-    def judge(self, trial: Trial, before: Recalled[Record]) -> Build:
-        """Compare what the shipped bytes answered with the float model, and with the same bytes in other kernels."""
+    def judge(self, trial: Trial, before: Recalled[Record], calibration: Recalled[Calibration]) -> Build:
+        """Compare what the shipped bytes answered with the float model, and with the same bytes in other kernels; layer by layer too."""
         record, samples, max_drop = trial.record.value, len(self.inputs.evaluation), self.recipe.max_drop
         resample = self._resample(before, trial.record, trial.profile.name)
         return Build(
@@ -102,6 +111,7 @@ class Stages:
             record=record,
             tolerance=self._tolerance(trial),
             judgement=judge(self.inputs.metric, before.value.tally, record.tally, samples, max_drop, resample=resample),
+            layers=self._layers(trial, calibration),
         )
 
     def raw_samples(self, numbers: list[int]) -> Mapping[str, Array]:
@@ -110,6 +120,24 @@ class Stages:
         parts: dict[str, Json] = {"source": samples.source.content, "numbers": numbers, "raw": described(samples.raw)}
         known = None if samples.source.content is None else parts
         return self.memory.recall(arrays_step("golden samples"), known, lambda: samples.raw_at(numbers)).value
+
+    @cached_property
+    def _folds(self) -> OutOfFold | None:
+        if self.recipe.folds is None:
+            return None
+        return plan_folds(self.inputs.normal, self.inputs.calibration, self.recipe.folds, self.recipe.calibrator, self._track)
+
+    def _layers(self, trial: Trial, calibration: Recalled[Calibration]) -> Measured:
+        """Measure each layer of the shipped bytes on a few of the evaluation samples."""
+        profile, file, normal = trial.profile, trial.file, self.inputs.normal
+
+        def make() -> Measured:
+            subject = Subject(profile, file.value, normal, calibration.value.plan, self.inputs.interface)
+            return measure(subject, self.examination.spread(sample_count(normal)))
+
+        digests = self.inputs.digests
+        parts = {**_opened(profile, file), "lowering": profile.lowering, "plan": calibration.sha256, "normal": digests.normal}
+        return self.memory.recall(layers_step(), {**parts, "samples": digests.evaluation}, make, profile.name).value
 
     def _tolerance(self, trial: Trial) -> float:
         profile, file = trial.profile, trial.file

@@ -25,10 +25,11 @@ def file_entry(raw: bytes) -> FileEntry:
     return FileEntry(sha256=codec.sha256_of(raw), bytes=len(raw), chunks=chunk_digests(raw))
 
 
-def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes], unlisted: Mapping[str, bytes] | None = None) -> None:
     """Write a bundle whole or not at all: built beside `folder`, then renamed over it.
 
-    `files` maps every path of `manifest.files` to its content; a mismatch is a TamperedError or a MissingFileError.
+    `files` maps every path of `manifest.files` to its content; a mismatch is a TamperedError or a MissingFileError. What is `unlisted` is
+    for people who open the folder: it is neither signed nor delivered, and may differ between two makings of the same bundle.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = folder.parent / f".{folder.name}.building"
@@ -39,6 +40,8 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
                 raise MissingFileError(path)
             _check_digest(path, entry, codec.sha256_of(files[path]))
             _write(building / path, files[path])
+        for path, content in (unlisted or {}).items():
+            _write(building / path, content)
         raw = codec.encode(manifest)
         _write(building / MANIFEST, raw)
         _write(building / MANIFEST_DIGEST, f"{codec.sha256_of(raw)}  {MANIFEST}\n".encode())

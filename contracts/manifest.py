@@ -77,11 +77,14 @@ class GateEvidence(Grown, frozen=True, extra="forbid"):
     declared: Share | None = None
     worst_class: WorstClass | None = None
     flips: Flips | None = None
-    # Which samples set the ranges and which judged; no sample is in both.
+    # Which samples set the ranges and which judged; no sample is in both, but where there are folds.
     calibration_sha256: Sha256 | None = None
     evaluation_sha256: Sha256 | None = None
     # The library that ran the shipped bytes, and its version.
     judged_by: str | None = None
+    # Calibration and evaluation are one set, cut into so many parts: the numbers are pooled over the parts, each judged by a file whose
+    # plan was made without it. The shipped file is made the same way from all samples.
+    folds: Annotated[int, Field(ge=2)] | None = None
 
 
 class Tolerance(BaseModel, frozen=True, extra="forbid"):

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import onnx
+from pydantic import TypeAdapter
 
 from compiler.cache.memory import Step
 from compiler.cache.packed import packed, unpacked
@@ -19,9 +20,12 @@ from compiler.evaluate.port import Array, Source
 from compiler.graph.interface import Interface
 from compiler.quantize.calibrate import Calibration
 from compiler.quantize.plan import Plan
+from compiler.sqnr.measure import Measured
 from contracts.codec import Json
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
+
+_MEASURED = TypeAdapter(Measured)
 
 
 def described(tensors: Iterable[TensorSpec]) -> list[Json]:
@@ -109,6 +113,11 @@ def calibration_step() -> Step[Calibration]:
         return Calibration(Plan(**values["plan"]), str(values["calibrator"]), values["scores"])
 
     return Step("calibration", pack, unpack)
+
+
+def layers_step() -> Step[Measured]:
+    """Return the step that measures layers."""
+    return Step("layers", lambda measured: bytes(_MEASURED.dump_json(measured)), _MEASURED.validate_json)
 
 
 def record_step(metric: Metric) -> Step[Record]:

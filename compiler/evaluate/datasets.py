@@ -58,6 +58,13 @@ class Samples:
         """Yield every sample as the model takes it."""
         return (feed for feed, _ in self.examples())
 
+    def feeds_at(self, chosen: Iterable[int]) -> Iterator[Feed]:
+        """Yield some samples as the model takes them, in ascending order."""
+        wanted = set(chosen)
+        for number, example in enumerate(self.source.examples()):
+            if number in wanted:
+                yield prepared(example.raw, self.interface, self.preprocess)
+
     def raw_at(self, chosen: Iterable[int]) -> dict[str, Array]:
         """Return some samples as callers send them, [k, ...] by input name, in ascending order."""
         wanted = set(chosen)

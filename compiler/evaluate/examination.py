@@ -92,9 +92,13 @@ class Examination:
         numbers = self.candidates
         return tuple(engine.infer(feed) for _, feed in zip(track(range(len(numbers)), description), self._feeds_at(numbers), strict=True))
 
+    def spread(self, count: int) -> list[Feed]:
+        """Return `count` samples, or as many as there are, spread over the whole set."""
+        numbers = np.linspace(0, len(self.samples) - 1, min(count, len(self.samples))).round().astype(np.int64)
+        return list(self._feeds_at(numbers))
+
     def _feeds_at(self, numbers: npt.NDArray[np.int64]) -> Iterator[Feed]:
-        wanted = set(numbers.tolist())
-        return (feed for number, feed in enumerate(self.samples.feeds()) if number in wanted)
+        return self.samples.feeds_at(numbers.tolist())
 
     def _answer(self, feed: Feed, outputs: Outputs) -> Answer:
         return Answer(feed, outputs, self.postprocess.apply(outputs) if self.postprocess else outputs)

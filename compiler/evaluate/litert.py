@@ -10,7 +10,7 @@ import numpy as np
 
 from compiler.errors import TargetError
 from compiler.evaluate.greeting import take_greeting
-from compiler.evaluate.port import Feed, Outputs
+from compiler.evaluate.port import Array, Feed, Outputs
 from compiler.evaluate.runner import RunError
 from compiler.graph.interface import Interface
 from contracts.affine import quantized, real
@@ -22,10 +22,11 @@ DISTRIBUTION = "ai-edge-litert"
 class LiteRunner:
     """One interpreter on one thread; `name` is what errors call it.
 
-    Without XNNPACK it computes with the kernels that tflite-runtime 2.14 has for int8: a second correct execution of the same file.
+    Without XNNPACK it computes with the kernels that tflite-runtime 2.14 has for int8: a second correct execution of the same file,
+    and with `keep_all` one whose every tensor can be read afterwards.
     """
 
-    def __init__(self, name: str, model: bytes, interface: Interface, *, with_xnnpack: bool = True) -> None:
+    def __init__(self, name: str, model: bytes, interface: Interface, *, with_xnnpack: bool = True, keep_all: bool = False) -> None:
         try:
             from ai_edge_litert import interpreter as library
         except ImportError as error:
@@ -35,12 +36,15 @@ class LiteRunner:
         self._name = name
         take_greeting(library)
         try:
-            self._interpreter = library.Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=kernels)
+            self._interpreter = library.Interpreter(
+                model_content=model, num_threads=1, experimental_op_resolver_type=kernels, experimental_preserve_all_tensors=keep_all
+            )
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise RunError(name, str(error), self.version) from error
         self._inputs = _matched(name, interface.inputs, self._interpreter.get_input_details())
         self._outputs = _matched(name, interface.outputs, self._interpreter.get_output_details())
+        self._details = self._interpreter.get_tensor_details() if keep_all else []
 
     def infer(self, feed: Feed) -> Outputs:
         """Return every output by name, as real values."""
@@ -53,6 +57,12 @@ class LiteRunner:
         except (RuntimeError, ValueError) as error:
             raise RunError(self._name, str(error), self.version) from error
         return {spec.name: self._read(spec, detail) for spec, detail in self._outputs}
+
+    def tensor(self, index: int) -> tuple[Array, float, int]:
+        """Return one tensor of the file as it is stored after the last inference, its scale and its zero point; for `keep_all`."""
+        scale, zero_point = self._details[index]["quantization"]
+        values: Array = self._interpreter.get_tensor(index)
+        return values, float(scale), int(zero_point)
 
     def _read(self, spec: TensorSpec, detail: Mapping[str, Any]) -> Any:
         values = self._interpreter.get_tensor(detail["index"])

@@ -12,7 +12,7 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 from compiler.errors import CompilerError, TargetError
 from compiler.graph.normalise import sealed
 from compiler.lower import ort, ort_weights, tensorrt
-from compiler.lower.tflite import TfliteForm, to_tflite
+from compiler.lower.tflite import Place, TfliteForm, to_tflite, traced
 from compiler.quantize.plan import Plan
 from compiler.targets import LoweringName, TargetProfile
 
@@ -34,8 +34,17 @@ def _as_onnx(lowering: Callable[[onnx.ModelProto, Plan], onnx.ModelProto], model
     return raw
 
 
-def _as_tflite(form: TfliteForm, model: onnx.ModelProto, plan: Plan) -> bytes:
-    return to_tflite(model, plan, form)
+TFLITE_FORMS: dict[LoweringName, TfliteForm] = {
+    "tflite-int8": TfliteForm("int8"),
+    "tflite-int16": TfliteForm("int16"),
+    "tflite-float16": TfliteForm("float16"),
+    "tflite-dynamic": TfliteForm("dynamic"),
+    "tflite-float32": TfliteForm("float32"),
+}
+
+
+def _as_tflite(name: LoweringName, model: onnx.ModelProto, plan: Plan) -> bytes:
+    return to_tflite(model, plan, TFLITE_FORMS[name])
 
 
 LOWERINGS: dict[LoweringName, Recast] = {
@@ -45,11 +54,11 @@ LOWERINGS: dict[LoweringName, Recast] = {
     "ort-int4": Recast(partial(_as_onnx, ort_weights.to_int4_weights), "int4-weights", 255),
     "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8", 255),
     "tensorrt-fp16": Recast(partial(_as_onnx, tensorrt.to_fp16), "fp16", 1024),
-    "tflite-int8": Recast(partial(_as_tflite, TfliteForm("int8")), "int8", 255),
-    "tflite-int16": Recast(partial(_as_tflite, TfliteForm("int16")), "int16", 65535),
-    "tflite-float16": Recast(partial(_as_tflite, TfliteForm("float16")), "fp16", 1024),
-    "tflite-dynamic": Recast(partial(_as_tflite, TfliteForm("dynamic")), "dynamic", 255),
-    "tflite-float32": Recast(partial(_as_tflite, TfliteForm("float32")), "float", 65535),
+    "tflite-int8": Recast(partial(_as_tflite, "tflite-int8"), "int8", 255),
+    "tflite-int16": Recast(partial(_as_tflite, "tflite-int16"), "int16", 65535),
+    "tflite-float16": Recast(partial(_as_tflite, "tflite-float16"), "fp16", 1024),
+    "tflite-dynamic": Recast(partial(_as_tflite, "tflite-dynamic"), "dynamic", 255),
+    "tflite-float32": Recast(partial(_as_tflite, "tflite-float32"), "float", 65535),
 }
 
 
@@ -59,3 +68,8 @@ def lower(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> bytes:
         return LOWERINGS[profile.lowering].apply(model, plan)
     except (CompilerError, ValueError, RuntimeError, KeyError, onnx.checker.ValidationError) as error:
         raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {error}") from error
+
+
+def traced_tflite(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> tuple[bytes, dict[str, Place]]:
+    """Return a target's `.tflite` file once more, and where the graph's tensors lie in it."""
+    return traced(model, plan, TFLITE_FORMS[profile.lowering])

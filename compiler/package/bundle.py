@@ -1,4 +1,4 @@
-"""Puts a compiled model into its bundle: artifacts, golden set, report, and the manifest that names them all."""
+"""Puts a compiled model into its bundle: artifacts, golden set, report, the manifest that names them all, and a page for people."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 
 from compiler.errors import OptionError
 from compiler.graph.interface import Interface
-from compiler.package.page import render_page
+from compiler.package.page import Speed, render_page
 from compiler.package.report import Report, gate_evidence
 from contracts.bundle import MANIFEST, file_entry, write_bundle
 from contracts.manifest import Artifact, Manifest, Runtime
 from contracts.tensors import TensorSpec
 
+# Not named by the manifest: it tells of the hour and the host too, on which a release's identity must not depend.
+PAGE = "report.html"
 GOLDEN_INPUTS = "golden/inputs.npz"
 SUFFIX: dict[Runtime, str] = {"onnx": "onnx", "litert": "tflite"}
 
@@ -30,6 +32,8 @@ class Contents:
     golden_outputs: Mapping[str, bytes]
     # Empty where there is no postprocess.
     golden_results: Mapping[str, bytes]
+    # For the page alone.
+    speed: Speed
 
 
 def check_replaceable(folder: Path) -> None:
@@ -45,7 +49,6 @@ def write(folder: Path, report: Report, contents: Contents) -> Manifest:
         GOLDEN_INPUTS: contents.golden_inputs,
         "plan.json": contents.plan,
         "report.json": report.to_json().encode(),
-        "report.html": render_page(report).encode(),
         **{_model_path(report, target): raw for target, raw in contents.models.items()},
         **{_golden_path(target): raw for target, raw in contents.golden_outputs.items()},
         **{_results_path(target): raw for target, raw in contents.golden_results.items()},
@@ -62,7 +65,7 @@ def write(folder: Path, report: Report, contents: Contents) -> Manifest:
         files={path: file_entry(raw) for path, raw in files.items()},
     )
     try:
-        write_bundle(folder, manifest, files)
+        write_bundle(folder, manifest, files, {PAGE: render_page(report, contents.speed).encode()})
     except OSError as error:
         raise OptionError("--output", str(folder), "a place that can be written", str(error)) from error
     return manifest

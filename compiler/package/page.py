@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import jinja2
 
 from compiler.package import words
-from compiler.package.report import LayerSqnr, Report
+from compiler.package.layers import LayerSqnr, NoiseOrigins, worst_layers
+from compiler.package.report import Report
 from contracts.preprocess import Preprocess
 
-WORST_LAYERS = 3
 FILTERS = {
     "percent": words.percent,
     "value": words.value,
@@ -44,7 +44,29 @@ class Axis:
         return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def render_page(report: Report) -> str:
+@dataclass(frozen=True)
+class Timed:
+    """The median time of one inference, of `float` or of a target's file, and the library that it was measured in."""
+
+    name: str
+    median_ms: float
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was timed on this host; it is told on the page alone."""
+
+    host: str
+    timed: tuple[Timed, ...]
+
+    @property
+    def axis(self) -> Axis:
+        """Return the scale of all times."""
+        return Axis(0, max(timed.median_ms for timed in self.timed))
+
+
+def render_page(report: Report, speed: Speed) -> str:
     """Return the page."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("compiler", "package"),
@@ -56,6 +78,7 @@ def render_page(report: Report) -> str:
     environment.filters |= FILTERS
     return environment.get_template("report.html").render(
         report=report,
+        speed=speed,
         accuracy=_metric_axis(report),
         drop=_drop_axis(report),
         sized=[(name, target.bytes, "c") for name, target in report.targets.items()],
@@ -65,7 +88,8 @@ def render_page(report: Report) -> str:
         heat=heat,
         layer_axis=_layer_axis,
         worst_layers=worst_layers,
-        reason=reason,
+        made_here=made_here,
+        origins=tuple(NoiseOrigins.model_fields),
         operators=_operators(report),
     )
 
@@ -82,18 +106,9 @@ def heat(count: int, row: Sequence[int]) -> int:
     return 0 if not count else max(12, round(80 * count / sum(row)))
 
 
-def worst_layers(layers: Sequence[LayerSqnr]) -> list[LayerSqnr]:
-    """Return the layers with the most noise, the worst first."""
-    return sorted(layers, key=lambda layer: layer.sqnr_db)[:WORST_LAYERS]
-
-
-def reason(layer: LayerSqnr) -> str:
-    """Say why a layer is noisy, or at least what its number means."""
-    if layer.reason:
-        return layer.reason
-    noise = 10 ** (-layer.sqnr_db / 10)
-    meaning = "enough to change answers" if noise > 0.1 else "which may tell" if noise > 0.01 else "which seldom changes an answer"
-    return f"the noise carries {100 * noise:.3g} % of the signal's energy, {meaning}"
+def made_here(layer: LayerSqnr) -> float:
+    """Return the share of a layer's noise that did not come in with its inputs."""
+    return round(1 - layer.origins.inputs, 3) if layer.origins else 0.0
 
 
 def _numbers(values: float | tuple[float, ...]) -> str:

@@ -13,13 +13,17 @@ from compiler.evaluate.gate import Judgement
 from compiler.evaluate.port import Array
 from compiler.importers.notes import notes_of
 from compiler.inputs import Inputs
+from compiler.inspect.timing import this_host
 from compiler.lower import LOWERINGS
 from compiler.package import bundle, golden
+from compiler.package.layers import layer_sqnr
+from compiler.package.page import Speed, Timed
 from compiler.package.placement import OpPlacement, placement_of
-from compiler.package.report import LayerSqnr, Report, TargetReport, metric_report, model_source, sample_file, tool_versions
+from compiler.package.report import Report, TargetReport, metric_report, model_source, sample_file, tool_versions
 from compiler.quantize.calibrate import Calibration
 from compiler.quantize.document import plan_json
 from compiler.recipe import Recipe
+from compiler.sqnr.measure import Measured
 from compiler.targets import TargetProfile
 from contracts.manifest import Tolerance
 
@@ -33,8 +37,8 @@ class Build:
     record: Record
     tolerance: float
     judgement: Judgement
-    # What quantizing left of each layer's signal, where it was measured.
-    layers: tuple[LayerSqnr, ...] = ()
+    # What quantizing left of each layer's signal.
+    layers: Measured
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Bui
         labels=inputs.labels,
         declared=recipe.declared,
         max_drop=recipe.max_drop,
+        folds=recipe.folds,
         golden_samples=len(places),
         tools=tool_versions(),
         targets={build.profile.name: _target_report(inputs, evidence, build, tolerances[build.profile.name]) for build in builds},
@@ -100,7 +105,14 @@ def _contents(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[B
         golden_inputs=golden.npz_bytes(evidence.raw_samples(evidence.examination.candidates[places].tolist())),
         golden_outputs={target: golden.npz_bytes(arrays) for target, arrays in outputs.items()},
         golden_results=results,
+        speed=_speed(evidence, builds),
     )
+
+
+def _speed(evidence: Evidence, builds: list[Build]) -> Speed:
+    host, records = this_host(), {"float": evidence.before, **{build.profile.name: build.record for build in builds}}
+    timed = tuple(Timed(name, record.latency_ms, record.version) for name, record in records.items())
+    return Speed(f"{host.cpu or host.machine}, {host.cores} cores", timed)
 
 
 def _target_report(inputs: Inputs, evidence: Evidence, build: Build, tolerance: Tolerance) -> TargetReport:
@@ -121,7 +133,9 @@ def _target_report(inputs: Inputs, evidence: Evidence, build: Build, tolerance: 
         flips=choices.flips() if choices else None,
         worst_class=choices.worst_class() if choices else None,
         confusion=choices.table() if choices else None,
-        layers=build.layers,
+        layers=tuple(layer_sqnr(layer) for layer in build.layers.layers),
+        layers_measured_by=build.layers.measured_by,
+        layer_samples=build.layers.samples,
         placement=_placement(build),
     )
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from compiler.evaluate.datasets import Samples
 from compiler.evaluate.gate import Judgement
 from compiler.evaluate.intervals import Interval
+from compiler.package.layers import LayerSqnr
 from compiler.package.placement import OpPlacement
 from compiler.package.section import Section
 from contracts.codec import sha256_of, sha256_of_stream
@@ -66,16 +67,6 @@ class MetricReport(Section):
     compiled_interval: IntervalReport
 
 
-class LayerSqnr(Section):
-    """How far a layer's signal stands above what quantizing added to it, measured on the integer model."""
-
-    layer: str
-    sqnr_db: float
-    # The operator, and why it is as it is, where the measurement knows.
-    operator: str | None = None
-    reason: str | None = None
-
-
 class TargetReport(Section):
     """One target."""
 
@@ -97,7 +88,10 @@ class TargetReport(Section):
     flips: Flips | None = None
     worst_class: WorstClass | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
+    # Every layer in the graph's order, on how many of the evaluation samples, and what computed it so that its inside could be read.
     layers: tuple[LayerSqnr, ...] = ()
+    layer_samples: int | None = None
+    layers_measured_by: str | None = None
     placement: tuple[OpPlacement, ...] = ()
 
 
@@ -119,6 +113,9 @@ class Report(Section):
     # What the float model was said to reach, and was seen to.
     declared: float | None = None
     max_drop: float
+    # Calibration and evaluation are one set, and each sample was judged by a plan that never saw it, one of so many; what ships is
+    # calibrated on all of them. Left out where the two sets are apart.
+    folds: int | None = None
     golden_samples: int
     # Versions of the libraries that did the work, and the machine that judged it.
     tools: dict[str, str]
@@ -130,7 +127,7 @@ class Report(Section):
 
     def document(self) -> dict[str, Any]:
         """Return the document's plain values, by the document's own keys."""
-        return self.model_dump(mode="json", by_alias=True)
+        return self.model_dump(mode="json", by_alias=True, exclude={"folds"} if self.folds is None else None)
 
 
 def sample_file(samples: Samples) -> SourceFile:
@@ -194,4 +191,5 @@ def gate_evidence(report: Report, target: TargetReport) -> GateEvidence:
         calibration_sha256=report.calibration.sha256,
         evaluation_sha256=report.evaluation.sha256,
         judged_by=target.judged_by,
+        folds=report.folds,
     )

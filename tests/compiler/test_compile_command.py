@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -50,8 +51,15 @@ def compile_in_process_of_its_own(folder: Path, hash_seed: str, *more: str) -> s
 def test_every_listed_byte_is_there_and_nothing_else(bundle: Path) -> None:
     manifest = read_bundle(bundle)
     files = {str(file.relative_to(bundle)) for file in bundle.rglob("*") if file.is_file()}
-    assert files == {*manifest.files, "manifest.json", "manifest.sha256"}
-    assert {"plan.json", "report.json", "report.html"} < files
+    assert files == {*manifest.files, "manifest.json", "manifest.sha256", "report.html"}
+    assert {"plan.json", "report.json"} < manifest.files.keys()
+
+
+def test_the_page_tells_the_latency_on_this_host_and_is_no_part_of_the_release(bundle: Path) -> None:
+    page = (bundle / "report.html").read_text()
+    assert re.findall(r'<div class="figure">[\d.e+-]+ ms', page)
+    assert "report.html" not in read_bundle(bundle).files
+    assert "latency" not in (bundle / "report.json").read_text()
 
 
 def test_the_manifest_says_what_callers_send_and_what_the_runtime_takes(bundle: Path) -> None:
@@ -122,13 +130,17 @@ def test_a_calibrator_can_be_asked_for_by_name(tmp_path: Path, capsys: pytest.Ca
     assert {activation["calibrator"] for activation in plan["activations"].values()} <= {"percentile-99.9", "fixed"}
 
 
-def test_the_same_inputs_give_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
-    first = {file.relative_to(bundle): file.read_bytes() for file in bundle.rglob("*") if file.is_file()}
+def test_the_same_inputs_give_the_same_bytes_but_for_the_page_that_tells_the_time(bundle: Path, tmp_path: Path) -> None:
+    first = all_but_the_page(bundle)
     for cache in ("empty", "full"):
         again = tmp_path / cache
         printed = compile_in_process_of_its_own(again, "2", "--cache", str(tmp_path / "cache"))
-        assert first == {file.relative_to(again): file.read_bytes() for file in again.rglob("*") if file.is_file()}
+        assert first == all_but_the_page(again)
         assert printed.encode() == first[Path("report.json")]
+
+
+def all_but_the_page(bundle: Path) -> dict[Path, bytes]:
+    return {file.relative_to(bundle): file.read_bytes() for file in bundle.rglob("*") if file.is_file() and file.name != "report.html"}
 
 
 def test_an_older_bundle_is_replaced_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

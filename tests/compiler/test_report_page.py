@@ -12,9 +12,10 @@ from compiler.evaluate.decisions import Choices
 from compiler.evaluate.gate import judge
 from compiler.evaluate.metrics import METRICS
 from compiler.evaluate.tallies import Answer, Tally
-from compiler.package.page import Axis, heat, reason, render_page, steps
+from compiler.package.layers import LayerSqnr, NoiseOrigins
+from compiler.package.page import Axis, Speed, Timed, heat, render_page, steps
 from compiler.package.placement import OpPlacement
-from compiler.package.report import LayerSqnr, Report, SourceFile, TargetReport, metric_report
+from compiler.package.report import Report, SourceFile, TargetReport, metric_report
 from compiler.package.words import flips, percent, points, size
 from contracts.manifest import Flips, Tolerance
 from contracts.preprocess import Preprocess
@@ -22,7 +23,19 @@ from contracts.preprocess import Preprocess
 FILE = SourceFile(name="model <b>.onnx", sha256="0" * 64, bytes=1000, samples=200)
 
 
-LAYERS = tuple(LayerSqnr(layer=f"conv_{number}", sqnr_db=decibels) for number, decibels in enumerate((41.0, 8.5, 15.25, 33.0)))
+SPEED = Speed("a <fast> processor, 4 cores", (Timed("float", 2.0, "onnxruntime 1"), Timed("cpu", 0.5, "onnxruntime 1")))
+ORIGINS = NoiseOrigins(inputs=0.25, weights=0.0, rounding=0.75, clipping=0.0, arithmetic=0.0)
+LAYERS = tuple(
+    LayerSqnr(
+        layer=f"conv_{number}",
+        sqnr_db=decibels,
+        operator="Conv + Relu",
+        origins=ORIGINS,
+        reason="channel <3> sets the steps for all" if number else None,
+        advice="scale it down" if number else None,
+    )
+    for number, decibels in enumerate((41.0, 8.5, 15.25, 33.0))
+)
 
 
 def tally(metric: str, values: list[float]) -> Tally:
@@ -55,6 +68,8 @@ def report(lost: int, *, max_drop: float = 0.01, metric: str = "top1") -> Report
         worst_class=choices.worst_class(),
         confusion=choices.table(),
         layers=LAYERS,
+        layer_samples=32,
+        layers_measured_by="onnxruntime 1",
         placement=(OpPlacement(operator="Conv", numbers="int8", count=3), OpPlacement(operator="Softmax", numbers="float", count=1)),
     )
     return Report(
@@ -92,7 +107,7 @@ class Balance(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_asks_for_nothing() -> None:
-    page = render_page(report(1))
+    page = render_page(report(1), SPEED)
     balance = Balance()
     balance.feed(page)
     assert balance.open == []
@@ -100,29 +115,50 @@ def test_the_page_is_well_formed_and_asks_for_nothing() -> None:
 
 
 def test_the_page_says_what_the_report_says() -> None:
-    page = render_page(report(1))
+    page = render_page(report(1), SPEED)
     for text in ("digits", "release 3", "99.50 %", "unproven", "samples would prove", "it is fast", "±0.1", "declared to reach 99.00 %"):
         assert text in page
 
 
-def test_the_three_noisiest_layers_are_explained_the_worst_first() -> None:
-    page = render_page(report(1))
+def test_the_noisiest_layers_are_explained_the_worst_first() -> None:
+    page = render_page(report(1), SPEED)
     explained = re.findall(r"<li><code>(conv_\d)</code>", page)
     assert explained == ["conv_1", "conv_2", "conv_3"]
-    assert reason(LAYERS[1]) == "the noise carries 14.1 % of the signal's energy, enough to change answers"
-    assert reason(LayerSqnr(layer="head", sqnr_db=3, reason="boxes and scores share one scale")) == "boxes and scores share one scale"
+    assert "8.5 dB</strong>: channel &lt;3&gt; sets the steps for all.<br>" in page
+    assert "Next: scale it down." in page
+
+
+def test_every_layer_is_drawn_in_the_networks_order_with_what_it_makes_of_its_noise() -> None:
+    page = render_page(report(1), SPEED)
+    assert re.findall(r"<title>(\d) (conv_\d)", page) == [("1", "conv_0"), ("2", "conv_1"), ("3", "conv_2"), ("4", "conv_3")]
+    assert page.count("75 % of its noise made here") == len(LAYERS)
+    assert re.findall(r'<rect class="(low|plain)" x="[\d.]+%" y="[\d.]+" width', page) == ["plain", "low", "low", "low"]
 
 
 def test_the_page_shows_what_is_taken_for_what_and_where_operators_run() -> None:
-    page = render_page(report(3))
+    page = render_page(report(3), SPEED)
     assert 'style="--heat:12">3</td>' in page
     assert '<code>Softmax</code></td><td class="cell">float × 1</td>' in page
     assert "1 · &lt;b&gt;yes: 100.00 % to 98.50 % of 200" in page
     assert [heat(0, (0, 5)), heat(1, (1, 99)), heat(100, (100, 0))] == [0, 12, 80]
 
 
+def test_the_page_draws_latency_for_the_float_model_and_every_target() -> None:
+    page = render_page(report(1), SPEED)
+    assert "a &lt;fast&gt; processor, 4 cores" in page
+    bars = re.findall(r'width="([\d.]+)%" height="16" rx="4"/></svg>\n<div class="figure">([\d.]+) ms', page)
+    assert bars == [("100.0", "2"), ("25.0", "0.5")]
+
+
+def test_the_page_says_where_one_set_served_both_purposes() -> None:
+    folded = report(1).model_copy(update={"folds": 5})
+    assert "in 5 folds: each sample is judged by a plan that never saw it" in render_page(folded, SPEED)
+    assert folded.document()["folds"] == 5
+    assert "folds" not in report(1).document()
+
+
 def test_an_error_is_shown_in_its_own_unit() -> None:
-    page = render_page(report(20, metric="mae", max_drop=0.06))
+    page = render_page(report(20, metric="mae", max_drop=0.06), SPEED)
     assert "The budget is 0.06." in page
     assert "+0.05" in page
     assert "percentage points" not in page
@@ -140,14 +176,14 @@ def test_people_read_which_way_answers_changed() -> None:
 
 
 def test_names_from_outside_are_escaped() -> None:
-    page = render_page(report(0))
+    page = render_page(report(0), SPEED)
     assert "model &lt;b&gt;.onnx" in page
     assert "<b>" not in page
 
 
 @pytest.mark.parametrize("max_drop", [0.0, 0.01, 0.9])
 def test_every_mark_of_a_chart_lies_on_it(max_drop: float) -> None:
-    places = [float(place) for place in re.findall(r' (?:x|x1|x2|cx)="([-\d.]+)%"', render_page(report(5, max_drop=max_drop)))]
+    places = [float(place) for place in re.findall(r' (?:x|x1|x2|cx)="([-\d.]+)%"', render_page(report(5, max_drop=max_drop), SPEED))]
     assert places
     assert all(0 <= place <= 100 for place in places)
 

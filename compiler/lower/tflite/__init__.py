@@ -11,10 +11,11 @@ from compiler.lower.tflite.fuse import fused
 from compiler.lower.tflite.node import node_of
 from compiler.lower.tflite.store import Store
 from compiler.lower.tflite.table import LOWERINGS
+from compiler.lower.tflite.trace import Place, places_of
 from compiler.lower.tflite.writer import written
 from compiler.quantize.plan import Plan
 
-__all__ = ["TfliteError", "TfliteForm", "TflitePrecision", "UnplannedTensorError", "UnsupportedOpError", "to_tflite"]
+__all__ = ["Place", "TfliteError", "TfliteForm", "TflitePrecision", "UnplannedTensorError", "UnsupportedOpError", "to_tflite", "traced"]
 
 
 def to_tflite(model: onnx.ModelProto, plan: Plan, form: TfliteForm) -> bytes:
@@ -23,6 +24,11 @@ def to_tflite(model: onnx.ModelProto, plan: Plan, form: TfliteForm) -> bytes:
     Inputs and outputs keep the names, shapes and order of axes that the model declares: an image that comes as NCHW with more than one
     channel goes through one TRANSPOSE, all that follows is NHWC. Raises UnsupportedOpError and UnplannedTensorError.
     """
+    return traced(model, plan, form)[0]
+
+
+def traced(model: onnx.ModelProto, plan: Plan, form: TfliteForm) -> tuple[bytes, dict[str, Place]]:
+    """Return the file, and where in it the graph's own tensors lie: of names the file holds no more than runtimes need."""
     build = Build(model, plan)
     for proto in model.graph.node:
         node = node_of(proto)
@@ -31,4 +37,6 @@ def to_tflite(model: onnx.ModelProto, plan: Plan, form: TfliteForm) -> bytes:
         build.at = node.name
         LOWERINGS[node.op_type](node, build)
     graph = fused(build.graph(), plan.precisions)
-    return written(Store(form, plan.precisions).store(graph))
+    store = Store(form, plan.precisions)
+    stored = store.store(graph)
+    return written(stored), places_of(build.views(), store, stored)

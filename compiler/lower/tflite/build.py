@@ -40,6 +40,10 @@ class Build:
             outputs.append((name, self.arranged(view, as_is(len(view.order)))))
         return Graph(self._inputs, tuple(outputs), tuple(self.ops))
 
+    def views(self) -> dict[str, View]:
+        """Return where each computed tensor of the model lies."""
+        return {name: view for name, view in self._views.items() if not isinstance(view.tensor, Constant)}
+
     def known(self, name: str) -> Array | None:
         """Return a tensor's numbers where they are constant."""
         return self._constants.get(name)

@@ -46,6 +46,10 @@ class Store:
             outputs.append((name, output))
         return StoredGraph(inputs, tuple(outputs), tuple(self._ops))
 
+    def home(self, tensor: Tensor) -> Stored | None:
+        """Return how a tensor of the stored graph is kept; None for one that was fused away."""
+        return self._home.get(tensor)
+
     def _default_width(self) -> Width | None:
         return {"int8": INT8, "int16": INT16}.get(self._form.precision)
 

@@ -37,7 +37,7 @@ class _Writer:
         self._graph = graph
         self._builder = flatbuffers.Builder(1 << 16)
         self._vectors: dict[tuple[str, bytes], Offset] = {}
-        self._tensors = _tensors(graph)
+        self._tensors = tensors_of(graph)
         self._places = {tensor: place for place, tensor in enumerate(self._tensors)}
         self._names = _names(graph, self._tensors)
         self._data: dict[bytes, int] = {}
@@ -157,8 +157,8 @@ class _Writer:
         return int(self._builder.EndVector())
 
 
-def _tensors(graph: StoredGraph) -> list[Stored]:
-    """Return every tensor once, in the order of use."""
+def tensors_of(graph: StoredGraph) -> list[Stored]:
+    """Return every tensor once, in the order of use, which is the file's."""
     used = [*graph.inputs, *(tensor for op in graph.ops for tensor in (*op.inputs, *op.outputs)), *(tensor for _, tensor in graph.outputs)]
     return list(dict.fromkeys(used))
 
