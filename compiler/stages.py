@@ -89,7 +89,7 @@ class Stages:
             engine = open_shipped(profile, file.value, self.inputs.interface)
             return self.examination.examine(engine, self._track, f"evaluate {profile.name}")
 
-        record = self.memory.recall(record_step(self.inputs.metric), self._judged(_opened(profile, file)), make, profile.name)
+        record = self.memory.recall(record_step(self.inputs.metric), self._judged(self._opened(profile, file)), make, profile.name)
         return Trial(profile, file, record)
 
     def judge(self, trial: Trial, before: Recalled[Record]) -> Build:
@@ -119,7 +119,7 @@ class Stages:
             others = self.examination.answers(engine, self._track, f"compare {profile.name}")
             return tolerance_of(trial.record.value.candidates, others, LOWERINGS[profile.lowering].steps)
 
-        parts = {**_opened(profile, file), "samples": self.inputs.digests.evaluation, "lowering": profile.lowering}
+        parts = {**self._opened(profile, file), "samples": self.inputs.digests.evaluation, "lowering": profile.lowering}
         return self.memory.recall(number_step("tolerance"), parts, make, profile.name).value
 
     def _resample(self, before: Recalled[Record], after: Recalled[Record], subject: str) -> Resample:
@@ -145,13 +145,13 @@ class Stages:
             "float model": digests.imported if self.examination.is_label_free else None,
         }
 
+    def _opened(self, profile: TargetProfile, file: Recalled[bytes]) -> dict[str, Json]:
+        """Return what decides how a file computes on its target."""
+        tensors = {"inputs": described(self.inputs.interface.inputs), "outputs": described(self.inputs.interface.outputs)}
+        return {"model": file.sha256, "runtime": profile.runtime, "session_options": profile.session_options, **tensors}
+
     def _open_float(self) -> Engine:
         return Runner(str(self.recipe.model), self.inputs.imported.SerializeToString(), {})
 
     def _track(self, numbers: range, description: str) -> Iterable[int]:
         return self.progress.track(numbers, len(numbers), description=description)
-
-
-def _opened(profile: TargetProfile, file: Recalled[bytes]) -> dict[str, Json]:
-    """Return what decides how a file computes on its target."""
-    return {"model": file.sha256, "runtime": profile.runtime, "session_options": profile.session_options}
