@@ -9,7 +9,7 @@ import onnx
 
 from compiler.cache.forms import described, graph_step, survey_step
 from compiler.cache.memory import Memory, Recalled
-from compiler.errors import DataError
+from compiler.errors import DataError, ModelError
 from compiler.evaluate.datasets import Samples, check_disjoint, survey
 from compiler.evaluate.metrics import Metric, metric_named
 from compiler.evaluate.sources import open_source
@@ -64,7 +64,15 @@ def read_inputs(recipe: Recipe, memory: Memory) -> Inputs:
 
 def _read_model(recipe: Recipe, memory: Memory) -> tuple[Recalled[onnx.ModelProto], Recalled[onnx.ModelProto]]:
     place = str(recipe.model)
-    imported = memory.recall(graph_step("import"), content_of(place, recipe.shapes), lambda: import_model(place, recipe.shapes))
+    content = content_of(place, recipe.shapes)
+
+    def read() -> onnx.ModelProto:
+        model = import_model(place, recipe.shapes)
+        if content_of(place, recipe.shapes) != content:
+            raise ModelError(place, "file", "the same until it was read", "another")
+        return model
+
+    imported = memory.recall(graph_step("import"), content, read)
     return imported, memory.recall(graph_step("normal form"), {"model": imported.sha256}, lambda: normalise(imported.value, place))
 
 
@@ -82,12 +90,16 @@ def _look_through(
         # What a label must be follows from the kind of truth and from what the model gives.
         "labels": {"truth": judged_by.truth, "outputs": described(interface.outputs)} if judged_by else None,
     }
-    return memory.recall(
-        survey_step(source, interface, recipe.preprocess),
-        None if source.content is None else parts,
-        lambda: survey(source, interface, recipe.preprocess, check),
-        subject=option.removeprefix("--"),
-    )
+
+    def look_through() -> Samples:
+        samples = survey(source, interface, recipe.preprocess, check)
+        if open_source(option, place, interface, recipe.preprocess, class_names).content != source.content:
+            raise DataError(place, "samples", "the same ones until all were read", "others")
+        return samples
+
+    step = survey_step(source, interface, recipe.preprocess)
+    known = None if source.content is None else parts
+    return memory.recall(step, known, look_through, subject=option.removeprefix("--"))
 
 
 def _read_class_names(file: Path | None, classes: int | None) -> tuple[str, ...]:

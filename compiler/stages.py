@@ -96,8 +96,7 @@ class Stages:
             engines = [open_shipped(profile, one, self.inputs.interface) for one in files]
             return self._folds.examine(self.examination, engines, shipped, self._track, name)
 
-        folds: dict[str, Json] = {} if self.recipe.folds is None else {"folds": self.recipe.folds, "calibrator": self.recipe.calibrator}
-        parts = self._judged({**_opened(profile, file), **folds})
+        parts = self._judged({**self._opened(profile, file), **self._decided_folds(profile)})
         record = self.memory.recall(record_step(self.inputs.metric), parts, make, profile.name)
         return Trial(profile, file, record)
 
@@ -121,6 +120,13 @@ class Stages:
         known = None if samples.source.content is None else parts
         return self.memory.recall(arrays_step("golden samples"), known, lambda: samples.raw_at(numbers)).value
 
+    def _decided_folds(self, profile: TargetProfile) -> dict[str, Json]:
+        """Return what decides the folds' own files."""
+        if self.recipe.folds is None:
+            return {}
+        digests, calibrator = self.inputs.digests, self.recipe.calibrator
+        return {"folds": self.recipe.folds, "calibrator": calibrator, "normal": digests.normal, "lowering": profile.lowering}
+
     @cached_property
     def _folds(self) -> OutOfFold | None:
         if self.recipe.folds is None:
@@ -136,7 +142,7 @@ class Stages:
             return measure(subject, self.examination.spread(sample_count(normal)))
 
         digests = self.inputs.digests
-        parts = {**_opened(profile, file), "lowering": profile.lowering, "plan": calibration.sha256, "normal": digests.normal}
+        parts = {**self._opened(profile, file), "lowering": profile.lowering, "plan": calibration.sha256, "normal": digests.normal}
         return self.memory.recall(layers_step(), {**parts, "samples": digests.evaluation}, make, profile.name).value
 
     def _tolerance(self, trial: Trial) -> float:
@@ -147,7 +153,7 @@ class Stages:
             others = self.examination.answers(engine, self._track, f"compare {profile.name}")
             return tolerance_of(trial.record.value.candidates, others, LOWERINGS[profile.lowering].steps)
 
-        parts = {**_opened(profile, file), "samples": self.inputs.digests.evaluation, "lowering": profile.lowering}
+        parts = {**self._opened(profile, file), "samples": self.inputs.digests.evaluation, "lowering": profile.lowering}
         return self.memory.recall(number_step("tolerance"), parts, make, profile.name).value
 
     def _resample(self, before: Recalled[Record], after: Recalled[Record], subject: str) -> Resample:
@@ -173,13 +179,13 @@ class Stages:
             "float model": digests.imported if self.examination.is_label_free else None,
         }
 
+    def _opened(self, profile: TargetProfile, file: Recalled[bytes]) -> dict[str, Json]:
+        """Return what decides how a file computes on its target."""
+        tensors = {"inputs": described(self.inputs.interface.inputs), "outputs": described(self.inputs.interface.outputs)}
+        return {"model": file.sha256, "runtime": profile.runtime, "session_options": profile.session_options, **tensors}
+
     def _open_float(self) -> Engine:
         return Runner(str(self.recipe.model), self.inputs.imported.SerializeToString(), {})
 
     def _track(self, numbers: range, description: str) -> Iterable[int]:
         return self.progress.track(numbers, len(numbers), description=description)
-
-
-def _opened(profile: TargetProfile, file: Recalled[bytes]) -> dict[str, Json]:
-    """Return what decides how a file computes on its target."""
-    return {"model": file.sha256, "runtime": profile.runtime, "session_options": profile.session_options}

@@ -45,14 +45,7 @@ class Samples:
 
     def examples(self) -> Iterator[tuple[Feed, Array | None]]:
         """Yield every sample as the model takes it, batch of 1, and its label; raise DataError where they are no longer those surveyed."""
-        count = 0
-        for count, example in enumerate(self.source.examples(), 1):
-            feed = prepared(example.raw, self.interface, self.preprocess)
-            if count > self.count or _digest(feed.values()) != self.digests[count - 1]:
-                raise DataError(self.source.place, "samples", "the same ones until the end", f"another as number {count - 1}")
-            yield feed, example.label
-        if count < self.count:
-            raise DataError(self.source.place, "samples", f"the same {self.count} until the end", str(count))
+        return ((feed, example.label) for example, feed in self._surveyed())
 
     def feeds(self) -> Iterator[Feed]:
         """Yield every sample as the model takes it."""
@@ -61,15 +54,24 @@ class Samples:
     def feeds_at(self, chosen: Iterable[int]) -> Iterator[Feed]:
         """Yield some samples as the model takes them, in ascending order."""
         wanted = set(chosen)
-        for number, example in enumerate(self.source.examples()):
-            if number in wanted:
-                yield prepared(example.raw, self.interface, self.preprocess)
+        return (feed for number, (_, feed) in enumerate(self._surveyed()) if number in wanted)
 
     def raw_at(self, chosen: Iterable[int]) -> dict[str, Array]:
         """Return some samples as callers send them, [k, ...] by input name, in ascending order."""
         wanted = set(chosen)
-        found = [example.raw for number, example in enumerate(self.source.examples()) if number in wanted]
+        found = [example.raw for number, (example, _) in enumerate(self._surveyed()) if number in wanted]
         return {spec.name: np.concatenate([raw[spec.name].reshape(spec.shape) for raw in found]) for spec in self.raw}
+
+    def _surveyed(self) -> Iterator[tuple[Example, Feed]]:
+        """Yield what the source yields as long as it is what was surveyed: what is remembered under a digest has that digest."""
+        count = 0
+        for count, example in enumerate(self.source.examples(), 1):
+            feed = prepared(example.raw, self.interface, self.preprocess)
+            if count > self.count or _digest(feed.values()) != self.digests[count - 1]:
+                raise DataError(self.source.place, "samples", "the same ones until the end", f"another as number {count - 1}")
+            yield example, feed
+        if count < self.count:
+            raise DataError(self.source.place, "samples", f"the same {self.count} until the end", str(count))
 
 
 def prepared(raw: Raw, interface: Interface, preprocess: Preprocess) -> Feed:

@@ -8,7 +8,8 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-from compiler.importers.dispatch import is_callable_name
+from compiler.importers.dispatch import SAVED_MODEL, is_callable_name
+from compiler.importers.onnx import MAX_MODEL_BYTES
 from compiler.importers.shapes import Shapes
 from contracts.codec import Json, sha256_of_stream
 
@@ -19,11 +20,11 @@ LOCATION = "location"
 def content_of(source: str, shapes: Shapes) -> dict[str, Json] | None:
     """Return the digests of a model's files and what else decides its import; None for a function, which only a call can tell.
 
-    None as well for what cannot be read: the importer says what is wrong with it.
+    None as well for what is no model or cannot be read: the importer says what is wrong with it.
     """
-    if is_callable_name(source):
-        return None
     place = Path(source)
+    if is_callable_name(source) or not ((place / SAVED_MODEL).is_file() or place.is_file()):
+        return None
     try:
         files = {name: _digest(file) for name, file in _files(place)}
     except OSError:
@@ -35,8 +36,9 @@ def _files(place: Path) -> Iterator[tuple[str, Path]]:
     """Yield a model's files and what the model calls each; its own name does not matter."""
     if place.is_dir():
         yield from ((file.relative_to(place).as_posix(), file) for file in sorted(place.rglob("*")) if file.is_file())
-    else:
-        yield "", place
+        return
+    yield "", place
+    if place.stat().st_size <= MAX_MODEL_BYTES:
         yield from ((location, place.parent / location) for location in _locations(place.read_bytes()))
 
 

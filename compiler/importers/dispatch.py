@@ -15,6 +15,7 @@ from compiler.importers.shapes import Shapes, shapes_of
 # A function of an importable module, such as training.models:build.
 CALLABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 KERAS_SUFFIXES = {".keras", ".h5", ".hdf5"}
+SAVED_MODEL = "saved_model.pb"
 EXPECTED = "an .onnx, .tflite, .pt2, .keras or .h5 file, a SavedModel folder, or module:callable"
 
 
@@ -40,12 +41,12 @@ def read_model(source: str, shapes: Shapes) -> onnx.ModelProto:
         from compiler.importers.torch import import_exported_program
 
         return import_exported_program(file, shapes)
-    if suffix in KERAS_SUFFIXES or (file.is_dir() and (file / "saved_model.pb").is_file()):
+    if suffix in KERAS_SUFFIXES or (file.is_dir() and (file / SAVED_MODEL).is_file()):
         from compiler.importers.keras import import_keras
 
         return import_keras(file, shapes)
     if file.is_dir():
-        raise ModelError(source, "file", EXPECTED, "a folder without saved_model.pb")
+        raise ModelError(source, "file", EXPECTED, f"a folder without {SAVED_MODEL}")
     if is_tflite(file):
         from compiler.importers.tflite import import_tflite
 

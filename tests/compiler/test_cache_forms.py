@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,13 @@ from compiler.cache.key import key_of
 from compiler.cache.memory import Memory, Step
 from compiler.cache.packed import packed, unpacked
 from compiler.evaluate.bootstrap import paired
+from compiler.evaluate.datasets import Samples
 from compiler.evaluate.examination import Record
 from compiler.evaluate.metrics import METRICS
 from compiler.evaluate.port import Outputs
 from compiler.evaluate.tallies import Answer
 from compiler.importers.content import content_of
+from compiler.quantize.calibrate import Calibration
 from contracts.codec import Json
 from tests.compiler.material import ROOT, classifier
 
@@ -72,6 +74,14 @@ def test_a_record_comes_back_with_the_same_metric_under_any_weights(name: str) -
         np.testing.assert_equal(after.tally.value(weights), before.tally.value(weights))
     estimate = paired(metric, before.tally, after.tally, 20)
     np.testing.assert_equal(estimate_step().unpack(estimate_step().pack(estimate)), estimate)
+
+
+def test_the_forms_say_every_field_of_what_is_remembered() -> None:
+    """A field that a form leaves out would be lost in silence: whoever adds one adds it to compiler/cache/forms.py, then here."""
+    given = {"source", "interface", "preprocess"}
+    assert {one.name for one in fields(Record)} == {"version", "tally", "decisions", "candidates", "latency_ms"}
+    assert {one.name for one in fields(Calibration)} == {"plan", "calibrator", "scores"}
+    assert {one.name for one in fields(Samples)} - given == {"count", "raw", "usual", "has_labels", "classes", "digests", "labels_digest"}
 
 
 def test_arrays_come_back_with_their_types_shapes_and_order() -> None:
@@ -179,3 +189,15 @@ def test_a_model_elsewhere_under_another_name_is_the_same_and_a_function_is_neve
     assert content_of(str(tmp_path / "one.onnx"), {}) == content_of(str(tmp_path / "deep" / "two.onnx"), {}) is not None
     assert content_of("training.models:build", {}) is None
     assert content_of(str(tmp_path / "absent.onnx"), {}) is None
+    assert content_of(str(tmp_path), {}) is None
+    assert content_of("/dev/zero", {}) is None
+
+
+def test_a_saved_model_is_known_by_every_file_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(b"graph")
+    (tmp_path / "variables" / "data").write_bytes(b"weights")
+    first = content_of(str(tmp_path), {})
+    assert first is not None
+    (tmp_path / "variables" / "data").write_bytes(b"Weights")
+    assert content_of(str(tmp_path), {}) != first

@@ -199,6 +199,8 @@ def test_samples_that_change_under_way_are_refused_and_not_remembered_as_what_th
         save_npz(file, x=rows)
         with pytest.raises(DataError, match=r"the same .*until the end"):
             list(found.examples())
+        with pytest.raises(DataError, match=r"the same .*until the end"):
+            found.raw_at([0])
 
 
 METRIC = "def judge(result, label):\n    return float({})\n"
