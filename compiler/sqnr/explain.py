@@ -50,6 +50,10 @@ class Witness:
 
     def explain(self, layer: Layer) -> Explained:
         """Name the largest origin of a layer's noise, what is behind it, and what to try."""
+        if math.isinf(self.powers[layer.tensor].noise):
+            return Explained(
+                "some of its values are infinite or no numbers: half precision ends at 65504", "int8, or weights that are scaled down"
+            )
         if self.origins[layer.tensor] is None:
             return Explained("the integers meet the float model exactly", "nothing: there is no noise")
         found = self._explain(layer)
@@ -87,7 +91,7 @@ class Witness:
         if root not in self.layers:
             return Explained(_followed(came, source, root, self._named(root)), INPUT_ADVICE)
         if self.origins[root] is None:
-            return Explained(came, MORE_BITS)
+            return Explained(_followed(came, source, root, self._named(root)), MORE_BITS)
         first = self._explain(self.layers[root])
         return Explained(f"{_followed(came, source, root, self._named(root))}, where {first.reason}", first.advice)
 

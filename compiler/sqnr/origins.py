@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -74,11 +75,14 @@ class Bench:
 
     def _noise(self, session: onnxruntime.InferenceSession, inputs: Mapping[str, Array], expected: Mapping[str, Array]) -> float:
         [(name, found)] = run(session, {name: inputs[name] for name in self.layer.inputs})
-        return float(np.square(found.astype(np.float64) - expected[name]).sum())
+        with np.errstate(invalid="ignore"):
+            return float(np.square(found.astype(np.float64) - expected[name]).sum())
 
     def origins(self, powers: Powers) -> Origins | None:
-        """Return the shares, `powers` being of the same samples; None for a layer without noise."""
+        """Return the shares, `powers` being of the same samples; None for a layer without noise, or whose values are no numbers."""
         found = [self._brought, self._made, powers.rounding, powers.clipping]
+        if not all(map(math.isfinite, (*found, powers.noise))):
+            return None
         found.append(max(0.0, powers.noise - sum(found)))
         whole = sum(found)
         return Origins(*(round(part / whole, 4) for part in found)) if whole > 0 else None

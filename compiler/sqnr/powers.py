@@ -39,13 +39,15 @@ class Powers:
         """Return 10 log10 of signal over noise, within what can be told."""
         if self.noise == 0.0:
             return MAX_DB
-        if self.signal == 0.0:
+        if self.signal == 0.0 or math.isinf(self.noise):
             return MIN_DB
         return min(MAX_DB, max(MIN_DB, 10 * math.log10(self.signal / self.noise)))
 
     def add(self, expected: Floats, found: Reading) -> None:
         """Add one sample."""
         self.steps = found.steps
+        if not np.isfinite(found.values).all():  # half precision ends at 65504
+            self.noise = math.inf
         flat, others = expected.reshape(-1), found.values.reshape(-1)
         for start in range(0, flat.size, CHUNK):
             values = flat[start : start + CHUNK].astype(np.float64)
@@ -58,7 +60,8 @@ class Powers:
 
     def _add(self, values: npt.NDArray[np.float64], others: Floats) -> None:
         self.signal += float(np.square(values).sum())
-        self.noise += float(np.square(values - others).sum())
+        if math.isfinite(self.noise):
+            self.noise += float(np.square(values - others).sum())
         if self.steps is None:
             return
         steps = np.rint((values - self.steps.low) / self.steps.step)

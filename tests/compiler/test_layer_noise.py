@@ -15,6 +15,7 @@ from compiler.graph.normalise import normalise
 from compiler.lower import lower
 from compiler.quantize.calibrate import calibrate
 from compiler.sqnr.measure import MAX_HELD_BYTES, LayerNoise, Measured, measure
+from compiler.sqnr.powers import MIN_DB
 from compiler.sqnr.subject import Subject
 from compiler.targets import load_profile
 from tests.compiler.graphs import Floats, graph, node, noise
@@ -172,3 +173,11 @@ def test_signal_that_cancels_out_while_its_noise_stays_is_named() -> None:
     found = explained(measured(model, "coral", samples(8, seed=1), samples(8, seed=1)))
     assert found["y"].explained is not None
     assert "dB of signal power cancel out here while the noise stays" in found["y"].explained.reason
+
+
+def test_values_beyond_half_precision_are_named_and_measured_as_hopeless() -> None:
+    found = measured(network(3e5 * noise(5, 3, 3, 3, seed=1)), "jetson-nano", samples(4, seed=1), samples(4, seed=1))
+    first = found.layers[0]
+    assert (first.name, first.sqnr_db, first.origins) == ("c1", MIN_DB, None)
+    assert first.explained is not None
+    assert "half precision ends at 65504" in first.explained.reason
