@@ -24,6 +24,7 @@ LoweringName = Literal[
     "tensorrt-int8",
     "tensorrt-fp16",
     "tflite-int8",
+    "tflite-edgetpu",
     "tflite-int16",
     "tflite-float16",
     "tflite-dynamic",

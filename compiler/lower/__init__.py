@@ -46,6 +46,7 @@ LOWERINGS: dict[LoweringName, Recast] = {
     "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8", 255),
     "tensorrt-fp16": Recast(partial(_as_onnx, tensorrt.to_fp16), "fp16", 1024),
     "tflite-int8": Recast(partial(_as_tflite, TfliteForm("int8")), "int8", 255),
+    "tflite-edgetpu": Recast(partial(_as_tflite, TfliteForm("int8", for_edge_tpu=True)), "int8", 255),
     "tflite-int16": Recast(partial(_as_tflite, TfliteForm("int16")), "int16", 65535),
     "tflite-float16": Recast(partial(_as_tflite, TfliteForm("float16")), "fp16", 1024),
     "tflite-dynamic": Recast(partial(_as_tflite, TfliteForm("dynamic")), "dynamic", 255),

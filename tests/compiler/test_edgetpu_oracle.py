@@ -205,8 +205,8 @@ def test_the_runtime_must_know_the_newest_operator(tmp_path: Path) -> None:
 
 def test_layers_are_cached_whole_and_in_order_until_the_memory_is_full() -> None:
     def layer(place: int, megabytes: int) -> Case:
-        kernel = Tensor(f"w{place}", (megabytes << 20,), "INT8", frozenset(), np.zeros(megabytes << 20, np.int8), None)
-        result = Tensor(f"y{place}", (1, 16), "INT8", frozenset(), None, None)
+        kernel = Tensor(f"w{place}", "INT8", (megabytes << 20,), frozenset(), np.zeros(megabytes << 20, np.int8), None)
+        result = Tensor(f"y{place}", "INT8", (1, 16), frozenset(), None, None)
         return Case(Operator(place, "CONV_2D", (0, 1), (2,), None), (result, kernel), (result,))
 
     memory = memory_of([layer(0, 5), layer(1, 4), layer(2, 1)])
