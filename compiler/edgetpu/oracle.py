@@ -14,6 +14,8 @@ from compiler.importers.tflite.flatbuffer import FlatModel
 
 # The first runtime that runs what no later one brought.
 FIRST_RUNTIME = 10
+# What a compiled file has in the place of all that was mapped.
+COMPILED = "CUSTOM edgetpu-custom-op"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def predict(model: FlatModel) -> Prediction:
 
 def judged(case: Case) -> Verdict:
     """Return the verdict on one operator by itself."""
+    if case.kind == COMPILED:
+        return Verdict("tpu", "it is compiled for the Edge TPU already")
     if case.kind not in SUPPORTED:
         return Verdict("cpu", "it is not among the operators that an Edge TPU runs", REWRITES.get(case.kind))
     if not case.values:
@@ -106,4 +110,4 @@ def _name(placed: Placed) -> str:
 
 
 def _since(case: Case) -> int:
-    return SUPPORTED[case.kind].since or FIRST_RUNTIME
+    return (SUPPORTED[case.kind].since if case.kind in SUPPORTED else None) or FIRST_RUNTIME

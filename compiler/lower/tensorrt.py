@@ -9,10 +9,11 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from compiler.graph.index import GraphIndex
 from compiler.lower.qdq import Placement, Style, quantized
+from compiler.lower.tensorrt_view import COMMUTING, POOLS, WEIGHTED
 from compiler.quantize.plan import Activation, Plan
-from compiler.quantize.planner import WEIGHTED
 
-POOLS = frozenset({"AveragePool", "GlobalAveragePool"})
+# What reads integers by the rules below, and what moves them on its way without a pair of its own.
+INTEGER = WEIGHTED | POOLS | COMMUTING | {"Add"}
 # Weights as floats with a pair are read by every TensorRT from 8.0 on; integer constants only from 10 on.
 STYLE = Style(Activation.symmetric, is_unsigned=False, weights_are_float=True, biases_are_float=True)
 
