@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from compiler.edgetpu.document import sentences
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
 from compiler.importers.shapes import parse_shapes
@@ -179,6 +180,8 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
             yield f"{name}: within the budget, but {target.metric.n:,} samples do not prove it; {wanted}."
         if target.flips and target.flips.changed:
             yield f"{name}: {flips(target.flips)}."
+        if target.edge_tpu:
+            yield from (f"{name}: {line}." for line in (target.edge_tpu.told(), *sentences(target.edge_tpu.prediction)))
     yield from (f"note: {note}." for note in report.notes)
     times = ", ".join(f"{name} {latency_ms:.2f} ms" for name, latency_ms in compiled.latency_ms.items())
     yield f"one inference on one thread of this host: {times}; devices differ."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import jinja2
 
+from compiler.edgetpu.document import PLACES
 from compiler.package import words
 from compiler.package.report import LayerSqnr, Report
 from contracts.preprocess import Preprocess
@@ -67,6 +68,7 @@ def render_page(report: Report) -> str:
         worst_layers=worst_layers,
         reason=reason,
         operators=_operators(report),
+        edge_tpu_places=PLACES,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from compiler.edgetpu.stage import EdgeTpuReport
 from compiler.evaluate.datasets import Samples
 from compiler.evaluate.gate import Judgement
 from compiler.evaluate.intervals import Interval
@@ -99,6 +100,8 @@ class TargetReport(Section):
     confusion: tuple[tuple[int, ...], ...] | None = None
     layers: tuple[LayerSqnr, ...] = ()
     placement: tuple[OpPlacement, ...] = ()
+    # For a Coral: where each operator should run, and whether the file was compiled for it.
+    edge_tpu: EdgeTpuReport | None = None
 
 
 class Report(Section):
