@@ -22,6 +22,7 @@ LoweringName = Literal[
     "ort-dynamic",
     "ort-int4",
     "tensorrt-int8",
+    "tensorrt-int8-fp16",
     "tensorrt-fp16",
     "tflite-int8",
     "tflite-edgetpu",

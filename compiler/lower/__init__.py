@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import onnx
-from onnxruntime.quantization.onnx_model import ONNXModel
 
 from compiler.errors import CompilerError, TargetError
 from compiler.graph.normalise import sealed
@@ -27,9 +26,7 @@ class Recast:
 
 
 def _as_onnx(lowering: Callable[[onnx.ModelProto, Plan], onnx.ModelProto], model: onnx.ModelProto, plan: Plan) -> bytes:
-    lowered = ONNXModel(lowering(model, plan))
-    lowered.topological_sort()  # the half-precision converter puts casts last, which ONNX forbids and ONNX Runtime lets pass
-    raw = sealed(lowered.model)
+    raw = sealed(lowering(model, plan))
     onnx.checker.check_model(raw)
     return raw
 
@@ -43,7 +40,8 @@ LOWERINGS: dict[LoweringName, Recast] = {
     "ort-s8s8": Recast(partial(_as_onnx, ort.to_s8s8), "int8", 255),
     "ort-dynamic": Recast(partial(_as_onnx, ort_weights.to_dynamic_int8), "int8-dynamic", 255),
     "ort-int4": Recast(partial(_as_onnx, ort_weights.to_int4_weights), "int4-weights", 255),
-    "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8", 255),
+    "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8-fp16", 255),
+    "tensorrt-int8-fp16": Recast(partial(_as_onnx, tensorrt.to_int8_fp16), "int8-fp16", 255),
     "tensorrt-fp16": Recast(partial(_as_onnx, tensorrt.to_fp16), "fp16", 1024),
     "tflite-int8": Recast(partial(_as_tflite, TfliteForm("int8")), "int8", 255),
     "tflite-edgetpu": Recast(partial(_as_tflite, TfliteForm("int8", for_edge_tpu=True)), "int8", 255),
