@@ -24,7 +24,10 @@ EPILOG = "[bold]Rules[/bold]\n\n" + "\n\n".join(f"[bold]{rule.id}[/bold]: {rule.
 @app.command("lint-tensorrt", epilog=EPILOG)
 def lint_command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model with QuantizeLinear and DequantizeLinear nodes.")],
-    oldest: Annotated[int, typer.Option(min=8, max=99, help="The oldest TensorRT that must read it, by its major version.")] = 8,
+    oldest: Annotated[
+        int | None,
+        typer.Option(min=8, max=99, help="The oldest TensorRT that must read it, by its major version: 8, or 10 with float16 scales."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
 ) -> None:
     """Check a quantized ONNX model against TensorRT's rules for explicit quantization.

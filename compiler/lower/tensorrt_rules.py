@@ -16,8 +16,9 @@ from compiler.graph.index import GraphIndex
 from compiler.graph.passes.lift_constants import LIFT_CONSTANTS
 from compiler.lower import tensorrt_advice as advice
 from compiler.lower import tensorrt_checks as checks
-from compiler.lower.tensorrt_view import View
+from compiler.lower.tensorrt_view import DEQUANTIZE, QUANTIZE, View
 
+OLDEST = 8
 Level = Literal["rule", "advice"]
 
 
@@ -49,21 +50,29 @@ class Rule:
     level: Level = "rule"
 
 
-def lint(model: onnx.ModelProto, oldest: int = 8, level: Level = "rule") -> list[Finding]:
+def lint(model: onnx.ModelProto, oldest: int | None = None, level: Level = "rule") -> list[Finding]:
     """Return every broken rule, or what goes against advice, in the rules' order and then the graph's.
 
-    `oldest` is the first TensorRT that must read the file.
+    `oldest` is the first TensorRT that must read the file; by default the one that `meant_for` says.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     LIFT_CONSTANTS.apply(copy)
-    view = View(GraphIndex(copy), oldest)
+    view = View(GraphIndex(copy), meant_for(copy) if oldest is None else oldest)
     return [
         Finding(rule.id, node.name or next(iter(node.output), node.op_type), found, rule.advice, rule.level)
         for rule in RULES
         if rule.level == level
         for node, found in rule.check(view)
     ]
+
+
+def meant_for(model: onnx.ModelProto) -> int:
+    """Return the oldest TensorRT that a file can be meant for: scales of half precision say 10, anything else is taken for 8."""
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    quantizers = (node for node in model.graph.node if node.op_type in {QUANTIZE, DEQUANTIZE})
+    has_half = any(types.get(node.input[1]) in {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16} for node in quantizers)
+    return checks.HALF_SCALES_SINCE if has_half else OLDEST
 
 
 RULES = (
