@@ -49,6 +49,11 @@ class Case:
         """Return the first output."""
         return self.outputs[0]
 
+    @property
+    def name(self) -> str:
+        """Return what people can find it by: its first output."""
+        return short(self.outputs[0]) if self.outputs else f"number {self.operator.index}"
+
     def option(self, name: str, default: Any) -> Any:
         """Return a field of the operator's options."""
         return getattr(self.operator.options, name, default)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from compiler.edgetpu.case import Where, short
+from compiler.edgetpu.case import Where
 from compiler.edgetpu.memory import SRAM_BYTES
 from compiler.edgetpu.oracle import Placed, Prediction, predict
 from compiler.importers.tflite.flatbuffer import FlatModel
@@ -113,5 +113,6 @@ def sentences(prediction: EdgeTpuPrediction, limit: int = 8) -> Iterator[str]:
 
 def _operator(placed: Placed) -> EdgeTpuOperator:
     verdict = placed.verdict
-    name = short(placed.case.result) if placed.case.outputs else ""
-    return EdgeTpuOperator(operator=placed.case.kind, name=name, where=verdict.where, reason=verdict.reason, rewrite=verdict.rewrite)
+    return EdgeTpuOperator(
+        operator=placed.case.kind, name=placed.case.name, where=verdict.where, reason=verdict.reason, rewrite=verdict.rewrite
+    )

@@ -140,7 +140,7 @@ def known_resize(case: Case) -> Verdict | None:
             "cpu", f"resizing {sizes} is not mapped in a published model", "TILE, which repeats the only pixel and is mapped there"
         )
     if is_bilinear and elements >= SMALLEST_UNMAPPED_RESIZE:
-        return Verdict("cpu", f"resizing {sizes} loses precision", "RESIZE_NEAREST_NEIGHBOR, or end the model before it")
+        return Verdict("cpu", f"resizing {sizes} loses precision", "end the model before it, and resize on the CPU")
     return Verdict("unknown", f"whether resizing {sizes} maps depends on the size")
 
 

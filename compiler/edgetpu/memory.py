@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.edgetpu.case import Case, short
+from compiler.edgetpu.case import Case
 from compiler.importers.tflite.flatbuffer import Tensor
 
 # Shared by the executable, the activations and the cached parameters: coral.ai/docs/edgetpu/compiler, "Parameter data caching".
@@ -43,7 +43,7 @@ def memory_of(cases: Sequence[Case]) -> Memory:
         if first is None and cached + size <= room:
             cached += size
         else:
-            first = first or f"{case.kind} {short(case.result)}"
+            first = first or f"{case.kind} {case.name}"
             streamed += size
     return Memory(executable, activations, cached + streamed, cached, streamed, first)
 

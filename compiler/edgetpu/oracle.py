@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from compiler.edgetpu.case import Case, Verdict, Where, case_of, short
+from compiler.edgetpu.case import Case, Verdict, Where, case_of
 from compiler.edgetpu.memory import Memory, memory_of
 from compiler.edgetpu.requirements import REQUIREMENTS
 from compiler.edgetpu.table import REWRITES, SUPPORTED
@@ -68,10 +68,11 @@ def judged(case: Case) -> Verdict:
         return Verdict("cpu", "it is not among the operators that an Edge TPU runs", REWRITES.get(case.kind))
     if not case.values:
         return Verdict("unknown", "it computes with constants alone")
-    for check in (*REQUIREMENTS, *SUPPORTED[case.kind].checks):
-        if verdict := check(case):
-            return verdict
-    return Verdict("tpu", "it keeps all documented limits")
+    try:
+        found = (check(case) for check in (*REQUIREMENTS, *SUPPORTED[case.kind].checks))
+        return next((verdict for verdict in found if verdict), Verdict("tpu", "it keeps all documented limits"))
+    except (IndexError, ZeroDivisionError) as error:
+        return Verdict("unknown", f"its inputs are not what the schema asks for ({error})")
 
 
 def _partitioned(cases: list[Case], alone: list[Verdict]) -> Iterable[Placed]:
@@ -106,7 +107,7 @@ def _behind(cut: Placed, *, is_reached: bool) -> Verdict:
 
 
 def _name(placed: Placed) -> str:
-    return f"{placed.case.kind} {short(placed.case.result)}"
+    return f"{placed.case.kind} {placed.case.name}"
 
 
 def _since(case: Case) -> int:

@@ -171,6 +171,11 @@ def test_a_rewrite_is_named_where_there_is_one(kind: str, tmp_path: Path) -> Non
     assert relu(kind)().predict(tmp_path).placed[0].verdict.rewrite is not None
 
 
+def test_an_operator_without_the_inputs_it_needs_is_unknown(tmp_path: Path) -> None:
+    verdict = one("PRELU", IMAGE, IMAGE)().predict(tmp_path).placed[0].verdict
+    assert (verdict.where, verdict.reason[:41]) == ("unknown", "its inputs are not what the schema asks f")
+
+
 def test_an_unsupported_prefix_stays_on_the_cpu_and_the_rest_is_mapped(tmp_path: Path) -> None:
     drawn = Drawn(*IMAGE, dtype="float32").operate("QUANTIZE", IMAGE).operate("RELU", IMAGE).operate("TANH", IMAGE)
     assert [one.where for one in drawn.predict(tmp_path).placed] == ["cpu", "tpu", "tpu"]
