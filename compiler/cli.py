@@ -17,6 +17,7 @@ from rich.text import Text
 from compiler.cache.folder import FolderStore, default_folder
 from compiler.cache.memory import Done, Memory
 from compiler.cache.port import Nowhere, Store
+from compiler.edgetpu.document import sentences
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
 from compiler.folds import MAX_FOLDS, MIN_FOLDS
@@ -225,6 +226,8 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
             yield f"{name}: {flips(target.flips)}."
         for layer in worst_layers(target.layers)[:1]:
             yield f"{name}: worst layer {in_short(layer)}."
+        if target.edge_tpu:
+            yield from (f"{name}: {line}." for line in (target.edge_tpu.told(), *sentences(target.edge_tpu.prediction)))
     yield from (f"note: {note}." for note in report.notes)
     times = ", ".join(f"{name} {one.ms:.2f} ms{'*' * one.is_earlier}" for name, one in compiled.latencies.items())
     earlier = " (* measured earlier)" * any(one.is_earlier for one in compiled.latencies.values())

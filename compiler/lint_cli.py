@@ -24,18 +24,22 @@ EPILOG = "[bold]Rules[/bold]\n\n" + "\n\n".join(f"[bold]{rule.id}[/bold]: {rule.
 @app.command("lint-tensorrt", epilog=EPILOG)
 def lint_command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model with QuantizeLinear and DequantizeLinear nodes.")],
-    oldest: Annotated[int, typer.Option(min=8, max=99, help="The oldest TensorRT that must read it, by its major version.")] = 8,
+    oldest: Annotated[
+        int | None,
+        typer.Option(min=8, max=99, help="The oldest TensorRT that must read it, by its major version: 8, or 10 with float16 scales."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
 ) -> None:
     """Check a quantized ONNX model against TensorRT's rules for explicit quantization.
 
-    The status is 1 when a rule is broken.
+    The status is 1 when a rule is broken; what goes against advice is only slow.
     """
-    findings = lint(_read(model), oldest)
+    graph = _read(model)
+    findings, advice = lint(graph, oldest), lint(graph, oldest, "advice")
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2, sort_keys=True))
+        typer.echo(json.dumps([asdict(finding) for finding in (*findings, *advice)], indent=2, sort_keys=True))
     else:
-        _show(model, findings)
+        _show(model, findings, advice)
     if findings:
         raise typer.Exit(1)
 
@@ -53,12 +57,13 @@ def _read(file: Path) -> onnx.ModelProto:
     return model
 
 
-def _show(file: Path, findings: list[Finding]) -> None:
+def _show(file: Path, findings: list[Finding], advice: list[Finding]) -> None:
     console = Console(soft_wrap=True, highlight=False)
-    for rule in dict.fromkeys(finding.rule for finding in findings):
-        console.print(Text.assemble((rule, "bold red"), f": {SENTENCES[rule]}"))
-        for finding in findings:
-            if finding.rule == rule:
-                console.print(Text(f"  {finding.node}: found {finding.found}; {finding.advice}"))
-    count = len(findings)
-    console.print(Text(f"{file}: {count} finding{'' if count == 1 else 's'} against {len(RULES)} rules"))
+    for group, style in ((findings, "bold red"), (advice, "bold yellow")):
+        for rule in dict.fromkeys(finding.rule for finding in group):
+            console.print(Text.assemble((rule, style), f": {SENTENCES[rule]}"))
+            for finding in group:
+                if finding.rule == rule:
+                    console.print(Text(f"  {finding.node}: found {finding.found}; {finding.advice}"))
+    count, rules = len(findings), sum(rule.level == "rule" for rule in RULES)
+    console.print(Text(f"{file}: {count} finding{'' if count == 1 else 's'} against {rules} rules, {len(advice)} against advice"))

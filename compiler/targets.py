@@ -22,8 +22,10 @@ LoweringName = Literal[
     "ort-dynamic",
     "ort-int4",
     "tensorrt-int8",
+    "tensorrt-int8-fp16",
     "tensorrt-fp16",
     "tflite-int8",
+    "tflite-edgetpu",
     "tflite-int16",
     "tflite-float16",
     "tflite-dynamic",
@@ -40,6 +42,8 @@ class TargetProfile(BaseModel, frozen=True, extra="forbid"):
     lowerings: Annotated[tuple[LoweringName, ...], Field(min_length=1)]
     # Why this lowering suits this device, for people who read the report.
     why: str
+    # What the int8 file is compiled for once more, where that compiler is installed.
+    accelerator: Literal["edgetpu"] | None = None
     # ONNX Runtime session configuration for gate and device alike.
     session_options: dict[str, str] = {}
 

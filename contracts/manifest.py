@@ -19,6 +19,8 @@ MAX_MANIFEST_BYTES = 8 << 20
 ReleaseCounter = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Share = Annotated[float, Field(allow_inf_nan=False)]
 Verdict = Literal["proven", "unproven", "failed"]
+# What became of an int8 file for an Edge TPU when the bundle was made.
+EdgeTpuOutcome = Literal["compiled", "not-installed", "failed", "timed-out", "nothing-mapped"]
 # Which loader a device needs: ONNX Runtime, or LiteRT / TensorFlow Lite.
 Runtime = Literal["onnx", "litert"]
 
@@ -95,6 +97,16 @@ class Tolerance(BaseModel, frozen=True, extra="forbid"):
     same_argmax: bool
 
 
+class EdgeTpuBuild(Grown, frozen=True, extra="forbid"):
+    """Whether an artifact was compiled for the Edge TPU. The gate judges the int8 file; a compiled one runs on the accelerator alone."""
+
+    outcome: EdgeTpuOutcome
+    # The version of edgetpu_compiler.
+    compiler: str | None = None
+    # Beside a compiled file: the int8 file that was judged, which a device without the accelerator runs on its CPU.
+    judged_file: BundlePath | None = None
+
+
 class Artifact(Grown, frozen=True, extra="forbid"):
     """The model as one target runs it."""
 
@@ -111,6 +123,14 @@ class Artifact(Grown, frozen=True, extra="forbid"):
     golden_results: BundlePath | None = None
     tolerance: Tolerance
     gate: GateEvidence
+    # For a Coral.
+    edge_tpu: EdgeTpuBuild | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return what a device needs of the bundle to run it."""
+        judged = self.edge_tpu.judged_file if self.edge_tpu else None
+        return tuple(filter(None, (self.file, self.golden_outputs, self.golden_results, judged)))
 
 
 class Manifest(Grown, frozen=True, extra="forbid"):
@@ -155,8 +175,7 @@ class Manifest(Grown, frozen=True, extra="forbid"):
         """Return the files a device of these targets needs, each once, in a fixed order."""
         paths = {self.golden_inputs}
         for target in targets:
-            artifact = self.artifacts[target]
-            paths |= {artifact.file, artifact.golden_outputs, artifact.golden_results or artifact.golden_outputs}
+            paths |= set(self.artifacts[target].files)
         return tuple(sorted(paths))
 
 

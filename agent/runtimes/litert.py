@@ -78,15 +78,17 @@ def load(source: ModelSource) -> LiteRuntime:
     """Build the interpreter; raise RuntimeMissingError, ModelUnloadableError or TensorMismatchError."""
     library, distribution = _import_interpreter()
     delegates = _edge_tpu_delegates(library) if source.target == "coral" else []
+    # A file that was compiled for the accelerator runs nowhere else; without it the CPU has the file that it was compiled from.
+    file = source.file if delegates or source.cpu_file is None else source.cpu_file
     try:
-        interpreter = library.Interpreter(model_path=str(source.file), num_threads=source.threads, experimental_delegates=delegates)
+        interpreter = library.Interpreter(model_path=str(file), num_threads=source.threads, experimental_delegates=delegates)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise ModelUnloadableError(str(source.file), distribution, str(error)) from error
+        raise ModelUnloadableError(str(file), distribution, str(error)) from error
     except SystemError as error:
         # tflite-runtime 2.14 can be imported beside numpy 2, and only then fails.
         raise RuntimeMissingError("litert", "coral", f"{distribution} that cannot work with numpy {np.__version__}") from error
-    return LiteRuntime(interpreter, source, metadata.version(distribution), _provider(interpreter, source.file, bool(delegates)))
+    return LiteRuntime(interpreter, source, metadata.version(distribution), _provider(interpreter, file, bool(delegates)))
 
 
 def _import_interpreter() -> tuple[ModuleType, str]:

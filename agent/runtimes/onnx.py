@@ -94,8 +94,8 @@ def _tensorrt_options(source: ModelSource) -> dict[str, str]:
         "trt_engine_cache_path": cache,
         "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": cache,
-        "trt_fp16_enable": str(source.artifact.precision == "fp16"),
-        "trt_int8_enable": str(source.artifact.precision == "int8"),
+        "trt_fp16_enable": str(source.artifact.precision in {"fp16", "int8-fp16"}),
+        "trt_int8_enable": str(source.artifact.precision in {"int8", "int8-fp16"}),
     }
 
 

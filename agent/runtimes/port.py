@@ -28,6 +28,8 @@ class ModelSource:
     threads: int
     # Where engines built on this device may be kept.
     cache_dir: Path
+    # The same model for this device's CPU, where `file` needs an accelerator.
+    cpu_file: Path | None = None
 
 
 class Runtime(Protocol):

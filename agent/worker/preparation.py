@@ -14,7 +14,7 @@ from agent.worker.golden import Verdict, check_results, read_golden, run_golden
 from agent.worker.model import Model
 from agent.worker_link import WorkerSetup
 from contracts.bundle import MANIFEST, check_files, read_bounded
-from contracts.manifest import MAX_MANIFEST_BYTES, Manifest, decode_manifest
+from contracts.manifest import MAX_MANIFEST_BYTES, Artifact, Manifest, decode_manifest
 
 # Runtimes choose kernels and fill caches in their first calls.
 WARM_UP_RUNS = 3
@@ -38,7 +38,7 @@ def prepare(setup: WorkerSetup) -> Prepared:
     artifact = manifest.artifacts[setup.target]
     # A card can rot between the day a release was fetched and the day its worker starts again.
     check_files(folder, manifest, manifest.paths_for(setup.target))
-    source = ModelSource(folder / artifact.file, artifact, setup.target, setup.threads, folder / ENGINES)
+    source = _source(folder, artifact, setup)
     model = Model(manifest, artifact, LOADERS[artifact.runtime](source))
     golden = read_golden(folder, manifest, artifact)
     infer = partial(model.infer, count=1)
@@ -49,6 +49,12 @@ def prepare(setup: WorkerSetup) -> Prepared:
     if verdict.passed and (reason := check_results(folder, manifest, artifact, golden)):
         verdict = replace(verdict, passed=False, reason=reason)
     return Prepared(model, load_s, verdict)
+
+
+def _source(folder: Path, artifact: Artifact, setup: WorkerSetup) -> ModelSource:
+    judged = artifact.edge_tpu.judged_file if artifact.edge_tpu else None
+    cpu_file = folder / judged if judged else None
+    return ModelSource(folder / artifact.file, artifact, setup.target, setup.threads, folder / ENGINES, cpu_file)
 
 
 def _read_manifest(folder: Path, setup: WorkerSetup) -> Manifest:

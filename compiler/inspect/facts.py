@@ -10,6 +10,8 @@ import onnx
 from onnx import shape_inference
 from pydantic import BaseModel
 
+from compiler.edgetpu.document import EdgeTpuPrediction, prediction_of
+from compiler.edgetpu.requirements import FIXED_POINT
 from compiler.errors import ModelError
 from compiler.graph.normalise import normalise
 from compiler.importers.dispatch import read_model
@@ -17,7 +19,7 @@ from compiler.importers.files import is_tflite, read_file
 from compiler.importers.notes import notes_of
 from compiler.importers.onnx import parsed
 from compiler.importers.shapes import Shapes, shapes_of
-from compiler.importers.tflite.flatbuffer import read_flat
+from compiler.importers.tflite.flatbuffer import FlatModel, read_flat
 from compiler.inspect import from_onnx, from_tflite
 from compiler.inspect.network import Network
 from compiler.inspect.placement import Placement, placements
@@ -85,6 +87,8 @@ class Facts(Part):
     refusal: str | None
     notes: tuple[str, ...]
     targets: dict[str, Placement]
+    # Of a .tflite file with integer tensors: where an Edge TPU would run each operator of this very file.
+    edge_tpu: EdgeTpuPrediction | None = None
 
 
 def facts_of(source: str, shapes: Shapes) -> Facts:
@@ -98,13 +102,22 @@ def examined(request: Mapping[str, Any]) -> bytes:
     source, shapes = str(request["source"]), shapes_of(request)
     imported, refusal = _imported(source, shapes)
     file = Path(source)
+    edge_tpu = None
     if is_tflite(file):
-        network = from_tflite.network_of(read_flat(read_file(file, "a model", MAX_FILE_BYTES), source))
+        flat = read_flat(read_file(file, "a model", MAX_FILE_BYTES), source)
+        network, edge_tpu = from_tflite.network_of(flat), _edge_tpu(flat)
     elif imported is not None and file.suffix != ".onnx":
         network = from_onnx.network_of(imported)
     else:
         network = from_onnx.network_of(_as_it_is(file, imported, refusal))
-    return _facts(source, network, imported, refusal).model_dump_json().encode()
+    facts = _facts(source, network, imported, refusal)
+    return facts.model_copy(update={"edge_tpu": edge_tpu}).model_dump_json().encode()
+
+
+def _edge_tpu(flat: FlatModel) -> EdgeTpuPrediction | None:
+    """Ask the oracle about a file that computes with 8-bit integers somewhere; a float file is for none."""
+    computes = any(tensor.datatype in FIXED_POINT for tensor in flat.tensors if tensor.data is None)
+    return prediction_of(flat) if computes else None
 
 
 def _imported(source: str, shapes: Shapes) -> tuple[onnx.ModelProto | None, ModelError | None]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from compiler.edgetpu.document import EdgeTpuPrediction, sentences
 from compiler.importers.shapes import parse_shapes
 from compiler.inspect.artifacts import bundle_artifacts
 from compiler.inspect.facts import Facts, facts_of
@@ -66,6 +67,8 @@ def _show(facts: Facts, title: str, *, has_targets: bool = True) -> None:
         console.print(f"note: {note}.", soft_wrap=True, highlight=False)
     if facts.refusal is not None and has_targets:
         console.print(f"cannot be compiled: {facts.refusal}", soft_wrap=True, highlight=False)
+    if facts.edge_tpu is not None:
+        _show_edge_tpu(facts.edge_tpu, "this file on a Coral", console)
     if facts.targets and has_targets:
         _show_targets(facts, console)
 
@@ -84,4 +87,14 @@ def _show_targets(facts: Facts, console: Console) -> None:
         which = f"{target.elsewhere}: {counted(target.other) if integer else 'everything'}" if other else ""
         rows.add_row(name, target.lowering, str(integer), str(other), which)
     console.print(rows)
-    console.print("By the kinds of operators alone; compile the model to know, and measure on the device.", highlight=False)
+    for name, target in facts.targets.items():
+        if target.refusal is not None:
+            console.print(f"{name}: {target.refusal}", soft_wrap=True, highlight=False)
+        if target.edge_tpu is not None and facts.edge_tpu is None:
+            _show_edge_tpu(target.edge_tpu, f"compiled for {name}", console)
+    console.print("As the lowerings would write it; compile the model to know, and measure on the device.", highlight=False)
+
+
+def _show_edge_tpu(prediction: EdgeTpuPrediction, what: str, console: Console) -> None:
+    for line in sentences(prediction):
+        console.print(f"{what}: {line}.", soft_wrap=True, highlight=False)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
 
 import onnx
 from pydantic import BaseModel
 
+from compiler.edgetpu.document import EdgeTpuPrediction, prediction_of
+from compiler.errors import CompilerError
+from compiler.importers.tflite.flatbuffer import read_flat
+from compiler.lower import LOWERINGS, ort, tensorrt
+from compiler.lower.tflite.preview import assumed_plan, integer_forms
 from compiler.targets import TargetProfile, load_profile, target_names
 
-# Operators that ONNX Runtime's CPU has integer kernels for, or that move numbers without changing them.
-_MOVES = {"Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split"}
-_MOVES |= {"Squeeze", "Tile", "Transpose", "Unsqueeze", "Clip", "MaxPool", "Relu", "GlobalMaxPool"}
-_ORT = _MOVES | {"Add", "AveragePool", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "Mul", "Sigmoid", "Softmax"}
-# LiteRT's int8 kernels, by the ONNX operator that becomes one.
-_LITERT = _ORT | {"BatchNormalization", "ConvTranspose", "Elu", "HardSigmoid", "HardSwish", "Log", "LogSoftmax", "Max", "Min", "PRelu"}
-_LITERT |= {"ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Sub", "Tanh", "Abs", "Div", "Exp", "Gelu", "Neg", "Sqrt"}
-# coral.ai/docs/edgetpu/models-intro, "Supported operations", version 16; what it lacks runs on the device's CPU.
-_EDGE_TPU = _LITERT - {"Div", "Elu", "Exp", "Gather", "Gelu", "HardSigmoid", "LeakyRelu", "Log", "LogSoftmax", "Neg", "Sqrt", "Abs"}
-# TensorRT's int8 layers: what is multiplied, pooled or added, and what moves numbers.
-_TENSORRT = _MOVES | {"Add", "AveragePool", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "MatMul"}
+Elsewhere = Literal["float", "fp16", "the device's CPU"]
+# Nodes that compute nothing.
+_NOTHING = {"Constant", "Identity"}
+_LOWERING_FAULTS = (CompilerError, KeyError, ValueError, IndexError, TypeError, AssertionError)
 
 
 class Placement(BaseModel, frozen=True, extra="forbid"):
@@ -30,37 +29,68 @@ class Placement(BaseModel, frozen=True, extra="forbid"):
     runtime: str
     lowering: str
     # Where the operators outside `integer` run.
-    elsewhere: Literal["float", "fp16", "the device's CPU"]
+    elsewhere: Elsewhere
     integer: dict[str, int]
     other: dict[str, int]
+    # What keeps the model from this target as it is, such as an operator without an integer form; null where nothing does.
+    refusal: str | None = None
+    # On a Coral: where each operator of the int8 file would run.
+    edge_tpu: EdgeTpuPrediction | None = None
 
 
 def placements(model: onnx.ModelProto) -> dict[str, Placement]:
-    """Return every target's placement of a float graph's operators."""
-    return {name: _placed(model, name) for name in target_names()}
+    """Return every target's placement of a float graph's operators, as the target's own lowering would write them."""
+    in_tflite = integer_forms(model)
+    return {name: _placed(model, load_profile(name), in_tflite) for name in target_names()}
 
 
-def _placed(model: onnx.ModelProto, name: str) -> Placement:
-    profile = load_profile(name)
-    known, elsewhere = _known(profile)
-    constant = {"Constant", "Identity"}
-    counts = Counter(node.op_type for node in model.graph.node if node.op_type not in constant)
+def _placed(model: onnx.ModelProto, profile: TargetProfile, in_tflite: dict[str, str | None]) -> Placement:
+    if profile.lowering == "tflite-edgetpu":
+        return _on_edge_tpu(model, profile, in_tflite)
+    if profile.runtime == "litert":
+        return _split(model, profile, {name for name, why in in_tflite.items() if why is None}, "float")
+    if profile.lowering.startswith("tensorrt"):
+        kinds = frozenset[str]() if profile.lowering == "tensorrt-fp16" else tensorrt.INTEGER
+        return _split(model, profile, _of_kinds(model, kinds), "fp16")
+    return _split(model, profile, _of_kinds(model, ort.INTEGER), "float")
+
+
+def _of_kinds(model: onnx.ModelProto, kinds: frozenset[str]) -> set[str]:
+    return {node.name for node in model.graph.node if node.op_type in kinds}
+
+
+def _split(
+    model: onnx.ModelProto, profile: TargetProfile, integer: set[str], elsewhere: Elsewhere, refusal: str | None = None
+) -> Placement:
+    nodes = [node for node in model.graph.node if node.op_type not in _NOTHING]
     return Placement(
         title=profile.title,
         runtime=profile.runtime,
         lowering=profile.lowering,
         elsewhere=elsewhere,
-        integer={kind: count for kind, count in sorted(counts.items()) if kind in known},
-        other={kind: count for kind, count in sorted(counts.items()) if kind not in known},
+        integer=_counted(node.op_type for node in nodes if node.name in integer),
+        other=_counted(node.op_type for node in nodes if node.name not in integer),
+        refusal=refusal,
     )
 
 
-def _known(profile: TargetProfile) -> tuple[set[str], Literal["float", "fp16", "the device's CPU"]]:
-    lowering = profile.lowering
-    if profile.name == "coral":
-        return _EDGE_TPU, "the device's CPU"
-    if lowering.startswith("tensorrt"):
-        return (set() if lowering.endswith("fp16") else _TENSORRT), "fp16"
-    if profile.runtime == "litert":
-        return _LITERT, "float"
-    return _ORT, "float"
+def _on_edge_tpu(model: onnx.ModelProto, profile: TargetProfile, in_tflite: dict[str, str | None]) -> Placement:
+    """Write the int8 file with made-up ranges and ask the oracle; where it cannot be written, say why."""
+    try:
+        flat = read_flat(LOWERINGS[profile.lowering].apply(model, assumed_plan(model)), profile.name)
+    except _LOWERING_FAULTS as error:
+        return _split(model, profile, {name for name, why in in_tflite.items() if why is None}, "the device's CPU", str(error))
+    prediction = prediction_of(flat)
+    return Placement(
+        title=profile.title,
+        runtime=profile.runtime,
+        lowering=profile.lowering,
+        elsewhere="the device's CPU",
+        integer=prediction.kinds("tpu"),
+        other=prediction.kinds("cpu", "unknown"),
+        edge_tpu=prediction,
+    )
+
+
+def _counted(kinds: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(kinds).items()))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import onnx
-from onnxruntime.quantization.onnx_model import ONNXModel
 
 from compiler.errors import CompilerError, TargetError
 from compiler.graph.normalise import sealed
@@ -27,15 +26,14 @@ class Recast:
 
 
 def _as_onnx(lowering: Callable[[onnx.ModelProto, Plan], onnx.ModelProto], model: onnx.ModelProto, plan: Plan) -> bytes:
-    lowered = ONNXModel(lowering(model, plan))
-    lowered.topological_sort()  # the half-precision converter puts casts last, which ONNX forbids and ONNX Runtime lets pass
-    raw = sealed(lowered.model)
+    raw = sealed(lowering(model, plan))
     onnx.checker.check_model(raw)
     return raw
 
 
 TFLITE_FORMS: dict[LoweringName, TfliteForm] = {
     "tflite-int8": TfliteForm("int8"),
+    "tflite-edgetpu": TfliteForm("int8", for_edge_tpu=True),
     "tflite-int16": TfliteForm("int16"),
     "tflite-float16": TfliteForm("float16"),
     "tflite-dynamic": TfliteForm("dynamic"),
@@ -52,9 +50,11 @@ LOWERINGS: dict[LoweringName, Recast] = {
     "ort-s8s8": Recast(partial(_as_onnx, ort.to_s8s8), "int8", 255),
     "ort-dynamic": Recast(partial(_as_onnx, ort_weights.to_dynamic_int8), "int8-dynamic", 255),
     "ort-int4": Recast(partial(_as_onnx, ort_weights.to_int4_weights), "int4-weights", 255),
-    "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8", 255),
+    "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8-fp16", 255),
+    "tensorrt-int8-fp16": Recast(partial(_as_onnx, tensorrt.to_int8_fp16), "int8-fp16", 255),
     "tensorrt-fp16": Recast(partial(_as_onnx, tensorrt.to_fp16), "fp16", 1024),
     "tflite-int8": Recast(partial(_as_tflite, "tflite-int8"), "int8", 255),
+    "tflite-edgetpu": Recast(partial(_as_tflite, "tflite-edgetpu"), "int8", 255),
     "tflite-int16": Recast(partial(_as_tflite, "tflite-int16"), "int16", 65535),
     "tflite-float16": Recast(partial(_as_tflite, "tflite-float16"), "fp16", 1024),
     "tflite-dynamic": Recast(partial(_as_tflite, "tflite-dynamic"), "dynamic", 255),

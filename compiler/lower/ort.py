@@ -13,6 +13,8 @@ from compiler.quantize.ties import CLAMPS, PASSING, Ties, is_passing
 # Operators that are done with integers where integers come in and a weighted operator wants them further on: elsewhere the kernels of
 # floats are as fast, and rounding would only cost accuracy.
 FOLLOWING = frozenset({*PASSING, "Add", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "ReduceMean", "Sigmoid"})
+# All that integers may go through.
+INTEGER = FOLLOWING | WEIGHTED | CLAMPS
 # Their results may leave as floats, straight from the sums in 32 bits.
 ENDS_IN_FLOAT = frozenset({"Gemm", "MatMul"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,7 +47,11 @@ class View:
         Dequantized biases are not among them: they are a matter of their own.
         """
         found = [node for node in self.of_type({QUANTIZE, DEQUANTIZE}) if not self._is_second(node)]
-        return [node for node in found if node.input[0] not in self.constants or self.constants[node.input[0]].dtype != np.int32]
+        return [node for node in found if not self.is_bias(node)]
+
+    def is_bias(self, node: onnx.NodeProto) -> bool:
+        """Say whether a DequantizeLinear reads a constant of 32 bits."""
+        return node.input[0] in self.constants and self.constants[node.input[0]].dtype == np.int32
 
     def of_type(self, operators: Set[str]) -> list[onnx.NodeProto]:
         """Return the nodes of some operators, in their order."""
@@ -107,6 +112,25 @@ class View:
             source = self.index.writers[source].input[0] if source in self.index.writers else source
             return self.constants[source].ndim - 1 if source in self.constants else 1
         return 1 if node.op_type == "ConvTranspose" else 0
+
+    def weight_shape(self, node: onnx.NodeProto) -> tuple[int, ...] | None:
+        """Return the shape of a weighted operator's quantized constant weights; None where they are float or computed."""
+        pair = self.dequantizer(node.input[1])
+        if pair is None or not self.is_of_constant(pair):
+            return None
+        source = pair.input[0] if pair.input[0] in self.constants else self.index.writers[pair.input[0]].input[0]
+        return tuple(self.constants[source].shape)
+
+    def origin(self, name: str) -> str:
+        """Return the tensor that a value was before pairs and casts."""
+        while name in self.index.writers and self.index.writers[name].op_type in {QUANTIZE, DEQUANTIZE, "Cast"}:
+            name = self.index.writers[name].input[0]
+        return name
+
+    def rows(self, name: str) -> int | None:
+        """Return how many rows a result has, None where its shape is not known."""
+        shape = self.index.shape(name)
+        return None if shape is None else math.prod(shape[:-1])
 
     def integer_type(self, node: onnx.NodeProto) -> str:
         """Return the name of the type that a Q node writes or a DQ node reads; uint8 is what ONNX takes where nothing says it."""

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from compiler.edgetpu.stage import EdgeTpuReport
 from compiler.errors import OptionError
 from compiler.graph.interface import Interface
 from compiler.package.page import Speed, render_page
 from compiler.package.report import Report, gate_evidence
 from contracts.bundle import MANIFEST, file_entry, write_bundle
-from contracts.manifest import Artifact, Manifest, Runtime
+from contracts.manifest import Artifact, EdgeTpuBuild, Manifest, Runtime
 from contracts.tensors import TensorSpec
 
 # Not named by the manifest: it tells of the hour and the host too, on which a release's identity must not depend.
@@ -28,6 +29,8 @@ class Contents:
     raw: tuple[TensorSpec, ...]
     plan: bytes
     models: Mapping[str, bytes]
+    # The files that the gate judged, where others are shipped.
+    judged: Mapping[str, bytes]
     golden_inputs: bytes
     golden_outputs: Mapping[str, bytes]
     # Empty where there is no postprocess.
@@ -50,6 +53,7 @@ def write(folder: Path, report: Report, contents: Contents) -> Manifest:
         "plan.json": contents.plan,
         "report.json": report.to_json().encode(),
         **{_model_path(report, target): raw for target, raw in contents.models.items()},
+        **{_judged_path(target): raw for target, raw in contents.judged.items()},
         **{_golden_path(target): raw for target, raw in contents.golden_outputs.items()},
         **{_results_path(target): raw for target, raw in contents.golden_results.items()},
     }
@@ -84,11 +88,21 @@ def _artifact(report: Report, name: str, contents: Contents) -> Artifact:
         golden_results=_results_path(name) if name in contents.golden_results else None,
         tolerance=target.tolerance,
         gate=gate_evidence(report, target),
+        edge_tpu=_edge_tpu(target.edge_tpu, name, contents) if target.edge_tpu else None,
     )
+
+
+def _edge_tpu(report: EdgeTpuReport, name: str, contents: Contents) -> EdgeTpuBuild:
+    version = report.log.version if report.log else None
+    return EdgeTpuBuild(outcome=report.outcome, compiler=version, judged_file=_judged_path(name) if name in contents.judged else None)
 
 
 def _model_path(report: Report, target: str) -> str:
     return f"artifacts/{target}/model.{SUFFIX[report.targets[target].runtime]}"
+
+
+def _judged_path(target: str) -> str:
+    return f"artifacts/{target}/judged.tflite"
 
 
 def _golden_path(target: str) -> str:

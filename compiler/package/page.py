@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import jinja2
 
+from compiler.edgetpu.document import PLACES
 from compiler.package import words
 from compiler.package.layers import LayerSqnr, NoiseOrigins, worst_layers
 from compiler.package.report import Report
@@ -91,6 +92,7 @@ def render_page(report: Report, speed: Speed) -> str:
         made_here=made_here,
         origins=tuple(NoiseOrigins.model_fields),
         operators=_operators(report),
+        edge_tpu_places=PLACES,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compiler.edgetpu.stage import Finished, finish
 from compiler.evaluate.decisions import Choices, choices_of
 from compiler.evaluate.examination import Examination, Record
 from compiler.evaluate.gate import Judgement
@@ -39,6 +40,13 @@ class Build:
     judgement: Judgement
     # What quantizing left of each layer's signal.
     layers: Measured
+    # What became of the judged file where there is an accelerator to compile it for.
+    finished: Finished | None = None
+
+    @property
+    def shipped(self) -> bytes:
+        """Return the file that devices load."""
+        return self.finished.shipped if self.finished else self.model
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ class Evidence:
 
 
 def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Build]) -> Report:
-    """Choose the golden set, write the bundle, and return its report."""
+    """Compile for accelerators, choose the golden set, write the bundle, and return its report."""
+    builds = [replace(build, finished=finish(build.model)) if build.profile.accelerator else build for build in builds]
     places, tolerances = _golden(inputs, builds)
     report = Report(
         name=recipe.name,
@@ -100,7 +109,8 @@ def _contents(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[B
     return bundle.Contents(
         interface=inputs.interface,
         raw=inputs.evaluation.raw,
-        models={build.profile.name: build.model for build in builds},
+        models={build.profile.name: build.shipped for build in builds},
+        judged={build.profile.name: build.finished.judged for build in builds if build.finished and build.finished.judged},
         plan=plan_json(evidence.calibration.plan, evidence.calibration.scores),
         golden_inputs=golden.npz_bytes(evidence.raw_samples(evidence.examination.candidates[places].tolist())),
         golden_outputs={target: golden.npz_bytes(arrays) for target, arrays in outputs.items()},
@@ -125,7 +135,7 @@ def _target_report(inputs: Inputs, evidence: Evidence, build: Build, tolerance: 
         precision=LOWERINGS[build.profile.lowering].precision,
         lowering=build.profile.lowering,
         session_options=build.profile.session_options,
-        bytes=len(build.model),
+        bytes=len(build.shipped),
         metric=metric_report(build.judgement, is_label_free=evidence.examination.is_label_free),
         verdict=build.judgement.verdict,
         samples_for_proof=build.judgement.samples_for_proof,
@@ -137,6 +147,7 @@ def _target_report(inputs: Inputs, evidence: Evidence, build: Build, tolerance: 
         layers_measured_by=build.layers.measured_by,
         layer_samples=build.layers.samples,
         placement=_placement(build),
+        edge_tpu=build.finished.report if build.finished else None,
     )
 
 

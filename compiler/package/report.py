@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from compiler.edgetpu.stage import EdgeTpuReport
 from compiler.evaluate.datasets import Samples
 from compiler.evaluate.gate import Judgement
 from compiler.evaluate.intervals import Interval
@@ -93,6 +94,8 @@ class TargetReport(Section):
     layer_samples: int | None = None
     layers_measured_by: str | None = None
     placement: tuple[OpPlacement, ...] = ()
+    # For a Coral: where each operator should run, and whether the file was compiled for it.
+    edge_tpu: EdgeTpuReport | None = None
 
 
 class Report(Section):

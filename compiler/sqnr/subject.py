@@ -20,7 +20,7 @@ from compiler.sqnr.port import Probe
 from compiler.targets import TargetProfile
 
 # They hold the very integers of the plan's weights.
-PLANNED = frozenset({"int8", "int16", "dynamic", "int8-dynamic"})
+PLANNED = frozenset({"int8", "int8-fp16", "int16", "dynamic", "int8-dynamic"})
 
 
 @dataclass(frozen=True)

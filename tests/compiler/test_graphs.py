@@ -124,8 +124,11 @@ def test_activations_have_the_type_that_the_target_is_fast_with(tmp_path: Path, 
     assert constants(lowered(tmp_path, target))["image/zero_point"].dtype == dtype
 
 
-def test_tensorrt_gets_symmetric_scales_float_bias_and_no_quantized_output_of_a_weighted_operator(tmp_path: Path) -> None:
-    model = lowered(tmp_path, "jetson-orin")
+@pytest.mark.parametrize(("target", "rest"), [("jetson-orin", np.float16), ("jetson-thor", np.float16), ("jetson-xavier", np.float32)])
+def test_tensorrt_gets_symmetric_scales_float_bias_and_no_quantized_output_of_a_weighted_operator(
+    tmp_path: Path, target: str, rest: type
+) -> None:
+    model = lowered(tmp_path, target)
     zero_points = {node.input[2] for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}}
     values = constants(model)
     assert all(not values[name].any() and values[name].dtype == np.int8 for name in zero_points)
@@ -133,7 +136,7 @@ def test_tensorrt_gets_symmetric_scales_float_bias_and_no_quantized_output_of_a_
     for node in model.graph.node:
         if node.op_type in {"Conv", "Gemm"}:
             assert [made_by[name] for name in node.input[:2]] == ["DequantizeLinear", "DequantizeLinear"]
-            assert values[node.input[2]].dtype == np.float32
+            assert values[node.input[2]].dtype == rest
         if node.op_type == "QuantizeLinear":
             assert made_by.get(node.input[0]) not in {"Conv", "Gemm"}
 

@@ -86,6 +86,26 @@ def test_inspect_says_where_each_target_runs_what(model: Path, capsys: Printed) 
     assert targets["jetson-nano"]["elsewhere"] == "fp16"
 
 
+def test_inspect_says_what_an_edge_tpu_would_run_of_the_file_that_would_be_written(model: Path, capsys: Printed) -> None:
+    coral = document(["inspect", str(model)], capsys)["targets"]["coral"]
+    assert coral["integer"] == {"CONV_2D": 1, "FULLY_CONNECTED": 1, "MEAN": 1, "RESHAPE": 1, "TRANSPOSE": 1}
+    assert [one["where"] for one in coral["edge_tpu"]["operators"]] == ["tpu"] * 5
+    assert (coral["refusal"], coral["other"]) == (None, {})
+
+
+def test_inspect_asks_the_lowerings_themselves_which_operators_they_have(tmp_path: Path, capsys: Printed) -> None:
+    branching = classifier((1, 3, 8, 8))
+    for node, kind in ((branching.graph.node[1], "Erf"), (branching.graph.node[2], "GlobalMaxPool")):
+        node.op_type = kind
+    onnx.save(branching, tmp_path / "model.onnx")
+    targets = document(["inspect", str(tmp_path / "model.onnx")], capsys)["targets"]
+    assert "Erf" in targets["coral"]["refusal"]
+    assert targets["coral"]["other"] == {"Erf": 1}
+    assert targets["cpu"]["other"] == {"Erf": 1}
+    # What follows an operator that cannot be lowered is looked at all the same.
+    assert set(targets["coral"]["integer"]) == {"Conv", "Flatten", "Gemm", "GlobalMaxPool"}
+
+
 def test_inspect_knows_sizes_only_by_the_option(tmp_path: Path, capsys: Printed) -> None:
     onnx.save(classifier(("batch", 3, "height", 8)), tmp_path / "model.onnx")
     found = document(["inspect", str(tmp_path / "model.onnx")], capsys)
@@ -102,6 +122,15 @@ def test_inspect_shows_an_integer_file_though_it_cannot_be_compiled(capsys: Prin
     assert found["macs"] == 2656768
     assert found["refusal"].startswith("graph: expected a float model")
     assert found["targets"] == {}
+    assert {one["where"] for one in found["edge_tpu"]["operators"]} == {"tpu"}
+
+
+def test_inspect_shows_the_verdicts_on_a_file_of_an_edge_tpu_for_people(capsys: Printed) -> None:
+    file = shared_file("edgetpu_twins/deeplab_mobilenet_edgetpu_slim_cityscapes_quant.tflite")
+    status, printed, _ = run(["inspect", str(file)], capsys)
+    assert status == 0
+    assert "82 of 84 operators should run on the Edge TPU, 2 on the CPU" in printed
+    assert "CPU: ARG_MAX ArgMax: it is not among the operators that an Edge TPU runs" in printed
 
 
 def test_inspect_shows_every_artifact_of_a_bundle(bundle: Path, capsys: Printed) -> None:

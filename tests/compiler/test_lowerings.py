@@ -15,7 +15,7 @@ from compiler.graph.normalise import normalise, sealed
 from compiler.lower import LOWERINGS
 from compiler.lower.ort import simulated, to_s8s8, to_u8s8
 from compiler.lower.qdq import weight_integers
-from compiler.lower.tensorrt import to_int8
+from compiler.lower.tensorrt import to_int8, to_int8_fp16
 from compiler.lower.tensorrt_rules import lint
 from compiler.quantize.calibrate import calibrate, signal_to_noise_db
 from compiler.quantize.plan import Plan
@@ -26,7 +26,12 @@ SAMPLES = [noise(*SHAPE, seed=seed) for seed in range(24)]
 # As the profiles ask: exact sums on every host, and the same graph computed in float.
 EXACT = {"session.x64quantprecision": "1"}
 IN_FLOAT = {"session.disable_quant_qdq": "1"}
-INTEGER: dict[str, Callable[[onnx.ModelProto, Plan], onnx.ModelProto]] = {"u8s8": to_u8s8, "s8s8": to_s8s8, "tensorrt": to_int8}
+INTEGER: dict[str, Callable[[onnx.ModelProto, Plan], onnx.ModelProto]] = {
+    "u8s8": to_u8s8,
+    "s8s8": to_s8s8,
+    "tensorrt": to_int8,
+    "half": to_int8_fp16,
+}
 
 
 def planned(nodes: list[onnx.NodeProto], constants: dict[str, Any]) -> tuple[onnx.ModelProto, Plan]:
@@ -193,7 +198,31 @@ def test_the_tensorrt_graph_breaks_no_rule_and_the_others_do() -> None:
     model, plan = residual()
     assert lint(to_int8(model, plan)) == []
     assert lint(to_int8(model, plan), oldest=11) == []
+    assert lint(to_int8_fp16(model, plan), oldest=10) == []
+    assert {finding.rule for finding in lint(to_int8_fp16(model, plan), oldest=8)} == {"half-scale", "float-weights"}
     assert {finding.rule for finding in lint(to_u8s8(model, plan))} >= {"int8", "symmetric", "float-bias", "float-weights"}
+
+
+def test_what_is_not_int8_is_half_precision_but_for_inputs_and_outputs() -> None:
+    model, plan = residual()
+    lowered = onnx.shape_inference.infer_shapes(onnx.load_from_string(LOWERINGS["tensorrt-int8-fp16"].apply(model, plan)), strict_mode=True)
+    ends = {value.name for value in (*lowered.graph.input, *lowered.graph.output)}
+    wide = {value.name for value in lowered.graph.value_info if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+    assert wide <= ends
+    assert {value.type.tensor_type.elem_type for value in (*lowered.graph.input, *lowered.graph.output)} == {onnx.TensorProto.FLOAT}
+    assert {tensor.data_type for tensor in lowered.graph.initializer} <= {
+        *(onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8, onnx.TensorProto.INT64)
+    }
+    assert lowered.opset_import[0].version == 19
+
+
+def test_a_scale_that_half_precision_cannot_hold_becomes_its_smallest_number() -> None:
+    weights = noise(4, 4, 1, 1)
+    weights[2] *= 1e-9
+    model, plan = planned([node("Conv", "x w", "y")], {"w": weights})
+    lowered = to_int8_fp16(model, plan)
+    assert (GraphIndex(lowered).constants["w/weights/scale"] > 0).all()
+    assert lint(lowered, oldest=10) == []
 
 
 def test_the_simulation_rounds_every_tensor() -> None:
@@ -245,4 +274,5 @@ def test_random_graphs_answer_alike_in_every_lowering_and_break_no_rule(seed: in
         onnx.checker.check_model(sealed(lowered), full_check=True)
         assert signal_to_noise_db(expected, answers(lowered, SAMPLES, **EXACT)).mean() > 15
     assert lint(to_int8(model, plan)) == []
+    assert lint(to_int8_fp16(model, plan), oldest=10) == []
     assert signal_to_noise_db(expected, answers(simulated(model, plan), SAMPLES, **IN_FLOAT)).mean() > 15

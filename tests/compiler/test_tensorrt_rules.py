@@ -55,7 +55,7 @@ class Sketch:
         return graph(self.nodes, SHAPE, self.constants, **more)
 
 
-def found(model: onnx.ModelProto, oldest: int = 8) -> list[tuple[str, str]]:
+def found(model: onnx.ModelProto, oldest: int | None = None) -> list[tuple[str, str]]:
     return [(finding.rule, finding.node) for finding in lint(model, oldest)]
 
 
@@ -99,7 +99,7 @@ def test_values_are_signed() -> None:
 def test_values_whose_type_nothing_says_are_unsigned() -> None:
     sketch = Sketch().add("QuantizeLinear", "x s", "q").add("DequantizeLinear", "q s", "y")
     sketch.constants["s"] = 0.1
-    assert found(sketch.model()) == [("int8", "q")]
+    assert found(sketch.model(), oldest=10) == [("int8", "q")]
 
 
 def test_zero_points_are_zero() -> None:
@@ -199,6 +199,77 @@ def test_what_is_joined_has_one_scale() -> None:
     assert found(partly.model()) == [("concat", "y")]
 
 
+def half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store the scales in half precision."""
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith("_s"):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+    return model
+
+
+def test_scales_of_half_precision_are_read_from_tensorrt_10_on() -> None:
+    model = half(Sketch().pair("x").add("Relu", "x_dq", "y").model(opset=19))
+    assert found(model, oldest=8) == [("half-scale", "x_q")]
+    assert found(model, oldest=10) == []
+    assert found(model) == []  # such a file cannot be meant for an older one
+
+
+def test_a_pair_says_its_zero_points_before_tensorrt_10_and_always_one_for_each_scale() -> None:
+    silent = Sketch().add("QuantizeLinear", "x s", "q", output_dtype=onnx.TensorProto.INT8).add("DequantizeLinear", "q s", "y")
+    silent.constants["s"] = 0.1
+    assert found(silent.model(opset=21)) == [("zero-point", "q"), ("zero-point", "y")]
+    few = Sketch().pair("x").weights("w").add("Conv", "x_dq w_dq", "y")
+    few.constants["w_z"] = np.zeros(2, np.int8)
+    assert ("zero-point", "w_q") in found(few.model(), oldest=10)
+
+
+def test_integers_go_to_a_dequantize_linear() -> None:
+    cast = Sketch().pair("x").add("Cast", "x_q", "c", to=onnx.TensorProto.FLOAT).add("Add", "c x_dq", "y")
+    assert ("whole-pair", "x_q") in found(cast.model())
+
+
+def test_weights_have_a_scale_for_each_channel() -> None:
+    sketch = Sketch().pair("x").weights("w").add("Conv", "x_dq w_dq", "y")
+    sketch.constants |= {"w_s": np.full(2, 0.1, np.float32), "w_z": np.zeros(2, np.int8)}
+    assert ("channel-scales", "w_dq") in found(sketch.model())
+
+
+def advised(model: onnx.ModelProto, oldest: int = 8) -> list[tuple[str, str]]:
+    assert lint(model, oldest) == []
+    return [(finding.rule, finding.node) for finding in lint(model, oldest, "advice")]
+
+
+def test_a_thin_convolution_is_better_left_in_float_unless_it_is_the_first() -> None:
+    assert advised(clean().model()) == [("thin-convolution", "c2")]
+
+
+@pytest.mark.parametrize(("channels", "window", "is_awkward"), [(4, 3, True), (8, 1, True), (8, 3, False)])
+def test_grouped_convolutions_pay_with_full_lanes_and_a_real_window(channels: int, window: int, is_awkward: bool) -> None:
+    sketch = Sketch().pair("x").weights("w", (channels, 1, window, window)).add("Conv", "x_dq w_dq", "y", group=4)
+    assert advised(sketch.model()) == ([("awkward-groups", "y")] if is_awkward else [])
+
+
+@pytest.mark.parametrize(("axis", "outputs", "is_narrow"), [(1, 32, True), (3, 32, False), (3, 8, True), (3, 1, True)])
+def test_products_with_a_vector_or_a_narrow_matrix_gain_nothing(axis: int, outputs: int, is_narrow: bool) -> None:
+    length = 256 if axis == 1 else 8
+    sketch = Sketch().add("Flatten", "x", "f", axis=axis).pair("f").weights("w", (length, outputs), 1).add("MatMul", "f_dq w_dq", "y")
+    narrow = is_narrow or length < 16
+    model = onnx.shape_inference.infer_shapes(sketch.model())
+    assert advised(model) == ([("narrow-product", "y")] if narrow else [])
+
+
+def test_computed_weights_are_better_left_in_float() -> None:
+    sketch = Sketch().pair("x").add("Transpose", "v", "w", perm=[1, 0, 2, 3]).pair("w").add("Conv", "x_dq w_dq", "y")
+    sketch.constants["v"] = noise(4, 4, 1, 1)
+    assert advised(sketch.model()) == [("computed-weights", "y")]
+
+
+def test_from_tensorrt_11_on_the_rest_is_what_is_written() -> None:
+    sketch = Sketch().pair("x").add("Relu", "x_dq", "y")
+    assert advised(sketch.model(opset=19), oldest=11) == [("half-rest", "x_q")]
+    assert advised(half(sketch.model(opset=19)), oldest=11) == []
+
+
 def test_every_rule_is_broken_by_a_test_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     assert [rule.id for rule in RULES if f'("{rule.id}"' not in source] == []
@@ -212,7 +283,8 @@ def saved(tmp_path: Path, model: onnx.ModelProto) -> str:
 def test_the_command_ends_well_on_a_graph_by_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, printed, complaint = run(["lint-tensorrt", saved(tmp_path, clean().model())], capsys)
     assert (status, complaint) == (0, "")
-    assert printed.endswith(f"model.onnx: 0 findings against {len(RULES)} rules\n")
+    assert printed.endswith("model.onnx: 0 findings against 19 rules, 1 against advice\n")
+    assert "  c2: found 4 channels in, 4 out; leave it in float" in printed
 
 
 def test_the_command_names_rule_node_finding_and_advice_with_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

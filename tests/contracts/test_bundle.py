@@ -9,7 +9,7 @@ import pytest
 from contracts import codec
 from contracts.bundle import MANIFEST, file_entry, read_bundle, write_bundle
 from contracts.errors import ContractError, InvalidDocumentError, MissingFileError, TamperedError
-from contracts.manifest import Artifact, GateEvidence, Manifest, Tolerance, decode_manifest
+from contracts.manifest import Artifact, EdgeTpuBuild, GateEvidence, Manifest, Tolerance, decode_manifest
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
 
@@ -110,3 +110,15 @@ def test_a_device_takes_the_first_of_its_targets_that_was_compiled() -> None:
     assert manifest().first_target_of(("coral",), {"onnx"}) is None
     assert manifest().first_target_of(("cpu",), {"litert"}) is None
     assert manifest().paths_for("cpu") == ("artifacts/cpu/model.onnx", "golden/cpu.npz", "golden/inputs.npz")
+
+
+def test_a_device_with_an_accelerator_also_fetches_the_file_that_was_judged() -> None:
+    built = EdgeTpuBuild(outcome="compiled", compiler="16.0", judged_file="report.json")
+    compiled = manifest().artifacts["cpu"].model_copy(update={"edge_tpu": built})
+    assert manifest().model_copy(update={"artifacts": {"cpu": compiled}}).paths_for("cpu") == (
+        *("artifacts/cpu/model.onnx", "golden/cpu.npz", "golden/inputs.npz", "report.json"),
+    )
+
+
+def test_what_was_not_made_for_an_accelerator_has_no_word_of_it() -> None:
+    assert "edge_tpu" not in manifest().model_dump(mode="json")["artifacts"]["cpu"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 
 from compiler.lower.tflite.build import Build
+from compiler.lower.tflite.edgetpu import for_edge_tpu
 from compiler.lower.tflite.errors import TfliteError, UnplannedTensorError, UnsupportedOpError
 from compiler.lower.tflite.form import TfliteForm, TflitePrecision
 from compiler.lower.tflite.fuse import fused
@@ -36,7 +37,8 @@ def traced(model: onnx.ModelProto, plan: Plan, form: TfliteForm) -> tuple[bytes,
             raise node.refusal("TFLite has no equivalent that is known here")
         build.at = node.name
         LOWERINGS[node.op_type](node, build)
-    graph = fused(build.graph(), plan.precisions)
+    graph = build.graph()
+    graph = fused(for_edge_tpu(graph) if form.for_edge_tpu else graph, plan.precisions)
     store = Store(form, plan.precisions)
     stored = store.store(graph)
     return written(stored), places_of(build.views(), store, stored)

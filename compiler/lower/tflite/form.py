@@ -19,3 +19,5 @@ class TfliteForm:
 
     precision: TflitePrecision = "int8"
     io: Literal["int8", "float"] = "int8"
+    # Keep to operators that an Edge TPU runs, where they say the same.
+    for_edge_tpu: bool = False

@@ -32,7 +32,10 @@ def test_tensorrt_comes_before_cuda_before_cpu_and_what_is_not_there_is_not_aske
     assert no_gpu == [("CPUExecutionProvider", {})]
 
 
-@pytest.mark.parametrize(("precision", "fp16", "int8"), [("fp32", "False", "False"), ("fp16", "True", "False"), ("int8", "False", "True")])
+@pytest.mark.parametrize(
+    ("precision", "fp16", "int8"),
+    [("fp32", "False", "False"), ("fp16", "True", "False"), ("int8", "False", "True"), ("int8-fp16", "True", "True")],
+)
 def test_tensorrt_keeps_its_engines_and_takes_the_artifacts_precision(tmp_path: Path, precision: str, fp16: str, int8: str) -> None:
     ((_, options),) = onnx.provider_options(["TensorrtExecutionProvider"], source(tmp_path, precision=precision))
 

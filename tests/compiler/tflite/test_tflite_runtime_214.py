@@ -14,6 +14,7 @@ from compiler.lower.tflite import TfliteForm, TflitePrecision, UnsupportedOpErro
 from tests.compiler.tflite.cases import INTEGER
 from tests.compiler.tflite.lite import as_stored
 from tests.compiler.tflite.published import FILES, published
+from tests.compiler.tflite.test_tflite_for_edge_tpu import FOR_EDGE_TPU, REWRITTEN
 from tests.sim.float_plan import Feed, plan_of
 
 PACKAGES = ("tflite-runtime==2.14.0", "numpy<2")
@@ -85,3 +86,11 @@ def test_the_published_models_run_in_the_older_runtime(old_python: Path, tmp_pat
         record(to_tflite(found.model, found.plan, TfliteForm()), found.samples[0], tmp_path / name)
     # Its kernels round otherwise than XNNPACK, and one step of a score is several of a probability.
     assert strangers(old_python, tmp_path, 12) == {}
+
+
+def test_what_is_rewritten_for_an_edge_tpu_runs_in_the_older_runtime(old_python: Path, tmp_path: Path) -> None:
+    for case in REWRITTEN.values():
+        model, feeds = case.model(), case.feeds(1)
+        record(to_tflite(model, plan_of(model, feeds), FOR_EDGE_TPU), feeds[0], tmp_path / case.name)
+    assert len(list(tmp_path.glob("*.tflite"))) == len(REWRITTEN)
+    assert strangers(old_python, tmp_path, 2) == {}
