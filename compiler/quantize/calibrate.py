@@ -12,10 +12,12 @@ import onnx
 from compiler.graph.index import GraphIndex
 from compiler.lower.ort import simulated
 from compiler.quantize.histogram import Histogram
+from compiler.quantize.layers import layers_of
 from compiler.quantize.observe import Feeds, Observer, open_session, run
 from compiler.quantize.plan import Plan
 from compiler.quantize.planner import build_plan
 from compiler.quantize.ranges import CALIBRATORS
+from compiler.quantize.rounding import rounded
 from compiler.quantize.ties import Ties
 
 AUTO = "auto"
@@ -42,7 +44,8 @@ def calibrate(model: onnx.ModelProto, samples: Iterable[Feeds], count: int, cali
     With "auto" the ranges of each calibrator are set without the samples held back and scored on them; those of the best are then
     set with all samples.
     """
-    observer = Observer(model, Ties(GraphIndex(model)).observed)
+    index = GraphIndex(model)
+    observer = Observer(model, Ties(index).observed, tuple(layers_of(index)))
     used: dict[str, Histogram] = {}
     held: dict[str, Histogram] = {}
     held_back = []
@@ -54,7 +57,8 @@ def calibrate(model: onnx.ModelProto, samples: Iterable[Feeds], count: int, cali
             held_back.append(feeds)
     scores = _scores(model, used, held_back) if calibrator == AUTO else {}
     best = max(scores, key=lambda name: scores[name]) if calibrator == AUTO else calibrator
-    return Calibration(build_plan(model, _merged(used, held), best), best, scores)
+    plan = rounded(build_plan(model, _merged(used, held), best), index, observer.moments)
+    return Calibration(plan, best, scores)
 
 
 def _scores(model: onnx.ModelProto, seen: Mapping[str, Histogram], held_back: Sequence[Feeds]) -> dict[str, float]:
