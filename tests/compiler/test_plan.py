@@ -11,10 +11,9 @@ import onnx
 import pytest
 
 from compiler.graph.normalise import normalise
-from compiler.quantize.calibrate import Calibration, calibrate
+from compiler.quantize.calibrate import TRIED, Calibration, calibrate
 from compiler.quantize.document import plan_json
 from compiler.quantize.plan import Activation, Plan
-from compiler.quantize.ranges import CALIBRATORS
 from tests.compiler.graphs import Floats, graph, node, noise
 
 
@@ -178,7 +177,7 @@ def samples_with_an_outlier() -> list[Floats]:
 def test_auto_keeps_the_calibrator_that_scores_best_and_says_so() -> None:
     samples = samples_with_an_outlier()
     found = calibrate(outlier_model(), ({"x": sample} for sample in samples), len(samples))
-    assert set(found.scores) == set(CALIBRATORS)
+    assert set(found.scores) == set(TRIED)
     assert found.calibrator == max(found.scores, key=lambda name: found.scores[name]) != "minmax"
     assert found.scores["minmax"] < found.scores[found.calibrator] - 3
     assert found.plan.activations["x"].calibrator == found.calibrator
@@ -198,7 +197,7 @@ def test_the_chosen_ranges_are_those_of_all_samples_also_of_those_held_back() ->
 def test_few_samples_calibrate_and_score(count: int) -> None:
     samples = [noise(1, 4, 6, 6, seed=seed) for seed in range(count)]
     found = calibrate(outlier_model(), ({"x": sample} for sample in samples), count)
-    assert found.calibrator in CALIBRATORS
+    assert found.calibrator in TRIED
 
 
 def test_the_same_samples_give_the_same_plan() -> None:
@@ -215,4 +214,4 @@ def test_the_plan_as_a_document_says_the_integers_of_every_range() -> None:
     assert described["asymmetric"] == activation.asymmetric().model_dump()
     assert described["symmetric_scale"] == activation.symmetric().scale
     assert document["weights"]["w"]["axis"] == 0
-    assert set(document["calibrator_scores_db"]) == set(CALIBRATORS)
+    assert set(document["calibrator_scores_db"]) == set(TRIED)
