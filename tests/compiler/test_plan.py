@@ -214,4 +214,5 @@ def test_the_plan_as_a_document_says_the_integers_of_every_range() -> None:
     assert described["asymmetric"] == activation.asymmetric().model_dump()
     assert described["symmetric_scale"] == activation.symmetric().scale
     assert document["weights"]["w"]["axis"] == 0
+    assert document["weights"]["w"]["rounding"] == "for the layer"
     assert set(document["calibrator_scores_db"]) == set(TRIED)
