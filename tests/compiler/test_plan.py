@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -216,3 +217,15 @@ def test_the_plan_as_a_document_says_the_integers_of_every_range() -> None:
     assert document["weights"]["w"]["axis"] == 0
     assert document["weights"]["w"]["rounding"] == "for the layer"
     assert set(document["calibrator_scores_db"]) == set(TRIED)
+
+
+def test_calibration_holds_no_more_of_many_samples_than_of_few() -> None:
+    def peak_bytes(count: int) -> int:
+        tracemalloc.start()
+        calibrate(outlier_model(), ({"x": noise(1, 4, 6, 6, seed=seed)} for seed in range(count)), count)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(130)  # what is loaded once
+    assert peak_bytes(1500) < peak_bytes(130) + 64 * 1024

@@ -72,6 +72,16 @@ def test_the_int8_file_recognises_what_the_model_recognises(name: str, max_drop:
     assert np.mean(in_int8 == classes) >= np.mean(in_float == classes) - max_drop
 
 
+@pytest.mark.parametrize("form", [TfliteForm("int16"), TfliteForm("dynamic"), TfliteForm("float16")], ids=lambda form: form.precision)
+def test_so_do_the_other_forms(form: TfliteForm) -> None:
+    found = published("kws01")
+    samples, classes = evaluation("kws01")
+    in_float = np.asarray([scores.argmax() for scores in scores_of(to_tflite(found.model, found.plan, TfliteForm("float32")), samples)])
+    chosen = np.asarray([scores.argmax() for scores in scores_of(to_tflite(found.model, found.plan, form), samples)])
+    assert np.mean(chosen == classes) >= np.mean(in_float == classes) - 0.005
+    assert np.mean(chosen == in_float) >= 0.98
+
+
 def scores_of(file: bytes, samples: Sequence[Array]) -> Iterator[Array]:
     """Yield the file's only output for each sample."""
     interpreter = Interpreter(model_content=file, num_threads=1)
