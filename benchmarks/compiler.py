@@ -17,11 +17,16 @@ from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.bars import Bar, finish, parser
 from benchmarks.networks import mobilenet_v2
+from compiler.evaluate.litert import LiteRunner
+from compiler.evaluate.port import Engine
+from compiler.evaluate.runner import Runner
+from compiler.graph.interface import interface_of
 from compiler.graph.normalise import normalise
 from compiler.importers import import_model
 from compiler.lower import lower
 from compiler.quantize.calibrate import calibrate
 from compiler.targets import load_profile
+from tests.sim.machine_sounds import smooth_spectra
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("FIELDFARE_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -58,6 +63,7 @@ def main() -> None:
             rows.append(against_published(name, *files))
             bars += [Bar(f"size_ratio_{name}", float(rows[-1]["size ratio"]), "<=", 1.05)]
             bars += [Bar(f"latency_ratio_{name}", float(rows[-1]["latency ratio"]), "<=", 1.05)]
+        bars += autoencoder()
         bars += keywords()
     bars += large_network(with_peer=not options.no_peer)
     finish("int8 .tflite beside the publisher's", rows or [{"model": "no shared models here"}], bars, options.json)
@@ -110,6 +116,24 @@ def opened(model: bytes) -> Interpreter:
         interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
     interpreter.invoke()
     return interpreter
+
+
+def autoencoder() -> list[Bar]:
+    """Compare the anomaly detector's reconstruction error in int8 with the float model's, on spectra that it was not calibrated with."""
+    model = normalise(import_model(str(SHARED / "ad01" / PUBLISHED["ad01"][0]), {}))
+    source, bars = model.graph.input[0].name, []
+    for low_db, high_db in ((-10.0, 40.0), (-80.0, 0.0)):
+        calibration = [{source: vector[None]} for vector in smooth_spectra(200, 1, low_db, high_db)]
+        file = lower(load_profile("coral"), model, calibrate(model, calibration, len(calibration)).plan)
+        interface = interface_of(model, Path(PUBLISHED["ad01"][0]))
+        engines: list[Engine] = [Runner("ad01", model.SerializeToString(), {}), LiteRunner("ad01", file, interface)]
+        unseen = smooth_spectra(200, 2, low_db, high_db)
+        errors = [
+            np.mean([np.square(row - engine.infer({source: row[None]})[interface.output.name]).mean() for row in unseen])
+            for engine in engines
+        ]
+        bars.append(Bar(f"ad01_error_change_{low_db:g}_to_{high_db:g}_db", abs(float(errors[1] / errors[0]) - 1), "<=", 0.03))
+    return bars
 
 
 def keywords() -> list[Bar]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 
 from compiler.graph.index import GraphIndex, attribute
+from compiler.lower.kernels import as_kernels
 from compiler.lower.qdq import Placement, Style, quantized
 from compiler.quantize.plan import Activation, Plan
 from compiler.quantize.planner import OPERATORS_WITH_OPERANDS, WEIGHTED
@@ -30,8 +31,8 @@ def to_s8s8(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
 
 
 def simulated(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
-    """Return the graph in which every tensor is rounded as an integer-only runtime rounds it; to be run in float."""
-    return quantized(model, plan, _Choice(model, plan, is_everything=True).placement(), style(is_unsigned=False))
+    """Return the graph in which every tensor is rounded as LiteRT's integer kernels round it; to be run in float."""
+    return as_kernels(quantized(model, plan, _Choice(model, plan, is_everything=True).placement(), style(is_unsigned=False)))
 
 
 def style(*, is_unsigned: bool) -> Style:

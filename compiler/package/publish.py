@@ -22,11 +22,15 @@ from compiler.package.page import Speed, Timed
 from compiler.package.placement import OpPlacement, placement_of
 from compiler.package.report import Report, TargetReport, metric_report, model_source, sample_file, tool_versions
 from compiler.quantize.calibrate import Calibration
+from compiler.quantize.crowding import crowded
 from compiler.quantize.document import plan_json
 from compiler.recipe import Recipe
 from compiler.sqnr.measure import Measured
 from compiler.targets import TargetProfile
 from contracts.manifest import Tolerance
+
+# Their outputs are 8-bit integers.
+JOINING_IN_ONE_SCALE = frozenset({"tflite-int8"})
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Bui
         name=recipe.name,
         release=recipe.release,
         model=model_source(recipe.model, inputs.imported.SerializeToString(deterministic=True)),
-        notes=notes_of(inputs.imported),
+        notes=(*notes_of(inputs.imported), *_crowding(inputs, evidence, builds)),
         calibration=sample_file(inputs.calibration),
         evaluation=sample_file(inputs.evaluation),
         preprocess=recipe.preprocess,
@@ -83,6 +87,13 @@ def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Bui
     )
     bundle.write(recipe.output, report, _contents(recipe, inputs, evidence, builds, places))
     return report
+
+
+def _crowding(inputs: Inputs, evidence: Evidence, builds: list[Build]) -> tuple[str, ...]:
+    """Return remarks on outputs, where a target gets them as integers."""
+    if not any(build.profile.lowering in JOINING_IN_ONE_SCALE for build in builds):
+        return ()
+    return crowded(inputs.normal, evidence.calibration.plan)
 
 
 def _golden(inputs: Inputs, builds: list[Build]) -> tuple[list[int], dict[str, Tolerance]]:

@@ -11,15 +11,21 @@ import onnx
 
 from compiler.graph.index import GraphIndex
 from compiler.lower.ort import simulated
+from compiler.quantize.bottleneck import is_autoencoder
 from compiler.quantize.histogram import Histogram
+from compiler.quantize.layers import layers_of
 from compiler.quantize.observe import Feeds, Observer, open_session, run
 from compiler.quantize.plan import Plan
 from compiler.quantize.planner import build_plan
 from compiler.quantize.ranges import CALIBRATORS
+from compiler.quantize.rounding import rounded
 from compiler.quantize.ties import Ties
 
 AUTO = "auto"
 CALIBRATOR_NAMES = (AUTO, *CALIBRATORS)
+# What is tried to reproduce the float model's answers; for an autoencoder, whose calibration shows no anomaly, nothing may be cut off.
+TRIED = tuple(name for name in CALIBRATORS if name != "headroom")
+TRIED_FOR_ANOMALIES = ("headroom",)
 # Every second sample is held back from the ranges that are compared, and of many samples at most this many.
 HELD_BACK_EVERY = 2
 MAX_HELD_BACK = 64
@@ -40,9 +46,10 @@ def calibrate(model: onnx.ModelProto, samples: Iterable[Feeds], count: int, cali
     """Plan a normal-form graph from `count` samples, which are looked at once; raise DataError where the float model gives no numbers.
 
     With "auto" the ranges of each calibrator are set without the samples held back and scored on them; those of the best are then
-    set with all samples.
+    set with all samples. Weights are rounded for what their layers read in all of them.
     """
-    observer = Observer(model, Ties(GraphIndex(model)).observed)
+    index = GraphIndex(model)
+    observer = Observer(model, Ties(index).observed, tuple(layers_of(index)))
     used: dict[str, Histogram] = {}
     held: dict[str, Histogram] = {}
     held_back = []
@@ -54,13 +61,15 @@ def calibrate(model: onnx.ModelProto, samples: Iterable[Feeds], count: int, cali
             held_back.append(feeds)
     scores = _scores(model, used, held_back) if calibrator == AUTO else {}
     best = max(scores, key=lambda name: scores[name]) if calibrator == AUTO else calibrator
-    return Calibration(build_plan(model, _merged(used, held), best), best, scores)
+    plan = rounded(build_plan(model, _merged(used, held), best), index, observer.moments)
+    return Calibration(plan, best, scores)
 
 
 def _scores(model: onnx.ModelProto, seen: Mapping[str, Histogram], held_back: Sequence[Feeds]) -> dict[str, float]:
     """Return for each calibrator the signal-to-noise ratio in dB, the mean over samples and outputs."""
     expected = _answers(model, held_back)
-    plans = {name: build_plan(model, seen, name) for name in CALIBRATORS}
+    tried = TRIED_FOR_ANOMALIES if is_autoencoder(GraphIndex(model)) else TRIED
+    plans = {name: build_plan(model, seen, name) for name in tried}
     scores = {}
     for name, plan in plans.items():
         answers = _answers(simulated(model, plan), held_back)

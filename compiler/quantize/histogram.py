@@ -35,6 +35,12 @@ class Histogram:
         """Return the bins' ends, one more than there are bins."""
         return np.arange(-HALF_BINS, HALF_BINS + 1, dtype=np.float64) * self.width
 
+    @property
+    def mean_square(self) -> float:
+        """Return the mean of the squared values, but for the bins' width."""
+        centres = self.edges[:-1] + self.width / 2
+        return float((self.counts * centres**2).sum() / max(self.counts.sum(), 1))
+
     @classmethod
     def of(cls, values: npt.NDArray[np.float32]) -> Histogram:
         """Count the values of one array, which are finite."""

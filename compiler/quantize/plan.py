@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -47,18 +47,28 @@ class Activation(BaseModel, frozen=True, extra="forbid"):
         return Affine(scale=float(np.float32(max(reach / INT8_MAX, MIN_SCALE))), zero_point=0)
 
 
-class Weights(BaseModel, frozen=True, extra="forbid"):
+class Weights(BaseModel, frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"):
     """How one constant is quantized: symmetric, one scale for each index along `axis`."""
 
     axis: Annotated[int, Field(ge=0)]
     scales: Annotated[tuple[float, ...], Field(min_length=1)]
+    # A bit for each weight in C order, the first in the highest place: 1 where it is rounded up. Without it each goes to the nearest.
+    upward: bytes | None = None
+
+    def steps(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """Return the weights in steps of their scales, not yet rounded."""
+        along = [1] * values.ndim
+        along[self.axis] = -1
+        return np.asarray(values.astype(np.float64) / np.asarray(self.scales, np.float64).reshape(along), np.float64)
 
     def integers(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
         """Return the int8 values that every lowering ships; same shape as `values`."""
-        along = [1] * values.ndim
-        along[self.axis] = -1
-        steps = np.rint(values.astype(np.float64) / np.asarray(self.scales, np.float64).reshape(along))
-        return np.clip(steps, -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+        steps = self.steps(values)
+        if self.upward is None:
+            rounded = np.rint(steps)
+        else:
+            rounded = np.floor(steps) + np.unpackbits(np.frombuffer(self.upward, np.uint8), count=steps.size).reshape(steps.shape)
+        return np.clip(rounded, -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
 
 
 class Plan(BaseModel, frozen=True, extra="forbid"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,9 @@ import onnx
 import pytest
 
 from compiler.graph.normalise import normalise
-from compiler.quantize.calibrate import Calibration, calibrate
+from compiler.quantize.calibrate import TRIED, Calibration, calibrate
 from compiler.quantize.document import plan_json
 from compiler.quantize.plan import Activation, Plan
-from compiler.quantize.ranges import CALIBRATORS
 from tests.compiler.graphs import Floats, graph, node, noise
 
 
@@ -178,7 +178,7 @@ def samples_with_an_outlier() -> list[Floats]:
 def test_auto_keeps_the_calibrator_that_scores_best_and_says_so() -> None:
     samples = samples_with_an_outlier()
     found = calibrate(outlier_model(), ({"x": sample} for sample in samples), len(samples))
-    assert set(found.scores) == set(CALIBRATORS)
+    assert set(found.scores) == set(TRIED)
     assert found.calibrator == max(found.scores, key=lambda name: found.scores[name]) != "minmax"
     assert found.scores["minmax"] < found.scores[found.calibrator] - 3
     assert found.plan.activations["x"].calibrator == found.calibrator
@@ -198,7 +198,7 @@ def test_the_chosen_ranges_are_those_of_all_samples_also_of_those_held_back() ->
 def test_few_samples_calibrate_and_score(count: int) -> None:
     samples = [noise(1, 4, 6, 6, seed=seed) for seed in range(count)]
     found = calibrate(outlier_model(), ({"x": sample} for sample in samples), count)
-    assert found.calibrator in CALIBRATORS
+    assert found.calibrator in TRIED
 
 
 def test_the_same_samples_give_the_same_plan() -> None:
@@ -215,4 +215,17 @@ def test_the_plan_as_a_document_says_the_integers_of_every_range() -> None:
     assert described["asymmetric"] == activation.asymmetric().model_dump()
     assert described["symmetric_scale"] == activation.symmetric().scale
     assert document["weights"]["w"]["axis"] == 0
-    assert set(document["calibrator_scores_db"]) == set(CALIBRATORS)
+    assert document["weights"]["w"]["rounding"] == "for the layer"
+    assert set(document["calibrator_scores_db"]) == set(TRIED)
+
+
+def test_calibration_holds_no_more_of_many_samples_than_of_few() -> None:
+    def peak_bytes(count: int) -> int:
+        tracemalloc.start()
+        calibrate(outlier_model(), ({"x": noise(1, 4, 6, 6, seed=seed)} for seed in range(count)), count)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(130)  # what is loaded once
+    assert peak_bytes(1500) < peak_bytes(130) + 64 * 1024

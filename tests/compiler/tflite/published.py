@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,10 @@ import onnx
 
 from compiler.graph.normalise import normalise
 from compiler.importers.onnx import import_onnx
+from compiler.quantize.calibrate import calibrate
 from compiler.quantize.plan import Plan
 from tests.shared_data import shared_file
-from tests.sim.float_plan import Feed, plan_of
+from tests.sim.float_plan import Feed
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,6 +36,7 @@ class Published:
     samples: tuple[Feed, ...]
 
 
+@cache
 def published(name: str) -> Published:
     """Return a model with recorded samples where there are any, else with seeded noise in the range of its inputs."""
     model = normalise(import_onnx(shared_file(FILES[name][0])))
@@ -41,7 +44,7 @@ def published(name: str) -> Published:
     shape = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
     calibration, samples = _samples(name, shape)
     as_feeds: tuple[list[Feed], list[Feed]] = [{value.name: each} for each in calibration], [{value.name: each} for each in samples]
-    return Published(model, plan_of(model, as_feeds[0]), tuple(as_feeds[1]))
+    return Published(model, calibrate(model, as_feeds[0], len(as_feeds[0]), "minmax").plan, tuple(as_feeds[1]))
 
 
 def evaluation(name: str) -> tuple[list[Floats], npt.NDArray[np.int64]]:

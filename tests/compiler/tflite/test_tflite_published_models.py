@@ -13,26 +13,28 @@ from compiler.lower.tflite import TfliteForm, to_tflite
 from tests.compiler.tflite.lite import Array, as_stored, float_outputs, float_tensors, lite_outputs, operators, real
 from tests.compiler.tflite.published import FILES, evaluation, published
 from tests.shared_data import shared_file
-from tests.sim.plan_run import exposed, simulated
+from tests.sim.plan_run import exposed, simulation
 
 MAX_SIZE_RATIO = 1.05
-# Not there yet: a scale for each output channel costs about 12 bytes, and the published autoencoder has one scale for each layer.
-# A plan that gives its dense layers one scale each stays within the bar.
-SIZE_RATIOS = {"ad01": 1.065}
+# The share of all numbers.
+AGREEING = 0.999
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_tensor_of_the_int8_file_agrees_with_the_plans_simulation_to_one_step(name: str) -> None:
+def test_the_int8_file_and_the_plans_simulation_agree_to_one_step_in_every_tensor_and_at_the_end(name: str) -> None:
     found = published(name)
     model = exposed(found.model, found.plan)
-    file = to_tflite(model, found.plan, TfliteForm())
-    apart = []
-    for feed, outputs in zip(found.samples, simulated(model, found.plan, found.samples), strict=True):
+    file, ends = to_tflite(model, found.plan, TfliteForm()), {value.name for value in found.model.graph.output}
+    apart, apart_at_the_end = [], []
+    for feed, outputs in zip(found.samples, simulation(model, found.plan, found.samples), strict=True):
         answers = lite_outputs(file, feed)
-        for value, expected in zip(model.graph.output, outputs, strict=True):
-            step = found.plan.activations[value.name].asymmetric().scale
-            apart.append(np.abs(answers[value.name] - expected).ravel() / step)
-    assert np.mean(np.concatenate(apart) < 1.01) >= 0.999
+        for output, expected in outputs.items():
+            steps = np.abs(answers[output] - expected).ravel() / found.plan.activations[output].asymmetric().scale
+            apart.append(steps)
+            if output in ends:
+                apart_at_the_end.append(steps)
+    assert np.mean(np.concatenate(apart) < 1.01) >= AGREEING
+    assert np.mean(np.concatenate(apart_at_the_end) < 1.01) >= AGREEING
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -56,7 +58,7 @@ def test_the_float_file_computes_what_the_model_computes(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, (_, reference) in FILES.items() if reference])
 def test_the_int8_file_is_hardly_larger_than_the_published_one(name: str) -> None:
     found, reference = published(name), shared_file(FILES[name][1]).stat().st_size
-    assert len(to_tflite(found.model, found.plan, TfliteForm())) <= SIZE_RATIOS.get(name, MAX_SIZE_RATIO) * reference
+    assert len(to_tflite(found.model, found.plan, TfliteForm())) <= MAX_SIZE_RATIO * reference
 
 
 @pytest.mark.parametrize(("name", "max_drop"), [("kws01", 0.005), ("mnist", 0.001)])
@@ -68,6 +70,16 @@ def test_the_int8_file_recognises_what_the_model_recognises(name: str, max_drop:
     in_float = np.asarray([session.run(None, {source: sample})[0].argmax() for sample in samples])
     in_int8 = np.asarray([scores.argmax() for scores in scores_of(to_tflite(found.model, found.plan, TfliteForm()), samples)])
     assert np.mean(in_int8 == classes) >= np.mean(in_float == classes) - max_drop
+
+
+@pytest.mark.parametrize("form", [TfliteForm("int16"), TfliteForm("dynamic"), TfliteForm("float16")], ids=lambda form: form.precision)
+def test_so_do_the_other_forms(form: TfliteForm) -> None:
+    found = published("kws01")
+    samples, classes = evaluation("kws01")
+    in_float = np.asarray([scores.argmax() for scores in scores_of(to_tflite(found.model, found.plan, TfliteForm("float32")), samples)])
+    chosen = np.asarray([scores.argmax() for scores in scores_of(to_tflite(found.model, found.plan, form), samples)])
+    assert np.mean(chosen == classes) >= np.mean(in_float == classes) - 0.005
+    assert np.mean(chosen == in_float) >= 0.98
 
 
 def scores_of(file: bytes, samples: Sequence[Array]) -> Iterator[Array]:

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from compiler.graph.normalise import normalise
 from compiler.lower.tflite import TfliteForm, to_tflite
+from compiler.quantize.calibrate import calibrate
 from tests.compiler.tflite.cases import normal
-from tests.compiler.tflite.lite import float_outputs, float_tensors, lite_outputs, model_of
+from tests.compiler.tflite.lite import Array, float_outputs, float_tensors, lite_outputs, model_of
 from tests.sim.float_plan import Feed, plan_of
-from tests.sim.plan_run import simulated
+from tests.sim.plan_run import simulation
 
 Shape = tuple[int, ...]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -174,16 +176,20 @@ def test_a_random_graph_in_float32_is_the_same_function(model: onnx.ModelProto) 
             np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(graphs())
-def test_a_random_graph_in_int8_follows_the_plans_simulation(model: onnx.ModelProto) -> None:
-    feeds = feeds_of(model)
-    plan = plan_of(model, feeds)
-    file = to_tflite(model, plan, TfliteForm())
-    assert float_tensors(file) == []
-    for feed, outputs in zip(feeds, simulated(model, plan, feeds), strict=True):
-        found = lite_outputs(file, feed)
-        for value, expected in zip(model.graph.output, outputs, strict=True):
-            apart = np.abs(found[value.name] - expected) / plan.activations[value.name].asymmetric().scale
-            # Rounding differs in single steps, which the following operators may enlarge.
-            assert apart.mean() <= 1.5, (value.name, apart.mean())
+def test_random_graphs_in_int8_agree_with_the_plans_simulation_to_one_step() -> None:
+    apart: list[Array] = []
+
+    @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(graphs())
+    def agrees(model: onnx.ModelProto) -> None:
+        normal_form, feeds = normalise(model), feeds_of(model)
+        plan = calibrate(normal_form, feeds, len(feeds), "minmax").plan
+        file = to_tflite(normal_form, plan, TfliteForm())
+        assert float_tensors(file) == []
+        for feed, outputs in zip(feeds, simulation(normal_form, plan, feeds), strict=True):
+            answers = lite_outputs(file, feed)
+            for output, expected in outputs.items():
+                apart.append(np.abs(answers[output] - expected).ravel() / plan.activations[output].asymmetric().scale)
+
+    agrees()
+    assert np.mean(np.concatenate(apart) < 1.01) >= 0.999

@@ -1,0 +1,98 @@
+"""Rounds weights up or down so that a layer's outputs stay where they were on what it was seen to read, not each weight by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from compiler.graph.index import GraphIndex
+from compiler.quantize.layers import Floats, Layer
+from compiler.quantize.plan import Plan, Weights
+
+Wide = npt.NDArray[np.float64]
+# Rows of n numbers are believed to the degree that there are more of them than this share of n: few samples leave weights at the nearest.
+PRIOR_SHARE = 0.1
+# Keeps what no sample ever moved from being divided by.
+RIDGE = 1e-6
+# Rows are summed up, and weights settled, in blocks of at least or at most this many.
+BLOCK = 64
+
+
+@dataclass
+class Moments:
+    """What a layer's inputs have in common: the mean of the products of every two, for each of its groups."""
+
+    layer: Layer
+    count: int = 0
+    sums: Wide = field(init=False)
+    # Rows that are not in the sums yet: many at once cost little more than one.
+    waiting: list[Floats] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sums = np.zeros((self.layer.groups, self.layer.length, self.layer.length))
+
+    def add(self, values: Floats) -> None:
+        """Add one tensor that the layer reads."""
+        self.waiting.append(self.layer.rows(values))
+        self.count += len(self.waiting[-1])
+        if sum(map(len, self.waiting)) >= BLOCK:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        if self.waiting:
+            rows = np.concatenate(self.waiting).astype(np.float64).transpose(1, 0, 2)
+            self.sums += rows.transpose(0, 2, 1) @ rows
+            self.waiting.clear()
+
+    def shrunk(self) -> Wide:
+        """Return the means, drawn towards their diagonal the more, the fewer rows they come of; always invertible."""
+        self._sum_up()
+        means = self.sums / max(self.count, 1)
+        squares = np.diagonal(means, axis1=1, axis2=2)
+        doubt = PRIOR_SHARE * self.layer.length / (PRIOR_SHARE * self.layer.length + self.count)
+        floor = np.maximum(RIDGE * squares.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return np.asarray((1 - doubt) * means + np.eye(self.layer.length) * (doubt * squares + floor)[:, None], np.float64)
+
+
+def rounded(plan: Plan, index: GraphIndex, moments: dict[str, Moments]) -> Plan:
+    """Return the plan with every weight of the layers in `moments` rounded for its layer's sake; scales stay as they are."""
+    weights = {name: _rounded(chosen, index.constants[name], moments.get(name)) for name, chosen in plan.weights.items()}
+    return plan.model_copy(update={"weights": weights})
+
+
+def _rounded(chosen: Weights, values: Floats, seen: Moments | None) -> Weights:
+    if seen is None or not seen.count:
+        return chosen
+    steps = seen.layer.matrices(chosen.steps(values)).astype(np.float64)
+    lower = np.floor(steps)
+    upward = settled(steps, seen.shrunk()) > lower
+    return chosen.model_copy(update={"upward": np.packbits(seen.layer.restored(upward, values)).tobytes()})
+
+
+def settled(steps: Wide, moments: Wide) -> Wide:
+    """Return [groups, outputs, n] real numbers rounded up or down, for little change of their products with rows of these moments.
+
+    One number after the other is rounded, those that matter most first, and its error made up for by those still to come.
+    E. Frantar et al., "GPTQ", arXiv 2210.17323; kept to the two nearest integers, so that what was not seen changes little either.
+    """
+    order = np.argsort(-np.diagonal(moments, axis1=1, axis2=2), axis=1, kind="stable")
+    sorted_moments = np.take_along_axis(np.take_along_axis(moments, order[:, :, None], 1), order[:, None], 2)
+    # The upper factor U of the inverse, U'U, by way of the lower factor of the moments turned back to front.
+    influence = np.linalg.inv(np.linalg.cholesky(sorted_moments[:, ::-1, ::-1]))[:, ::-1, ::-1]
+    wanted = np.take_along_axis(steps, order[:, None], 2)
+    lower, found, length = np.floor(wanted), np.empty_like(wanted), wanted.shape[2]
+    for start in range(0, length, BLOCK):
+        stop = min(start + BLOCK, length)
+        errors = np.empty_like(wanted[:, :, start:stop])
+        for place in range(start, stop):
+            now = wanted[:, :, place]
+            found[:, :, place] = np.clip(np.rint(now), lower[:, :, place], lower[:, :, place] + 1)
+            error = (now - found[:, :, place]) / influence[:, place, place, None]
+            wanted[:, :, place + 1 : stop] -= error[:, :, None] * influence[:, None, place, place + 1 : stop]
+            errors[:, :, place - start] = error
+        wanted[:, :, stop:] -= errors @ influence[:, start:stop, stop:]
+    result = np.empty_like(found)
+    np.put_along_axis(result, np.broadcast_to(order[:, None], found.shape), found, 2)
+    return result
