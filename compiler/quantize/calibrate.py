@@ -11,6 +11,7 @@ import onnx
 
 from compiler.graph.index import GraphIndex
 from compiler.lower.ort import simulated
+from compiler.lower.tensorrt import to_int8
 from compiler.quantize.bottleneck import is_autoencoder
 from compiler.quantize.histogram import Histogram
 from compiler.quantize.layers import layers_of
@@ -26,6 +27,8 @@ CALIBRATOR_NAMES = (AUTO, *CALIBRATORS)
 # What is tried to reproduce the float model's answers; for an autoencoder, whose calibration shows no anomaly, nothing may be cut off.
 TRIED = tuple(name for name in CALIBRATORS if name != "headroom")
 TRIED_FOR_ANOMALIES = ("headroom",)
+# The one plan serves integers with a zero point and without: cutting off a rare high value is worth more to the one than to the other.
+FORMS = (simulated, to_int8)
 # Every second sample is held back from the ranges that are compared, and of many samples at most this many.
 HELD_BACK_EVERY = 2
 MAX_HELD_BACK = 64
@@ -66,14 +69,15 @@ def calibrate(model: onnx.ModelProto, samples: Iterable[Feeds], count: int, cali
 
 
 def _scores(model: onnx.ModelProto, seen: Mapping[str, Histogram], held_back: Sequence[Feeds]) -> dict[str, float]:
-    """Return for each calibrator the signal-to-noise ratio in dB, the mean over samples and outputs."""
+    """Return for each calibrator the signal-to-noise ratio in dB, the mean over forms, outputs and samples."""
     expected = _answers(model, held_back)
     tried = TRIED_FOR_ANOMALIES if is_autoencoder(GraphIndex(model)) else TRIED
     plans = {name: build_plan(model, seen, name) for name in tried}
     scores = {}
     for name, plan in plans.items():
-        answers = _answers(simulated(model, plan), held_back)
-        scores[name] = float(np.mean([signal_to_noise_db(expected[output], answers[output]).mean() for output in expected]))
+        answers = [_answers(form(model, plan), held_back) for form in FORMS]
+        ratios = [signal_to_noise_db(expected[output], answer[output]).mean() for answer in answers for output in expected]
+        scores[name] = float(np.mean(ratios))
     return scores
 
 

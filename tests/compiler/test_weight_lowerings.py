@@ -111,5 +111,7 @@ def test_a_lowering_can_be_asked_for(lowering: LoweringName, tmp_path: Path, cap
 
 
 def test_a_lowering_that_a_target_does_not_have_is_refused() -> None:
-    with pytest.raises(OptionError, match="expected one of tensorrt-int8-fp16, tensorrt-int8, tensorrt-fp16 after the colon, found 'ort-int4'"):
+    with pytest.raises(
+        OptionError, match="expected one of tensorrt-int8-fp16, tensorrt-int8, tensorrt-fp16 after the colon, found 'ort-int4'"
+    ):
         load_profile("jetson-orin:ort-int4")
