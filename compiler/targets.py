@@ -42,6 +42,8 @@ class TargetProfile(BaseModel, frozen=True, extra="forbid"):
     why: str
     # ONNX Runtime session configuration for gate and device alike.
     session_options: dict[str, str] = {}
+    # Whether an operator without an integer form is refused, rather than computed in float between the others.
+    is_integer_only: bool = False
 
     @property
     def lowering(self) -> LoweringName:

@@ -45,8 +45,8 @@ LOWERINGS: dict[LoweringName, Recast] = {
     "ort-int4": Recast(partial(_as_onnx, ort_weights.to_int4_weights), "int4-weights", 255),
     "tensorrt-int8": Recast(partial(_as_onnx, tensorrt.to_int8), "int8", 255),
     "tensorrt-fp16": Recast(partial(_as_onnx, tensorrt.to_fp16), "fp16", 1024),
-    "tflite-int8": Recast(partial(_as_tflite, TfliteForm("int8")), "int8", 255),
-    "tflite-int16": Recast(partial(_as_tflite, TfliteForm("int16")), "int16", 65535),
+    "tflite-int8": Recast(partial(_as_tflite, TfliteForm("int8", has_islands=True)), "int8", 255),
+    "tflite-int16": Recast(partial(_as_tflite, TfliteForm("int16", has_islands=True)), "int16", 65535),
     "tflite-float16": Recast(partial(_as_tflite, TfliteForm("float16")), "fp16", 1024),
     "tflite-dynamic": Recast(partial(_as_tflite, TfliteForm("dynamic")), "dynamic", 255),
     "tflite-float32": Recast(partial(_as_tflite, TfliteForm("float32")), "float", 65535),
@@ -56,6 +56,11 @@ LOWERINGS: dict[LoweringName, Recast] = {
 def lower(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> bytes:
     """Return the file that a target's devices load; raise TargetError when the model cannot be lowered so."""
     try:
+        if profile.is_integer_only:
+            return to_tflite(model, plan, TfliteForm("int8"))
         return LOWERINGS[profile.lowering].apply(model, plan)
-    except (CompilerError, ValueError, RuntimeError, KeyError, onnx.checker.ValidationError) as error:
+    except (CompilerError, RuntimeError, onnx.checker.ValidationError) as error:
         raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {error}") from error
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        found = f"a graph that this lowering was not made for ({type(error).__name__}: {error}); choose another lowering, and report it"
+        raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {found}") from error

@@ -25,7 +25,7 @@ def to_int8(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
     """
     index = GraphIndex(model)
     reads = {(node.name, position) for node in model.graph.node for position in _integer_inputs(node, index, plan)}
-    weighted = {node.name for node in model.graph.node if node.op_type in WEIGHTED and _has_plan(node, plan)}
+    weighted = {node.name for node in model.graph.node if node.op_type in WEIGHTED and _has_plan(node, index, plan)}
     return quantized(model, plan, Placement(reads, weighted, results=set(), dropped=set()), STYLE)
 
 
@@ -47,14 +47,16 @@ def _integer_inputs(node: onnx.NodeProto, index: GraphIndex, plan: Plan) -> Iter
         yield from activations
     elif node.op_type in WEIGHTED:
         is_product = node.op_type == "MatMul" and len(activations) == 2
-        yield from (position for position in activations if position < 2 and (_has_plan(node, plan) or is_product))
+        yield from (position for position in activations if position < 2 and (_has_plan(node, index, plan) or is_product))
     elif node.op_type == "Add" and len(activations) == 2:
         fused = _fused_input(node, index)
         yield from (position for position in activations if position != fused)
 
 
-def _has_plan(node: onnx.NodeProto, plan: Plan) -> bool:
-    return node.input[1] in plan.weights and plan.precisions.get(node.name, "int8") == "int8"
+def _has_plan(node: onnx.NodeProto, index: GraphIndex, plan: Plan) -> bool:
+    """Say whether a node multiplies by integers; a stack of matrices has no integer kernel."""
+    is_planned = node.input[1] in plan.weights and plan.precisions.get(node.name, "int8") == "int8"
+    return is_planned and (node.op_type != "MatMul" or index.constants[node.input[1]].ndim == 2)
 
 
 def _fused_input(node: onnx.NodeProto, index: GraphIndex) -> int | None:

@@ -19,3 +19,5 @@ class TfliteForm:
 
     precision: TflitePrecision = "int8"
     io: Literal["int8", "float"] = "int8"
+    # Whether operators without an integer form may compute in float between the others; where not, the first of them is refused.
+    has_islands: bool = False
