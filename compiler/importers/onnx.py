@@ -14,6 +14,7 @@ from compiler.graph.passes.drop_unused import DROP_UNUSED
 from compiler.graph.passes.fold_constants import FOLD_CONSTANTS
 from compiler.graph.passes.lift_constants import LIFT_CONSTANTS
 from compiler.graph.passes.name_nodes import NAME_NODES
+from compiler.graph.passes.plain_group_norm import PLAIN_GROUP_NORM
 from compiler.importers.branches import settled
 from compiler.importers.dense import make_dense
 from compiler.importers.files import read_file
@@ -47,8 +48,11 @@ def prepared(model: onnx.ModelProto, place: str, shapes: Shapes) -> onnx.ModelPr
     _fix_shapes(model, place, shapes)
     model = _settled(model, place)
     _check_nodes(model, place)
-    model = _infer_shapes(_upgrade(model, place), place)
-    for transform in (LIFT_CONSTANTS, FOLD_CONSTANTS, DROP_UNUSED):  # what only shapes are read of is not read at all
+    model = _upgrade(model, place)
+    for transform in (LIFT_CONSTANTS, PLAIN_GROUP_NORM):
+        transform(model, place)
+    model = _infer_shapes(model, place)
+    for transform in (FOLD_CONSTANTS, DROP_UNUSED):  # what only shapes are read of is not read at all
         transform(model, place)
     dropped += _drop_unread_inputs(model, {})
     NAME_NODES(model, place)  # runtimes refuse a graph in which two nodes have one name

@@ -54,7 +54,10 @@ def unholdable(graph: Graph, width_of: WidthOf) -> Op | None:
 
 
 def _is_beyond(op: Op) -> bool:
-    return any(_reach(tensor) > UNHOLDABLE for tensor in (*op.inputs, *op.outputs))
+    """Say whether a number that has to keep its value is too large; where values only move, a constant takes the nearest step."""
+    has_own_steps = FACTS[op.kind].rule is Rule.FREE
+    inputs = [tensor for tensor in op.inputs if has_own_steps or not isinstance(tensor, Constant)]
+    return any(_reach(tensor) > UNHOLDABLE for tensor in (*inputs, *op.outputs))
 
 
 def _has_integers(op: Op, width: Width) -> bool:

@@ -8,7 +8,7 @@ from compiler.lower.tflite.build import Build
 from compiler.lower.tflite.ir import Array, Constant, Shape, Tensor, constant, index
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node
-from compiler.lower.tflite.view import Order, View, as_is, channels_last
+from compiler.lower.tflite.view import Order, View, channels_last
 
 
 def layer_normalization(node: Node, build: Build) -> None:
@@ -41,18 +41,6 @@ def instance_normalization(node: Node, build: Build) -> None:
     places = sorted(order.index(axis) for axis in range(2, rank))
     made = _normalized(build, tensor, places, node.real("epsilon", 1e-5))
     _scaled(node, build, View(made, order), (1, view.shape[1], *[1] * (rank - 2)))
-
-
-def group_normalization(node: Node, build: Build) -> None:
-    """Lower GroupNormalization: some channels of each image together; scale and bias one for each channel, before opset 21 each group."""
-    view = build.view(node.inputs[0])
-    batch, channels, *inner = view.shape
-    groups = node.integer("num_groups", 1)
-    tensor = build.arranged(view, as_is(len(view.order)))
-    parts = build.emit_reshape(tensor, (batch, groups, channels // groups * int(np.prod(inner))))
-    made = build.emit_reshape(_normalized(build, parts, [2], node.real("epsilon", 1e-5)), view.shape)
-    repeats = channels // groups if _size(node, build, 1) == groups else 1
-    _scaled(node, build, View(made, as_is(len(view.order))), (1, channels, *[1] * len(inner)), repeats)
 
 
 def lp_normalization(node: Node, build: Build) -> None:
@@ -100,35 +88,29 @@ def _shortened(build: Build, tensor: Tensor, places: list[int], epsilon: float) 
     return build.emit(Kind.MUL, [tensor, build.emit(Kind.RSQRT, [kept], small, None)], tensor.shape, None)
 
 
-def _scaled(node: Node, build: Build, view: View, shape: Shape, repeats: int = 1) -> None:
+def _scaled(node: Node, build: Build, view: View, shape: Shape) -> None:
     """Multiply by the node's second input and add its third; `shape` is theirs beside the tensor, in ONNX's order of axes."""
     tensor, name = view.tensor, node.outputs[0]
     for kind, place in ((Kind.MUL, 1), (Kind.ADD, 2)):
         if node.input(place):
-            operand = _operand(node, build, place, repeats)
+            operand = _operand(node, build, place)
             is_last = place == 2 or not node.input(2)
             arranged = _in_memory(operand, shape, view.order)
             tensor = build.emit(kind, [tensor, arranged], tensor.shape, name if is_last else None)
     build.bind(name, View(tensor, view.order))
 
 
-def _operand(node: Node, build: Build, place: int, repeats: int) -> Array:
+def _operand(node: Node, build: Build, place: int) -> Array:
     values = build.known(node.input(place))
     if values is None:
         raise node.refusal("a scale or bias that is computed, not constant")
-    repeated: Array = np.repeat(values.ravel(), repeats)
-    return repeated
+    return values.ravel()
 
 
 def _in_memory(values: Array, shape: Shape, order: Order) -> Constant:
     size = int(np.prod(shape))
     full = np.broadcast_to(values, (size,)) if values.size == 1 else values
     return constant("factors", full.reshape(shape).transpose(order))
-
-
-def _size(node: Node, build: Build, place: int) -> int:
-    values = build.known(node.input(place))
-    return 0 if values is None else int(values.size)
 
 
 def _reduced(shape: Shape, places: list[int]) -> Shape:

@@ -50,7 +50,6 @@ LOWERINGS: dict[str, Lower] = {
     "GlobalMaxPool": ops_pool.global_max_pool,
     "Greater": ops_choice.comparison(Kind.GREATER),
     "GreaterOrEqual": ops_choice.comparison(Kind.GREATER_EQUAL),
-    "GroupNormalization": ops_norm.group_normalization,
     "HardSigmoid": ops_activation.hard_sigmoid,
     "HardSwish": ops_activation.unary(Kind.HARD_SWISH),
     "Identity": ops_shape.identity,
