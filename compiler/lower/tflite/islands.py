@@ -50,7 +50,11 @@ def islands(graph: Graph, width_of: WidthOf) -> frozenset[Op]:
 def unholdable(graph: Graph, width_of: WidthOf) -> Op | None:
     """Return the first operator whose numbers are too large to be told apart from others by integers."""
     masks = _masks(graph)
-    return next((op for op in graph.ops if width_of(op) is not None and (op in masks or _is_beyond(op))), None)
+    return next((op for op in graph.ops if width_of(op) is not None and (op in masks or (_is_planned(op) and _is_beyond(op)))), None)
+
+
+def _is_planned(op: Op) -> bool:
+    return all(tensor.span is not None for tensor in op.outputs)
 
 
 def _is_beyond(op: Op) -> bool:

@@ -17,7 +17,7 @@ def comparison(kind: Kind) -> Lower:
 
     def lower(node: Node, build: Build) -> None:
         shape = build.shape(node, node.outputs[0])
-        operands = [_in_order(build, name, len(shape)) for name in node.inputs]
+        operands = [_in_order(build, _as_real(build, name), len(shape)) for name in node.inputs]
         build.emit_whole(kind, operands, shape, "bool", node.outputs[0])
 
     return lower
@@ -69,6 +69,16 @@ def _truth(node: Node, build: Build, name: str) -> Whole:
     if found is None or found.element != "bool":
         raise node.refusal(f"truth values {name} that no comparison here gives", "write them as comparisons of real numbers")
     return found
+
+
+def _as_real(build: Build, name: str) -> str:
+    """Return whole numbers as real ones, which up to 2^24 are exact."""
+    numbers = build.whole(name)
+    if numbers is None or numbers.element == "bool":
+        return name
+    real = f"{name}:real"
+    build.bind(real, View(build.emit(Kind.CAST, [numbers], numbers.shape, None), as_is(len(numbers.shape))))
+    return real
 
 
 def _in_order(build: Build, name: str, rank: int) -> Tensor:

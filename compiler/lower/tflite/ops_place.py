@@ -44,6 +44,21 @@ def scatter(node: Node, build: Build) -> None:
     build.bind(node.outputs[0], View(build.emit_reshape(made, shape), as_is(len(shape))))
 
 
+def gather_nd(node: Node, build: Build) -> None:
+    """Lower GatherND at constant places: GATHER of rows that hold what the places do not choose among."""
+    places = build.known(node.inputs[1])
+    if places is None or node.integer("batch_dims", 0) != 0:
+        raise node.refusal("places that are computed, or of each batch its own", "write constant places")
+    shape, result = build.shape(node, node.inputs[0]), build.shape(node, node.outputs[0])
+    depth = places.shape[-1]
+    wanted = places.reshape(-1, depth).astype(np.int64) % np.asarray(shape[:depth])
+    sources = np.ravel_multi_index(tuple(wanted.T), shape[:depth])
+    size = math.prod(shape[depth:])
+    rows = _rows(build, node.inputs[0], size)
+    made = build.emit(Kind.GATHER, [rows, index("sources", sources)], (len(sources), size), node.outputs[0], {"axis": 0})
+    build.bind(node.outputs[0], View(build.emit_reshape(made, result), as_is(len(result))))
+
+
 def _rows(build: Build, name: str, size: int) -> Tensor:
     view = build.view(name)
     tensor = build.arranged(view, as_is(len(view.order)))

@@ -44,6 +44,7 @@ LOWERINGS: dict[str, Lower] = {
     "Flatten": ops_shape.reshape,
     "Floor": ops_activation.unary(Kind.FLOOR),
     "Gather": ops_shape.gather,
+    "GatherND": ops_place.gather_nd,
     "Gelu": ops_activation.gelu,
     "Gemm": ops_dense.gemm,
     "GlobalAveragePool": ops_pool.global_average_pool,

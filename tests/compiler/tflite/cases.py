@@ -175,6 +175,7 @@ MOVES = [
     Case("expand", "Expand", ((1, 6, 1, 8),), (np.asarray([1, 6, 4, 8]),)),
     Case("expand to more axes", "Expand", ((6, 1),), (np.asarray([1, 2, 6, 4]),)),
     Case("tile", "Tile", (IMAGE,), (np.asarray([1, 2, 1, 3]),)),
+    Case("gather by places", "GatherND", (IMAGE,), (np.asarray([[0, 5, 1], [0, -1, 2]]),)),
     Case("scatter", "ScatterND", ((3, 4),), (np.asarray([[2, 0], [0, -1]]), normal(2))),
     Case("scatter rows", "ScatterND", ((3, 4),), (np.asarray([[2], [0]]), normal(2, 4))),
     Case("depth to space", "DepthToSpace", ((1, 8, 3, 4),), (), {"blocksize": 2}),
