@@ -12,6 +12,7 @@ from compiler.lower.qdq import Placement, Style, quantized
 from compiler.quantize.plan import Activation, Plan
 from compiler.quantize.planner import WEIGHTED
 
+MOVING = frozenset({"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 POOLS = frozenset({"AveragePool", "GlobalAveragePool"})
 # Weights as floats with a pair are read by every TensorRT from 8.0 on; integer constants only from 10 on.
 STYLE = Style(Activation.symmetric, is_unsigned=False, weights_are_float=True, biases_are_float=True)
@@ -48,9 +49,19 @@ def _integer_inputs(node: onnx.NodeProto, index: GraphIndex, plan: Plan) -> Iter
     elif node.op_type in WEIGHTED:
         is_product = node.op_type == "MatMul" and len(activations) == 2
         yield from (position for position in activations if position < 2 and (_has_plan(node, index, plan) or is_product))
-    elif node.op_type == "Add" and len(activations) == 2:
+    elif node.op_type == "Add" and len(activations) == 2 and not any(_is_of_matrices(name, index) for name in node.input):
         fused = _fused_input(node, index)
         yield from (position for position in activations if position != fused)
+
+
+def _is_of_matrices(name: str, index: GraphIndex) -> bool:
+    """Say whether a tensor is a matrix product, as it is or reshaped: what it is added to is a transformer's stream of tokens.
+
+    No kernel of a convolution adds there, and a normalization reads the sum in fp16: rounding it at each layer would only cost accuracy.
+    """
+    while (writer := index.writers.get(name)) is not None and writer.op_type in MOVING:
+        name = writer.input[0]
+    return writer is not None and writer.op_type in {"Gemm", "MatMul"}
 
 
 def _has_plan(node: onnx.NodeProto, index: GraphIndex, plan: Plan) -> bool:
