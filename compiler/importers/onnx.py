@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # its stubs are a package of their own
-from onnx import checker, inliner, shape_inference, version_converter
+from onnx import checker, inliner, shape_inference
 
 from compiler.errors import ModelError
 from compiler.graph.passes.drop_unused import DROP_UNUSED
@@ -21,13 +21,9 @@ from compiler.importers.files import read_file
 from compiler.importers.notes import noted
 from compiler.importers.shapes import Shapes, check_all_used, static_shape
 from compiler.importers.single_precision import in_single_precision
+from compiler.importers.upgrade import DEFAULT_DOMAINS, OLDEST_OPSET, opset_of, upgraded
 
-# Before opset 9 operators had other meanings, and nothing converts them with certainty.
-OLDEST_OPSET = 9
-# Since opset 13 QuantizeLinear and DequantizeLinear take an axis.
-MIN_OPSET = 13
 MAX_MODEL_BYTES = 2**31 - 1  # a protobuf message cannot be longer
-DEFAULT_DOMAINS = {"", "ai.onnx"}
 ALREADY_QUANTIZED = {"QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "MatMulNBits"}
 CONTROL_FLOW = {"If", "Loop", "Scan"}
 
@@ -48,7 +44,7 @@ def prepared(model: onnx.ModelProto, place: str, shapes: Shapes) -> onnx.ModelPr
     _fix_shapes(model, place, shapes)
     model = _settled(model, place)
     _check_nodes(model, place)
-    model = _upgrade(model, place)
+    model = upgraded(model, place)
     for transform in (LIFT_CONSTANTS, PLAIN_GROUP_NORM):
         transform(model, place)
     model = _infer_shapes(model, place)
@@ -95,15 +91,11 @@ def _load(file: Path) -> onnx.ModelProto:
     return model
 
 
-def _opset(model: onnx.ModelProto) -> int:
-    return next((entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS), 1)
-
-
 def _check_opset(model: onnx.ModelProto, place: str) -> None:
     newest = onnx.defs.onnx_opset_version()
-    if not OLDEST_OPSET <= _opset(model) <= newest:
+    if not OLDEST_OPSET <= opset_of(model) <= newest:
         expected = f"{OLDEST_OPSET} to {newest}; export the model again, with opset 17"
-        raise ModelError(place, "opset", expected, str(_opset(model)))
+        raise ModelError(place, "opset", expected, str(opset_of(model)))
 
 
 def _check_nodes(model: onnx.ModelProto, place: str) -> None:
@@ -188,16 +180,6 @@ def _dims(value: onnx.ValueInfoProto) -> Sequence[int | str | None] | None:
     if not tensor.HasField("shape"):
         return None
     return [dim.dim_param or (dim.dim_value if dim.dim_value > 0 else None) for dim in tensor.shape.dim]
-
-
-def _upgrade(model: onnx.ModelProto, place: str) -> onnx.ModelProto:
-    opset = _opset(model)
-    if opset >= MIN_OPSET:
-        return model
-    try:
-        return version_converter.convert_version(model, MIN_OPSET)
-    except (RuntimeError, version_converter.ConvertError) as error:
-        raise ModelError(place, f"opset {opset}", f"operators that can be raised to opset {MIN_OPSET}", str(error)) from error
 
 
 def _infer_shapes(model: onnx.ModelProto, place: str) -> onnx.ModelProto:

@@ -17,6 +17,7 @@ from compiler.evaluate.runner import Runner
 from compiler.graph.normalise import normalise
 from compiler.importers.notes import notes_of
 from compiler.importers.onnx import import_onnx
+from compiler.importers.upgrade import answers_are_alike
 from tests.compiler.graphs import graph, node, noise, operators
 
 SHAPE = (1, 3, 8, 8)
@@ -115,6 +116,24 @@ def test_an_input_that_nothing_reads_or_of_which_only_the_shape_is_read_is_left_
     assert [value.name for value in found.graph.input] == ["x"]
     assert notes_of(found) == tuple(f"input {name} is read by nothing and was left out" for name in ("unread", "z"))
     np.testing.assert_allclose(outputs(found, x=noise(1, 2))[0], np.add(noise(1, 2), (1, 5)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [7, 8])
+def test_an_old_file_is_raised_where_it_then_computes_the_same(tmp_path: Path, opset: int) -> None:
+    nodes = [
+        node("BatchNormalization", "x s b m v", "n"),
+        node("Upsample", "n", "u", scales=[1.0, 1.0, 2.0, 2.0], mode="nearest"),
+        node("Relu", "u", "y"),
+    ]
+    constants = {"s": noise(3), "b": noise(3, seed=1), "m": noise(3, seed=2), "v": np.abs(noise(3, seed=3)) + 0.5}
+    model = graph(nodes, SHAPE, constants, opset=opset)
+    np.testing.assert_allclose(outputs(import_onnx(saved(tmp_path, model)))[0], outputs(model)[0], rtol=1e-5)
+
+
+def test_what_became_another_function_is_noticed() -> None:
+    before, after = (graph([node(operator, "x", "y")], SHAPE, {}, opset=8) for operator in ("Relu", "Softplus"))
+    assert answers_are_alike(before, before)
+    assert not answers_are_alike(before, after)
 
 
 def test_an_output_without_a_shape_and_nodes_of_one_name_are_no_obstacle(tmp_path: Path) -> None:
