@@ -22,9 +22,9 @@ from compiler.graph.passes.whole_window_pools import WHOLE_WINDOW_POOLS
 PRODUCER = "fieldfare"
 PASSES = (
     FOLD_DEQUANTIZED_WEIGHTS,
-    PLAIN_EINSUM,
     SIMPLIFY,
     LIFT_CONSTANTS,
+    PLAIN_EINSUM,
     FOLD_CONSTANTS,
     FINITE_CONSTANTS,
     PLAIN_GEMM,

@@ -125,7 +125,7 @@ def test_an_old_file_is_raised_where_it_then_computes_the_same(tmp_path: Path, o
         node("Upsample", "n", "u", scales=[1.0, 1.0, 2.0, 2.0], mode="nearest"),
         node("Relu", "u", "y"),
     ]
-    constants = {"s": noise(3), "b": noise(3, seed=1), "m": noise(3, seed=2), "v": np.abs(noise(3, seed=3)) + 0.5}
+    constants: dict[str, Any] = {"s": noise(3), "b": noise(3, seed=1), "m": noise(3, seed=2), "v": np.abs(noise(3, seed=3)) + 0.5}
     model = graph(nodes, SHAPE, constants, opset=opset)
     np.testing.assert_allclose(outputs(import_onnx(saved(tmp_path, model)))[0], outputs(model)[0], rtol=1e-5)
 

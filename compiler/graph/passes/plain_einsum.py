@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, shape_inference
 
 from compiler.graph.index import GraphIndex, Shape, attribute, replace_nodes, set_constant
 from compiler.graph.passes.port import Pass
@@ -28,7 +28,9 @@ class Product:
 
 def apply(model: onnx.ModelProto) -> None:
     """Rewrite each Einsum whose letters stand once in an operand, and are summed only where both operands have them."""
-    index = GraphIndex(model)
+    if not any(node.op_type == "Einsum" for node in model.graph.node):
+        return
+    index = GraphIndex(shape_inference.infer_shapes(model, data_prop=True))
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         product = _product_of(node)

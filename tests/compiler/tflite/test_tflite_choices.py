@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -92,7 +94,8 @@ def table(kind: int) -> onnx.ModelProto:
 @pytest.mark.parametrize(("kind", "dtype"), [(TensorProto.INT64, np.int64), (TensorProto.INT32, np.int32)])
 def test_whole_numbers_come_in_as_they_are_and_are_looked_up(kind: int, dtype: type) -> None:
     model = normalise(table(kind))
-    feeds = [{"x": np.random.default_rng(seed).integers(0, 20, (1, 5)).astype(dtype)} for seed in range(16)]
+    rows = (np.random.default_rng(seed).integers(0, 20, (1, 5)) for seed in range(16))
+    feeds: list[dict[str, Any]] = [{"x": row.astype(dtype)} for row in rows]
     file = to_tflite(model, plan_of(model, feeds), AMONG)
     interpreter = Interpreter(model_content=file)
     interpreter.allocate_tensors()
@@ -113,7 +116,7 @@ def test_numbers_that_are_compared_make_a_row_of_ones_and_zeros() -> None:
     model = graph(nodes, (1, 5), {"last": np.asarray([2]), "each": np.arange(7), "w": noise(7, 3)})
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
     normal = normalise(model)
-    feeds = [{"x": np.asarray([[0, 6, 3, 3, 1]])}]
+    feeds: list[dict[str, Any]] = [{"x": np.asarray([[0, 6, 3, 3, 1]])}]
     found = lite_outputs(to_tflite(normal, plan_of(normal, feeds), AMONG), feeds[0])["y"]
     np.testing.assert_allclose(found[0], noise(7, 3)[[0, 6, 3, 3, 1]], atol=0.03)
 
