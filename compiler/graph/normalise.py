@@ -6,12 +6,16 @@ import onnx
 from onnx import helper
 
 from compiler.graph.passes.drop_unused import DROP_UNUSED
+from compiler.graph.passes.finite_constants import FINITE_CONSTANTS
 from compiler.graph.passes.fold_batch_norm import FOLD_BATCH_NORM
+from compiler.graph.passes.fold_constants import FOLD_CONSTANTS
 from compiler.graph.passes.fold_dequantized_weights import FOLD_DEQUANTIZED_WEIGHTS
 from compiler.graph.passes.infer_shapes import INFER_SHAPES
 from compiler.graph.passes.lift_constants import LIFT_CONSTANTS
 from compiler.graph.passes.name_nodes import NAME_NODES
+from compiler.graph.passes.plain_einsum import PLAIN_EINSUM
 from compiler.graph.passes.plain_gemm import PLAIN_GEMM
+from compiler.graph.passes.plain_matmul import PLAIN_MATMUL
 from compiler.graph.passes.simplify import SIMPLIFY
 from compiler.graph.passes.whole_window_pools import WHOLE_WINDOW_POOLS
 
@@ -20,7 +24,11 @@ PASSES = (
     FOLD_DEQUANTIZED_WEIGHTS,
     SIMPLIFY,
     LIFT_CONSTANTS,
+    PLAIN_EINSUM,
+    FOLD_CONSTANTS,
+    FINITE_CONSTANTS,
     PLAIN_GEMM,
+    PLAIN_MATMUL,
     FOLD_BATCH_NORM,
     DROP_UNUSED,
     NAME_NODES,

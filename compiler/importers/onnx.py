@@ -7,19 +7,23 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # its stubs are a package of their own
-from onnx import checker, inliner, shape_inference, version_converter
+from onnx import checker, inliner, shape_inference
 
 from compiler.errors import ModelError
+from compiler.graph.passes.drop_unused import DROP_UNUSED
+from compiler.graph.passes.fold_constants import FOLD_CONSTANTS
+from compiler.graph.passes.lift_constants import LIFT_CONSTANTS
+from compiler.graph.passes.name_nodes import NAME_NODES
+from compiler.graph.passes.plain_group_norm import PLAIN_GROUP_NORM
+from compiler.importers.branches import settled
+from compiler.importers.dense import make_dense
 from compiler.importers.files import read_file
 from compiler.importers.notes import noted
 from compiler.importers.shapes import Shapes, check_all_used, static_shape
+from compiler.importers.single_precision import in_single_precision
+from compiler.importers.upgrade import DEFAULT_DOMAINS, OLDEST_OPSET, opset_of, upgraded
 
-# Before opset 9 operators had other meanings, and nothing converts them with certainty.
-OLDEST_OPSET = 9
-# Since opset 13 QuantizeLinear and DequantizeLinear take an axis.
-MIN_OPSET = 13
 MAX_MODEL_BYTES = 2**31 - 1  # a protobuf message cannot be longer
-DEFAULT_DOMAINS = {"", "ai.onnx"}
 ALREADY_QUANTIZED = {"QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "MatMulNBits"}
 CONTROL_FLOW = {"If", "Loop", "Scan"}
 
@@ -33,10 +37,22 @@ def prepared(model: onnx.ModelProto, place: str, shapes: Shapes) -> onnx.ModelPr
     """Return a whole and valid model as the compiler wants it; raise ModelError naming what in it nothing here can work with."""
     _check_opset(model, place)
     model = inliner.inline_local_functions(model)
-    _check_nodes(model, place)
+    make_dense(model, place)
+    replaced = in_single_precision(model)
     _drop_initializers_from_inputs(model)
+    dropped = _drop_unread_inputs(model, shapes)
     _fix_shapes(model, place, shapes)
-    return noted(_infer_shapes(_upgrade(model, place), place), _notes(model))
+    model = _settled(model, place)
+    _check_nodes(model, place)
+    model = upgraded(model, place)
+    for transform in (LIFT_CONSTANTS, PLAIN_GROUP_NORM):
+        transform(model, place)
+    model = _infer_shapes(model, place)
+    for transform in (FOLD_CONSTANTS, DROP_UNUSED):  # what only shapes are read of is not read at all
+        transform(model, place)
+    dropped += _drop_unread_inputs(model, {})
+    NAME_NODES(model, place)  # runtimes refuse a graph in which two nodes have one name
+    return noted(model, [*_notes(model), *_type_notes(replaced), *_input_notes(dropped)])
 
 
 def parsed(file: Path) -> onnx.ModelProto:
@@ -64,6 +80,9 @@ def _load(file: Path) -> onnx.ModelProto:
     place, model = str(file), parsed(file)
     try:
         onnx.load_external_data_for_model(model, str(file.parent))
+        for value in model.graph.output:  # a result's shape may be left out; it is inferred
+            if value.type.WhichOneof("value") == "tensor_type":
+                value.type.tensor_type.shape.SetInParent()
         checker.check_model(model)
     except (checker.ValidationError, OSError, ValueError) as error:
         raise ModelError(place, "content", "a whole and valid ONNX model", str(error)) from error
@@ -72,15 +91,11 @@ def _load(file: Path) -> onnx.ModelProto:
     return model
 
 
-def _opset(model: onnx.ModelProto) -> int:
-    return next((entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS), 1)
-
-
 def _check_opset(model: onnx.ModelProto, place: str) -> None:
     newest = onnx.defs.onnx_opset_version()
-    if not OLDEST_OPSET <= _opset(model) <= newest:
+    if not OLDEST_OPSET <= opset_of(model) <= newest:
         expected = f"{OLDEST_OPSET} to {newest}; export the model again, with opset 17"
-        raise ModelError(place, "opset", expected, str(_opset(model)))
+        raise ModelError(place, "opset", expected, str(opset_of(model)))
 
 
 def _check_nodes(model: onnx.ModelProto, place: str) -> None:
@@ -117,6 +132,32 @@ def _drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
     model.graph.input.extend(inputs)
 
 
+def _drop_unread_inputs(model: onnx.ModelProto, shapes: Shapes) -> list[str]:
+    """Take out inputs that nothing reads, which simplified graphs lose: a device would send them in vain. Return their names."""
+    read = _read_names(model.graph) | {value.name for value in model.graph.output} | set(shapes)
+    kept = [value for value in model.graph.input if value.name in read]
+    dropped = [value.name for value in model.graph.input if value.name not in read]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    return dropped
+
+
+def _read_names(graph: onnx.GraphProto) -> set[str]:
+    names = {name for node in graph.node for name in node.input}
+    for node in graph.node:
+        for attribute in node.attribute:
+            for body in [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs:
+                names |= _read_names(body) | {value.name for value in body.output}
+    return names
+
+
+def _settled(model: onnx.ModelProto, place: str) -> onnx.ModelProto:
+    try:
+        return settled(model)
+    except shape_inference.InferenceError as error:
+        raise ModelError(place, "graph", "shapes that fit each other", str(error)) from error
+
+
 def _fix_shapes(model: onnx.ModelProto, place: str, shapes: Shapes) -> None:
     unused = dict(shapes)
     for value in model.graph.input:
@@ -141,21 +182,22 @@ def _dims(value: onnx.ValueInfoProto) -> Sequence[int | str | None] | None:
     return [dim.dim_param or (dim.dim_value if dim.dim_value > 0 else None) for dim in tensor.shape.dim]
 
 
-def _upgrade(model: onnx.ModelProto, place: str) -> onnx.ModelProto:
-    opset = _opset(model)
-    if opset >= MIN_OPSET:
-        return model
-    try:
-        return version_converter.convert_version(model, MIN_OPSET)
-    except (RuntimeError, version_converter.ConvertError) as error:
-        raise ModelError(place, f"opset {opset}", f"operators that can be raised to opset {MIN_OPSET}", str(error)) from error
-
-
 def _infer_shapes(model: onnx.ModelProto, place: str) -> onnx.ModelProto:
     try:
         return shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
         raise ModelError(place, "graph", "shapes that fit each other", str(error)) from error
+
+
+def _type_notes(replaced: list[str]) -> list[str]:
+    names = " and ".join(replaced)
+    return (
+        [f"numbers of type {names} became float32, inputs and outputs included; each target's numbers are made from that"] if names else []
+    )
+
+
+def _input_notes(dropped: list[str]) -> list[str]:
+    return [f"input {name} is read by nothing and was left out" for name in dropped]
 
 
 def _notes(model: onnx.ModelProto) -> list[str]:

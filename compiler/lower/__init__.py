@@ -32,9 +32,9 @@ def _as_onnx(lowering: Callable[[onnx.ModelProto, Plan], onnx.ModelProto], model
 
 
 TFLITE_FORMS: dict[LoweringName, TfliteForm] = {
-    "tflite-int8": TfliteForm("int8"),
+    "tflite-int8": TfliteForm("int8", has_islands=True),
     "tflite-edgetpu": TfliteForm("int8", for_edge_tpu=True),
-    "tflite-int16": TfliteForm("int16"),
+    "tflite-int16": TfliteForm("int16", has_islands=True),
     "tflite-float16": TfliteForm("float16"),
     "tflite-dynamic": TfliteForm("dynamic"),
     "tflite-float32": TfliteForm("float32"),
@@ -66,8 +66,11 @@ def lower(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> bytes:
     """Return the file that a target's devices load; raise TargetError when the model cannot be lowered so."""
     try:
         return LOWERINGS[profile.lowering].apply(model, plan)
-    except (CompilerError, ValueError, RuntimeError, KeyError, onnx.checker.ValidationError) as error:
+    except (CompilerError, RuntimeError, onnx.checker.ValidationError) as error:
         raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {error}") from error
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        found = f"a graph that this lowering was not made for ({type(error).__name__}: {error}); choose another lowering, and report it"
+        raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {found}") from error
 
 
 def traced_tflite(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> tuple[bytes, dict[str, Place]]:

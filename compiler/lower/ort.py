@@ -85,7 +85,12 @@ class _Choice:
         """Say whether a node multiplies integers: by weights that the plan has, or two activations."""
         if node.op_type not in WEIGHTED or self._plan.precisions.get(node.name, "int8") != "int8":
             return False
-        return node.input[1] in self._plan.weights or (node.op_type == "MatMul" and self._index.is_activation(node.input[1]))
+        return self._has_matrix(node) or (node.op_type == "MatMul" and self._index.is_activation(node.input[1]))
+
+    def _has_matrix(self, node: onnx.NodeProto) -> bool:
+        """Say whether the plan has a node's weights, in a form that kernels take: of MatMul a matrix, never a stack of them."""
+        name = node.input[1]
+        return name in self._plan.weights and (node.op_type != "MatMul" or self._index.constants[name].ndim == 2)
 
     def _wanted_as_integers(self) -> set[str]:
         """Return the tensors that a weighted operator reads as integers, directly or behind operators that follow."""
@@ -117,7 +122,7 @@ class _Choice:
 
     def _is_weighted(self, name: str) -> bool:
         node = next(node for node in self._model.graph.node if node.name == name)
-        return node.op_type in WEIGHTED and node.input[1] in self._plan.weights
+        return node.op_type in WEIGHTED and self._has_matrix(node)
 
     def _is_redundant(self, node: onnx.NodeProto) -> bool:
         """Say whether a clamp is what rounding to the plan's integers does anyway: its bounds lie at or beyond the range's ends."""

@@ -17,6 +17,8 @@ from compiler.quantize.plan import Activation, Plan
 
 # What reads integers by the rules below, and what moves them on its way without a pair of its own.
 INTEGER = WEIGHTED | POOLS | COMMUTING | {"Add"}
+# What a matrix product may go through and stay one.
+RESHAPING = COMMUTING - {"MaxPool", "Slice"}
 # Weights as floats with a pair are read by every TensorRT from 8.0 on; integer constants only from 10 on.
 STYLE = Style(Activation.symmetric, is_unsigned=False, weights_are_float=True, biases_are_float=True)
 # For TensorRT from 10 on: integer constants, and scales of half precision, which its importer before 10 takes for float32.
@@ -47,7 +49,7 @@ def to_int8_fp16(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
 def _placement(model: onnx.ModelProto, plan: Plan) -> Placement:
     index = GraphIndex(model)
     reads = {(node.name, position) for node in model.graph.node for position in _integer_inputs(node, index, plan)}
-    weighted = {node.name for node in model.graph.node if node.op_type in WEIGHTED and _has_plan(node, plan)}
+    weighted = {node.name for node in model.graph.node if node.op_type in WEIGHTED and _has_plan(node, index, plan)}
     return Placement(reads, weighted, results=set(), dropped=set())
 
 
@@ -78,14 +80,26 @@ def _integer_inputs(node: onnx.NodeProto, index: GraphIndex, plan: Plan) -> Iter
         yield from activations
     elif node.op_type in WEIGHTED:
         is_product = node.op_type == "MatMul" and len(activations) == 2
-        yield from (position for position in activations if position < 2 and (_has_plan(node, plan) or is_product))
-    elif node.op_type == "Add" and len(activations) == 2:
+        yield from (position for position in activations if position < 2 and (_has_plan(node, index, plan) or is_product))
+    elif node.op_type == "Add" and len(activations) == 2 and not any(_is_of_matrices(name, index) for name in node.input):
         fused = _fused_input(node, index)
         yield from (position for position in activations if position != fused)
 
 
-def _has_plan(node: onnx.NodeProto, plan: Plan) -> bool:
-    return node.input[1] in plan.weights and plan.precisions.get(node.name, "int8") == "int8"
+def _is_of_matrices(name: str, index: GraphIndex) -> bool:
+    """Say whether a tensor is a matrix product, as it is or reshaped: what it is added to is a transformer's stream of tokens.
+
+    No kernel of a convolution adds there, and a normalization reads the sum in fp16: rounding it at each layer would only cost accuracy.
+    """
+    while (writer := index.writers.get(name)) is not None and writer.op_type in RESHAPING:
+        name = writer.input[0]
+    return writer is not None and writer.op_type in {"Gemm", "MatMul"}
+
+
+def _has_plan(node: onnx.NodeProto, index: GraphIndex, plan: Plan) -> bool:
+    """Say whether a node multiplies by integers; a stack of matrices has no integer kernel."""
+    is_planned = node.input[1] in plan.weights and plan.precisions.get(node.name, "int8") == "int8"
+    return is_planned and (node.op_type != "MatMul" or index.constants[node.input[1]].ndim == 2)
 
 
 def _fused_input(node: onnx.NodeProto, index: GraphIndex) -> int | None:

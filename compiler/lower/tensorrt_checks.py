@@ -13,6 +13,8 @@ Found = Iterator[tuple[onnx.NodeProto, str]]
 # importer of version 8 reads any scale as float32, and asks for three inputs.
 INTEGER_WEIGHTS_SINCE = HALF_SCALES_SINCE = PLAIN_PAIRS_SINCE = 10
 MIN_OPSET = 13
+# Only their kernels add a second tensor on the way out.
+CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 INTEGER_OPERATORS = frozenset(
     {
         *("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QGemm", "QLinearAdd", "QLinearAveragePool", "QLinearConcat"),
@@ -159,7 +161,7 @@ def residuals(view: View) -> Found:
     for node in view.of_type({"Add"}):
         inputs = [name for name in node.input if name not in view.constants]
         floats = [name for name in inputs if view.dequantizer(name) is None]
-        fused = [name for name in floats if view.is_quantized_product(name)]
+        fused = [name for name in floats if view.is_quantized_product(name) and view.index.writers[name].op_type in CONVOLUTIONS]
         skipped = [name for name in floats if name not in fused] + fused[1:]
         if len(inputs) == 2 and skipped and (fused or len(floats) == 1):
             yield node, f"float input {skipped[0]}, which no kernel computes on the way"

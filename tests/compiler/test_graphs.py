@@ -15,7 +15,8 @@ from compiler.errors import ModelError
 from compiler.evaluate.runner import RunError, Runner
 from compiler.graph.interface import interface_of
 from compiler.graph.normalise import normalise, sealed
-from compiler.importers.onnx import MIN_OPSET, import_onnx
+from compiler.importers.onnx import import_onnx
+from compiler.importers.upgrade import MIN_OPSET
 from compiler.lower import lower
 from compiler.quantize.calibrate import calibrate
 from compiler.quantize.plan import Plan

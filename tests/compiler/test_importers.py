@@ -156,10 +156,10 @@ def branch(name: str) -> onnx.GraphProto:
     return helper.make_graph([helper.make_node("Relu", ["x"], [name])], name, [], [value])
 
 
-@pytest.mark.parametrize("opset", [1, 6, 8])
+@pytest.mark.parametrize("opset", [1, 6])
 def test_an_opset_too_old_to_be_sure_of_is_refused(tmp_path: Path, opset: int) -> None:
     file = saved(tmp_path, helper.make_node("Sigmoid", ["x"], ["y"]), opset=opset)
-    with pytest.raises(ModelError, match=rf"opset: expected 9 to \d+; export the model again, with opset 17, found {opset}"):
+    with pytest.raises(ModelError, match=rf"opset: expected 7 to \d+; export the model again, with opset 17, found {opset}"):
         import_onnx(file)
 
 
@@ -170,9 +170,10 @@ def test_an_operator_of_another_domain_is_refused_by_node_and_domain(tmp_path: P
 
 
 def test_control_flow_is_refused_by_its_node(tmp_path: Path) -> None:
+    compared = [helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0), helper.make_node("Greater", ["most", "zero"], ["yes"])]
     node = helper.make_node("If", ["yes"], ["y"], name="choice", then_branch=branch("a"), else_branch=branch("b"))
     with pytest.raises(ModelError, match="expected a graph without control flow, found node choice of type If; export the branch"):
-        import_onnx(saved(tmp_path, node, yes=np.array(True)))
+        import_onnx(saved(tmp_path, *compared, node, zero=np.float32(0)))
 
 
 def test_sequences_are_refused_by_their_node(tmp_path: Path) -> None:

@@ -194,6 +194,29 @@ def test_the_skip_connection_is_quantized_and_the_product_beside_it_is_not() -> 
     assert [index.writers[name].op_type for name in total.input] == ["Conv", "DequantizeLinear"]
 
 
+def test_a_transformers_stream_of_tokens_is_not_rounded_where_layers_are_added() -> None:
+    nodes = [
+        node("MatMul", "x w", "m"),
+        node("Transpose", "m", "t", perm=[0, 1, 3, 2]),
+        node("Add", "x t", "a"),
+        node("MatMul", "a w", "n"),
+        node("Add", "n a", "y"),
+    ]
+    model, plan = planned(nodes, {"w": noise(8, 8)})
+    index = GraphIndex(to_int8(model, plan))
+    sums = [found for found in index.model.graph.node if found.op_type == "Add"]
+    assert all(index.writers[name].op_type != "DequantizeLinear" for found in sums for name in found.input if name in index.writers)
+    assert lint(index.model) == []
+
+
+def test_a_stack_of_constant_matrices_has_no_integer_kernel_and_stays_float() -> None:
+    model, plan = planned([node("MatMul", "x w", "y")], {"w": noise(4, 8, 3)})
+    for lowering in INTEGER.values():
+        assert operators(lowering(model, plan)).count("MatMul") == 1
+        assert next(found for found in lowering(model, plan).graph.node if found.name == "y").input[1] == "w"
+    assert lint(to_int8(model, plan)) == []
+
+
 def test_the_tensorrt_graph_breaks_no_rule_and_the_others_do() -> None:
     model, plan = residual()
     assert lint(to_int8(model, plan)) == []

@@ -22,7 +22,8 @@ def _are_static(model: onnx.ModelProto) -> str | None:
         for name in node.output:
             if name and index.shape(name) is None:
                 known = dims_of(index.values[name]) if name in index.values else "unknown"
-                return f"tensor {name} of node {node.name} ({node.op_type}), whose shape is {known}"
+                advice = "; end the model before it, and choose among its results on the device"
+                return f"tensor {name} of node {node.name} ({node.op_type}), whose shape is {known}{advice}"
     return None
 
 

@@ -9,11 +9,14 @@ import onnx
 from onnx import numpy_helper
 
 from compiler.lower.tflite.errors import UnsupportedOpError
-from compiler.lower.tflite.ir import NO_OPTIONS, Array, Constant, Floats, Graph, Kernel, Op, Options, Shape, Tensor, constant, index
+from compiler.lower.tflite.ir import NO_OPTIONS, Array, Constant, Floats, Graph, Kernel, Op, Options, Shape, Tensor, Whole, constant, index
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node, shapes_of
 from compiler.lower.tflite.view import Order, View, as_is, only_moves_ones, permutation, reshaped
 from compiler.quantize.plan import Activation, Plan, Weights, weights_of
+
+# Types of whole numbers that a file can take, by numpy's names.
+WHOLE_TYPES: dict[int, str] = {onnx.TensorProto.INT32: "int32", onnx.TensorProto.INT64: "int64", onnx.TensorProto.UINT8: "uint8"}
 
 
 class Build:
@@ -26,6 +29,7 @@ class Build:
         self._shapes = shapes_of(model)
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self._views: dict[str, View] = {}
+        self._wholes: dict[str, Whole] = {}
         self._reshaped: dict[Tensor, Tensor] = {}
         self._arranged: dict[tuple[Tensor, Order], Tensor] = {}
         self._inputs = tuple(self._input(value) for value in model.graph.input if value.name not in self._constants)
@@ -55,6 +59,8 @@ class Build:
             raise node.refusal("its weights are computed, not constant")
         floats = values.astype(np.float32)
         planned = self._plan.weights.get(name) or weights_of(floats, axis)
+        if planned.axis != axis and self._plan.precisions.get(node.name) == "float":
+            planned = weights_of(floats, axis)  # two layers share the numbers, but not their output channels
         if planned.axis != axis:
             raise node.refusal(f"its weights are quantized along axis {planned.axis}, not {axis}", "plan them along their output channels")
         return kernel_of(name, floats, planned)
@@ -74,6 +80,9 @@ class Build:
 
     def raw_view(self, name: str) -> View:
         """Return where a tensor lies, which may be folded."""
+        if name in self._wholes:
+            given = f"expected float32 for arithmetic, found the whole numbers {name}"
+            raise UnsupportedOpError(self.at, "input", given, "cast them to float32 in the model, or look them up by a Gather")
         if name not in self._views:
             self._views[name] = self._constant_view(name)
         return self._views[name]
@@ -89,6 +98,18 @@ class Build:
         plain = View(self.emit_reshape(self.arranged(unfolded, as_is(rank)), view.tensor.shape), as_is(len(view.order)))
         self._views[name] = plain
         return plain
+
+    def whole(self, name: str) -> Whole | None:
+        """Return whole numbers that come into the model, None for what else a name stands for."""
+        return self._wholes.get(name)
+
+    def bind_whole(self, name: str, numbers: Whole) -> None:
+        """Say that a tensor of the model holds whole numbers."""
+        self._wholes[name] = numbers
+
+    def meaning(self, name: str) -> Activation | None:
+        """Return what is known of a tensor's values."""
+        return self._plan.activations.get(name)
 
     def bind(self, name: str, view: View) -> None:
         """Say where a tensor of the model lies."""
@@ -118,6 +139,14 @@ class Build:
         made = tuple(self._tensor(kind, shape, meaning) for shape, meaning in outputs)
         self.ops.append(Op(kind, tuple(inputs), made, options, self.at))
         return made
+
+    def emit_whole(
+        self, kind: Kind, inputs: Sequence[Tensor], shape: Shape, element: str, name: str, options: Options = NO_OPTIONS
+    ) -> None:
+        """Emit the operator whose result, a tensor of the model, is no real number."""
+        made = Whole(name, shape, None, element)
+        self.ops.append(Op(kind, tuple(inputs), (made,), options, self.at))
+        self._wholes[name] = made
 
     def emit_reshape(self, tensor: Tensor, shape: Shape) -> Tensor:
         """Return the same elements in another shape."""
@@ -172,9 +201,14 @@ class Build:
 
     def _input(self, value: onnx.ValueInfoProto) -> Tensor:
         name, kind = value.name, value.type.tensor_type.elem_type
+        if kind in WHOLE_TYPES and name in self._shapes:
+            self._wholes[name] = Whole(name, self._shapes[name], None, WHOLE_TYPES[kind])
+            return self._wholes[name]
         if kind != onnx.TensorProto.FLOAT or name not in self._shapes:
             found = onnx.TensorProto.DataType.Name(kind)
-            raise UnsupportedOpError(name, "input", f"expected float32 and a static shape, found {found}", "give it both")
+            raise UnsupportedOpError(
+                name, "input", f"expected float32, int32, int64 or uint8 and a static shape, found {found}", "give it both"
+            )
         tensor = Tensor(name, self._shapes[name], self._plan.activations.get(name))
         self._views[name] = View(tensor, as_is(len(tensor.shape)))
         return tensor

@@ -21,3 +21,5 @@ class TfliteForm:
     io: Literal["int8", "float"] = "int8"
     # Keep to operators that an Edge TPU runs, where they say the same.
     for_edge_tpu: bool = False
+    # Whether operators without an integer form may compute in float between the others; where not, the first of them is refused.
+    has_islands: bool = False

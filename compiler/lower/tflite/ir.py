@@ -85,6 +85,13 @@ class Index(Tensor):
 
 
 @dataclass(frozen=True, eq=False)
+class Whole(Tensor):
+    """No real numbers: places in a table that come into the model, or truth values; `element` is numpy's name of their type."""
+
+    element: str
+
+
+@dataclass(frozen=True, eq=False)
 class Op:
     """One TFLite operator; `options` are the fields of its options table in the schema, `node` the ONNX node that it comes from."""
 

@@ -37,6 +37,8 @@ class Kind(Enum):
     ADD = auto()
     AVERAGE_POOL_2D = auto()
     BATCH_MATMUL = auto()
+    CAST = auto()
+    CEIL = auto()
     CONCATENATION = auto()
     CONV_2D = auto()
     COS = auto()
@@ -45,13 +47,23 @@ class Kind(Enum):
     DEQUANTIZE = auto()
     DIV = auto()
     ELU = auto()
+    EQUAL = auto()
     EXP = auto()
+    FLOOR = auto()
     FULLY_CONNECTED = auto()
     GATHER = auto()
     GELU = auto()
+    GREATER = auto()
+    GREATER_EQUAL = auto()
     HARD_SWISH = auto()
     LEAKY_RELU = auto()
+    LESS = auto()
+    LESS_EQUAL = auto()
+    LOCAL_RESPONSE_NORMALIZATION = auto()
     LOG = auto()
+    LOGICAL_AND = auto()
+    LOGICAL_NOT = auto()
+    LOGICAL_OR = auto()
     LOGISTIC = auto()
     LOG_SOFTMAX = auto()
     MAXIMUM = auto()
@@ -60,6 +72,7 @@ class Kind(Enum):
     MINIMUM = auto()
     MIRROR_PAD = auto()
     MUL = auto()
+    NOT_EQUAL = auto()
     PAD = auto()
     PADV2 = auto()
     POW = auto()
@@ -67,12 +80,16 @@ class Kind(Enum):
     QUANTIZE = auto()
     REDUCE_MAX = auto()
     REDUCE_MIN = auto()
+    REDUCE_PROD = auto()
     RELU = auto()
     RELU6 = auto()
     RELU_N1_TO_1 = auto()
     RESHAPE = auto()
     RESIZE_BILINEAR = auto()
     RESIZE_NEAREST_NEIGHBOR = auto()
+    ROUND = auto()
+    RSQRT = auto()
+    SELECT_V2 = auto()
     SIN = auto()
     SLICE = auto()
     SOFTMAX = auto()
@@ -96,6 +113,8 @@ FACTS: dict[Kind, Facts] = {
     Kind.ADD: Facts(Rule.FREE, "AddOptions", int16_version=4),
     Kind.AVERAGE_POOL_2D: Facts(Rule.MOVES, "Pool2DOptions", int16_version=3),
     Kind.BATCH_MATMUL: Facts(Rule.FREE, "BatchMatMulOptions"),
+    Kind.CAST: Facts(Rule.FLOAT, "CastOptions"),
+    Kind.CEIL: Facts(Rule.FLOAT),
     Kind.CONCATENATION: Facts(Rule.TIED, "ConcatenationOptions", int16_version=3),
     Kind.CONV_2D: Facts(Rule.FREE, "Conv2DOptions", int8_version=3, int16_version=4),
     Kind.COS: Facts(Rule.FLOAT, "CosOptions"),
@@ -104,13 +123,23 @@ FACTS: dict[Kind, Facts] = {
     Kind.DEQUANTIZE: Facts(Rule.FREE, "DequantizeOptions"),
     Kind.DIV: Facts(Rule.FLOAT, "DivOptions"),
     Kind.ELU: Facts(Rule.FREE, int8_version=1),
+    Kind.EQUAL: Facts(Rule.FLOAT, "EqualOptions"),
     Kind.EXP: Facts(Rule.FREE, "ExpOptions"),
+    Kind.FLOOR: Facts(Rule.FLOAT),
     Kind.FULLY_CONNECTED: Facts(Rule.FREE, "FullyConnectedOptions", int8_version=4, int16_version=7),
     Kind.GATHER: Facts(Rule.MOVES, "GatherOptions", int16_version=4),
     Kind.GELU: Facts(Rule.FREE, "GeluOptions"),
+    Kind.GREATER: Facts(Rule.FLOAT, "GreaterOptions"),
+    Kind.GREATER_EQUAL: Facts(Rule.FLOAT, "GreaterEqualOptions"),
     Kind.HARD_SWISH: Facts(Rule.FREE, "HardSwishOptions", int8_version=1),
     Kind.LEAKY_RELU: Facts(Rule.FREE, "LeakyReluOptions", int16_version=2),
+    Kind.LESS: Facts(Rule.FLOAT, "LessOptions"),
+    Kind.LESS_EQUAL: Facts(Rule.FLOAT, "LessEqualOptions"),
+    Kind.LOCAL_RESPONSE_NORMALIZATION: Facts(Rule.FLOAT, "LocalResponseNormalizationOptions"),
     Kind.LOG: Facts(Rule.FLOAT),
+    Kind.LOGICAL_AND: Facts(Rule.FLOAT, "LogicalAndOptions"),
+    Kind.LOGICAL_NOT: Facts(Rule.FLOAT, "LogicalNotOptions"),
+    Kind.LOGICAL_OR: Facts(Rule.FLOAT, "LogicalOrOptions"),
     Kind.LOGISTIC: Facts(Rule.FIXED, int16_version=3, fixed=(1 / 256, -128), fixed16=(1 / 32768, 0)),
     Kind.LOG_SOFTMAX: Facts(Rule.FIXED, "LogSoftmaxOptions", fixed=(16 / 256, 127)),
     Kind.MAXIMUM: Facts(Rule.TIED, "MaximumMinimumOptions", int16_version=4),
@@ -119,6 +148,7 @@ FACTS: dict[Kind, Facts] = {
     Kind.MINIMUM: Facts(Rule.TIED, "MaximumMinimumOptions", int16_version=4),
     Kind.MIRROR_PAD: Facts(Rule.MOVES, "MirrorPadOptions", int16_version=3),
     Kind.MUL: Facts(Rule.FREE, "MulOptions", int16_version=4),
+    Kind.NOT_EQUAL: Facts(Rule.FLOAT, "NotEqualOptions"),
     Kind.PAD: Facts(Rule.MOVES, "PadOptions", int16_version=3),
     Kind.PADV2: Facts(Rule.MOVES, "PadV2Options", int16_version=3),
     Kind.POW: Facts(Rule.FLOAT, "PowOptions"),
@@ -126,12 +156,16 @@ FACTS: dict[Kind, Facts] = {
     Kind.QUANTIZE: Facts(Rule.FREE, "QuantizeOptions"),
     Kind.REDUCE_MAX: Facts(Rule.MOVES, "ReducerOptions", int16_version=3),
     Kind.REDUCE_MIN: Facts(Rule.MOVES, "ReducerOptions", int16_version=3),
+    Kind.REDUCE_PROD: Facts(Rule.FLOAT, "ReducerOptions"),
     Kind.RELU: Facts(Rule.FREE, int16_version=3),
     Kind.RELU6: Facts(Rule.FREE, int16_version=3),
     Kind.RELU_N1_TO_1: Facts(Rule.FREE, int8_version=1),
     Kind.RESHAPE: Facts(Rule.MOVES, "ReshapeOptions", int8_version=1, int16_version=1),
     Kind.RESIZE_BILINEAR: Facts(Rule.MOVES, "ResizeBilinearOptions", float_version=3, int8_version=3, int16_version=4),
     Kind.RESIZE_NEAREST_NEIGHBOR: Facts(Rule.MOVES, "ResizeNearestNeighborOptions", float_version=3, int8_version=3, int16_version=4),
+    Kind.ROUND: Facts(Rule.FLOAT),
+    Kind.RSQRT: Facts(Rule.FLOAT),
+    Kind.SELECT_V2: Facts(Rule.FLOAT, "SelectV2Options"),
     Kind.SIN: Facts(Rule.FLOAT),
     Kind.SLICE: Facts(Rule.MOVES, "SliceOptions", int16_version=4),
     Kind.SOFTMAX: Facts(Rule.FIXED, "SoftmaxOptions", int16_version=3, fixed=(1 / 256, -128), fixed16=(1 / 32768, 0)),

@@ -10,6 +10,7 @@ from compiler.lower.tflite.build import Build
 from compiler.lower.tflite.ir import NO_OPTIONS, Options, constant
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node
+from compiler.lower.tflite.ops_curve import exponential_unit
 from compiler.lower.tflite.ops_math import Lower, aligned
 from compiler.lower.tflite.view import View
 from compiler.quantize.plan import Activation
@@ -47,9 +48,10 @@ def leaky_relu(node: Node, build: Build) -> None:
 
 
 def elu(node: Node, build: Build) -> None:
-    """Lower Elu with alpha 1, the only one that TFLite has."""
+    """Lower Elu: with alpha 1 to TFLite's own."""
     if node.real("alpha", 1.0) != 1:
-        raise node.refusal(f"alpha {node.real('alpha', 1.0)}", "use alpha 1")
+        exponential_unit(node, build)
+        return
     _apply(node, build, Kind.ELU)
 
 

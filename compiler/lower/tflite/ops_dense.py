@@ -37,11 +37,16 @@ def matmul(node: Node, build: Build) -> None:
         weights = build.kernel(node, node.input(1), 1).moved(np.transpose, axis=0)
         _connect(node, build, build.raw_view(node.input(0)), [weights, constant("bias", np.zeros(weights.shape[0]))])
         return
-    rank = len(build.shape(node, node.outputs[0]))
-    operands = [build.view(name) for name in node.inputs]
-    if rank < 2 or any(len(view.order) != rank for view in operands):
-        raise node.refusal(f"operands of ranks {[len(view.order) for view in operands]}", "give both operands the same number of axes")
-    build.finish(node, Kind.BATCH_MATMUL, [build.arranged(view, as_is(rank)) for view in operands], as_is(rank))
+    shapes = [build.shape(node, name) for name in node.inputs]
+    if min(len(shape) for shape in shapes) < 2:
+        raise node.refusal(f"operands of shapes {[list(shape) for shape in shapes]}", "give both operands two axes or more")
+    rank = max(len(shape) for shape in shapes)
+    operands = []
+    for name, shape in zip(node.inputs, shapes, strict=True):
+        lifted = build.reshaped(build.view(name), (1,) * (rank - len(shape)) + shape)
+        assert lifted is not None  # leading axes of length 1 move nothing
+        operands.append(build.arranged(lifted, as_is(rank)))
+    build.finish(node, Kind.BATCH_MATMUL, operands, as_is(rank))
 
 
 def _bias(node: Node, build: Build, count: int, beta: float) -> Tensor:

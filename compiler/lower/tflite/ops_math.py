@@ -129,12 +129,8 @@ def reduce(kind: Kind) -> Lower:
 
     def lower(node: Node, build: Build) -> None:
         view = build.view(node.inputs[0])
-        rank = len(view.order)
-        given = build.known(node.input(1)) if node.input(1) else np.asarray(node.integers("axes", ()))
-        if given is None:
-            raise node.refusal("axes that are computed, not constant")
-        axes = {int(axis) % rank for axis in given.ravel()} or set(range(rank))
-        if given.size == 0 and node.integer("noop_with_empty_axes", 0) == 1:
+        axes = _axes(node, build, len(view.order))
+        if not axes:
             build.bind(node.outputs[0], view)
             return
         places = sorted(view.order.index(axis) for axis in axes)
@@ -143,6 +139,45 @@ def reduce(kind: Kind) -> Lower:
         build.finish(node, kind, [view.tensor, index("axes", places)], order, {"keepDims": keeps})
 
     return lower
+
+
+def reduce_of(before: Callable[[Build, Tensor], Tensor] | None, after: Kind | None = None) -> Lower:
+    """Return the lowering of a sum along axes of something computed of each element, of which something may be computed in turn."""
+
+    def lower(node: Node, build: Build) -> None:
+        view, keeps = build.view(node.inputs[0]), node.integer("keepdims", 1) == 1
+        axes = _axes(node, build, len(view.order))
+        places = sorted(view.order.index(axis) for axis in axes)
+        order = view.order if keeps else _without(view.order, axes)
+        result = build.shape(node, node.outputs[0])
+        shape = tuple(result[axis] for axis in order)
+        source = view.tensor if before is None else before(build, view.tensor)
+        meaning = node.outputs[0] if after is None else None
+        made = build.emit(Kind.SUM, [source, index("axes", places)], shape, meaning, {"keepDims": keeps})
+        last = made if after is None else build.emit(after, [made], shape, node.outputs[0])
+        build.bind(node.outputs[0], View(last, order))
+
+    return lower
+
+
+def squares(build: Build, tensor: Tensor) -> Tensor:
+    """Return each element times itself."""
+    return build.emit(Kind.MUL, [tensor, tensor], tensor.shape, None)
+
+
+def magnitudes(build: Build, tensor: Tensor) -> Tensor:
+    """Return each element without its sign."""
+    return build.emit(Kind.ABS, [tensor], tensor.shape, None)
+
+
+def _axes(node: Node, build: Build, rank: int) -> set[int]:
+    """Return the axes that a reduction takes away; none where it is asked to do nothing."""
+    given = build.known(node.input(1)) if node.input(1) else np.asarray(node.integers("axes", ()))
+    if given is None:
+        raise node.refusal("axes that are computed, not constant")
+    if given.size == 0:
+        return set() if node.integer("noop_with_empty_axes", 0) == 1 else set(range(rank))
+    return {int(axis) % rank for axis in given.ravel()}
 
 
 def _sum_of(first: Tensor, second: Tensor) -> Activation | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import TensorProto
 
 from compiler.lower.tflite.build import Build
-from compiler.lower.tflite.ir import Tensor, constant, index
+from compiler.lower.tflite.ir import Array, Tensor, constant, index
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node
 from compiler.lower.tflite.view import Fold, View, as_is, channels_last, reshapable
@@ -26,6 +27,10 @@ def transpose(node: Node, build: Build) -> None:
 def reshape(node: Node, build: Build) -> None:
     """Lower Reshape, Flatten, Squeeze and Unsqueeze; the shape that results says all."""
     target, name = build.shape(node, node.outputs[0]), node.outputs[0]
+    numbers = build.whole(node.inputs[0])
+    if numbers is not None:
+        build.emit_whole(Kind.RESHAPE, [numbers, index("shape", target)], target, numbers.element, name)
+        return
     view = build.view(node.inputs[0])
     moved = build.reshaped(view, target)
     if moved is None and len(target) == 2 and view.order[0] == 0 and view.shape[0] == target[0]:
@@ -90,10 +95,16 @@ def _cut(node: Node, build: Build, view: View, ranges: list[range]) -> None:
 def gather(node: Node, build: Build) -> None:
     """Lower Gather with constant indices: one index to SLICE, more to GATHER."""
     indices = build.known(node.inputs[1])
+    if build.whole(node.inputs[1]) is not None:
+        _looked_up(node, build)
+        return
     view = build.view(node.inputs[0])
     axis = node.axis(len(view.order), 0)
-    if indices is None or indices.ndim > 1:
-        raise node.refusal("indices that are no constant row")
+    if indices is None:
+        raise node.refusal("indices that are computed, not constant")
+    if indices.ndim > 1:
+        _gathered_table(node, build, indices)
+        return
     wanted = indices.astype(np.int64).ravel() % view.shape[axis]
     place = view.order.index(axis)
     memory = tuple(len(wanted) if each == place else size for each, size in enumerate(view.tensor.shape))
@@ -109,6 +120,41 @@ def gather(node: Node, build: Build) -> None:
     dropped = build.reshaped(kept, build.shape(node, node.outputs[0]))
     assert dropped is not None  # the axis that goes has length 1
     build.bind(node.outputs[0], dropped)
+
+
+def _looked_up(node: Node, build: Build) -> None:
+    """Take the rows of a table that the model's input names."""
+    table, numbers = build.view(node.inputs[0]), build.whole(node.inputs[1])
+    assert numbers is not None
+    tensor, rank = build.arranged(table, as_is(len(table.order))), len(build.shape(node, node.outputs[0]))
+    build.finish(node, Kind.GATHER, [tensor, numbers], as_is(rank), {"axis": node.axis(len(table.order), 0)})
+
+
+def _gathered_table(node: Node, build: Build, indices: Array) -> None:
+    """Gather by a constant of several axes: by all its numbers in a row, which a reshape then puts in place."""
+    view = build.view(node.inputs[0])
+    axis = node.axis(len(view.order), 0)
+    wanted = indices.astype(np.int64).ravel() % view.shape[axis]
+    tensor = build.arranged(view, as_is(len(view.order)))
+    memory = (*view.shape[:axis], len(wanted), *view.shape[axis + 1 :])
+    made = build.emit(Kind.GATHER, [tensor, index("indices", wanted)], memory, node.outputs[0], {"axis": axis})
+    shape = build.shape(node, node.outputs[0])
+    build.bind(node.outputs[0], View(build.emit_reshape(made, shape), as_is(len(shape))))
+
+
+def cast(node: Node, build: Build) -> None:
+    """Lower Cast: of floats to floats it does nothing, of whole numbers to floats it is TFLite's CAST."""
+    numbers, target = build.whole(node.inputs[0]), node.integer("to", 0)
+    name = node.outputs[0]
+    if numbers is None and target == TensorProto.FLOAT:
+        build.bind(name, build.raw_view(node.inputs[0]))
+    elif numbers is not None and target == TensorProto.FLOAT:
+        rank = len(numbers.shape)
+        build.finish(node, Kind.CAST, [numbers], as_is(rank))
+    elif numbers is not None and target in {TensorProto.INT32, TensorProto.INT64}:
+        build.bind_whole(name, numbers)
+    else:
+        raise node.refusal(f"a cast to {TensorProto.DataType.Name(target)}")
 
 
 def pad(node: Node, build: Build) -> None:

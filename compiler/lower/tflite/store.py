@@ -7,14 +7,16 @@ from dataclasses import replace
 from compiler.lower.tflite.errors import UnplannedTensorError, UnsupportedOpError
 from compiler.lower.tflite.form import TfliteForm
 from compiler.lower.tflite.integers import INT8, INT16, Width, floats, weights_alone, weights_and_bias
-from compiler.lower.tflite.ir import Constant, Graph, Index, Kernel, Op, Options, Tensor, index
+from compiler.lower.tflite.ir import Constant, Graph, Index, Kernel, Op, Options, Tensor, Whole, index
+from compiler.lower.tflite.islands import islands, unholdable
 from compiler.lower.tflite.kinds import FACTS, Kind, Rule
 from compiler.lower.tflite.stored import Element, Params, Stored, StoredGraph, StoredOp
 from compiler.quantize.plan import Precision
 
 WEIGHTED = {Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D, Kind.FULLY_CONNECTED, Kind.TRANSPOSE_CONV}
 DEQUANTIZE_VERSIONS = {Element.INT8: 2, Element.INT16: 3, Element.FLOAT16: 3}
-FLOAT_ADVICE = "give the node the precision float, or end the model before it"
+WHOLE = frozenset({Element.INT32, Element.INT64, Element.UINT8, Element.BOOL})
+FLOAT_ADVICE = "give the node the precision float, compile for a target that also computes in float, or end the model before it"
 
 
 class Store:
@@ -30,8 +32,14 @@ class Store:
     def store(self, graph: Graph) -> StoredGraph:
         """Return the whole graph as it will be written."""
         inputs = tuple(self._input(tensor) for tensor in graph.inputs)
+        floats_among = islands(graph, self._width) if self._form.has_islands else frozenset()
+        beyond = None if self._form.has_islands else unholdable(graph, self._width)
+        if beyond is not None:
+            raise UnsupportedOpError(
+                beyond.node, beyond.kind.name, "numbers too large to be integers beside others, as of a mask", FLOAT_ADVICE
+            )
         for op in graph.ops:
-            width = self._width(op.node)
+            width = None if op in floats_among or isinstance(op.outputs[0], Whole) else self._width(op)
             if width is None:
                 self._float_op(op)
             else:
@@ -53,17 +61,19 @@ class Store:
     def _default_width(self) -> Width | None:
         return {"int8": INT8, "int16": INT16}.get(self._form.precision)
 
-    def _width(self, node: str) -> Width | None:
-        """Return which integers a node computes with, None for floats."""
+    def _width(self, op: Op) -> Width | None:
+        """Return which integers an operator computes with, None for floats."""
         default = self._default_width()
-        planned = self._precisions.get(node)
+        planned = self._precisions.get(op.node)
         if default is None or planned is None or (planned == "int8" and default is INT16):
             return default
         return {"int8": INT8, "int16": INT16}.get(planned)
 
     def _input(self, tensor: Tensor) -> Stored:
         width = self._default_width() if self._form.io == "int8" else None
-        if width is None:
+        if isinstance(tensor, Whole):
+            stored = Stored(tensor.name, tensor.shape, Element(tensor.element))
+        elif width is None:
             stored = Stored(tensor.name, tensor.shape, Element.FLOAT32)
         else:
             stored = Stored(tensor.name, tensor.shape, width.element, self._planned(tensor, width, "input"))
@@ -83,7 +93,7 @@ class Store:
 
     def _float_op(self, op: Op) -> None:
         inputs = tuple(self._float_input(op, tensor) for tensor in op.inputs)
-        outputs = tuple(Stored(tensor.name, tensor.shape, Element.FLOAT32) for tensor in op.outputs)
+        outputs = tuple(Stored(tensor.name, tensor.shape, _element(tensor)) for tensor in op.outputs)
         self._home.update(zip(op.outputs, outputs, strict=True))
         self._emit(op.kind, FACTS[op.kind].float_version, inputs, outputs, op.options)
 
@@ -149,6 +159,8 @@ class Store:
         return stored if planned.is_near(stored.params) else self._quantized(stored, width, planned)
 
     def _planned(self, tensor: Tensor, width: Width, node: str) -> Params:
+        if tensor.span is None and tensor.name.startswith(f"{node}:"):  # a step within one node, of which no plan knows
+            raise UnsupportedOpError(node, "steps", f"what it computes on the way has no {width.element.value} form", FLOAT_ADVICE)
         if tensor.span is None:
             raise UnplannedTensorError(tensor.name, node)
         return width.params(tensor.span)
@@ -160,6 +172,8 @@ class Store:
         if isinstance(tensor, Constant):
             return width.stored(tensor, params)
         home = self._home[tensor]
+        if isinstance(tensor, Whole):
+            return home
         if home.element is width.element and home.params is not None and (params is None or params.is_near(home.params)):
             return home
         return self._quantized(home, width, params or self._planned(tensor, width, node))
@@ -181,7 +195,7 @@ class Store:
         return self._conversion(Kind.QUANTIZE, version, stored, Stored(stored.name, stored.shape, width.element, params))
 
     def _dequantized(self, stored: Stored) -> Stored:
-        if stored.element is Element.FLOAT32:
+        if stored.element in {Element.FLOAT32, *WHOLE}:
             return stored
         version = DEQUANTIZE_VERSIONS[stored.element]
         return self._conversion(Kind.DEQUANTIZE, version, stored, Stored(stored.name, stored.shape, Element.FLOAT32))
@@ -195,3 +209,8 @@ class Store:
 
     def _emit(self, kind: Kind, version: int, inputs: tuple[Stored, ...], outputs: tuple[Stored, ...], options: Options) -> None:
         self._ops.append(StoredOp(kind, version, inputs, outputs, options))
+
+
+def _element(tensor: Tensor) -> Element:
+    """Return the type of what an operator gives when it does not compute in integers."""
+    return Element(tensor.element) if isinstance(tensor, Whole) else Element.FLOAT32

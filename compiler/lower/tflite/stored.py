@@ -20,6 +20,8 @@ class Element(Enum):
     INT16 = "int16"
     INT32 = "int32"
     INT64 = "int64"
+    UINT8 = "uint8"
+    BOOL = "bool"
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ DENSE = [
     Case("matmul", "MatMul", ((1, 12),), (normal(12, 5),)),
     Case("matmul of rank 3", "MatMul", ((1, 7, 12),), (normal(12, 5),)),
     Case("matmul of rank 4", "MatMul", ((1, 2, 7, 12),), (normal(12, 5),)),
+    Case("matmul of two ranks", "MatMul", ((1, 2, 7, 12), (12, 5))),
     Case("matmul of two inputs", "MatMul", ((1, 2, 7, 12), (1, 2, 12, 5))),
 ]
 
@@ -170,6 +171,13 @@ MOVES = [
     Case("transpose of a matrix", "Transpose", ((3, 4),)),
     Case("gather one", "Gather", (IMAGE,), (np.asarray(2),), {"axis": 1}),
     Case("gather some", "Gather", (IMAGE,), (np.asarray([0, 5, -1]),), {"axis": 1}),
+    Case("gather a table", "Gather", (IMAGE,), (np.asarray([[0, 5], [2, -1]]),), {"axis": 1}),
+    Case("expand", "Expand", ((1, 6, 1, 8),), (np.asarray([1, 6, 4, 8]),)),
+    Case("expand to more axes", "Expand", ((6, 1),), (np.asarray([1, 2, 6, 4]),)),
+    Case("tile", "Tile", (IMAGE,), (np.asarray([1, 2, 1, 3]),)),
+    Case("gather by places", "GatherND", (IMAGE,), (np.asarray([[0, 5, 1], [0, -1, 2]]),)),
+    Case("scatter", "ScatterND", ((3, 4),), (np.asarray([[2, 0], [0, -1]]), normal(2))),
+    Case("scatter rows", "ScatterND", ((3, 4),), (np.asarray([[2], [0]]), normal(2, 4))),
     Case("depth to space", "DepthToSpace", ((1, 8, 3, 4),), (), {"blocksize": 2}),
     Case("depth to space by columns", "DepthToSpace", ((1, 8, 3, 4),), (), {"blocksize": 2, "mode": "CRD"}),
     Case("space to depth", "SpaceToDepth", ((1, 2, 6, 4),), (), {"blocksize": 2}),
@@ -190,6 +198,29 @@ CURVES = [
     Case("abs", "Abs", (IMAGE,)),
     Case("elu", "Elu", (IMAGE,)),
     Case("gelu", "Gelu", (IMAGE,), (), {"approximate": "tanh"}, opset=20),
+]
+
+SCALE, BIAS = normal(6, seed=2), normal(6, seed=3)
+# Written out in steps for which no plan has ranges.
+WRITTEN_OUT = [
+    *(Case(op_type.lower(), op_type, (IMAGE,)) for op_type in ("Erf", "Softplus", "Selu", "Softsign", "Sign", "Sinh", "Cosh")),
+    *(Case(op_type.lower(), op_type, (IMAGE,)) for op_type in ("Floor", "Ceil", "Round")),
+    Case("celu", "Celu", (IMAGE,), (), {"alpha": 0.7}),
+    Case("mish", "Mish", (IMAGE,), opset=18),
+    Case("elu with slope", "Elu", (IMAGE,), (), {"alpha": 0.5}),
+    Case("thresholded relu", "ThresholdedRelu", (IMAGE,), (), {"alpha": 0.3}),
+    Case("reciprocal", "Reciprocal", (IMAGE,), positive=True),
+    Case("layer normalization", "LayerNormalization", ((1, 5, 8),), (normal(8), normal(8, seed=2)), opset=17),
+    Case("layer normalization of images", "LayerNormalization", (IMAGE,), (normal(6, 9, 8),), {"axis": 1}, opset=17),
+    Case("instance normalization", "InstanceNormalization", (IMAGE,), (SCALE, BIAS)),
+    Case("instance normalization of rows", "InstanceNormalization", ((1, 6, 20),), (SCALE, BIAS)),
+    Case("lp normalization", "LpNormalization", (IMAGE,), (), {"axis": 1}),
+    Case("l1 normalization", "LpNormalization", (IMAGE,), (), {"axis": 1, "p": 1}),
+    Case("local response normalization", "LRN", (IMAGE,), (), {"size": 3, "alpha": 0.1, "beta": 0.7, "bias": 1.5}),
+    Case("sum of magnitudes", "ReduceL1", (IMAGE,), (), {"axes": [1], "keepdims": 0}),
+    Case("length", "ReduceL2", (IMAGE,), (), {"axes": [1, 2]}),
+    Case("sum of squares", "ReduceSumSquare", (IMAGE,), (), {"axes": [3], "keepdims": 0}),
+    Case("product of all", "ReduceProd", ((1, 2, 3),), (), {"axes": [1]}),
 ]
 
 FLOAT_ONLY = [

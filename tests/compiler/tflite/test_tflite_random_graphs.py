@@ -1,25 +1,34 @@
-"""Random small graphs of supported operators compute in LiteRT what ONNX Runtime computes."""
+"""Random small graphs of supported operators compute in every lowering what the float model computes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from compiler.evaluate.runner import Runner
+from compiler.evaluate.runtimes import open_shipped
+from compiler.graph.interface import interface_of
 from compiler.graph.normalise import normalise
+from compiler.lower import lower
 from compiler.lower.tflite import TfliteForm, to_tflite
 from compiler.quantize.calibrate import calibrate
+from compiler.targets import load_profile
 from tests.compiler.tflite.cases import normal
-from tests.compiler.tflite.lite import Array, float_outputs, float_tensors, lite_outputs, model_of
+from tests.compiler.tflite.lite import float_outputs, float_tensors, lite_outputs, model_of
 from tests.sim.float_plan import Feed, plan_of
 from tests.sim.plan_run import simulation
 
 Shape = tuple[int, ...]
+Array = npt.NDArray[np.float32]
+Step = Callable[["Sketch", str], None]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -49,7 +58,8 @@ class Sketch:
 
     def model(self) -> onnx.ModelProto:
         made = [node.output[0] for node in self.nodes]
-        return model_of(self.nodes, {"x": self.shapes["x"]}, [name for name in made if name not in self.used], self.constants)
+        results = [name for name in made if name not in self.used]
+        return model_of(self.nodes, {"x": self.shapes["x"]}, results, self.constants, opset=17)
 
 
 def convolution(sketch: Sketch, name: str) -> None:
@@ -144,18 +154,56 @@ def cut(sketch: Sketch, name: str) -> None:
     sketch.add("Slice", [name, *bounds], tuple(size - start if place == axis else size for place, size in enumerate(shape)))
 
 
+def normalized(sketch: Sketch, name: str) -> None:
+    shape = sketch.shapes[name]
+    inputs = [name, sketch.weights(shape[-1], 1), sketch.weights(shape[-1], 1)]
+    factors = [sketch.constant(1 + np.asarray(sketch.constants[constant]).ravel() / 4) for constant in inputs[1:]]
+    sketch.add("LayerNormalization", [name, *factors], shape, axis=-1)
+
+
+def curve(sketch: Sketch, name: str) -> None:
+    kind = sketch.draw(st.sampled_from(["Erf", "Softplus", "Softsign", "Selu"]))
+    sketch.add(kind, [name], sketch.shapes[name])
+
+
+def attended(sketch: Sketch, name: str) -> None:
+    shape = sketch.shapes[name]
+    if len(shape) < 3:
+        return rectifier(sketch, name)
+    moves = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+    sketch.add("Transpose", [name], tuple(shape[axis] for axis in moves), perm=moves)
+    sketch.add("MatMul", [name, f"t{len(sketch.nodes) - 1}"], (*shape[:-1], shape[-2]))
+    sketch.add("Softmax", [f"t{len(sketch.nodes) - 1}"], (*shape[:-1], shape[-2]), axis=-1)
+    return None
+
+
+def repeated(sketch: Sketch, name: str) -> None:
+    shape = sketch.shapes[name]
+    repeats = [1, *(sketch.draw(st.integers(1, 2)) for _ in shape[1:])]
+    result = tuple(size * count for size, count in zip(shape, repeats, strict=True))
+    sketch.add("Tile", [name, sketch.constant(repeats)], result)
+
+
+def chosen(sketch: Sketch, name: str) -> None:
+    shape = sketch.shapes[name]
+    places = sketch.draw(st.lists(st.integers(0, shape[-1] - 1), min_size=2, max_size=4))
+    sketch.add("Gather", [name, sketch.constant(places)], (*shape[:-1], len(places)), axis=len(shape) - 1)
+
+
 STEPS = [convolution, pool, rectifier, clip, sum_or_product, sum_with_constant, joined, turned, reshaped, dense, mean, cut]
+# What is computed in float between integers, or only since opset 17.
+WILD_STEPS = [*STEPS, normalized, curve, attended, repeated, chosen]
 MAX_ELEMENTS = 4096
 
 
 @st.composite
-def graphs(draw: Draw) -> onnx.ModelProto:
+def graphs(draw: Draw, steps: Sequence[Step] = STEPS) -> onnx.ModelProto:
     sketch = Sketch(draw, (1, draw(st.integers(1, 4)), draw(st.integers(3, 7)), draw(st.integers(3, 7))))
     for _ in range(draw(st.integers(1, 7))):
         small = [name for name, shape in sketch.shapes.items() if np.prod(shape) <= MAX_ELEMENTS]
         # Mostly on from the newest, so that graphs become deep as well as broad.
         name = small[-1] if draw(st.booleans()) else draw(st.sampled_from(small))
-        draw(st.sampled_from(STEPS))(sketch, name)
+        draw(st.sampled_from(steps))(sketch, name)
     return sketch.model()
 
 
@@ -193,3 +241,27 @@ def test_random_graphs_in_int8_agree_with_the_plans_simulation_to_one_step() -> 
 
     agrees()
     assert np.mean(np.concatenate(apart) < 1.01) >= 0.999
+
+
+def root_mean_square(rows: Sequence[Array]) -> float:
+    return float(np.sqrt(np.mean(np.square(np.concatenate([row.ravel() for row in rows]).astype(np.float64)))))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(graphs(WILD_STEPS))
+def test_a_random_graph_answers_like_the_float_model_in_all_three_lowerings(model: onnx.ModelProto) -> None:
+    feeds = [{"x": normal(*(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim), seed=seed)} for seed in range(8)]
+    normalised = normalise(model)
+    interface = interface_of(normalised, Path("random"))
+    plan = calibrate(normalised, feeds, len(feeds), "minmax").plan
+    float_model = Runner("float", model.SerializeToString(), {})
+    expected = [float_model.infer(feed) for feed in feeds]
+    for target in ("rpi5", "rpi5:tflite-int8", "jetson-orin"):
+        profile = load_profile(target)
+        engine = open_shipped(profile, lower(profile, normalised, plan), interface)
+        found = [engine.infer(feed) for feed in feeds]
+        for spec in interface.outputs:
+            answers = [answer[spec.name] for answer in expected]
+            noise = root_mean_square([other[spec.name] - answer for other, answer in zip(found, answers, strict=True)])
+            step = plan.activations[spec.name].asymmetric().scale
+            assert noise < max(root_mean_square(answers) / 4, 1.5 * step), (target, spec.name)
