@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from compiler.errors import ModelError
 from compiler.graph.normalise import normalise
-from compiler.importers.dispatch import read_model
+from compiler.importers.dispatch import may_be_onnx, read_model
 from compiler.importers.files import is_tflite, read_file
 from compiler.importers.notes import notes_of
 from compiler.importers.onnx import parsed
@@ -102,6 +102,8 @@ def examined(request: Mapping[str, Any]) -> bytes:
         network = from_tflite.network_of(read_flat(read_file(file, "a model", MAX_FILE_BYTES), source))
     elif imported is not None and file.suffix != ".onnx":
         network = from_onnx.network_of(imported)
+    elif refusal is not None and not may_be_onnx(source):
+        raise refusal
     else:
         network = from_onnx.network_of(_as_it_is(file, imported, refusal))
     return _facts(source, network, imported, refusal).model_dump_json().encode()
