@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compiler.errors import DataError
-from compiler.evaluate.port import Array, Example, Feed, Raw, Source
+from compiler.evaluate.port import Array, Example, Feed, Raw, Shown, Source
 from compiler.graph.interface import Interface
 from contracts.preprocess import Preprocess
 from contracts.tensors import DATATYPES, Datatype, TensorSpec
@@ -41,14 +41,16 @@ class Samples:
     def __len__(self) -> int:
         return self.count
 
-    def examples(self) -> Iterator[tuple[Feed, Array | None]]:
-        """Yield every sample as the model takes it, batch of 1, and its label."""
+    def shown(self) -> Iterator[Shown]:
+        """Yield every sample as the model takes it, batch of 1, with its label."""
+        first = self.interface.input
         for example in self.source.examples():
-            yield prepared(example.raw, self.interface, self.preprocess), example.label
+            view = self.preprocess.view_for(example.raw[first.name].shape, first)
+            yield Shown(prepared(example.raw, self.interface, self.preprocess), example.label, view)
 
     def feeds(self) -> Iterator[Feed]:
         """Yield every sample as the model takes it."""
-        return (feed for feed, _ in self.examples())
+        return (shown.feed for shown in self.shown())
 
     def raw_at(self, chosen: Iterable[int]) -> dict[str, Array]:
         """Return some samples as callers send them, [k, ...] by input name, in ascending order."""
