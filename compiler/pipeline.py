@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from compiler.errors import GateError
+from compiler.errors import GateError, OptionError
 from compiler.evaluate.examination import Examination, Record
 from compiler.evaluate.gate import check_declared, judge, refusals
 from compiler.evaluate.runner import Runner
@@ -42,7 +42,7 @@ class Compiled:
 def compile_model(recipe: Recipe, progress: Progress) -> Compiled:
     """Compile for every target and write the bundle; raise a CompilerError and write nothing when anything is wrong."""
     check_replaceable(recipe.output)
-    profiles = [load_profile(name) for name in recipe.targets]
+    profiles = _profiles(recipe)
     inputs = read_inputs(recipe)
     float_model = Runner(str(recipe.model), inputs.imported.SerializeToString(), {})
     stages = Stages(recipe, inputs, Examination(inputs.evaluation, inputs.metric, recipe.postprocess, float_model), progress)
@@ -54,6 +54,16 @@ def compile_model(recipe: Recipe, progress: Progress) -> Compiled:
         raise GateError(refused)
     report = publish(recipe, inputs, Evidence(stages.examination, before, calibration), builds)
     return Compiled(report, {"float": before.latency_ms, **{build.profile.name: build.record.latency_ms for build in builds}})
+
+
+def _profiles(recipe: Recipe) -> list[TargetProfile]:
+    """Return the targets' profiles; raise OptionError for a target that is asked for twice, for a bundle holds one artifact of each."""
+    profiles = {wanted: load_profile(wanted) for wanted in recipe.targets}
+    for wanted, profile in profiles.items():
+        others = [other for other, found in profiles.items() if found.name == profile.name and other != wanted]
+        if others:
+            raise OptionError("--target", profile.name, "each target once, with one lowering", f"{wanted} and {others[0]}")
+    return list(profiles.values())
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import pytest
 
 from compiler.errors import ModelError
 from compiler.importers.tflite import import_tflite
+from compiler.inspect.engines import load_engine
 from tests.compiler.flat_models import Flat, lite_answers
 
 Array = npt.NDArray[Any]
@@ -165,3 +166,23 @@ def test_sizes_that_only_running_tells_are_settled(tmp_path: Path) -> None:
     flat.operate("ADD", [result, result], [doubled], "AddOptions")
     model = check(flat.write(tmp_path / "model.tflite", [given], [doubled]), floats(*ROW))
     assert [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim] == [1, 6]
+
+
+def test_inputs_and_outputs_have_the_signatures_names_and_order_wherever_a_file_is_read(tmp_path: Path) -> None:
+    flat = Flat()
+    first, second = flat.value("serving_default_words:0", ROW), flat.value("serving_default_image:0", (1, 2))
+    scores, age = flat.value("StatefulPartitionedCall:1", ROW), flat.value("StatefulPartitionedCall:0", (1, 2))
+    flat.operate("RELU", [first], [bent := flat.value("bent", ROW)])
+    flat.operate("TANH", [bent], [scores])
+    flat.operate("RELU", [second], [age])
+    flat.sign({"image": second, "words": first}, {"age": age, "scores": scores})
+    file = flat.write(tmp_path / "model.tflite", [first, second], [scores, age])
+    model = import_tflite(file, {})
+    assert [value.name for value in model.graph.input] == ["image", "words"]
+    assert [value.name for value in model.graph.output] == ["age", "scores"]
+    engine = load_engine("ai-edge-litert", file, 1, {}, {})
+    assert [(plug.name, plug.shape) for plug in engine.inputs] == [("image", (1, 2)), ("words", ROW)]
+    assert [plug.name for plug in engine.outputs] == ["age", "scores"]
+    feed = {"image": floats(1, 2), "words": floats(*ROW)}
+    for theirs, expected in zip(engine.run(feed), (np.maximum(feed["image"], 0), np.tanh(np.maximum(feed["words"], 0))), strict=True):
+        assert np.allclose(theirs, expected, atol=1e-6)
