@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ def import_keras(file: Path, shapes: Shapes) -> onnx.ModelProto:
     if not file.exists():
         raise ModelError(place, "file", "a Keras model", "no such file")
     tensorflow = _tensorflow(place)
-    converter = tensorflow.lite.TFLiteConverter
     if file.is_dir():
-        return import_flat(_converted(converter.from_saved_model, place, place), place, shapes)
+        return import_flat(_converted(tensorflow, place, place), place, shapes)
     model = _batch_of_one(tensorflow.keras, _loaded(tensorflow.keras, file), place, shapes)
-    return import_flat(_converted(converter.from_keras_model, model, place), place, {})
+    with tempfile.TemporaryDirectory(prefix="fieldfare-") as folder:
+        _export(model, folder, place)
+        return import_flat(_converted(tensorflow, folder, place), place, {})
 
 
 def _loaded(keras: Any, file: Path) -> Any:
@@ -59,10 +61,10 @@ def _batch_of_one(keras: Any, model: Any, place: str, given: Shapes) -> Any:
             model.inputs[0] if isinstance(model, keras.Sequential) else model.input,
         )
         _unroll(keras, model, place)
-        return keras.Model(structure, model(structure, training=False))
+        # The same layers on new inputs: a model around the model would still hold its own, open ones.
+        return keras.models.clone_model(model, input_tensors=structure, clone_function=lambda layer: layer)
     except _FAULTS as error:
-        expected = "layers that take a batch of 1"
-        raise ModelError(place, "layers", expected, f"{type(error).__name__}: {error}") from error
+        raise ModelError(place, "layers", "layers that take a batch of 1", f"{type(error).__name__}: {error}") from error
 
 
 def _unroll(keras: Any, model: Any, place: str) -> None:
@@ -74,11 +76,19 @@ def _unroll(keras: Any, model: Any, place: str) -> None:
             layer.unroll = True
 
 
-def _converted(make_converter: Any, source: Any, place: str) -> bytes:
+def _export(model: Any, folder: str, place: str) -> None:
+    try:
+        model.export(folder, verbose=False)
+    except _FAULTS as error:
+        raise ModelError(place, "layers", "layers that TensorFlow can trace", f"{type(error).__name__}: {error}") from error
+
+
+def _converted(tensorflow: Any, folder: str, place: str) -> bytes:
+    """Return the .tflite file of a SavedModel."""
     # The converter's own error is no public name, and has no base but Exception.
     refusal: type[Exception] = importlib.import_module("tensorflow.lite.python.convert_phase").ConverterError
     try:
-        return bytes(make_converter(source).convert())
+        return bytes(tensorflow.lite.TFLiteConverter.from_saved_model(folder).convert())
     except (*_FAULTS, refusal) as error:
         raise ModelError(place, "content", "a model that TensorFlow Lite can express", _reason(error)) from error
 

@@ -79,6 +79,27 @@ def test_what_is_known_of_shapes_is_settled(tmp_path: Path) -> None:
     check(flat.write(tmp_path / "model.tflite", [given], [result]), floats(*ROW))
 
 
+@pytest.mark.parametrize(
+    ("shape", "limit", "complaint"),
+    [((1 << 25,), 1, r"FILL: expected a result of at most 16777216 numbers, found \[33554432\]"), ((6,), 9, "RANGE: expected 6 steps")],
+)
+def test_a_constant_that_a_damaged_file_declares_is_refused_before_it_is_made(
+    shape: tuple[int, ...], limit: int, complaint: str, tmp_path: Path
+) -> None:
+    flat = Flat()
+    given, filled, steps, result = (
+        flat.value("given", (1, 1)),
+        flat.value("filled", shape),
+        flat.value("steps", (6,)),
+        flat.value("result", (1, 6)),
+    )
+    flat.operate("FILL", [flat.constant(whole(*shape)), flat.constant(np.array(2, np.float32))], [filled], "FillOptions")
+    flat.operate("RANGE", [flat.constant(np.array(value, np.float32)) for value in (0, limit, 1)], [steps], "RangeOptions")
+    flat.operate("ADD", [given, steps], [result], "AddOptions")
+    with pytest.raises(ModelError, match=complaint):
+        import_tflite(flat.write(tmp_path / "model.tflite", [given], [result]), {})
+
+
 def test_the_best_places_are_found_and_marked(tmp_path: Path) -> None:
     flat = Flat()
     given, values, places = flat.value("given", ROW), flat.value("values", (1, 3)), flat.value("places", (1, 3), "int32")

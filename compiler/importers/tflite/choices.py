@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from compiler.importers.tflite.arithmetic import operand, runs_second
 from compiler.importers.tflite.flatbuffer import NUMPY_TYPES, Operator
 from compiler.importers.tflite.reductions import put_cast
 from compiler.importers.tflite.sketch import Sketch
+
+# A damaged file may declare any shape; no constant of a real model is made of this many equal numbers.
+MAX_FILLED = 1 << 24
 
 
 def select(sketch: Sketch, operator: Operator) -> None:
@@ -57,7 +62,7 @@ def floor_mod(sketch: Sketch, operator: Operator) -> None:
 
 def fill(sketch: Sketch, operator: Operator) -> None:
     """FILL: the shape is static, so that one known value makes a constant."""
-    shape, value = sketch.tensor(operator.outputs[0]).shape, sketch.constant(operator.inputs[1])
+    shape, value = _bounded_shape(sketch, operator), sketch.constant(operator.inputs[1])
     if value is not None:
         sketch.fold(operator.outputs[0], np.full(shape, value.ravel()[0], value.dtype))
     else:
@@ -66,8 +71,8 @@ def fill(sketch: Sketch, operator: Operator) -> None:
 
 def zeros(sketch: Sketch, operator: Operator) -> None:
     """ZEROS_LIKE."""
-    result = sketch.tensor(operator.outputs[0])
-    sketch.fold(operator.outputs[0], np.zeros(result.shape, NUMPY_TYPES[result.datatype]))
+    datatype = NUMPY_TYPES[sketch.tensor(operator.outputs[0]).datatype]
+    sketch.fold(operator.outputs[0], np.zeros(_bounded_shape(sketch, operator), datatype))
 
 
 def rank(sketch: Sketch, operator: Operator) -> None:
@@ -78,8 +83,10 @@ def rank(sketch: Sketch, operator: Operator) -> None:
 def range_(sketch: Sketch, operator: Operator) -> None:
     """RANGE from start to limit by delta."""
     start, limit, delta = (sketch.constant_of(operator, place, "start, limit and delta").ravel()[0] for place in range(3))
-    (size,) = sketch.tensor(operator.outputs[0]).shape
-    sketch.fold(operator.outputs[0], np.arange(start, limit, delta)[:size].astype(start.dtype))
+    (size,) = _bounded_shape(sketch, operator)
+    if delta == 0 or -((start - limit) // delta) != size:
+        sketch.refuse(operator, f"{size} steps, as its result has", f"from {start} to {limit} by {delta}")
+    sketch.fold(operator.outputs[0], (start + delta * np.arange(size)).astype(start.dtype))
 
 
 def gather_nd(sketch: Sketch, operator: Operator) -> None:
@@ -122,3 +129,10 @@ def cumulated(sketch: Sketch, operator: Operator) -> None:
     options, axis = sketch.options(operator, "CumsumOptions"), sketch.constant_of(operator, 1, "axis").ravel()[0]
     inputs = [sketch.last(operator.inputs[0]), sketch.fixed(np.array(axis, np.int64), "axis")]
     sketch.put(operator.outputs[0], "CumSum", inputs, exclusive=int(options.exclusive), reverse=int(options.reverse))
+
+
+def _bounded_shape(sketch: Sketch, operator: Operator) -> tuple[int, ...]:
+    shape = sketch.tensor(operator.outputs[0]).shape
+    if prod(shape) > MAX_FILLED:
+        sketch.refuse(operator, f"a result of at most {MAX_FILLED} numbers", str(list(shape)))
+    return shape
