@@ -35,7 +35,8 @@ from contracts.preprocess import Preprocess
 PLACES = "an .npz with x, a folder of images, or module:callable that yields samples"
 PREPROCESS_HELP = (
     "From raw sample to input: 'scale=S,mean=M,std=D' is (x * S - M) / D; mean and std may be one a channel, as mean=0.5:0.4:0.3; "
-    "for images resize=HxW or resize=SHORTER, kernel, crop=HxW, channels=BGR, layout=CHW."
+    "for images resize=HxW or resize=SHORTER, letterbox=VALUE (keeps the shape, fills the border), kernel, crop=HxW, channels=BGR, "
+    "layout=CHW."
 )
 FOLDS_HELP = (
     "Where data are few: --evaluation serves both purposes in so many parts; each part is judged by plans made without it, "

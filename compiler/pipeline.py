@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.cache.memory import Done, Memory
-from compiler.errors import GateError
+from compiler.errors import GateError, OptionError
 from compiler.evaluate.gate import refusals
 from compiler.inputs import read_inputs
 from compiler.package.bundle import check_replaceable
@@ -15,7 +15,7 @@ from compiler.package.report import Report
 from compiler.progress import Progress
 from compiler.recipe import Recipe
 from compiler.stages import Stages
-from compiler.targets import load_profile
+from compiler.targets import TargetProfile, load_profile
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def compile_model(recipe: Recipe, memory: Memory, progress: Progress) -> Compile
     Every stage up to the gate asks the memory first: what was done on the same content is not done again.
     """
     check_replaceable(recipe.output)
-    profiles = [load_profile(name) for name in recipe.targets]
+    profiles = _profiles(recipe)
     inputs = read_inputs(recipe, memory)
     stages = Stages(recipe, inputs, memory, progress)
     before = stages.evaluate_float()
@@ -56,3 +56,13 @@ def compile_model(recipe: Recipe, memory: Memory, progress: Progress) -> Compile
     report = publish(recipe, inputs, evidence, builds)
     latencies = {"float": before, **{trial.profile.name: trial.record for trial in trials}}
     return Compiled(report, {name: Latency(record.value.latency_ms, record.is_earlier) for name, record in latencies.items()}, memory.done)
+
+
+def _profiles(recipe: Recipe) -> list[TargetProfile]:
+    """Return the targets' profiles; raise OptionError for a target that is asked for twice, for a bundle holds one artifact of each."""
+    profiles = {wanted: load_profile(wanted) for wanted in recipe.targets}
+    for wanted, profile in profiles.items():
+        others = [other for other, found in profiles.items() if found.name == profile.name and other != wanted]
+        if others:
+            raise OptionError("--target", profile.name, "each target once, with one lowering", f"{wanted} and {others[0]}")
+    return list(profiles.values())

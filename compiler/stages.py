@@ -174,6 +174,8 @@ class Stages:
             **model,
             "samples": digests.evaluation,
             "metric": self.inputs.metric.name,
+            # Boxes are placed on the photo as it came.
+            "preprocess": self.recipe.preprocess.model_dump(mode="json"),
             "postprocess": None if postprocess is None else postprocess.model_dump(mode="json"),
             # Its outputs stand in for labels where there are none.
             "float model": digests.imported if self.examination.is_label_free else None,

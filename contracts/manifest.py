@@ -139,7 +139,8 @@ class Manifest(Grown, frozen=True, extra="forbid"):
     schema_version: Literal[1] = 1
     name: ModelName
     release: ReleaseCounter
-    # What callers send: raw samples, before preprocessing.
+    # What callers send: raw samples, before preprocessing. Of an image height and width are those of the golden samples; where
+    # preprocessing leads photos of any size to the same input (Preprocess.leads_alike), callers send any size.
     inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     preprocess: Preprocess
     # From the artifact's outputs to what callers act on.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -10,6 +11,8 @@ from pydantic import Field, ValidationError
 from contracts.errors import InvalidDocumentError
 from contracts.grown import Grown
 from contracts.specs import number, options, sides
+from contracts.tensors import TensorSpec
+from contracts.view import WHOLE, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +35,7 @@ class Classes(Grown, frozen=True, extra="forbid"):
     softmax: bool = False
     threshold: Part | None = None
 
-    def apply(self, outputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    def apply(self, outputs: Mapping[str, npt.NDArray[Any]], view: View = WHOLE) -> dict[str, npt.NDArray[Any]]:  # noqa: ARG002 - as Boxes
         """Return the results for one sample's outputs, of which the first holds the scores."""
         import numpy as np  # the control process reads manifests and never needs arrays
 
@@ -44,9 +47,14 @@ class Classes(Grown, frozen=True, extra="forbid"):
         is_clear = self.threshold is None or float(scores[0, best]) >= self.threshold
         return {"scores": scores, "class": np.array([best if is_clear else -1], np.int64)}
 
+    def results(self, outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+        """Return what `apply` gives for one sample."""
+        scores = TensorSpec(name="scores", datatype="FP32", shape=(1, prod(outputs[0].shape)))
+        return scores, TensorSpec(name="class", datatype="INT64", shape=(1,))
+
 
 class Boxes(Grown, frozen=True, extra="forbid"):
-    """Results `boxes` float32 [1, limit, 4] (x1, y1, x2, y2 in shares of the image), `scores` [1, limit] and `classes` int64 [1, limit].
+    """Results `boxes` float32 [1, limit, 4] (x1, y1, x2, y2 in shares of the photo), `scores` [1, limit] and `classes` int64 [1, limit].
 
     Best first; places that nothing was found for hold class -1, score 0 and an empty box.
     """
@@ -62,11 +70,11 @@ class Boxes(Grown, frozen=True, extra="forbid"):
     # Class 0 stands for nothing.
     background: bool = False
 
-    def apply(self, outputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        """Return the results for one sample's outputs, in the order of the artifact's."""
+    def apply(self, outputs: Mapping[str, npt.NDArray[Any]], view: View = WHOLE) -> dict[str, npt.NDArray[Any]]:
+        """Return the results for one sample's outputs, in the order of the artifact's; `view` is what the model saw of the photo."""
         import numpy as np
 
-        boxes, scores, classes = self._best(outputs)
+        boxes, scores, classes = self._best(outputs, view)
         found = len(scores)
         results: dict[str, npt.NDArray[Any]] = {
             "boxes": np.zeros((1, self.limit, 4), np.float32),
@@ -76,7 +84,16 @@ class Boxes(Grown, frozen=True, extra="forbid"):
         results["boxes"][0, :found], results["scores"][0, :found], results["classes"][0, :found] = boxes, scores, classes
         return results
 
-    def _best(self, outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    def results(self, outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:  # noqa: ARG002 - as Classes
+        """Return what `apply` gives for one sample."""
+        places = (1, self.limit)
+        return (
+            TensorSpec(name="boxes", datatype="FP32", shape=(*places, 4)),
+            TensorSpec(name="scores", datatype="FP32", shape=places),
+            TensorSpec(name="classes", datatype="INT64", shape=places),
+        )
+
+    def _best(self, outputs: Mapping[str, npt.NDArray[Any]], view: View) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
         import numpy as np
 
         from contracts.detections import DECODINGS, MAX_CANDIDATES, suppress
@@ -89,7 +106,7 @@ class Boxes(Grown, frozen=True, extra="forbid"):
         best = scores[np.arange(len(scores)), classes]
         order = np.argsort(-best, kind="stable")[:MAX_CANDIDATES]
         order = order[best[order] >= max(self.threshold, np.finfo(np.float32).tiny)]
-        boxes = np.clip(found.boxes[order], 0.0, 1.0)
+        boxes = view.placed(found.boxes[order])
         kept = suppress(boxes, classes[order], self.overlap)[: self.limit]
         return boxes[kept], best[order][kept], classes[order][kept].astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""Resizes and crops images in plain numpy, so that every machine computes the same pixels."""
+"""Resizes, pads and crops images in plain numpy, so that every machine computes the same pixels."""
 
 from __future__ import annotations
 
@@ -20,10 +20,27 @@ def target_size(height: int, width: int, wanted: tuple[int, ...]) -> tuple[int, 
     return (side, round(width * side / height)) if height <= width else (round(height * side / width), side)
 
 
+def fitting_size(height: int, width: int, wanted: tuple[int, ...]) -> tuple[int, int]:
+    """Return the largest (height, width) of the same shape within (height, width); no side vanishes."""
+    share = min(wanted[0] / height, wanted[1] / width)
+    return min(max(round(height * share), 1), wanted[0]), min(max(round(width * share), 1), wanted[1])
+
+
+def pad(images: npt.NDArray[np.float32], height: int, width: int, value: float) -> npt.NDArray[np.float32]:
+    """Put [n, height, width, channels] in the middle of a larger image of one value; an odd remainder adds one more at the end."""
+    count, inner_height, inner_width, channels = images.shape
+    top, left = (height - inner_height) // 2, (width - inner_width) // 2
+    padded = np.full((count, height, width, channels), value, np.float32)
+    padded[:, top : top + inner_height, left : left + inner_width] = images
+    return padded
+
+
 def resize(images: npt.NDArray[Any], height: int, width: int, kernel: Kernel) -> npt.NDArray[np.float32]:
-    """Resize [n, height, width, channels] to float32 of another height and width; nothing is rounded to integers."""
-    values: npt.NDArray[np.float32] = images.astype(np.float32)
-    return _resize_axis(_resize_axis(values, 1, height, kernel), 2, width, kernel)
+    """Resize [n, height, width, channels] to float32 of another height and width; nothing is rounded to integers.
+
+    Only the pixels that are needed become float32: a large photo is never widened whole.
+    """
+    return _resize_axis(_resize_axis(images, 1, height, kernel), 2, width, kernel)
 
 
 def crop(images: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
@@ -32,15 +49,15 @@ def crop(images: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArra
     return images[:, top : top + height, left : left + width]
 
 
-def _resize_axis(values: npt.NDArray[np.float32], axis: int, size: int, kernel: Kernel) -> npt.NDArray[np.float32]:
+def _resize_axis(values: npt.NDArray[Any], axis: int, size: int, kernel: Kernel) -> npt.NDArray[np.float32]:
     if values.shape[axis] == size:
-        return values
+        return values.astype(np.float32, copy=False)
     indexes, weights = _taps(values.shape[axis], size, kernel)
     along = [1] * values.ndim
     along[axis] = size
     result: npt.NDArray[np.float32] = np.zeros((*values.shape[:axis], size, *values.shape[axis + 1 :]), np.float32)
     for index, weight in zip(indexes, weights, strict=True):
-        result += np.take(values, index, axis=axis) * weight.reshape(along)
+        result += np.take(values, index, axis=axis).astype(np.float32, copy=False) * weight.reshape(along)
     return result
 
 

@@ -60,9 +60,10 @@ def check_results(folder: Path, manifest: Manifest, artifact: Artifact, golden: 
     if manifest.postprocess is None or artifact.golden_results is None:
         return ""
     expected = _read_results(folder / artifact.golden_results)
+    view = manifest.preprocess.view_for(manifest.inputs[0].shape, artifact.inputs[0])
     for index in range(golden.samples):
         outputs = {spec.name: golden.outputs[spec.name][index].reshape(spec.shape) for spec in artifact.outputs}
-        for name, values in manifest.postprocess.apply(outputs).items():
+        for name, values in manifest.postprocess.apply(outputs, view).items():
             if name not in expected or index >= len(expected[name]) or expected[name][index].shape != values[0].shape:
                 raise SetupError(
                     str(folder / artifact.golden_results), f"result {name} of {list(values[0].shape)} for each sample", "another"

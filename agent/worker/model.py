@@ -12,6 +12,9 @@ from contracts.manifest import Artifact, Manifest
 from contracts.postprocess import Boxes
 from contracts.tensors import TensorSpec
 
+# What callers put before a result's name: a detector's raw outputs may be called boxes and scores as well.
+RESULT = "result."
+
 
 @dataclass(frozen=True)
 class Model:
@@ -28,6 +31,23 @@ class Model:
             raise TensorMismatchError(self.artifact.file, expected, str([list(spec.shape) for spec in inner]))
 
     @property
+    def results(self) -> tuple[TensorSpec, ...]:
+        """Return what the manifest's postprocess gives for a sample, each under its name behind `result.`."""
+        if self.manifest.postprocess is None:
+            return ()
+        taken = {spec.name for spec in self.artifact.outputs}
+        found = (spec.model_copy(update={"name": RESULT + spec.name}) for spec in self.manifest.postprocess.results(self.artifact.outputs))
+        return tuple(spec for spec in found if spec.name not in taken)
+
+    @property
+    def image_inputs(self) -> frozenset[str]:
+        """Return the raw inputs that preprocessing takes for images."""
+        if not self.manifest.preprocess.has_images:
+            return frozenset()
+        pairs = zip(self.manifest.inputs, self.artifact.inputs, strict=True)
+        return frozenset(raw.name for raw, inner in pairs if inner.datatype.startswith("FP"))
+
+    @property
     def is_classifier(self) -> bool:
         """Say whether the largest value of the first output names a class."""
         finds_boxes = isinstance(self.manifest.postprocess, Boxes)
@@ -39,6 +59,18 @@ class Model:
             return self._infer_one(samples)
         answers = [self._infer_one({name: values[i : i + 1] for name, values in samples.items()}) for i in range(count)]
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+    def answer(self, samples: Arrays, count: int, *, with_results: bool) -> Arrays:
+        """Return what `infer` does, and on demand the results of every sample too; raise InferenceError."""
+        outputs = self.infer(samples, count)
+        rule = self.manifest.postprocess
+        if rule is None or not with_results:
+            return outputs
+        raw = samples[self.manifest.inputs[0].name]
+        view = self.manifest.preprocess.view_for((1, *raw.shape[1:]), self.artifact.inputs[0])
+        rows = {spec.name: outputs[spec.name].reshape(count, *spec.shape[1:]) for spec in self.artifact.outputs}
+        made = [rule.apply({name: values[i : i + 1] for name, values in rows.items()}, view) for i in range(count)]
+        return outputs | {RESULT + name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
     def top_classes(self, outputs: Arrays, count: int) -> tuple[int, ...]:
         """Return each sample's winning class; nothing for a model that is no classifier."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Annotated, Any, Literal
 
@@ -13,11 +13,14 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from agent.runtimes.port import Array, Arrays
 from agent.worker.errors import BadRequestError
 from contracts.codec import invalid_document
+from contracts.preprocess import Preprocess
 from contracts.tensors import NUMPY_DTYPES, Datatype, Dimension, TensorSpec
 
 # Samples in one request; they run one after the other.
 MAX_BATCH = 64
 MAX_TENSORS = 64
+# A photo of 16 million pixels of three colours, for inputs that take any size.
+MAX_PHOTO_VALUES = 3 << 24
 MAX_JSON_HEADER_BYTES = 64 * 1024
 # A float32 in JSON: sign, nine digits, point, exponent, comma and a space.
 JSON_BYTES_PER_VALUE = 18
@@ -99,11 +102,24 @@ class Signature:
     version: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    # What raw images pass, and the inputs that are images: these may be of any size that leads to the same input.
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    images: frozenset[str] = frozenset()
 
     @property
     def max_request_bytes(self) -> int:
-        """The largest body anyone needs: a full batch in binary or one sample in JSON, and the JSON header."""
-        return MAX_JSON_HEADER_BYTES + sum(_max_tensor_bytes(spec) for spec in self.inputs)
+        """The largest body anyone needs: a full batch in binary, one sample in JSON or one large photo, and the JSON header."""
+        return MAX_JSON_HEADER_BYTES + sum(self._max_tensor_bytes(spec) for spec in self.inputs)
+
+    def takes(self, spec: TensorSpec, shape: tuple[int, ...]) -> bool:
+        """Say whether one sample of an input may have a shape."""
+        return spec.accepts_shape(shape) or (spec.name in self.images and self.preprocess.leads_alike(shape, spec.shape))
+
+    def _max_tensor_bytes(self, spec: TensorSpec) -> int:
+        size = int(_WIRE_DTYPES[spec.datatype].itemsize)
+        usual = prod(spec.shape) * max(MAX_BATCH * size, JSON_BYTES_PER_VALUE)
+        is_any_size = spec.name in self.images and self.preprocess.takes_any_size
+        return max(usual, MAX_PHOTO_VALUES * size) if is_any_size else usual
 
 
 def decode_request(signature: Signature, body: bytes, json_bytes: int | None) -> InferRequest:
@@ -153,27 +169,36 @@ def _decode_inputs(signature: Signature, tensors: tuple[_Input, ...], tail: memo
         spec = specs[tensor.name]
         if tensor.datatype != spec.datatype:
             raise BadRequestError(f"input {spec.name}: expected datatype {spec.datatype}, found {tensor.datatype}")
-        count = _sample_count(spec, tensor.shape)
+        count, sample = _samples(signature, spec, tensor.shape)
         size = tensor.parameters.binary_data_size
         if size is None:
             values = _from_json(tensor)
         else:
             values = _from_bytes(tensor, tail[offset : offset + size], size)
             offset += size
-        arrays[spec.name] = values.reshape(count, *spec.shape[1:])
+        arrays[spec.name] = values.reshape(count, *sample)
         counts.add(count)
     if offset != len(tail):
         raise BadRequestError(f"body: expected {offset} bytes of binary tensors after the JSON, found {len(tail)}")
     return arrays, counts
 
 
-def _sample_count(spec: TensorSpec, shape: tuple[int, ...]) -> int:
+def _samples(signature: Signature, spec: TensorSpec, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    """Return how many samples a tensor of this shape holds, and the shape of each."""
     if spec.accepts_shape(shape):
-        return 1
-    if shape and 1 < shape[0] <= MAX_BATCH and spec.accepts_shape((1, *shape[1:])):
-        return shape[0]
-    sample = ", ".join(map(str, spec.shape[1:]))
+        return 1, spec.shape[1:]
+    if shape and shape[0] <= MAX_BATCH and signature.takes(spec, (1, *shape[1:])):
+        return shape[0], spec.shape[1:] if spec.accepts_shape((1, *shape[1:])) else shape[1:]
+    sample = ", ".join(map(str, open_shape(signature, spec)[1:]))
     raise BadRequestError(f"input {spec.name}: expected shape [n, {sample}] with n from 1 to {MAX_BATCH}, found {list(shape)}")
+
+
+def open_shape(signature: Signature, spec: TensorSpec) -> tuple[int, ...]:
+    """Return a sample's shape as the protocol writes it: -1 for the height and width of images of any size."""
+    if spec.name not in signature.images or not signature.preprocess.takes_any_size:
+        return spec.shape
+    first = 2 if signature.preprocess.source == "CHW" and len(spec.shape) == 4 else 1
+    return (*spec.shape[:first], -1, -1, *spec.shape[first + 2 :])
 
 
 def _from_bytes(tensor: _Input, raw: memoryview, size: int) -> Array:
@@ -201,11 +226,6 @@ def _from_json(tensor: _Input) -> Array:
         if int(values.min()) < bounds.min or int(values.max()) > bounds.max:
             raise BadRequestError(f"input {tensor.name}: expected values from {bounds.min} to {bounds.max}, found one outside")
     return values.astype(dtype)
-
-
-def _max_tensor_bytes(spec: TensorSpec) -> int:
-    per_value = max(MAX_BATCH * int(_WIRE_DTYPES[spec.datatype].itemsize), JSON_BYTES_PER_VALUE)
-    return prod(spec.shape) * per_value
 
 
 def _wanted_outputs(signature: Signature, request: _Request) -> tuple[WantedOutput, ...]:

@@ -14,7 +14,7 @@ from agent.worker.engine import Engine
 from agent.worker.errors import BadRequestError, OverloadedError, UnspeakableOutputError
 from agent.worker.http import BINARY, JSON, Head, Request, Response
 from agent.worker.model import Model
-from agent.worker.oip import InferRequest, Signature, decode_request, encode_response
+from agent.worker.oip import InferRequest, Signature, decode_request, encode_response, open_shape
 from agent.worker.statistics import Statistics
 from contracts.errors import FieldfareError
 from contracts.tensors import TensorSpec
@@ -51,14 +51,22 @@ class ModelReady(BaseModel, frozen=True):
     ready: bool = True
 
 
+class TensorMetadata(BaseModel, frozen=True):
+    """One input or output; a size of -1 may be any."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
 class ModelMetadata(BaseModel, frozen=True):
-    """GET /v2/models/{name}."""
+    """GET /v2/models/{name}; outputs are the model's own, then the results of the release's postprocess."""
 
     name: str
     versions: tuple[str, ...]
     platform: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    inputs: tuple[TensorMetadata, ...]
+    outputs: tuple[TensorMetadata, ...]
 
 
 class ModelService:
@@ -66,7 +74,15 @@ class ModelService:
 
     def __init__(self, model: Model, engine: Engine, statistics: Statistics, token: bytes, server_version: str) -> None:
         manifest, artifact = model.manifest, model.artifact
-        self.signature = Signature(manifest.name, str(manifest.release), manifest.inputs, artifact.outputs)
+        self.signature = Signature(
+            model=manifest.name,
+            version=str(manifest.release),
+            inputs=manifest.inputs,
+            outputs=(*artifact.outputs, *model.results),
+            preprocess=manifest.preprocess,
+            images=model.image_inputs,
+        )
+        self._results = {spec.name for spec in model.results}
         self._model = model
         self._engine = engine
         self._statistics = statistics
@@ -75,8 +91,8 @@ class ModelService:
             name=manifest.name,
             versions=(self.signature.version,),
             platform=PLATFORMS[artifact.runtime],
-            inputs=manifest.inputs,
-            outputs=artifact.outputs,
+            inputs=tuple(self._described(spec) for spec in self.signature.inputs),
+            outputs=tuple(self._described(spec) for spec in self.signature.outputs),
         )
         model_path = f"/v2/models/{manifest.name}"
         bases = (model_path, f"{model_path}/versions/{manifest.release}")
@@ -113,7 +129,8 @@ class ModelService:
     def _infer(self, request: Request, done: Callable[[Response], None]) -> Response | None:
         try:
             wanted = decode_request(self.signature, request.body, _json_bytes(request.head))
-            work = partial(self._model.infer, wanted.inputs, wanted.count)
+            with_results = any(output.spec.name in self._results for output in wanted.wanted)
+            work = partial(self._model.answer, wanted.inputs, wanted.count, with_results=with_results)
             self._engine.submit(work, lambda outputs: done(self._outcome(request, wanted, outputs)))
         except BadRequestError as error:
             return self._failure(request, 400, error)
@@ -131,6 +148,9 @@ class ModelService:
         classes = map(self._model.label_of, self._model.top_classes(outputs, wanted.count))
         self._statistics.record_answer(perf_counter() - request.received_at, classes)
         return Response(200, body, JSON if json_bytes is None else BINARY, json_bytes)
+
+    def _described(self, spec: TensorSpec) -> TensorMetadata:
+        return TensorMetadata(name=spec.name, datatype=spec.datatype, shape=open_shape(self.signature, spec))
 
     def _failure(self, request: Request, status: int, error: FieldfareError) -> Response:
         self._statistics.record_error(perf_counter() - request.received_at)

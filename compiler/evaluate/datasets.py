@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compiler.errors import DataError
-from compiler.evaluate.port import Array, Example, Feed, Raw, Source
+from compiler.evaluate.port import Array, Example, Feed, Raw, Shown, Source
 from compiler.graph.interface import Interface
 from contracts.preprocess import Preprocess
 from contracts.tensors import DATATYPES, Datatype, TensorSpec
@@ -43,13 +43,15 @@ class Samples:
     def __len__(self) -> int:
         return self.count
 
-    def examples(self) -> Iterator[tuple[Feed, Array | None]]:
-        """Yield every sample as the model takes it, batch of 1, and its label; raise DataError where they are no longer those surveyed."""
-        return ((feed, example.label) for example, feed in self._surveyed())
+    def shown(self) -> Iterator[Shown]:
+        """Yield every sample as the model takes it, batch of 1, with its label; raise DataError where they are not those surveyed."""
+        first = self.interface.input
+        for example, feed in self._surveyed():
+            yield Shown(feed, example.label, self.preprocess.view_for(example.raw[first.name].shape, first))
 
     def feeds(self) -> Iterator[Feed]:
         """Yield every sample as the model takes it."""
-        return (feed for feed, _ in self.examples())
+        return (shown.feed for shown in self.shown())
 
     def feeds_at(self, chosen: Iterable[int]) -> Iterator[Feed]:
         """Yield some samples as the model takes them, in ascending order."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from compiler.evaluate.datasets import Samples
 from compiler.evaluate.metrics import Metric
-from compiler.evaluate.port import Array, Engine, Feed, Outputs
+from compiler.evaluate.port import Array, Engine, Feed, Outputs, Shown
 from compiler.evaluate.tallies import Answer, Tally, decision
 from compiler.evaluate.truth import is_label_free
 from contracts.postprocess import Boxes, Classes
@@ -74,12 +74,12 @@ class Examination:
         candidates = set(self.candidates.tolist())
         has_classes = self.samples.interface.classes is not None and not isinstance(self.postprocess, Boxes)
         numbers = track(range(len(self.samples)), description)
-        for number, (feed, label) in zip(numbers, self.samples.examples(), strict=True):
+        for number, shown in zip(numbers, self.samples.shown(), strict=True):
             started = perf_counter()
-            outputs = engine.infer(feed)
+            outputs = engine.infer(shown.feed)
             times.append(perf_counter() - started)
-            answer = self._answer(feed, outputs)
-            tally.add(answer, self._truth_of(engine, answer, label))
+            answer = self._answer(shown, outputs)
+            tally.add(answer, self._truth_of(engine, answer, shown))
             if has_classes:
                 decisions.append(decision(answer.scores))
             if number in candidates:
@@ -100,11 +100,11 @@ class Examination:
     def _feeds_at(self, numbers: npt.NDArray[np.int64]) -> Iterator[Feed]:
         return self.samples.feeds_at(numbers.tolist())
 
-    def _answer(self, feed: Feed, outputs: Outputs) -> Answer:
-        return Answer(feed, outputs, self.postprocess.apply(outputs) if self.postprocess else outputs)
+    def _answer(self, shown: Shown, outputs: Outputs) -> Answer:
+        return Answer(shown.feed, outputs, self.postprocess.apply(outputs, shown.view) if self.postprocess else outputs)
 
-    def _truth_of(self, engine: Engine, answer: Answer, label: Array | None) -> Array:
+    def _truth_of(self, engine: Engine, answer: Answer, shown: Shown) -> Array:
         if not self.is_label_free:
-            assert label is not None  # the labels were checked
-            return label
-        return answer.values if engine is self.float_model else self._answer(answer.feed, self.float_model.infer(answer.feed)).values
+            assert shown.label is not None  # the labels were checked
+            return shown.label
+        return answer.values if engine is self.float_model else self._answer(shown, self.float_model.infer(shown.feed)).values

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy.typing as npt
 
 from contracts.codec import Json
+from contracts.view import View
 
 Array: TypeAlias = npt.NDArray[Any]
 # One sample by tensor name, batch of 1: as callers send it, as the model takes it, as it answers.
@@ -23,6 +24,15 @@ class Example:
 
     raw: Raw
     label: Array | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One sample as the model takes it, its label where there is one, and which part of the raw sample the model sees."""
+
+    feed: Feed
+    label: Array | None
+    view: View
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,12 @@ def is_callable_name(source: str) -> bool:
     return CALLABLE.fullmatch(source) is not None and not Path(source).exists()
 
 
+def may_be_onnx(source: str) -> bool:
+    """Say whether a source that no other importer claims is left to that of ONNX files."""
+    file = Path(source)
+    return not (is_callable_name(source) or file.is_dir() or file.suffix.lower() in {*KERAS_SUFFIXES, ".pt2"} or is_tflite(file))
+
+
 def imported(request: dict[str, Any]) -> bytes:
     """Return the serialized graph; the task that import_model has done in a process of its own."""
     return bytes(read_model(str(request["source"]), shapes_of(request)).SerializeToString())

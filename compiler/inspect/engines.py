@@ -141,23 +141,30 @@ class LiteEngine:
         self._place = str(file)
         try:
             self._interpreter = import_library(library).Interpreter(model_path=str(file), num_threads=threads)
+            self._known_as = _signature_names(self._interpreter)
             self._resize(shapes)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError, ImportError, SystemError) as error:  # SystemError: tflite-runtime beside numpy 2
             raise ModelError(str(file), "content", f"a model that {self.version} loads", str(error)) from error
-        self._input_details = {str(found["name"]): found for found in self._interpreter.get_input_details()}
-        self._output_details = self._interpreter.get_output_details()
-        self.inputs = [_lite_plug(found) for found in self._input_details.values()]
-        self.outputs = [_lite_plug(found) for found in self._output_details]
+        self._input_details = self._named(self._interpreter.get_input_details())
+        self._output_details = self._named(self._interpreter.get_output_details())
+        self.inputs = [_lite_plug(name, found) for name, found in self._input_details.items()]
+        self.outputs = [_lite_plug(name, found) for name, found in self._output_details.items()]
 
     def _resize(self, shapes: Shapes) -> None:
-        unused, details = dict(shapes), self._interpreter.get_input_details()
-        for found in details:
+        unused, details = dict(shapes), self._named(self._interpreter.get_input_details())
+        for name, found in details.items():
             declared = zip(found["shape"], found["shape_signature"], strict=True)
             dims: list[int | str | None] = [None if wanted < 0 else int(now) for now, wanted in declared]
-            shape = static_shape(self._place, str(found["name"]), dims, unused)
+            shape = static_shape(self._place, name, dims, unused)
             self._interpreter.resize_tensor_input(found["index"], shape)
-        check_all_used(unused, self._place, [str(found["name"]) for found in details])
+        check_all_used(unused, self._place, list(details))
+
+    def _named(self, details: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """Return inputs or outputs by the names, and in the order, that importing the file gives them."""
+        found = {int(detail["index"]): detail for detail in details}
+        order = [index for index in self._known_as if index in found] if set(found) <= self._known_as.keys() else list(found)
+        return {self._known_as.get(index, str(found[index]["name"])): found[index] for index in order}
 
     def run(self, feed: Arrays) -> list[Array]:
         """Compute the outputs; raise ModelError in the runtime's own words."""
@@ -165,14 +172,23 @@ class LiteEngine:
             for name, values in feed.items():
                 self._interpreter.set_tensor(self._input_details[name]["index"], values)
             self._interpreter.invoke()
-            return [self._interpreter.get_tensor(found["index"]) for found in self._output_details]
+            return [self._interpreter.get_tensor(found["index"]) for found in self._output_details.values()]
         except (RuntimeError, ValueError) as error:
             raise ModelError(self._place, "graph", f"a model that {self.version} runs", str(error)) from error
 
 
-def _lite_plug(found: Mapping[str, Any]) -> Plug:
+def _signature_names(interpreter: Any) -> dict[int, str]:
+    """Return the names that a file's one signature gives to tensors, by their numbers and in its order."""
+    if len(interpreter.get_signature_list()) != 1:
+        return {}
+    runner = interpreter.get_signature_runner()
+    ends = (runner.get_input_details(), runner.get_output_details())
+    return {int(detail["index"]): str(name) for details in ends for name, detail in details.items()}
+
+
+def _lite_plug(name: str, found: Mapping[str, Any]) -> Plug:
     scale, zero_point = found["quantization"]
-    return Plug(str(found["name"]), np.dtype(found["dtype"]), tuple(int(n) for n in found["shape"]), float(scale), int(zero_point))
+    return Plug(name, np.dtype(found["dtype"]), tuple(int(n) for n in found["shape"]), float(scale), int(zero_point))
 
 
 def _sizes(found: Any) -> list[int | str | None]:

@@ -14,7 +14,7 @@ from compiler.edgetpu.document import EdgeTpuPrediction, prediction_of
 from compiler.edgetpu.requirements import FIXED_POINT
 from compiler.errors import ModelError
 from compiler.graph.normalise import normalise
-from compiler.importers.dispatch import read_model
+from compiler.importers.dispatch import may_be_onnx, read_model
 from compiler.importers.files import is_tflite, read_file
 from compiler.importers.notes import notes_of
 from compiler.importers.onnx import parsed
@@ -108,6 +108,8 @@ def examined(request: Mapping[str, Any]) -> bytes:
         network, edge_tpu = from_tflite.network_of(flat), _edge_tpu(flat)
     elif imported is not None and file.suffix != ".onnx":
         network = from_onnx.network_of(imported)
+    elif refusal is not None and not may_be_onnx(source):
+        raise refusal
     else:
         network = from_onnx.network_of(_as_it_is(file, imported, refusal))
     facts = _facts(source, network, imported, refusal)

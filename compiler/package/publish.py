@@ -112,10 +112,11 @@ def _contents(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[B
         target: {spec.name: np.stack([one[spec.name].reshape(spec.shape[1:]) for one in several]) for spec in inputs.interface.outputs}
         for target, several in answers.items()
     }
+    view = recipe.preprocess.view_for(inputs.evaluation.raw[0].shape, inputs.interface.input)
     results: dict[str, bytes] = {}
     for target, several in answers.items():
         if recipe.postprocess:
-            made = [recipe.postprocess.apply(one) for one in several]
+            made = [recipe.postprocess.apply(one, view) for one in several]
             results[target] = golden.npz_bytes({name: np.concatenate([one[name] for one in made]) for name in made[0]})
     return bundle.Contents(
         interface=inputs.interface,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ class Flat:
     buffers: list[Any] = field(default_factory=lambda: [schema.BufferT()])
     operators: list[Any] = field(default_factory=list)
     codes: list[Any] = field(default_factory=list)
+    signatures: list[Any] = field(default_factory=list)
 
     def value(
         self, name: str, shape: Sequence[int], dtype: str = "float32", *, free: Sequence[int] = (), scales: Sequence[float] = ()
@@ -60,11 +61,24 @@ class Flat:
                 setattr(operator.builtinOptions, field_name, value)
         self.operators.append(operator)
 
+    def sign(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> None:
+        """Say by which names, and in which order, callers know inputs and outputs."""
+        signature = schema.SignatureDefT()
+        signature.signatureKey = "serving_default"
+        for field_name, ends in (("inputs", inputs), ("outputs", outputs)):
+            setattr(signature, field_name, [])
+            for name, place in ends.items():
+                entry = schema.TensorMapT()
+                entry.name, entry.tensorIndex = name, place
+                getattr(signature, field_name).append(entry)
+        self.signatures.append(signature)
+
     def write(self, file: Path, inputs: Sequence[int], outputs: Sequence[int], *, subgraphs: int = 1) -> Path:
         """Write the file."""
         graph, model = schema.SubGraphT(), schema.ModelT()
         graph.tensors, graph.operators, graph.inputs, graph.outputs = self.tensors, self.operators, list(inputs), list(outputs)
         model.version, model.subgraphs, model.buffers, model.operatorCodes = 3, [graph] * subgraphs, self.buffers, self.codes
+        model.signatureDefs = self.signatures
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
         file.write_bytes(bytes(builder.Output()))

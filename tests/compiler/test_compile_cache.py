@@ -194,11 +194,11 @@ def test_samples_that_change_under_way_are_refused_and_not_remembered_as_what_th
     file = tmp_path / "x.npz"
     image = TensorSpec(name="image", datatype="FP32", shape=(1, 3, 8, 8))
     found = survey(NpzSource(save_npz(file, x=images(5, seed=1)), ("image",)), Interface((image,), ()), Preprocess())
-    assert len(list(found.examples())) == 5
+    assert len(list(found.shown())) == 5
     for rows in (images(5, seed=2), images(4, seed=1), images(6, seed=1)):
         save_npz(file, x=rows)
         with pytest.raises(DataError, match=r"the same .*until the end"):
-            list(found.examples())
+            list(found.shown())
         with pytest.raises(DataError, match=r"the same .*until the end"):
             found.raw_at([0])
 

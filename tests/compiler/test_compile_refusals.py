@@ -35,18 +35,18 @@ class Case:
     def evaluate_with(self, **arrays: npt.NDArray[Any]) -> None:
         save_npz(self.folder / "evaluation.npz", **arrays)
 
-    def compile(self) -> tuple[int, str]:
-        """Return status and complaint."""
+    def compile(self, *more: str) -> tuple[int, str]:
+        """Return status and complaint; `more` are options beside the folder's own."""
         before = sorted(self.folder.rglob("*"))
         options = [word for option, value in self.options.items() if value is not None for word in (option, value)]
-        status, _, complaint = run(["compile", str(self.model), *options], self._capsys)
+        status, _, complaint = run(["compile", str(self.model), *options, *more], self._capsys)
         if status != 0:
             assert sorted(self.folder.rglob("*")) == before
         return status, complaint
 
-    def refused(self) -> str:
+    def refused(self, *more: str) -> str:
         """Return the one line of a refusal for bad input."""
-        status, complaint = self.compile()
+        status, complaint = self.compile(*more)
         assert status == 2
         assert complaint.startswith("error: ")
         assert complaint.count("\n") == 1
@@ -245,3 +245,10 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(case: Case) -> None:
     (precious / "thesis.txt").write_text("years of work")
     assert "expected a new folder, or a bundle to replace, found something else" in case.refused()
     assert (precious / "thesis.txt").read_text() == "years of work"
+
+
+def test_one_target_with_two_lowerings_is_refused(case: Case) -> None:
+    case.options["--target"] = "rpi5"
+    assert "--target: rpi5: expected each target once, with one lowering, found rpi5 and rpi5:tflite-int8" in case.refused(
+        "--target", "rpi5:tflite-int8"
+    )

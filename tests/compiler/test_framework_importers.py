@@ -55,6 +55,18 @@ net.save("net.h5")
 net.export("folder")
 numpy.save("expected.npy", net(numpy.ones((1, 8, 8, 3), "float32")).numpy())
 """
+KERAS_SEQUENCES = """
+import keras, numpy
+from keras import layers
+keras.utils.set_random_seed(0)
+words = keras.Input((None, 4), name="words")
+both = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(words)
+seen = layers.LayerNormalization()(both + layers.MultiHeadAttention(2, 3)(both, both))
+net = keras.Model(words, layers.Dense(2)(layers.GRU(5)(seen)))
+net.save("net.keras")
+net.export("folder", verbose=False)
+numpy.save("expected.npy", net(numpy.ones((1, 6, 4), "float32")).numpy())
+"""
 
 
 def has(*modules: str) -> bool:
@@ -127,10 +139,20 @@ def test_keras_files_and_folders_compute_what_keras_computes(tmp_path: Path) -> 
 
 
 @needs_keras
+def test_layers_that_go_through_a_sequence_are_unrolled_over_the_shape_that_is_given(tmp_path: Path) -> None:
+    python(tmp_path, KERAS_SEQUENCES)
+    check_answers(str(tmp_path / "net.keras"), tmp_path, {"words": (1, 6, 4)})
+    with pytest.raises(ModelError, match=r"input words: expected a static shape but for the batch, or --shape as in words=1x224x4"):
+        import_model(str(tmp_path / "net.keras"), {})
+    with pytest.raises(ModelError, match=r"found a loop over a sequence; save the model as \.keras"):
+        import_model(str(tmp_path / "folder"), {})
+
+
+@needs_keras
 @pytest.mark.parametrize("name", ["net.keras", "net.h5"])
 def test_a_damaged_keras_file_is_refused_by_name(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(ModelError, match=r"content: expected a model that TensorFlow loads and converts"):
+    with pytest.raises(ModelError, match=r"content: expected a whole model of Keras's own layers"):
         import_model(str(tmp_path / name), {})
 
 

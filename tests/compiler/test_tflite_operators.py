@@ -151,13 +151,32 @@ CASES = [
     Case("BATCH_MATMUL", [(1, 6, 3)], "BatchMatMulOptions", [floats(1, 3, 5)], source=(1, 6, 5), fields={"adjY": True}),
     Case("ARG_MAX", [(1, 6, 5)], "ArgMaxOptions", [np.array(3, np.int32)], fields={"outputType": 2}, result="int32"),
     Case("CAST", [IMAGE], "CastOptions", fields={"inDataType": 0, "outDataType": 2}, result="int32"),
+    *(Case(name, [IMAGE], f"{options}Options", [floats(4)], result="bool") for name, options in [
+        ("GREATER", "Greater"), ("GREATER_EQUAL", "GreaterEqual"), ("LESS", "Less"), ("LESS_EQUAL", "LessEqual")]),
+    Case("EQUAL", [IMAGE], "EqualOptions", twice=True, result="bool"),
+    Case("NOT_EQUAL", [IMAGE], "NotEqualOptions", twice=True, result="bool"),
+    Case("SELECT", [(1, 5)], "SelectOptions", [floats(1, 5)], before=[np.array([False])], source=(1, 5)),
+    Case("SELECT", [IMAGE], "SelectOptions", [floats(*IMAGE)], before=[floats(*IMAGE) > 0]),
+    Case("SELECT_V2", [IMAGE], "SelectV2Options", [floats(4)], before=[floats(5, 4) > 0]),
+    Case("ADD_N", [IMAGE], "AddNOptions", [floats(*IMAGE), floats(*IMAGE)]),
+    Case("ARG_MIN", [(1, 6, 5)], "ArgMinOptions", [np.array(3, np.int32)], fields={"outputType": 2}, result="int32"),
+    Case("CUMSUM", [IMAGE], "CumsumOptions", [np.array(2, np.int32)]),
+    Case("CUMSUM", [IMAGE], "CumsumOptions", [np.array(-1, np.int32)], fields={"exclusive": True, "reverse": True}),
+    Case("EMBEDDING_LOOKUP", [(3, 4)], before=[whole(0, 0, 0)], source=(1, 4)),
+    Case("FLOOR_DIV", [IMAGE], "FloorDivOptions", [positive(floats(4))]),
+    Case("FLOOR_MOD", [IMAGE], "FloorModOptions", [positive(floats(4))]),
+    Case("GATHER_ND", [(2, 5, 4)], "GatherNdOptions", [whole([0, 3], [0, 1])]),
+    Case("LOCAL_RESPONSE_NORMALIZATION", [IMAGE], "LocalResponseNormalizationOptions",
+         fields={"radius": 1, "bias": 1.5, "alpha": 0.3, "beta": 0.7}),
+    unary("RELU_0_TO_1"), unary("SIGN"),
+    Case("REVERSE_V2", [(1, 6, 5)], "ReverseV2Options", [whole(1)], source=(1, 6, 5)),
     Case("TRANSPOSE_CONV", [(1, 12, 10, 3)], "TransposeConvOptions", before=[whole(1, 12, 10, 3), floats(3, 3, 3, 4)],
          fields={"strideH": 2, "strideW": 2, "padding": SAME}),
     Case("TRANSPOSE_CONV", [(1, 13, 11, 3)], "TransposeConvOptions", before=[whole(1, 13, 11, 3), floats(3, 3, 3, 4)],
          fields={"strideH": 2, "strideW": 2, "padding": VALID}),
 ]  # fmt: skip
-# What has no computed input of its own, or stands in the tests below.
-ELSEWHERE = {"DEQUANTIZE", "SHAPE"}
+# What has no computed input of its own, or is tried on other numbers than floats.
+ELSEWHERE = {"DEQUANTIZE", "SHAPE", "FILL", "ZEROS_LIKE", "RANK", "RANGE", "ONE_HOT", "TOPK_V2", "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT"}
 
 
 def written(case: Case, folder: Path, *, behind_conv: bool) -> tuple[Path, tuple[int, ...]]:

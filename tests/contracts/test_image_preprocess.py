@@ -77,6 +77,68 @@ def test_a_shorter_side_keeps_the_shape() -> None:
     assert target_size(640, 480, (256,)) == (341, 256)
 
 
+def test_a_letterbox_keeps_the_shape_and_fills_the_border() -> None:
+    preprocess = Preprocess.parse("resize=32x24,letterbox=114")
+
+    values = preprocess.apply(PHOTO)
+
+    assert values.shape == (1, 32, 24, 3) == preprocess.shape_of(PHOTO.shape)
+    np.testing.assert_allclose(values[:, 7:25], resize(PHOTO, 18, 24, "bilinear"))
+    assert (values[:, :7] == 114).all()
+    assert (values[:, 25:] == 114).all()
+
+
+def test_what_a_letterbox_adds_is_scaled_like_the_photo() -> None:
+    values = Preprocess.parse("resize=8x8,letterbox=114,scale=0.5,mean=7,std=2,layout=CHW").apply(PHOTO)
+    assert values[0, :, 0].tolist() == [[25.0] * 8] * 3
+
+
+def test_an_odd_border_has_one_more_at_the_end() -> None:
+    values = Preprocess.parse("resize=5x4,letterbox=-1").apply(np.ones((1, 4, 8, 1), np.uint8))
+    assert values[0, :, 0, 0].tolist() == [-1, 1, 1, -1, -1]
+
+
+def test_even_a_line_leaves_a_pixel() -> None:
+    assert Preprocess.parse("resize=8x8,letterbox=0").apply(np.ones((1, 1, 5000, 1), np.uint8)).max() == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["resize=64x64,letterbox=0", "resize=37x50,letterbox=0", "resize=40,crop=32x32", "crop=200x400", "resize=48x90", ""]
+)
+def test_a_box_comes_back_to_where_it_was_on_the_photo(text: str) -> None:
+    photo = np.zeros((1, 480, 640, 1), np.uint8)
+    photo[0, 200:280, 290:350] = 255
+    preprocess = Preprocess.parse(text)
+    spec = TensorSpec(name="x", datatype="FP32", shape=preprocess.shape_of(photo.shape))
+
+    lit = preprocess.apply(photo)[0, :, :, 0] > 127
+
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    box = np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]]) / np.array([*lit.shape[::-1]] * 2)
+    [found] = preprocess.view_for(photo.shape, spec).placed(box.astype(np.float32)) * np.array([640, 480] * 2)
+    pixel = 640 / min(lit.shape)
+    np.testing.assert_allclose(found, [290, 200, 350, 280], atol=pixel)
+
+
+def test_photos_of_any_size_lead_to_one_input_where_a_step_settles_it() -> None:
+    usual = (1, 48, 64, 3)
+    for text in ("resize=8x8", "resize=8x8,letterbox=0", "resize=16,crop=8x8"):
+        preprocess = Preprocess.parse(text)
+        assert preprocess.takes_any_size
+        assert preprocess.leads_alike((1, 500, 300, 3), usual)
+        assert not preprocess.leads_alike((1, 500, 300, 1), usual)
+        assert not preprocess.leads_alike((500, 300, 3), usual)
+    shorter = Preprocess.parse("resize=16")
+    assert not shorter.takes_any_size
+    assert shorter.leads_alike((1, 96, 128, 3), usual)
+    assert not shorter.leads_alike((1, 96, 96, 3), usual)
+
+
+def test_a_strip_that_a_resize_would_make_endless_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 16384 pixels, not 256x67108864"):
+        Preprocess.parse("resize=256,crop=224x224").shape_of((1, 4, 1 << 20, 3))
+
+
 def test_tokens_are_taken_as_they_are() -> None:
     tokens = np.array([[101, 2**24 + 1]], np.int64)
     spec = TensorSpec(name="ids", datatype="INT64", shape=(1, 2))
@@ -99,6 +161,10 @@ def test_a_document_from_before_images_keeps_its_bytes() -> None:
         ("kernel=nearest", "kernel: expected a resize for the kernel to work in"),
         ("mean=1:x:3", "mean=1:x:3: expected a finite number"),
         ("std=1:0:1", "std: expected a number above 0"),
+        ("letterbox=114", "letterbox: expected resize=HxW, and no crop, for a letterbox, found 114.0"),
+        ("resize=640,letterbox=114", "letterbox: expected resize=HxW, and no crop, for a letterbox"),
+        ("resize=640x640,crop=600x600,letterbox=0", "letterbox: expected resize=HxW, and no crop, for a letterbox"),
+        ("resize=640x640,letterbox=grey", "letterbox=grey: expected a finite number"),
     ],
 )
 def test_a_wrong_image_step_is_named(text: str, complaint: str) -> None:

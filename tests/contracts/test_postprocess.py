@@ -8,6 +8,8 @@ import pytest
 from contracts.detections import overlaps, suppress
 from contracts.errors import InvalidDocumentError
 from contracts.postprocess import Boxes, Classes, parse_postprocess
+from contracts.tensors import NUMPY_DTYPES, TensorSpec
+from contracts.view import View
 
 
 def test_softmax_makes_shares_of_scores_and_the_largest_is_the_class() -> None:
@@ -65,6 +67,25 @@ def test_a_grid_cell_says_where_its_box_lies() -> None:
     np.testing.assert_allclose(results["boxes"][0, 0], [0.0, 0.0, 0.5, 0.5], atol=1e-6)
     assert results["scores"][0, 0] == pytest.approx(0.9**0.6 * 0.7**0.4, rel=1e-5)
     assert results["classes"].tolist() == [[1]]
+
+
+def test_boxes_are_placed_on_the_photo_and_cut_at_its_edges() -> None:
+    boxes = np.array([[[0.25, 0.25, 0.75, 1.0]]], np.float32)
+    outputs = {"boxes": boxes, "scores": np.array([[[0.2, 0.9]]], np.float32)}
+    spec = Boxes(decoding="corners", limit=1)
+    # Above and below the photo a quarter of the input is border; of the width the middle half was cut out.
+    results = spec.apply(outputs, View(0.25, -0.5, 0.75, 1.5))
+    np.testing.assert_allclose(results["boxes"][0, 0], [0.375, 0.0, 0.625, 1.0])
+
+
+@pytest.mark.parametrize("spec", [Classes(), Classes(softmax=True, threshold=0.9), Boxes(decoding="corners", limit=7)])
+def test_what_results_look_like_is_known_beforehand(spec: Classes | Boxes) -> None:
+    shapes = {"scores": (1, 9, 3), "boxes": (1, 9, 4)} if isinstance(spec, Boxes) else {"logits": (1, 5)}
+    outputs = tuple(TensorSpec(name=name, datatype="FP32", shape=shape) for name, shape in shapes.items())
+    made = spec.apply({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
+    assert [(one.name, NUMPY_DTYPES[one.datatype], one.shape) for one in spec.results(outputs)] == [
+        (name, values.dtype.name, values.shape) for name, values in made.items()
+    ]
 
 
 def test_no_box_at_all_is_a_result() -> None:

@@ -13,10 +13,12 @@ from compiler.errors import ModelError
 from compiler.importers.files import read_file
 from compiler.importers.notes import noted
 from compiler.importers.shapes import Shapes, check_all_used, static_shape
+from compiler.importers.tflite.dilated import with_dilations
 from compiler.importers.tflite.flatbuffer import FlatModel, Operator, Tensor, read_flat
 from compiler.importers.tflite.operators import OPERATORS
 from compiler.importers.tflite.resized import resized_shapes
 from compiler.importers.tflite.sketch import Sketch
+from compiler.importers.tflite.stored import check_is_float
 
 MAX_FILE_BYTES = 1 << 32
 # What drawing raises on a file whose operators contradict the shapes it declares.
@@ -31,21 +33,11 @@ def import_tflite(file: Path, shapes: Shapes) -> onnx.ModelProto:
 def import_flat(raw: bytes, place: str, shapes: Shapes) -> onnx.ModelProto:
     """Return the model that the bytes of a file hold; `place` is what errors call it."""
     flat = read_flat(raw, place)
-    _check_is_float(flat, place)
+    check_is_float(flat, place)
+    flat = with_dilations(_with_shapes(flat, raw, shapes, place))
     _check_operators(flat, place)
-    model = _checked(_draw(_with_shapes(flat, raw, shapes, place), place), place)
+    model = _checked(_draw(flat, place), place)
     return noted(model, _notes(flat))
-
-
-def _check_is_float(flat: FlatModel, place: str) -> None:
-    for index, tensor in enumerate(flat.tensors):
-        if tensor.data is None and tensor.quantization is not None and tensor.datatype != "FLOAT32" and _is_used(flat, index):
-            found = f"tensor {tensor.name} of {tensor.datatype} with a scale: quantizing it again would lose accuracy; give the float model"
-            raise ModelError(place, "graph", "a float model, as it was trained", found)
-
-
-def _is_used(flat: FlatModel, index: int) -> bool:
-    return any(index in operator.inputs or index in operator.outputs for operator in flat.operators)
 
 
 def _check_operators(flat: FlatModel, place: str) -> None:
@@ -59,7 +51,7 @@ def _check_operators(flat: FlatModel, place: str) -> None:
 
 
 def _with_shapes(flat: FlatModel, raw: bytes, given: Shapes, place: str) -> FlatModel:
-    """Settle every size: the inputs' by the file and `given`, the others' by asking LiteRT where the file's no longer hold."""
+    """Settle every size: the inputs' by the file and `given`, the others' by asking LiteRT where the file's do not hold."""
     wanted = {}
     unused = dict(given)
     for index in flat.inputs:
@@ -67,7 +59,9 @@ def _with_shapes(flat: FlatModel, raw: bytes, given: Shapes, place: str) -> Flat
         dims: list[int | str | None] = [None if axis in tensor.free_axes else n for axis, n in enumerate(tensor.shape)]
         wanted[index] = static_shape(place, tensor.name, dims, unused)
     check_all_used(unused, place, [flat.tensors[index].name for index in flat.inputs])
-    if all(flat.tensors[index].shape == shape for index, shape in wanted.items()):
+    # A batch that is free is written as the 1 that it will be; other free sizes are written as anything.
+    is_settled = all(tensor.data is not None or tensor.free_axes <= {0} for tensor in flat.tensors)
+    if is_settled and all(flat.tensors[index].shape == shape for index, shape in wanted.items()):
         return flat
     resized = resized_shapes(raw, wanted, place)
     tensors = (_resized(tensor, resized.get(index)) for index, tensor in enumerate(flat.tensors))

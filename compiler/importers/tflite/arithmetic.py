@@ -160,3 +160,21 @@ def l2_normalization(sketch: Sketch, operator: Operator) -> None:
     """L2_NORMALIZATION along the last axis."""
     sketch.options(operator, "L2NormOptions")
     sketch.put(operator.outputs[0], "LpNormalization", [sketch.last(operator.inputs[0])], axis=-1, p=2)
+
+
+def added(sketch: Sketch, operator: Operator) -> None:
+    """ADD_N: all inputs, of one shape."""
+    second = runs_second(sketch, operator)
+    name, *others = (operand(sketch, index, second=second) for index in operator.inputs)
+    for other in others[:-1]:
+        name = sketch.node("Add", [name, other])
+    op_type = "Add" if others else "Identity"
+    sketch.put(operator.outputs[0], op_type, [name, *others[-1:]], second=second)
+
+
+def local_response(sketch: Sketch, operator: Operator) -> None:
+    """LOCAL_RESPONSE_NORMALIZATION: each channel by the squares of its neighbours; ONNX divides their sum by their number."""
+    options = sketch.options(operator, "LocalResponseNormalizationOptions")
+    size = 2 * int(options.radius) + 1
+    constants = {"alpha": float(options.alpha) * size, "beta": float(options.beta), "bias": float(options.bias), "size": size}
+    sketch.put(operator.outputs[0], "LRN", [sketch.second(operator.inputs[0])], second=True, **constants)

@@ -147,7 +147,8 @@ def _flat(model: Any, graph: Any, raw: bytes, place: str, schema: Any) -> FlatMo
         Operator(index, codes[found.opcodeIndex], _indices(found.inputs), _indices(found.outputs), found.builtinOptions)
         for index, found in enumerate(graph.operators or [])
     )
-    return FlatModel(tensors, operators, _indices(graph.inputs), _indices(graph.outputs))
+    inputs, outputs = _indices(graph.inputs), _indices(graph.outputs)
+    return FlatModel(tensors, operators, _as_signed(inputs, known_as), _as_signed(outputs, known_as))
 
 
 def _names(constants: type) -> dict[int, str]:
@@ -161,9 +162,17 @@ def _code(code: Any, names: dict[int, str]) -> str:
 
 
 def _signature_names(model: Any) -> dict[int, str]:
-    """Return the names by which callers know inputs and outputs, where the file has a signature: `image`, not `serving_default_image:0`."""
+    """Return the names by which callers know inputs and outputs, where the file has a signature: `image`, not `serving_default_image:0`.
+
+    They come in the signature's order.
+    """
     signatures = model.signatureDefs or []
-    return {ends.tensorIndex: _text(ends.name) for one in signatures for ends in (*(one.inputs or []), *(one.outputs or []))}
+    return {int(ends.tensorIndex): _text(ends.name) for one in signatures for ends in (*(one.inputs or []), *(one.outputs or []))}
+
+
+def _as_signed(ends: tuple[int, ...], known_as: dict[int, str]) -> tuple[int, ...]:
+    """Return inputs or outputs in the signature's order, where it names them all: converters write them down in any."""
+    return tuple(index for index in known_as if index in ends) if set(ends) <= known_as.keys() else ends
 
 
 def _tensor(tensor: Any, name: str, file: _File) -> Tensor:

@@ -55,11 +55,15 @@ def _reduce(sketch: Sketch, operator: Operator, op_type: str, axes: list[int], *
         sketch.put(operator.outputs[0], op_type, [name], second=second, axes=placed, keepdims=int(keeps))
 
 
-def arg_max(sketch: Sketch, operator: Operator) -> None:
-    """ARG_MAX along a constant axis."""
-    axis = int(sketch.constant_of(operator, 1, "axis").ravel()[0])
-    name = sketch.node("ArgMax", [sketch.last(operator.inputs[0])], axis=axis, keepdims=0)
-    _put_cast(sketch, operator, name)
+def arg_extreme(op_type: str) -> Draw:
+    """Draw the place of the largest or smallest number along a constant axis."""
+
+    def draw(sketch: Sketch, operator: Operator) -> None:
+        axis = int(sketch.constant_of(operator, 1, "axis").ravel()[0])
+        name = sketch.node(op_type, [sketch.last(operator.inputs[0])], axis=axis, keepdims=0)
+        put_cast(sketch, operator, name, operator.outputs[0])
+
+    return draw
 
 
 def batch_matmul(sketch: Sketch, operator: Operator) -> None:
@@ -76,16 +80,23 @@ def batch_matmul(sketch: Sketch, operator: Operator) -> None:
 
 def cast(sketch: Sketch, operator: Operator) -> None:
     """CAST to the result's datatype."""
-    _put_cast(sketch, operator, sketch.last(operator.inputs[0]))
+    put_cast(sketch, operator, sketch.last(operator.inputs[0]), operator.outputs[0])
 
 
 def dequantize(sketch: Sketch, operator: Operator) -> None:
-    """DEQUANTIZE of a constant is the constant itself; that of a computed tensor belongs to an integer model."""
-    sketch.fold(operator.outputs[0], sketch.constant_of(operator, 0, "of stored weights"))
+    """DEQUANTIZE of stored weights, or of what was looked up in them: both are drawn as real numbers from the start."""
+    values = sketch.constant(operator.inputs[0])
+    if values is not None:
+        sketch.fold(operator.outputs[0], values)
+    elif sketch.tensor(operator.inputs[0]).datatype == "FLOAT16":
+        put_cast(sketch, operator, sketch.last(operator.inputs[0]), operator.outputs[0])
+    else:
+        sketch.bind(operator.outputs[0], sketch.last(operator.inputs[0]))
 
 
-def _put_cast(sketch: Sketch, operator: Operator, name: str) -> None:
-    datatype = sketch.tensor(operator.outputs[0]).datatype
+def put_cast(sketch: Sketch, operator: Operator, name: str, result: int) -> None:
+    """Draw the cast of a value to the datatype of the tensor that it is to be."""
+    datatype = sketch.tensor(result).datatype
     if datatype not in NUMPY_TYPES:
         sketch.refuse(operator, f"one of {', '.join(NUMPY_TYPES)}", datatype)
-    sketch.put(operator.outputs[0], "Cast", [name], to=helper.np_dtype_to_tensor_dtype(np.dtype(NUMPY_TYPES[datatype])))
+    sketch.put(result, "Cast", [name], to=helper.np_dtype_to_tensor_dtype(np.dtype(NUMPY_TYPES[datatype])))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from compiler.errors import ModelError
 
 
@@ -17,7 +19,10 @@ def resized_shapes(raw: bytes, inputs: Mapping[int, tuple[int, ...]], place: str
         for index, shape in inputs.items():
             interpreter.resize_tensor_input(index, shape)
         interpreter.allocate_tensors()
+        for detail in interpreter.get_input_details():
+            interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+        interpreter.invoke()  # a shape that operators compute is known when they have
         details = interpreter.get_tensor_details()
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(place, "--shape", "input shapes that the model's operators take", str(error)) from error
+    except (RuntimeError, ValueError, TypeError, MemoryError) as error:
+        raise ModelError(place, "graph", "operators that LiteRT works through with inputs of these shapes", str(error)) from error
     return {int(detail["index"]): tuple(int(n) for n in detail["shape"]) for detail in details}
