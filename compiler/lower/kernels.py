@@ -42,6 +42,7 @@ class _Writer:
         self._plain: set[str] = set()
 
     def write(self) -> None:
+        """Change the model."""
         for node in self._model.graph.node:
             quantizer = self._index.only_reader(node.output[0])
             if quantizer is None or quantizer.op_type != "QuantizeLinear" or not self._apply(node, quantizer):
@@ -56,7 +57,7 @@ class _Writer:
         """Write a node in steps, if it is one of those that have integer kernels here and all it reads are integers."""
         scales = [self._scale(name) for name in node.input]
         known = [scale for scale in scales if scale is not None]
-        if len(known) < len(scales) or not all(self._index.is_float(name) for name in quantizer.input[1:2]):
+        if len(known) < len(scales):
             return False
         step = self._index.constants[quantizer.input[1]]
         if node.op_type in LAYERS and self._integers(node.input[1]) is not None:

@@ -52,7 +52,7 @@ def calibrate(model: onnx.ModelProto, samples: Iterable[Feeds], count: int, cali
     set with all samples. Weights are rounded for what their layers read in all of them.
     """
     index = GraphIndex(model)
-    observer = Observer(model, Ties(index).observed, tuple(layers_of(index)))
+    observer = Observer(model, Ties(index).observed, tuple(layers_of(index, count)))
     used: dict[str, Histogram] = {}
     held: dict[str, Histogram] = {}
     held_back = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,26 @@ import onnx
 from compiler.graph.index import GraphIndex, attribute
 
 Floats = npt.NDArray[np.floating[Any]]
-# Of one image this many places of a convolution's window are looked at: neighbours tell much the same.
+# Of one image no more places of a convolution's window are looked at: neighbours tell much the same.
 MAX_PLACES = 64
+# Of all images so many for each number of a row tell enough.
+ROWS_FOR_A_NUMBER = 16
 # What rows have in common is a square of their length, which must be held and inverted.
-MAX_LENGTH = 1536
+MAX_LENGTH = 640
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One weighted operator: `groups` matrices, each with rows of `length` numbers for its outputs; of a convolution its `kernel`."""
+    """One weighted operator: `groups` matrices, each with rows of `length` numbers for its outputs; of a convolution its `kernel`.
+
+    Of one image it looks at `places`, evenly spread.
+    """
 
     node: onnx.NodeProto
     groups: int
     length: int
     kernel: tuple[int, ...] = ()
+    places: int = MAX_PLACES
 
     @property
     def source(self) -> str:
@@ -48,14 +54,15 @@ class Layer:
         return matrices[0].T if self._is_turned else matrices.reshape(weights.shape)
 
     def rows(self, values: Floats) -> Floats:
-        """Return what one tensor brings to the matrices, as [rows, groups, length]; of images a part, evenly spread."""
+        """Return what one tensor brings to the matrices, as [rows, groups, length]."""
         if self.node.op_type != "Conv":
             return values.reshape(-1, 1, self.length)
         windows = _windows(self.node, values, self.kernel)
-        batch, channels, *places = windows.shape[: windows.ndim // 2 + 1]
-        flat = windows.reshape(batch, channels, int(np.prod(places)), -1)
-        chosen = np.unique(np.linspace(0, flat.shape[2] - 1, MAX_PLACES).round().astype(np.intp))
-        rows: Floats = flat[:, :, chosen].transpose(0, 2, 1, 3).reshape(-1, self.groups, self.length)
+        sizes = windows.shape[2 : 2 + len(self.kernel)]
+        chosen = np.unique(np.linspace(0, np.prod(sizes) - 1, self.places).round().astype(np.intp))
+        by_place = np.moveaxis(windows, (0, 1), (len(self.kernel), len(self.kernel) + 1))
+        taken = by_place[np.unravel_index(chosen, sizes)]  # [places, batch, channels, *kernel]
+        rows: Floats = taken.reshape(-1, self.groups, self.length)
         return rows
 
     @property
@@ -64,8 +71,8 @@ class Layer:
         return self.node.op_type == "MatMul" or (self.node.op_type == "Gemm" and not attribute(self.node, "transB", 0))
 
 
-def layers_of(index: GraphIndex) -> Iterator[Layer]:
-    """Yield the operators whose weights belong to them alone: dense layers and convolutions."""
+def layers_of(index: GraphIndex, samples: int) -> Iterator[Layer]:
+    """Yield the operators whose weights belong to them alone, dense layers and convolutions, as so many samples shall show them."""
     readers = Counter(name for node in index.model.graph.node for name in node.input)
     for node in index.model.graph.node:
         weights = index.constants.get(node.input[1]) if len(node.input) > 1 else None
@@ -73,7 +80,8 @@ def layers_of(index: GraphIndex) -> Iterator[Layer]:
             continue
         layer = _layer(node, weights)
         if layer is not None and 1 < layer.length <= MAX_LENGTH:
-            yield layer
+            wanted = -(-ROWS_FOR_A_NUMBER * layer.length // max(samples, 1))
+            yield replace(layer, places=min(wanted, MAX_PLACES))
 
 
 def _layer(node: onnx.NodeProto, weights: Floats) -> Layer | None:

@@ -16,8 +16,10 @@ Wide = npt.NDArray[np.float64]
 PRIOR_SHARE = 0.1
 # Keeps what no sample ever moved from being divided by.
 RIDGE = 1e-6
-# Rows are summed up, and weights settled, in blocks of at least or at most this many.
+# Weights are settled in blocks of this many, after which the others learn of it at once.
 BLOCK = 64
+# Rows are summed up when there are so many.
+ROWS_AT_ONCE = 256
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Moments:
         """Add one tensor that the layer reads."""
         self.waiting.append(self.layer.rows(values))
         self.count += len(self.waiting[-1])
-        if sum(map(len, self.waiting)) >= BLOCK:
+        if sum(map(len, self.waiting)) >= ROWS_AT_ONCE:
             self._sum_up()
 
     def _sum_up(self) -> None:

@@ -222,7 +222,11 @@ def test_names_of_classes_must_be_as_many_as_the_models(case: Case) -> None:
     ("option", "value", "expected"),
     [
         ("--metric", "bleu", "map50, mae, mse, r2, cosine or module:function, found 'bleu'"),
-        ("--calibrator", "best", "expected auto or minmax or percentile-99.9 or percentile-99.99 or mse or entropy, found 'best'"),
+        (
+            "--calibrator",
+            "best",
+            "expected auto or minmax or percentile-99.9 or percentile-99.99 or mse or entropy or headroom, found 'best'",
+        ),
         ("--max-drop", "1.5", "--max-drop: share: expected 0 or more and less than 1"),
         ("--max-drop", "nan", "found nan"),
         ("--name", "No Spaces", "--name: model name: expected"),

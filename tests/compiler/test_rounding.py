@@ -14,7 +14,7 @@ from compiler.quantize.calibrate import calibrate, signal_to_noise_db
 from compiler.quantize.layers import layers_of
 from compiler.quantize.observe import Observer
 from compiler.quantize.plan import Plan
-from compiler.quantize.rounding import Moments, settled
+from compiler.quantize.rounding import ROWS_AT_ONCE, Moments, settled
 from tests.compiler.graphs import Floats, answers, graph, node, noise
 
 SHAPE = (1, 6, 9, 9)
@@ -60,7 +60,7 @@ def with_integers(model: onnx.ModelProto, weights: Any) -> onnx.ModelProto:
 @pytest.mark.parametrize("name", LAYERS)
 def test_what_a_layer_reads_times_its_matrices_is_what_it_gives(name: str) -> None:
     model = only_layer(name)
-    [layer] = layers_of(GraphIndex(model))
+    [layer] = layers_of(GraphIndex(model), 1)
     weights, values = LAYERS[name][1], correlated(1)
     products = np.einsum("rgn,gon->rgo", layer.rows(values), layer.matrices(weights)).reshape(-1, weights.shape[-1 if "mat" in name else 0])
     given = answers(model, [values]).reshape(1, weights.shape[0], -1)[0].T if "mat" not in name else answers(model, [values]).reshape(-1, 4)
@@ -103,7 +103,7 @@ def test_errors_that_inputs_share_cancel_each_other() -> None:
 
 
 def test_one_sample_is_hardly_believed_and_many_are() -> None:
-    [layer] = layers_of(GraphIndex(normalise(graph([node("Gemm", "x w", "y")], (1, 50), {"w": noise(50, 3)}))))
+    [layer] = layers_of(GraphIndex(normalise(graph([node("Gemm", "x w", "y")], (1, 50), {"w": noise(50, 3)}))), 1)
     shares = []
     for count in (1, 1000):
         moments = Moments(layer)
@@ -116,13 +116,13 @@ def test_one_sample_is_hardly_believed_and_many_are() -> None:
 
 def test_what_is_kept_for_the_layers_does_not_grow_with_the_samples() -> None:
     model = only_layer("conv")
-    observer = Observer(model, ["x"], tuple(layers_of(GraphIndex(model))))
+    observer = Observer(model, ["x"], tuple(layers_of(GraphIndex(model), 1)))
     sizes = set()
     for seed in range(300):
         observer.see({"x": noise(*SHAPE, seed=seed)}, {})
         [moments] = observer.moments.values()
         sizes.add(moments.sums.nbytes + sum(rows.nbytes for rows in moments.waiting))
-    assert max(sizes) <= 54 * 54 * 8 + 64 * 54 * 4
+    assert max(sizes) <= 54 * 54 * 8 + ROWS_AT_ONCE * 54 * 4
 
 
 def test_a_constant_that_two_layers_read_is_rounded_to_the_nearest() -> None:
@@ -144,3 +144,11 @@ def test_outputs_share_one_scale_only_where_rounding_the_result_hides_it(level: 
 
 def test_convolutions_keep_a_scale_for_each_channel() -> None:
     assert len(set(planned(only_layer("conv")).weights["w"].scales)) == 5
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e25])
+def test_strange_inputs_are_rounded_for_as_well(scale: float) -> None:
+    model = normalise(graph([node("Gemm", "x w", "y")], (1, 16), {"w": noise(16, 9)}))
+    samples = [{"x": noise(1, 16, seed=seed) * np.float32(scale)} for seed in range(8)]
+    weights = calibrate(model, samples, len(samples), "minmax").plan.weights["w"]
+    assert np.abs(weights.integers(GraphIndex(model).constants["w"]) - weights.steps(GraphIndex(model).constants["w"])).max() < 1
