@@ -15,9 +15,9 @@ from contracts.messages import MAX_PEM_CHARS
 from contracts.names import DeviceId, LabelKey, LabelValue, TargetName
 from contracts.trust import MAX_TRUST_FILE_BYTES
 
-# Routes of the fleet's HTTPS port that a machine uses before it has any identity.
-CA_PATH = "/enrolment/ca.pem"
-ENROL_PATH = "/enrolment"
+# Routes of the HTTPS port that a machine uses before it has any identity.
+CA_PATH = "/api/v1/enrolment/ca.pem"
+ENROL_PATH = "/api/v1/enrolment"
 MAX_ANSWER_BYTES = MAX_TRUST_FILE_BYTES + 64 * 1024
 
 # An elliptic-curve request or certificate, in its text form.

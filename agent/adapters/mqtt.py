@@ -40,7 +40,7 @@ class Identity(Protocol):
         """Return what shows our certificate and checks the broker's; raise OSError."""
 
     def client_id(self, line: str) -> str:
-        """Return a name that no other device can guess, for one `line` of ours, such as `bulk`; a connection ends the one before of its name."""
+        """Return a name for one `line` of ours that no other device can guess: who connects by a name ends the connection that had it."""
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from pathlib import Path
 NO_CHECK_TIME = 0x200000
 
 
-def fleet_context(ca_file: Path, identity_file: Path | None, now: Callable[[], datetime]) -> ssl.SSLContext:
-    """Return a context that knows only the fleet's authority and shows our certificate; raise OSError for unusable files.
+def fleet_context(authority: str, identity_file: Path | None, now: Callable[[], datetime]) -> ssl.SSLContext:
+    """Return a context that believes the `authority`, in PEM, alone and shows our certificate; raise OSError for unusable ones.
 
-    `now` is the judged time. A certificate that has ended before it is refused. One that begins after it is not: the signature on it vouches
-    for its first day, so it is our clock that is behind, as that of a Pi without a battery is.
+    `now` is the judged time. A certificate that has ended before it is refused. One that begins after it is not: the signature on it
+    vouches for its first day, so it is our clock that is behind, as that of a Pi without a battery is.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(ca_file)
+    context.load_verify_locations(cadata=authority)
     if identity_file is not None:
         context.load_cert_chain(identity_file)
     context.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
