@@ -10,6 +10,7 @@ from agent.adapters import disk
 from agent.adapters.front_door import FrontDoor
 from agent.adapters.identity import SECRET_MODE
 from agent.config_file import CONFIG_FILE, check_settings, config_of, to_toml
+from agent.control.reporter import utc_now
 from agent.core.renewal import Check
 from agent.credential import new_key, request_for, span_of
 from agent.errors import AlreadyEnrolledError, StateError
@@ -38,7 +39,7 @@ def enrol(order: Order) -> str:
     The folder holds a whole device at the end, or nothing but a key with which the same command goes on.
     """
     token = parse_token(order.token)
-    door = FrontDoor(order.server, token)
+    door = FrontDoor(order.server, token, utc_now)
     check_settings(order.settings)
     _check_free(order.folder)
     authority = door.authority()

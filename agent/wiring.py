@@ -62,7 +62,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     def judged_time() -> datetime:
         return judged_now(utc_now(), trust.memory().floor)
 
-    known_by = IdentityFiles(settings.ca_file, settings.identity_file, settings.state_dir, judged_time)
+    known_by = IdentityFiles(settings, judged_time)
     address = BrokerAddress(broker.host, broker.port, broker.keepalive_s, known_by)
     agent = Agent()
     uplink = Uplink(MqttBroker(address), reporter, agent.hear)

@@ -6,10 +6,11 @@ import hashlib
 import http.client
 import json
 import ssl
+from collections.abc import Callable
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from agent.adapters.tls import fleet_context
-from agent.control.reporter import utc_now
 from agent.errors import EnrolmentRefusedError, FleetUnreachableError, TokenRefusedError, UntrustedServerError
 from contracts import codec
 from contracts.enrolment import CA_PATH, ENROL_PATH, MAX_ANSWER_BYTES, Enrolled, EnrolmentRequest, EnrolmentToken
@@ -23,8 +24,8 @@ TOKEN_STATUSES = (http.client.UNAUTHORIZED, http.client.FORBIDDEN)
 class FrontDoor:
     """One server, as an operator named it."""
 
-    def __init__(self, server: str, token: EnrolmentToken) -> None:
-        """Take an https:// address; raise InvalidDocumentError for any other."""
+    def __init__(self, server: str, token: EnrolmentToken, now: Callable[[], datetime]) -> None:
+        """Take an https:// address; raise InvalidDocumentError for any other. Certificates are judged by `now`."""
         parts = urlsplit(server if "://" in server else f"https://{server}")
         try:
             host, port = parts.hostname, parts.port
@@ -35,6 +36,7 @@ class FrontDoor:
         self._host, self._port = host, port or 443
         self._server = f"https://{self._host}:{self._port}"
         self._token = token
+        self._now = now
 
     def authority(self) -> str:
         """Return the fleet authority's certificate in PEM; raise UntrustedServerError unless it is the one that the token names."""
@@ -56,7 +58,7 @@ class FrontDoor:
     def enrol(self, authority: str, device: str | None, csr: str) -> Enrolled:
         """Show the token and return the answer; raise EnrolmentRefusedError, UntrustedServerError or FleetUnreachableError."""
         request = EnrolmentRequest(secret=self._token.secret, device=device, csr=csr)
-        context = fleet_context(authority, None, utc_now)
+        context = fleet_context(authority, None, self._now)
         status, raw = self._ask(context, "POST", ENROL_PATH, request.model_dump_json(exclude_none=True), MAX_ANSWER_BYTES)
         if status != http.client.CREATED:
             refusal = TokenRefusedError if status in TOKEN_STATUSES else EnrolmentRefusedError

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.adapters import disk
 from agent.adapters.tls import fleet_context
+from agent.config import Settings
 
 SECRET_MODE = 0o600
 
@@ -17,13 +18,14 @@ SECRET_MODE = 0o600
 class IdentityFiles:
     """Key and certificate are one file, so that no crash can part them."""
 
-    def __init__(self, authority: Path, enrolled: Path, state_dir: Path, now: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], datetime]) -> None:
         """Begin with the identity that the device was enrolled with; `now` is the judged time."""
-        self._authority = authority
-        self._enrolled = enrolled
+        self._device = settings.config.device.id
+        self._authority = settings.ca_file
+        self._enrolled = settings.identity_file
         self._now = now
         # A renewed identity stands in for the one that it began with, and for no other: enrolling again begins anew.
-        self._renewed = state_dir / f"identity-{_digest(enrolled)[:16]}.pem"
+        self._renewed = settings.state_dir / f"identity-{_digest(self._enrolled)[:16]}.pem"
 
     @property
     def current(self) -> Path:
@@ -46,9 +48,9 @@ class IdentityFiles:
         """Return what the next connection is made with; raise OSError."""
         return fleet_context(self.authority(), self.current, self._now)
 
-    def client_id(self, line: str) -> str:
-        """Return a name for one line to the broker that nobody without our key can tell."""
-        return f"{line}-{_digest(self.current)[:32]}"
+    def client_id(self, line: str = "") -> str:
+        """Return a name for one line to the broker, or for the main one, that nobody without our key can tell."""
+        return "-".join((self._device, *filter(None, [line]), _digest(self.current)[:32]))
 
 
 def _digest(file: Path) -> str:

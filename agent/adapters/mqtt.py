@@ -39,8 +39,11 @@ class Identity(Protocol):
     def tls_context(self) -> ssl.SSLContext:
         """Return what shows our certificate and checks the broker's; raise OSError."""
 
-    def client_id(self, line: str) -> str:
-        """Return a name for one `line` of ours that no other device can guess: who connects by a name ends the connection that had it."""
+    def client_id(self, line: str = "") -> str:
+        """Return a name for one `line` of ours, such as `bulk`, that no other device can guess.
+
+        Whoever connects by a name ends the connection that had it.
+        """
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class BrokerAddress:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def client(self, line: str) -> paho.Client:
-        """Return a client for one line that is not connected yet; raise LinkLostError when our own files are unusable."""
+    def client(self, line: str = "") -> paho.Client:
+        """Return an unconnected client for the main line or another one; raise LinkLostError for unusable files of our own."""
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.identity.client_id(line),
@@ -202,7 +205,7 @@ class MqttBroker:
                 await anyio.to_thread.run_sync(client.loop_stop, abandon_on_cancel=True)
 
     def _client(self, will_topic: str, will: bytes) -> paho.Client:
-        client = self._address.client("control")
+        client = self._address.client()
         client.will_set(will_topic, will, qos=1, retain=True)
         return client
 

@@ -54,12 +54,13 @@ def fieldfare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 class FleetProcess:
     """`with` starts it and stops it."""
 
-    def __init__(self, folder: Path, port: int | None = None, broker_port: int | None = None, *options: str) -> None:
-        """Choose ports; a restart keeps them."""
+    def __init__(self, folder: Path, before: FleetProcess | None = None, *options: str) -> None:
+        """Choose ports; a restart keeps those of the one before."""
         self.options = options
         self.folder = folder
-        self.port = port or free_port()
-        self.broker_port = broker_port or free_port()
+        self.port: int = before.port if before else free_port()
+        self.tls_port: int = before.tls_port if before else free_port()
+        self.broker_port: int = before.broker_port if before else free_port()
         self.process: subprocess.Popen[str] | None = None
         self.exit_status: int | None = None
 
@@ -68,6 +69,8 @@ class FleetProcess:
             *(sys.executable, "-m", "cli", "fleet", "up"),
             "--port",
             str(self.port),
+            "--tls-port",
+            str(self.tls_port),
             "--broker-port",
             str(self.broker_port),
             *self.options,
@@ -127,9 +130,24 @@ class FleetProcess:
         done = subprocess.run(command, cwd=ROOT, env=environment(self.folder), capture_output=True, text=True, check=True, timeout=60)
         return done.stdout
 
+    @property
+    def tls_url(self) -> str:
+        """Where it is reached from elsewhere."""
+        return f"https://127.0.0.1:{self.tls_port}"
+
+    def token(self, *options: str, hardware: str = "cpu") -> str:
+        """Return an enrolment token."""
+        token: str = self.ask("device", "token", "--hardware", hardware, *options)["token"]
+        return token
+
+    def enroll(self, token: str, out: Path, *options: str, server: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Enrol a machine, as on the device itself."""
+        return self.run("agent", "enroll", "--server", server or self.tls_url, f"--token={token}", "--out", str(out), *options)
+
     def add_device(self, device: str, hardware: str = "cpu", *labels: str) -> Path:
-        """Add a device and return its folder."""
+        """Let a device in and return its folder."""
         out = self.folder.parent / device
         options = [option for label in labels for option in ("--label", label)]
-        self.ask("device", "add", device, "--hardware", hardware, "--out", str(out), *options)
+        done = self.enroll(self.token("--name", device, *options, hardware=hardware), out)
+        assert done.returncode == 0, done.stderr
         return out

@@ -19,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.core.verdict import Verdict, Verified
 from contracts.topics import TRUST, of_device, parse_trust_file
 from contracts.trust import MAX_TRUST_FILE_BYTES
-from tests.fleet.broker_client import Login
+from tests.fleet.broker_client import HOST, Login
 from tests.fleet.bundles import make_bundle
 from tests.fleet.server import ROOT, FleetProcess, environment, fieldfare
 from tests.sim.device import SimDevice
@@ -44,7 +44,7 @@ class Mailbox:
         client = self.login.client()
         client.on_message = lambda _c, _u, message: self._put(message.topic, bytes(message.payload))
         client.on_connect = self._subscribe
-        client.connect(self.login.host, self.login.port)
+        client.connect(HOST, self.login.port)
         client.loop_start()
         try:
             yield self
@@ -109,7 +109,7 @@ def holder(tmp_path: Path) -> Iterator[Holder]:
     assert done.returncode == 0, done.stderr
     (folder / "ring" / "offline").rename(folder / "safe")
     (folder / "passphrase").rename(folder / "safe" / "passphrase")
-    with FleetProcess(folder / "home", None, None, "--trust", str(folder / "ring" / "server")) as fleet:
+    with FleetProcess(folder / "home", None, "--trust", str(folder / "ring" / "server")) as fleet:
         yield Holder(folder / "safe", fleet)
 
 
