@@ -21,7 +21,7 @@ from fleet.errors import BadRequestError, ForeignAuthorityError
 from fleet.files import write_secret, write_whole
 
 AUTHORITY_LIFE = timedelta(days=20 * 365)
-# Clocks of client and server differ a little.
+# Clocks of people's machines differ a little; devices do not ask when a certificate begins, and the broker has our own clock.
 SKEW = timedelta(minutes=5)
 # What browsers accept of an authority that a person installed.
 SERVER_LIFE = timedelta(days=820)
@@ -104,7 +104,7 @@ class Authority:
             (x509.SubjectAlternativeName([_host(name) for name in names]), False),
         ]
         ends = min(now + SERVER_LIFE, self._certificate.not_valid_after_utc)
-        issued = self._issue(names[0], key.public_key(), now, ends, extensions)
+        issued = self._issue(names[0], key.public_key(), now - SKEW, ends, extensions)
         file = self._folder / "server.pem"
         write_secret(file, _private_pem(key) + issued.pem.encode())
         return file
@@ -119,10 +119,10 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def _issue(
-        self, name: str, key: ec.EllipticCurvePublicKey, now: datetime, ends: datetime, extensions: list[tuple[x509.ExtensionType, bool]]
+        self, name: str, key: ec.EllipticCurvePublicKey, begins: datetime, ends: datetime, extensions: list[tuple[x509.ExtensionType, bool]]
     ) -> Issued:
         serial = x509.random_serial_number()
-        builder = _builder(name, self._certificate.subject, key, serial, now, ends)
+        builder = _builder(name, self._certificate.subject, key, serial, begins, ends)
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         plain: list[tuple[x509.ExtensionType, bool]] = [
             (x509.BasicConstraints(ca=False, path_length=None), True),
@@ -133,14 +133,14 @@ class Authority:
             builder = builder.add_extension(extension, is_critical)
         certificate = builder.sign(self._key, hashes.SHA256())
         pem = certificate.public_bytes(Encoding.PEM).decode()
-        return Issued(pem, f"{serial:x}", _key_digest(key), now, certificate.not_valid_after_utc)
+        return Issued(pem, f"{serial:x}", _key_digest(key), begins, certificate.not_valid_after_utc)
 
 
 def _found(key_file: Path, certificate_file: Path, now: datetime) -> None:
     key = ec.generate_private_key(CURVE())
     # Fleets differ in name, so that two of them in one browser or agent are told apart.
     name = f"{PRODUCT} {_key_digest(key.public_key())[:16]}"
-    builder = _builder(name, _subject(name), key.public_key(), x509.random_serial_number(), now, now + AUTHORITY_LIFE)
+    builder = _builder(name, _subject(name), key.public_key(), x509.random_serial_number(), now - SKEW, now + AUTHORITY_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -152,7 +152,7 @@ def _builder(
     name: str, issuer: x509.Name, key: ec.EllipticCurvePublicKey, serial: int, begins: datetime, ends: datetime
 ) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder(issuer, _subject(name), key, serial)
-    return builder.not_valid_before(begins - SKEW).not_valid_after(ends)
+    return builder.not_valid_before(begins).not_valid_after(ends)
 
 
 def _subject(name: str) -> x509.Name:

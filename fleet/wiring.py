@@ -77,6 +77,11 @@ class Settings:
     # The server folder of offline keys' making; without one a new server makes all keys itself.
     trust: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Raise NamelessServerError."""
+        if self.host in EVERYWHERE and not self.public_names:
+            raise NamelessServerError(self.host)
+
 
 class Fleet:
     """All parts of one server, connected."""
@@ -226,9 +231,6 @@ async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: soc
 
 
 def _addresses(settings: Settings, authority: Authority) -> Addresses:
-    is_everywhere = settings.host in EVERYWHERE
-    if is_everywhere and not settings.public_names:
-        raise NamelessServerError(settings.host)
     name = settings.public_names[0] if settings.public_names else settings.host
     url, public_url = f"http://{LOOPBACK}:{settings.port}", f"https://{name}:{settings.tls_port}"
     return Addresses(url, public_url, name, settings.broker_port, authority.pem)

@@ -29,12 +29,20 @@ def fleet_context(authority: str, identity_file: Path | None, now: Callable[[], 
 
 def _clocked(now: Callable[[], datetime]) -> type[ssl.SSLSocket]:
     class ClockedSocket(ssl.SSLSocket):
-        """Checks the peer's last day as part of the handshake, before a byte of ours is sent."""
+        """Checks the peer's last day as part of the handshake, before a byte of ours is sent; one that fails is closed."""
 
         def do_handshake(self, block: bool = False) -> None:
-            super().do_handshake(block)
+            try:
+                super().do_handshake(block)
+                self._check_last_day()
+            except OSError:
+                self.close()  # not every caller does
+                raise
+
+        def _check_last_day(self) -> None:
             found = self.getpeercert()
-            assert found is not None  # the handshake demanded one
+            if not found:
+                return  # the context demands no certificate
             ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(found["notAfter"])), timezone.utc)
             if ends <= now():
                 raise ssl.SSLCertVerificationError(f"certificate of the server: expected one that has not ended, found {ends.isoformat()}")

@@ -26,7 +26,7 @@ class DeviceStore:
             return tuple(connection.execute(select(devices.c.id).order_by(devices.c.id)).scalars())
 
     def heard(self) -> tuple[HeardDevice, ...]:
-        """Return every device with its newest words, ordered by id."""
+        """Return every device in good standing with its newest words, ordered by id."""
         with self._database.reading() as connection:
             births, reporteds = latest(connection, "birth"), latest(connection, "reported")
             return tuple(
@@ -35,7 +35,7 @@ class DeviceStore:
                     Birth.model_validate_json(births[row.id]) if row.id in births else None,
                     Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
                 )
-                for row in connection.execute(select(devices).order_by(devices.c.id))
+                for row in connection.execute(select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id))
             )
 
     def standings(self, ids: tuple[str, ...], model: str) -> dict[str, Standing]:

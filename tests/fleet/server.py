@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from agent.enrolment import Order, enrol
+
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0
 STOP_S = 20.0
@@ -135,19 +137,19 @@ class FleetProcess:
         """Where it is reached from elsewhere."""
         return f"https://127.0.0.1:{self.tls_port}"
 
-    def token(self, *options: str, hardware: str = "cpu") -> str:
+    def token(self, device: str | None = None, *, hardware: str = "cpu", labels: dict[str, str] | None = None, **more: float) -> str:
         """Return an enrolment token."""
-        token: str = self.ask("device", "token", "--hardware", hardware, *options)["token"]
+        with self.api as api:
+            body = {"device": device, "hardware": hardware, "labels": labels or {}, **more}
+            token: str = api.post("enrolment-tokens", json=body).raise_for_status().json()["token"]
         return token
 
     def enroll(self, token: str, out: Path, *options: str, server: str | None = None) -> subprocess.CompletedProcess[str]:
         """Enrol a machine, as on the device itself."""
         return self.run("agent", "enroll", "--server", server or self.tls_url, f"--token={token}", "--out", str(out), *options)
 
-    def add_device(self, device: str, hardware: str = "cpu", *labels: str) -> Path:
+    def add_device(self, device: str, hardware: str = "cpu", **labels: str) -> Path:
         """Let a device in and return its folder."""
         out = self.folder.parent / device
-        options = [option for label in labels for option in ("--label", label)]
-        done = self.enroll(self.token("--name", device, *options, hardware=hardware), out)
-        assert done.returncode == 0, done.stderr
+        enrol(Order(self.tls_url, self.token(device, hardware=hardware, labels=labels), None, {}, out))
         return out

@@ -19,7 +19,7 @@ from tests.sim.device import SimDevice
 @pytest.fixture(scope="module")
 def pi(fleet: FleetProcess) -> Path:
     """Return the folder of a device that was added."""
-    return fleet.add_device("pi-1", "rpi5", "site=lyon")
+    return fleet.add_device("pi-1", "rpi5", site="lyon")
 
 
 def test_the_api_describes_itself_as_valid_openapi(fleet: FleetProcess) -> None:

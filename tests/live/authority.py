@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 
+from agent.adapters.tls import fleet_context
 from agent.credential import new_key, request_for
 from fleet.authority import Authority, read_request
 
@@ -30,17 +31,17 @@ def identity_of(name: str, *, by: Authority | None = None, life: timedelta = tim
 
 
 @cache
-def server_identity() -> Path:
-    """Return the file of key and certificate of a broker on this machine."""
-    return authority().server_identity(("127.0.0.1", "localhost"), datetime.now(timezone.utc))
+def server_identity(*names: str) -> Path:
+    """Return the file of key and certificate of a broker on this machine, or of one with other names."""
+    names = names or ("127.0.0.1", "localhost")
+    made = authority().server_identity(names, datetime.now(timezone.utc))
+    return made.rename(made.with_name(f"server-{names[0]}.pem"))
 
 
 def context_of(identity: Path | None, believed: Path | None = None) -> ssl.SSLContext:
-    """Return what a client connects with."""
-    context = ssl.create_default_context(cafile=believed or authority().certificate_file)
-    if identity is not None:
-        context.load_cert_chain(identity)
-    return context
+    """Return what a client connects with, the same as an agent's."""
+    authority_pem = (believed or authority().certificate_file).read_text()
+    return fleet_context(authority_pem, identity, lambda: datetime.now(timezone.utc))
 
 
 @cache

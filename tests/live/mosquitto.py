@@ -24,8 +24,9 @@ def free_port() -> int:
 class Mosquitto:
     """One broker process, which can be stopped and started again with its retained messages."""
 
-    def __init__(self, folder: Path) -> None:
-        """Write its files; everybody of this run's authority is let in by his name."""
+    def __init__(self, folder: Path, identity: Path | None = None) -> None:
+        """Write its files; everybody of this run's authority is let in by his name. `identity` is what it shows of itself."""
+        identity = identity or server_identity()
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
         self._process: subprocess.Popen[bytes] | None = None
@@ -35,8 +36,8 @@ class Mosquitto:
         lines = [
             f"listener {self.port} 127.0.0.1",
             f"cafile {authority().certificate_file}",
-            f"certfile {server_identity()}",
-            f"keyfile {server_identity()}",
+            f"certfile {identity}",
+            f"keyfile {identity}",
             "require_certificate true",
             "use_identity_as_username true",
             f"acl_file {folder / 'acl'}",
