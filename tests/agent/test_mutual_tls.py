@@ -61,7 +61,10 @@ def test_the_broker_of_the_own_fleet_is_believed(tmp_path: Path) -> None:
 
 
 def test_a_broker_of_another_name_is_refused(tmp_path: Path) -> None:
-    with broker_with(tmp_path, server_identity("elsewhere.example")) as broker, pytest.raises(LinkLostError, match="127.0.0.1"):
+    with (
+        broker_with(tmp_path, server_identity("elsewhere.example")) as broker,
+        pytest.raises(LinkLostError, match=r"certificate verify failed: IP address mismatch"),
+    ):
         connect(settings_for(tmp_path, broker))
 
 

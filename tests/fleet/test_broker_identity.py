@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -184,7 +185,7 @@ def handshaken(login: Login) -> Iterator[Client]:
         class Handed(Client):
             """Takes a socket that is there already."""
 
-            def _create_socket(self) -> object:
+            def _create_socket(self) -> ssl.SSLSocket:
                 return secured
 
         client.__class__ = Handed

@@ -25,7 +25,7 @@ from agent.errors import (
     UntrustedServerError,
 )
 from contracts.enrolment import ENROL_PATH, EnrolmentToken, parse_token
-from contracts.errors import ContractError, InvalidDocumentError
+from contracts.errors import ContractError, FieldfareError, InvalidDocumentError
 from tests.fleet.server import FleetProcess, fieldfare, free_port
 from tests.live.authority import context_of
 
@@ -43,11 +43,11 @@ def order(fleet: FleetProcess, token: str, folder: Path, name: str | None = None
     return Order(server or fleet.tls_url, token, name, {}, folder)
 
 
-def refused_by(order: Order) -> AgentError | ContractError:
+def refused_by(order: Order) -> FieldfareError:
     with pytest.raises((AgentError, ContractError)) as caught:
         enrol(order)
     assert "\n" not in str(caught.value)
-    return caught.value  # type: ignore[no-any-return]  # pytest's stub says BaseException
+    return caught.value
 
 
 def modes_in(folder: Path) -> dict[str, int]:

@@ -8,19 +8,23 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
 
 from contracts.lifecycle import Phase
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Latency, Machine, ReleaseRef
 from fleet.core.devices import Device
-from fleet.core.enrolment import Issued
+from fleet.core.enrolment import Issued, Standing
 from fleet.core.freshness import Heard
 from fleet.core.roles import Role
 from fleet.core.rollout import Member, Rollout
 from fleet.errors import RolloutRunningError, StoreError, UnknownDeviceError, UnknownRolloutError
+from fleet.store import database as database_module
 from fleet.store.access import AccessStore
-from fleet.store.credentials import CredentialStore
+from fleet.store.credentials import CredentialStore, digest
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.store.reader import StoreReader
@@ -74,6 +78,26 @@ def birth(session: str, *, online: bool, at: datetime) -> Birth:
 def test_the_migrations_make_exactly_the_tables_that_the_code_uses(database: Database) -> None:
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_database_of_passwords_becomes_one_of_certificates(tmp_path: Path) -> None:
+    # Given a database of the first shape, with a device and two tokens of one name
+    config = Config()
+    config.set_main_option("script_location", str(Path(database_module.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'fleet.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "v0001")
+        connection.exec_driver_sql("INSERT INTO devices VALUES ('pi-1', 'rpi5', '{}', 'a hash', 1, NULL)")
+        connection.exec_driver_sql(f"INSERT INTO tokens VALUES ('{digest('old')}', 'admin', 1), ('{digest('new')}', 'admin', 2)")
+    engine.dispose()
+    # When it is opened
+    opened = Database(tmp_path / "fleet.db")
+    # Then the device is out until it enrols, and the newest token is an admin's
+    assert CredentialStore(opened).standing("pi-1", NOW) == Standing(is_revoked=True, certificates=0)
+    assert AccessStore(opened).role_of("new", NOW) is Role.ADMIN
+    assert AccessStore(opened).role_of("old", NOW) is None
+    opened.close()
 
 
 def test_opening_a_database_again_keeps_what_it_holds(database: Database, tmp_path: Path) -> None:
