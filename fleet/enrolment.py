@@ -89,16 +89,15 @@ class Enrolment:
             assert grant is not None  # `name_of` refuses an unknown token
             request = read_request(csr)
             device = Device(name, grant.hardware, grant.labels, now)
-            before = self._credentials.issued(name, request.key_sha256, secret)
-            if before is not None:
-                return device, before
             standing = self._credentials.standing(name, now)
-            check_room(grant, name, standing)
-            issued = self._authority.issue_client(name, request, now, self._life)
-            self._credentials.admit(device, secret, issued)
-            if standing is None:
-                self._consequences.welcome(name, now)
-            else:
+            issued = self._credentials.issued(name, request.key_sha256, secret)
+            if issued is None:
+                check_room(grant, name, standing)
+                issued = self._authority.issue_client(name, request, now, self._life)
+                self._credentials.admit(device, secret, issued)
+            # Also for a machine that comes again: what follows may have failed the first time.
+            self._consequences.welcome(name, now)
+            if standing is not None:
                 self._consequences.readmit(now)
         return device, issued
 
