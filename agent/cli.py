@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contracts.enrolment import parse_pairs
+
 if TYPE_CHECKING:
     from agent.config import Settings
     from agent.wiring import WorkerKind
@@ -18,6 +20,7 @@ app = typer.Typer(no_args_is_help=True)
 agent = typer.Typer(no_args_is_help=True, help="Run or install the agent on this device.")
 app.add_typer(agent, name="agent")
 
+TOKEN_VARIABLE = "FIELDFARE_ENROLMENT_TOKEN"  # noqa: S105 - the name of a variable
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
 
@@ -41,6 +44,22 @@ def run(
     settings = load_settings(config, state_dir)
     start_logging(log_level)
     asyncio.run(run_until_signalled(settings, WorkerKind(WORKER_COMMAND, installed_runtimes(), Patience())))
+
+
+@agent.command()
+def enroll(
+    server: Annotated[str, typer.Option(help="The fleet's address with TLS: https://HOST:PORT.")],
+    token: Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="From `fieldfare device token`.")],
+    name: Annotated[str | None, typer.Option(metavar="DEVICE", help="The device's id, unless the token gives one.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE of agent.toml; may be repeated.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the device's configuration and key.")] = Path("fieldfare-device"),
+) -> None:
+    """Make this machine a device of a fleet. Its key is made here and stays here; a command that was cut off can be given again."""
+    from agent.enrolment import Order, enrol
+
+    order = Order(server, token, name, parse_pairs("--set", tuple(setting or ())), out)
+    device = enrol(order)
+    typer.echo(f"enrolled {device}; now run: fieldfare agent run --config {out}/agent.toml")
 
 
 @agent.command()

@@ -17,8 +17,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-MAX_PASSWORD_BYTES = 1024
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -35,19 +33,21 @@ class Settings:
         return self.file.parent / self.config.trust.root_file
 
     @property
-    def password_file(self) -> Path:
-        """The broker password."""
-        return self.file.parent / self.config.broker.password_file
+    def ca_file(self) -> Path:
+        """The fleet authority's certificate."""
+        return self.file.parent / self.config.broker.ca_file
 
-    def password(self) -> str:
-        """Read the broker password; raise ConfigError."""
-        try:
-            text = self.password_file.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(str(self.file), "broker.password_file", f"a text file at {self.password_file}", repr(error)) from error
-        if not text.strip() or len(text) > MAX_PASSWORD_BYTES:
-            raise ConfigError(str(self.file), "broker.password_file", "a password", f"{len(text)} characters")
-        return text.strip()
+    @property
+    def identity_file(self) -> Path:
+        """The key and certificate the device was enrolled with."""
+        return self.file.parent / self.config.broker.identity_file
+
+    def check_files(self) -> None:
+        """Raise ConfigError for a file that is named and not there."""
+        named = {"trust.root_file": self.root_file, "broker.ca_file": self.ca_file, "broker.identity_file": self.identity_file}
+        for field, path in named.items():
+            if not path.is_file():
+                raise ConfigError(str(self.file), field, f"a file at {path}", "none")
 
 
 def load_settings(file: Path, state_dir: Path | None = None) -> Settings:
@@ -68,7 +68,5 @@ def load_settings(file: Path, state_dir: Path | None = None) -> Settings:
     except ValidationError as error:
         raise invalid_document(str(file), error) from error
     settings = Settings(config, file, state_dir or file.parent / config.device.state_dir)
-    if not settings.root_file.is_file():
-        raise ConfigError(str(file), "trust.root_file", f"a file at {settings.root_file}", "none")
-    settings.password()
+    settings.check_files()
     return settings

@@ -97,3 +97,50 @@ class InstallError(AgentError):
 
     def __init__(self, thing: str, expected: str, found: str) -> None:
         super().__init__(f"{thing}: expected {expected}, found {found}")
+
+
+class CredentialError(AgentError):
+    """A key or certificate is not what the device needs."""
+
+    exit_status = 1
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"certificate: expected {expected}, found {found}")
+
+
+class FleetUnreachableError(AgentError):
+    """The fleet's server does not answer."""
+
+    exit_status = 3
+
+    def __init__(self, server: str, found: str) -> None:
+        super().__init__(f"{server}: expected the fleet server, found no answer ({found}); check --server and the network, then try again")
+
+
+class UntrustedServerError(AgentError):
+    """Whoever answers is not the server that the token is from; nothing was told to it."""
+
+    exit_status = 1
+
+    def __init__(self, server: str, expected: str, found: str) -> None:
+        super().__init__(f"{server}: expected {expected}, found {found}; nothing was sent")
+
+
+class EnrolmentRefusedError(AgentError):
+    """The fleet does not let this machine in, in these words; about what was asked, such as a name that is taken."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+
+
+class TokenRefusedError(EnrolmentRefusedError):
+    """The token opens nothing: unknown, ended or used up."""
+
+    exit_status = 1
+
+
+class AlreadyEnrolledError(AgentError):
+    """A folder already holds a device's configuration."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder}: expected a folder without agent.toml, found a device that is enrolled; choose another with --out")

@@ -7,8 +7,11 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import metadata
 
+from agent.adapters.credential_process import CredentialProcess
+from agent.adapters.identity import IdentityFiles
 from agent.adapters.incoming import Incoming
 from agent.adapters.mqtt import BrokerAddress, MqttBroker
 from agent.adapters.notify import ServiceNotifier
@@ -22,13 +25,15 @@ from agent.config import Settings
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.main import Agent, Parts
-from agent.control.reporter import Identity, Reporter
+from agent.control.renewal import Renewal
+from agent.control.reporter import Identity, Reporter, utc_now
 from agent.control.shortcut import Shortcut
 from agent.control.updater import Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
+from agent.core.clock_floor import judged_now
 from contracts.manifest import Runtime
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
@@ -53,7 +58,12 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     identity = Identity(config.device, metadata.version("fieldfare"), kind.runtimes, sensors.machine(), secrets.token_hex(8))
     reporter = Reporter(identity, trust.memory())
     broker = config.broker
-    address = BrokerAddress(broker.host, broker.port, config.device.id, settings.password(), broker.keepalive_s)
+
+    def judged_time() -> datetime:
+        return judged_now(utc_now(), trust.memory().floor)
+
+    known_by = IdentityFiles(settings, judged_time)
+    address = BrokerAddress(broker.host, broker.port, broker.keepalive_s, known_by)
     agent = Agent()
     uplink = Uplink(MqttBroker(address), reporter, agent.hear)
     downloader = Downloader(uplink, incoming)
@@ -65,6 +75,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         downloader=downloader,
+        renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
         workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
         sensors=sensors,
         notifier=ServiceNotifier(),

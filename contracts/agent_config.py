@@ -1,4 +1,4 @@
-"""An agent's configuration file, agent.toml: written when a device is added to a fleet, read when its agent starts."""
+"""An agent's configuration file, agent.toml: written when a device enrols in a fleet, read when its agent starts."""
 
 from __future__ import annotations
 
@@ -33,11 +33,14 @@ class DeviceSection(Section):
 
 
 class BrokerSection(Section):
-    """Where the fleet listens; the username is the device's id."""
+    """Where the fleet listens, and the files of mutual TLS: the broker knows the device by its certificate's name."""
 
     host: str
     port: Port
-    password_file: str = "broker.password"  # noqa: S105 - the name of a file
+    # The fleet authority's certificate, the only one that the device believes.
+    ca_file: str = "ca.pem"
+    # The device's key and certificate, with which it was enrolled; a renewed one is kept with the state.
+    identity_file: str = "identity.pem"
     # The broker takes a device for dead after one and a half of these without a word.
     keepalive_s: Annotated[int, Field(ge=1, le=3600)] = 15
 

@@ -13,6 +13,7 @@ from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, Sha256, T
 MAX_MESSAGE_BYTES = 256 * 1024
 # How many files a device may name from which a delta could start.
 MAX_BASES = 4
+MAX_PEM_CHARS = 8192
 Session = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Counter = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -181,6 +182,20 @@ class Offer(BaseModel, frozen=True, extra="ignore"):
     delta: FileEntry
 
 
+class Renew(Message):
+    """On `renew`: a request for the next certificate, signed by the next key; the broker knows who asks by the certificate he has."""
+
+    csr: Annotated[str, Field(max_length=MAX_PEM_CHARS)]
+
+
+class Renewed(BaseModel, frozen=True, extra="ignore"):
+    """On `certificate`, not retained: the answer to a request for a renewal."""
+
+    # PEM; None when there is none, and then `refusal` says why.
+    certificate: Annotated[str, Field(max_length=MAX_PEM_CHARS)] | None = None
+    refusal: Text = ""
+
+
 class Desired(BaseModel, frozen=True, extra="ignore"):
     """The signed wish for one device: for each model the one release it shall run."""
 
@@ -198,4 +213,5 @@ UPLINK_MESSAGES: dict[str, type[Message]] = {
     "inference": InferenceWindow,
     "event": DeviceEvent,
     "want": Want,
+    "renew": Renew,
 }

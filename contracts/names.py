@@ -9,13 +9,13 @@ from pydantic import AfterValidator, StringConstraints
 # One path or topic segment: no slash, no MQTT wildcard, no leading dot or dash.
 _SEGMENT = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
-# Shared topic trees stand where a device's name would.
-RESERVED_DEVICE_IDS = frozenset({"chunk", "trust"})
+# Shared topic trees stand where a device's name would, and the broker knows the fleet's own parts by such names too.
+RESERVED_DEVICE_IDS = frozenset({"chunk", "trust", "fleet", "viewer"})
 
 
 def _free(name: str) -> str:
     if name in RESERVED_DEVICE_IDS:
-        raise ValueError(f"a name other than {' and '.join(sorted(RESERVED_DEVICE_IDS))}")
+        raise ValueError(f"a name other than {', '.join(sorted(RESERVED_DEVICE_IDS))}")
     return name
 
 

@@ -12,8 +12,8 @@ CHUNKS = f"{PREFIX}/chunk"
 TRUST = f"{PREFIX}/trust"
 
 # What a device publishes under its own name, and what it is told there.
-UPLINKS = ("birth", "reported", "health", "inference", "event", "want")
-DOWNLINKS = ("desired", "offer")
+UPLINKS = ("birth", "reported", "health", "inference", "event", "want", "renew")
+DOWNLINKS = ("desired", "offer", "certificate")
 _UPLINK = re.compile(rf"{PREFIX}/(?!chunk/|trust/)([a-z0-9][a-z0-9._-]{{0,63}})/({'|'.join(UPLINKS)})")
 _CHUNK = re.compile(rf"{CHUNKS}/([0-9a-f]{{64}})/([0-9]{{1,9}})")
 _TRUST_FILE = re.compile(

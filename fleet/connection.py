@@ -10,27 +10,33 @@ from pydantic import BaseModel
 from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.errors import MissingFileError
+from contracts.grown import Grown
 from fleet.errors import NotConnectedError
 
 SERVER_VARIABLE = "FIELDFARE_SERVER"
 TOKEN_VARIABLE = "FIELDFARE_TOKEN"  # noqa: S105 - the name of a variable
+CA_VARIABLE = "FIELDFARE_CA"
 MAX_FILE_BYTES = 64 * 1024
 
 
 class BrokerLogin(BaseModel, frozen=True):
-    """How to listen to the broker; the user may read and not write."""
+    """How to listen to the broker, by files on this machine; the user may read and not write."""
 
     host: str
     port: int
-    username: str
-    password: str
+    # The fleet authority's certificate, by which the broker is recognised.
+    authority: Path
+    # Key and certificate of the one who listens.
+    identity: Path
 
 
-class Connection(BaseModel, frozen=True):
+class Connection(Grown):
     """Content of connection.json; `broker` is only known on the server's own machine."""
 
     url: str
     token: str
+    # The fleet authority's certificate in PEM, by which a server elsewhere is recognised; without it the system's authorities count.
+    ca: str | None = None
     broker: BrokerLogin | None = None
 
 
@@ -45,7 +51,8 @@ def read_connection(path: Path) -> Connection:
 
 def find_connection(path: Path) -> Connection:
     """Return the server that the environment names, or else the one that left the file at `path`."""
-    url, token = os.environ.get(SERVER_VARIABLE), os.environ.get(TOKEN_VARIABLE)
+    url, token, ca_file = (os.environ.get(name) for name in (SERVER_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE))
     if url and token:
-        return Connection(url=url, token=token)
+        ca = read_bounded(Path(ca_file), MAX_FILE_BYTES).decode(errors="replace") if ca_file else None
+        return Connection(url=url, token=token, ca=ca)
     return read_connection(path)

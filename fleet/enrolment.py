@@ -1,49 +1,120 @@
-"""Lets a new device in: an id, a password of its own, and the root of trust to begin with."""
+"""Lets devices in by a one-time token, renews their certificates, and turns them out."""
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from fleet.core.devices import RESERVED_IDS, Device
-from fleet.errors import ReservedDeviceError
+from contracts.enrolment import EnrolmentToken
+from fleet.authority import Request, read_request
+from fleet.core.devices import Device
+from fleet.core.enrolment import Grant, Issued, Standing, check_renewal, check_room, name_of
 
 
-class Devices(Protocol):
-    """The devices of the fleet."""
+class Credentials(Protocol):
+    """Tokens and certificates that were given out."""
 
-    def add(self, device: Device, password_hash: str) -> None:
-        """Keep a new device; raise DeviceExistsError."""
+    def give_out(self, secret: str, grant: Grant) -> None:
+        """Let machines in by a token from now on."""
+
+    def grant(self, secret: str) -> Grant | None:
+        """Return what a token allows."""
+
+    def admit(self, device: Device, secret: str, issued: Issued) -> None:
+        """Keep a device that came by a token."""
+
+    def add(self, device: str, issued: Issued) -> None:
+        """Keep a renewed certificate."""
+
+    def issued(self, device: str, key_sha256: str, secret: str | None) -> Issued | None:
+        """Return what was issued for this key before."""
+
+    def standing(self, device: str, now: datetime) -> Standing | None:
+        """Return how it stands with a device's certificates."""
+
+    def revoke(self, device: str, now: datetime) -> None:
+        """Turn a device out; raise UnknownDeviceError."""
 
 
-class Director(Protocol):
-    """Who tells devices."""
+class Authority(Protocol):
+    """Who signs certificates."""
 
-    def welcome(self, device: str, now: datetime) -> None:
-        """Wish nothing yet of a new device."""
+    @property
+    def fingerprint(self) -> str:
+        """The digest by which devices recognise it."""
+
+    def issue_client(self, name: str, request: Request, now: datetime, life: timedelta) -> Issued:
+        """Sign a device's key."""
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What others do when somebody comes or goes."""
+
+    # Wish nothing yet of a new device.
+    welcome: Callable[[str, datetime], None]
+    # Let a revoked device in again, by its new certificate.
+    readmit: Callable[[datetime], None]
+    # End what a revoked device does.
+    shut_out: Callable[[str, datetime], None]
 
 
 class Enrolment:
     """The door."""
 
-    def __init__(self, devices: Devices, director: Director, hash_password: Callable[[str], str], on_change: Callable[[], None]) -> None:
-        """Call `on_change` when the broker must let others in than before."""
-        self._devices = devices
-        self._director = director
-        self._hash_password = hash_password
-        self._on_change = on_change
+    def __init__(self, credentials: Credentials, authority: Authority, consequences: Consequences, life: timedelta) -> None:
+        """Issue certificates of this `life`."""
+        self._credentials = credentials
+        self._authority = authority
+        self._consequences = consequences
+        self._life = life
+        # One at a time: two machines with one token, or one name, must not both find it free.
         self._lock = threading.Lock()
 
-    def add(self, device: str, hardware: str, labels: Mapping[str, str], now: datetime) -> str:
-        """Add a device and return its password, which is kept nowhere; raise DeviceExistsError or ReservedDeviceError."""
-        if device in RESERVED_IDS:
-            raise ReservedDeviceError(device)
-        password = secrets.token_urlsafe(32)
-        with self._lock:  # of two at once, the slower must not give the broker the shorter list
-            self._devices.add(Device(device, hardware, labels, now), self._hash_password(password))
-            self._director.welcome(device, now)
-            self._on_change()
-        return password
+    def give_token(self, grant: Grant) -> EnrolmentToken:
+        """Return a new token; its secret is kept nowhere."""
+        token = EnrolmentToken(self._authority.fingerprint, secrets.token_urlsafe(32))
+        self._credentials.give_out(token.secret, grant)
+        return token
+
+    def enrol(self, secret: str, wanted: str | None, csr: str, now: datetime) -> tuple[Device, Issued]:
+        """Let a machine in; the same machine with the same token gets the same answer again. Raises FleetError."""
+        with self._lock:
+            grant = self._credentials.grant(secret)
+            name = name_of(grant, wanted, now)
+            assert grant is not None  # `name_of` refuses an unknown token
+            request = read_request(csr)
+            device = Device(name, grant.hardware, grant.labels, now)
+            standing = self._credentials.standing(name, now)
+            issued = self._credentials.issued(name, request.key_sha256, secret)
+            if issued is None:
+                check_room(grant, name, standing)
+                issued = self._authority.issue_client(name, request, now, self._life)
+                self._credentials.admit(device, secret, issued)
+            # Also for a machine that comes again: what follows may have failed the first time.
+            self._consequences.welcome(name, now)
+            if standing is not None:
+                self._consequences.readmit(now)
+        return device, issued
+
+    def renew(self, device: str, csr: str, now: datetime) -> Issued:
+        """Give a device its next certificate; raise FleetError."""
+        with self._lock:
+            check_renewal(device, self._credentials.standing(device, now))
+            request = read_request(csr)
+            before = self._credentials.issued(device, request.key_sha256, None)
+            if before is not None:
+                return before
+            issued = self._authority.issue_client(device, request, now, self._life)
+            self._credentials.add(device, issued)
+        return issued
+
+    def revoke(self, device: str, now: datetime) -> None:
+        """Turn a device out for good, also where it is connected; raise UnknownDeviceError. Doing so again does the rest again."""
+        with self._lock:
+            self._credentials.revoke(device, now)
+            self._consequences.shut_out(device, now)

@@ -35,14 +35,10 @@ class DeviceExistsError(FleetError):
     """A device's id is taken."""
 
     def __init__(self, device: str) -> None:
-        super().__init__(f"device {device}: expected a new id, found one that was added before; choose another")
-
-
-class ReservedDeviceError(FleetError):
-    """An id that is also the name of a topic tree or of an internal user."""
-
-    def __init__(self, device: str) -> None:
-        super().__init__(f"device {device}: expected an id of your own, found a reserved name; choose another")
+        super().__init__(
+            f"device {device}: expected a new id, found one that was enrolled before; choose another, "
+            f"or run `fieldfare device revoke {device}` and give out a token with --name {device}"
+        )
 
 
 class CounterDoesNotGrowError(FleetError):
@@ -158,6 +154,27 @@ class LinkDownError(FleetError):
         super().__init__(f"broker: expected an acknowledgement for {topic}, found none: {reason}")
 
 
+class ForeignAuthorityError(FleetError):
+    """The folder of the fleet's certificate authority holds something else."""
+
+    def __init__(self, folder: str, found: str) -> None:
+        super().__init__(f"{folder}: expected the fleet's own ca.key and ca.pem, found {found}; bring them back from a backup")
+
+
+class BadRequestError(FleetError):
+    """A certificate request cannot be signed."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"certificate request: expected {expected}, found {found}")
+
+
+class NamelessServerError(FleetError):
+    """A server that listens everywhere must say by which name it is reached, because its certificate names it."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"--host {host}: expected the name or address by which devices reach this machine, found none; give --public-name")
+
+
 class StoreError(FleetError):
     """The database did not do what it was asked."""
 
@@ -266,6 +283,15 @@ class ServerUnreachableError(FleetError):
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url}: expected the fleet server, found no answer ({reason}); start it with `fieldfare fleet up`")
+
+
+class ClearTextError(FleetError):
+    """A token was about to be sent over a network for everybody to read."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"{url}: expected https:// for a server on another machine, found an address without TLS; use the server's --tls-port"
+        )
 
 
 class RefusedError(FleetError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fleet.errors import FolderNotEmptyError
+
 SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644
 
@@ -24,3 +26,9 @@ def write_whole(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
 def write_secret(path: Path, content: bytes) -> None:
     """Replace a file that only its owner may read."""
     write_whole(path, content, SECRET_MODE)
+
+
+def check_empty(folder: Path) -> None:
+    """Raise FolderNotEmptyError unless `folder` is missing or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FolderNotEmptyError(str(folder))

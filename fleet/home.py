@@ -30,6 +30,7 @@ class Home:
         self.trust = self.folder / "trust"
         self.trust_change = self.folder / "trust-change.json"
         self.keys = self.folder / "keys"
+        self.authority = self.folder / "authority"
         self.broker = self.folder / "broker"
         self.connection = self.folder / "connection.json"
         self.mosquitto_sub = self.folder / "mosquitto_sub"

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from contracts.manifest import ReleaseCounter
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, TargetName
 from contracts.trust import MAX_TRUST_FILE_BYTES
 
 TrustText = Annotated[str, Field(max_length=MAX_TRUST_FILE_BYTES)]
+TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 DEFAULT_DEADLINE_S = 1800.0
+DEFAULT_TOKEN_LIFE_S = 3600.0
 
 
 class Body(BaseModel, frozen=True, extra="forbid"):
     """The body of a request."""
 
 
-class NewDevice(Body):
-    """POST devices."""
+class NewEnrolmentToken(Body):
+    """POST enrolment-tokens: what machines that come with it will be."""
 
-    id: DeviceId
+    # The one device it is for, and the only way back for one that was revoked; None leaves the name to the machine.
+    device: DeviceId | None = None
     hardware: TargetName
     labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = {}
+    uses: Annotated[int, Field(ge=1, le=100_000)] = 1
+    life_s: Annotated[float, Field(gt=0, le=365 * 86400)] = DEFAULT_TOKEN_LIFE_S
+
+    @model_validator(mode="after")
+    def _one_name_is_for_one_machine(self) -> NewEnrolmentToken:
+        if self.device is not None and self.uses > 1:
+            raise ValueError("one use for a token that names its device")
+        return self
+
+
+class NewToken(Body):
+    """POST tokens: a person or a program that may use the API."""
+
+    name: TokenName
+    role: Literal["viewer", "operator", "admin"]
+    # None: until it is revoked.
+    life_s: Annotated[float, Field(gt=0, le=10 * 365 * 86400)] | None = None
 
 
 class NewRelease(Body):
@@ -66,22 +86,21 @@ class NewRollout(Body):
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] = DEFAULT_DEADLINE_S
 
 
-class DeviceLogin(BaseModel, frozen=True):
-    """How a device reaches the broker; the password is shown this once."""
+class GivenToken(BaseModel, frozen=True):
+    """An enrolment token; its text is shown this once."""
 
-    host: str
-    port: int
-    username: str
-    password: str
+    token: str
+    expires_at: AwareDatetime
 
 
-class Provisioning(BaseModel, frozen=True):
-    """All that a new device needs."""
+class GivenAccess(BaseModel, frozen=True):
+    """An API token, shown this once, and how to reach the API from elsewhere."""
 
-    device: str
-    broker: DeviceLogin
-    # The newest root metadata, exactly as it was signed.
-    root: str
+    name: str
+    token: str
+    url: str
+    # The fleet authority's certificate, by which the server is recognised.
+    ca: str
 
 
 class LoginLink(BaseModel, frozen=True):

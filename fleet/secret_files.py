@@ -3,57 +3,54 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
 from contracts import codec
+from contracts.errors import InvalidDocumentError
 from fleet.connection import BrokerLogin, Connection, read_connection
+from fleet.core.roles import Role
+from fleet.enrolment_errors import UnknownTokenNameError
 from fleet.errors import NotConnectedError
 from fleet.files import write_secret
 from fleet.home import Home
 
-ADMIN = "admin"
+# The name of the token in connection.json.
+OWNER = "owner"
 
 
 class Tokens(Protocol):
     """Who may use the API."""
 
-    def add_token(self, token: str, name: str, now: datetime) -> None:
+    def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
         """Let a token in from now on."""
 
-    def is_token(self, token: str) -> bool:
-        """Say whether a token may enter."""
+    def role_of(self, token: str, now: datetime) -> Role | None:
+        """Return what a token may do; None when it may not even enter."""
+
+    def revoke_token(self, name: str) -> None:
+        """Let a token in no more; raise UnknownTokenNameError."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a server can be reached."""
+def connect_owner(home: Home, tokens: Tokens, url: str, login: BrokerLogin, now: datetime) -> Connection:
+    """Leave connection.json for the commands of this machine, with last time's token where it still holds.
 
-    url: str
-    broker_host: str
-    broker_port: int
-    viewer: str
-
-
-def connect_owner(home: Home, tokens: Tokens, place: Place, now: datetime) -> Connection:
-    """Leave connection.json for the commands of this machine, with last time's secrets where they still hold.
-
-    Beside it lies the same login for mosquitto_sub, which reads its options from $XDG_CONFIG_HOME/mosquitto_sub: nobody types a password.
+    Beside it lies the same login for mosquitto_sub, which reads its options from $XDG_CONFIG_HOME/mosquitto_sub: nobody types paths.
     """
     try:
-        old = read_connection(home.connection)
-    except NotConnectedError:
-        old = None
-    token = old.token if old else ""
-    if not tokens.is_token(token):
+        token = read_connection(home.connection).token
+    except (NotConnectedError, InvalidDocumentError):  # none yet, or one of an older shape
+        token = ""
+    if tokens.role_of(token, now) is not Role.ADMIN:
         token = secrets.token_urlsafe(32)
-        tokens.add_token(token, ADMIN, now)
-    password = old.broker.password if old and old.broker else secrets.token_urlsafe(32)
-    login = BrokerLogin(host=place.broker_host, port=place.broker_port, username=place.viewer, password=password)
-    connection = Connection(url=place.url, token=token, broker=login)
+        with suppress(UnknownTokenNameError):
+            tokens.revoke_token(OWNER)
+        tokens.add_token(token, OWNER, Role.ADMIN, None, now)
+    connection = Connection(url=url, token=token, broker=login)
     write_secret(home.connection, codec.encode(connection))
-    write_secret(home.mosquitto_sub, f"-h {login.host}\n-p {login.port}\n-u {login.username}\n-P {login.password}\n".encode())
+    options = {"-h": login.host, "-p": login.port, "--cafile": login.authority, "--cert": login.identity, "--key": login.identity}
+    write_secret(home.mosquitto_sub, "".join(f"{option} {value}\n" for option, value in options.items()).encode())
     return connection
 
 

@@ -16,6 +16,16 @@ class View(BaseModel, frozen=True):
     """An answer of the API."""
 
 
+class TokenView(View):
+    """One API token, without its secret."""
+
+    name: str
+    role: Literal["viewer", "operator", "admin"]
+    created_at: AwareDatetime
+    # None: until it is revoked.
+    expires_at: AwareDatetime | None
+
+
 class DeviceSummary(View):
     """One row of the fleet table."""
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import anyio
-import uvicorn
-from fastapi import FastAPI
 
+from fleet.authority import SERVER_LIFE, Authority
 from fleet.conductor import Conductor
-from fleet.connection import Connection
+from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
-from fleet.enrolment import Enrolment
-from fleet.errors import CannotListenError
+from fleet.doors import Doors, bound
+from fleet.enrolment import Consequences, Enrolment
+from fleet.errors import NamelessServerError
 from fleet.home import Home
 from fleet.loops import repeat
 from fleet.north.app import build_app
@@ -30,18 +28,21 @@ from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
 from fleet.release.repository import Repository
 from fleet.release.trust_desk import TrustDesk
-from fleet.secret_files import Place, connect_owner, session_secret
-from fleet.south import delivery, ingest
-from fleet.south.broker import Address, Broker
-from fleet.south.credentials import FLEET_USER, SALT_BYTES, VIEWER_USER, password_hash
+from fleet.secret_files import connect_owner, session_secret
+from fleet.south import delivery, ingest, renewals
+from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
 from fleet.south.delivery import Delivery
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
+from fleet.south.gate import Gate
 from fleet.south.ingest import Ingest
 from fleet.south.mqtt import Login, MqttLink
+from fleet.south.renewals import Renewals
+from fleet.south.rules import FLEET_USER, VIEWER_USER
 from fleet.south.trust import TrustPublisher
 from fleet.store.access import AccessStore
 from fleet.store.artifacts import ArtifactStore
+from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
 from fleet.store.devices import DeviceStore
@@ -52,12 +53,12 @@ from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
 from fleet.wall_clock import utc_now
 
-# Devices are on this machine until the broker speaks TLS.
-BROKER_HOST = "127.0.0.1"
+# What is not TLS never leaves the machine.
+LOOPBACK = "127.0.0.1"
+DEFAULT_CERTIFICATE_LIFE = timedelta(days=365)
 RETENTION = timedelta(days=30)
 STEP_S = 0.25
 HOUSEKEEPING_S = 60.0
-STOP_GRACE_S = 3
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,21 @@ class Settings:
     """What `fieldfare fleet up` was told."""
 
     folder: Path
+    # Where devices, and people elsewhere, reach broker and API, with TLS; without it people reach the API on this machine alone.
     host: str
     port: int
+    tls_port: int
     broker_port: int
+    # Names and addresses by which the machine is reached from elsewhere, the one that devices are told first.
+    public_names: tuple[str, ...] = ()
+    certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE
     # The server folder of offline keys' making; without one a new server makes all keys itself.
     trust: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise NamelessServerError."""
+        if self.host in EVERYWHERE and not self.public_names:
+            raise NamelessServerError(self.host)
 
 
 class Fleet:
@@ -77,7 +88,6 @@ class Fleet:
 
     def __init__(self, home: Home, settings: Settings) -> None:
         """Open what lies on disk; nothing runs yet."""
-        self.addresses = Addresses(_url(settings), BROKER_HOST, settings.broker_port)
         self.database = Database(home.database)
         keys = KeyFolder(home.keys)
         self.repository = Repository(home.trust, keys)
@@ -88,17 +98,14 @@ class Fleet:
         self.devices = DeviceStore(self.database)
         self.access = AccessStore(self.database)
         self.uplinks = UplinkStore(self.database, RETENTION)
-        place = Place(self.addresses.url, BROKER_HOST, settings.broker_port, VIEWER_USER)
-        self.connection = connect_owner(home, self.access, place, utc_now())
-        self._own_password = secrets.token_urlsafe(32)
-        self.broker = Broker(home.broker, Address(BROKER_HOST, settings.broker_port))
-        login = Login(BROKER_HOST, settings.broker_port, FLEET_USER, self._own_password)
-        self.control_link = MqttLink(login, "fleet-control", ingest.TOPICS)
-        self.bulk_link = MqttLink(login, "fleet-bulk", delivery.TOPICS)
+        self._reach_broker(home, settings)
         self.artifacts = ArtifactStore(home.artifacts.as_uri())
         self.trust = TrustPublisher(self.repository, self.control_link)
         self._wish_signer = WishSigner(lambda: keys.signer("director"))
         self.director = Director(WishStore(self.database), self._wish_signer, self.control_link)
+        consequences = Consequences(self.director.welcome, self.gate.set, self.gate.shut_out)
+        self.enrolment = Enrolment(self.credentials, self.authority, consequences, settings.certificate_life)
+        self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
@@ -108,12 +115,32 @@ class Fleet:
         self.reader = StoreReader(self.database, utc_now)
         self._connections_seen = 0
 
+    def _reach_broker(self, home: Home, settings: Settings) -> None:
+        """Name whom the broker believes, where it listens, and our own lines to it."""
+        self.authority = Authority(home.authority, utc_now())
+        self.addresses = _addresses(settings, self.authority)
+        self._server_names = _server_names(settings)
+        self.server_identity = self.authority.server_identity(self._server_names, utc_now())
+        self._server_identity_since = utc_now()
+        address = Address(settings.host, settings.broker_port, self.authority.certificate_file, self.server_identity)
+        self.broker = Broker(home.broker, address)
+        reached = reachable(settings.host)
+        viewer = self.authority.own_client(VIEWER_USER, utc_now())
+        watching = BrokerLogin(host=reached, port=settings.broker_port, authority=address.authority, identity=viewer)
+        self.connection = connect_owner(home, self.access, self.addresses.url, watching, utc_now())
+        login = Login(reached, settings.broker_port, address.authority, self.authority.own_client(FLEET_USER, utc_now()))
+        self.control_link = MqttLink(login, "fleet-control", ingest.TOPICS)
+        self.bulk_link = MqttLink(login, "fleet-bulk", delivery.TOPICS)
+        self.renewal_link = MqttLink(login, "fleet-renewal", renewals.TOPICS)
+        self.credentials = CredentialStore(self.database)
+        self.gate = Gate(self.credentials, self.authority, self.broker, self.control_link)
+
     def services(self) -> Services:
         """Return what the API works with."""
         return Services(
             reader=self.reader,
             access=self.access,
-            enrolment=Enrolment(self.devices, self.director, _hash, lambda: self.broker.admit(self.logins())),
+            enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             rollouts=self.conductor,
             trust=self.repository,
@@ -130,11 +157,10 @@ class Fleet:
             self.director.sign_all_again(now)
         self.trust.changed()
 
-    def logins(self) -> dict[str, str]:
-        """Return the password hashes of all who may use the broker."""
-        viewer = self.connection.broker
-        assert viewer is not None
-        return {**self.devices.password_hashes(), FLEET_USER: _hash(self._own_password), VIEWER_USER: _hash(viewer.password)}
+    @property
+    def links(self) -> tuple[MqttLink, ...]:
+        """All our connections to the broker."""
+        return (self.control_link, self.bulk_link, self.renewal_link)
 
     def speak(self) -> None:
         """Bring rollouts forward, and the broker what it lacks."""
@@ -145,91 +171,71 @@ class Fleet:
             self._connections_seen = self.control_link.connections
             self.trust.changed()
             self.director.publish_all_again()
+        self.gate.turn()
         self.trust.turn()
         self.director.publish()
 
-    def keep_house(self) -> None:
+    def keep_house(self, show_other_certificate: Callable[[], None]) -> None:
         """Renew signatures before they end, and forget what is old."""
         now = utc_now()
+        if now - self._server_identity_since > SERVER_LIFE / 2:
+            self.authority.server_identity(self._server_names, now)
+            self._server_identity_since = now
+            self.broker.reload()
+            show_other_certificate()
         if self.repository.refresh(now):
             self.trust.changed()
         self.director.renew(now)
         self.uplinks.prune(now)
+        self.credentials.forget(now)
 
 
 async def run(settings: Settings, announce: Callable[[Connection], None]) -> None:
     """Serve until SIGINT or SIGTERM; call `announce` once people and devices can connect. Raises FleetError."""
     home = Home(settings.folder)
-    with home.locked(), _bound(settings.host, settings.port, "--port") as listener:
-        with _bound(BROKER_HOST, settings.broker_port, "--broker-port"):
+    with ExitStack() as stack:
+        stack.enter_context(home.locked())
+        inside = stack.enter_context(bound(LOOPBACK, settings.port, "--port"))
+        outside = stack.enter_context(bound(settings.host, settings.tls_port, "--tls-port"))
+        with bound(settings.host, settings.broker_port, "--broker-port"):
             pass  # mosquitto binds it next; asking first gives a better error
         fleet = Fleet(home, settings)
         try:
-            await fleet.broker.start(fleet.logins())
-            fleet.control_link.open()
-            fleet.bulk_link.open()
+            fleet.gate.set(utc_now())
+            await fleet.broker.start()
+            for link in fleet.links:
+                link.open()
             app = build_app(fleet.services())
             dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
-            await _serve(fleet, app, listener, announce)
+            doors = Doors(app, fleet.server_identity, lambda: announce(fleet.connection))
+            await _serve(fleet, doors, inside, outside)
         finally:
-            fleet.control_link.close()
-            fleet.bulk_link.close()
+            for link in fleet.links:
+                link.close()
             with anyio.CancelScope(shield=True):
                 await fleet.broker.stop()
             fleet.database.close()
 
 
-async def _serve(fleet: Fleet, app: FastAPI, listener: socket.socket, announce: Callable[[Connection], None]) -> None:
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=STOP_GRACE_S, proxy_headers=False, server_header=False)
-    server = _Server(config, partial(announce, fleet.connection))
+async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: socket.socket) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(fleet.broker.keep_alive, name="broker")
         tasks.start_soon(repeat, fleet.ingest.turn, 0.0, name="ingest")
         tasks.start_soon(repeat, fleet.delivery.turn, 0.0, name="delivery")
         tasks.start_soon(repeat, fleet.deltas.turn, 0.0, name="deltas")
+        tasks.start_soon(repeat, fleet.renewals.turn, 0.0, name="renewals")
         tasks.start_soon(repeat, fleet.speak, STEP_S, name="speak")
-        tasks.start_soon(repeat, fleet.keep_house, HOUSEKEEPING_S, name="house")
-        tasks.start_soon(_stop_on_signal, server, name="signals")
-        await server.serve(sockets=[listener])
+        tasks.start_soon(repeat, partial(fleet.keep_house, doors.reload), HOUSEKEEPING_S, name="house")
+        await doors.serve(inside, outside)
         tasks.cancel_scope.cancel()
 
 
-async def _stop_on_signal(server: uvicorn.Server) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            server.should_exit = True
+def _addresses(settings: Settings, authority: Authority) -> Addresses:
+    name = settings.public_names[0] if settings.public_names else settings.host
+    url, public_url = f"http://{LOOPBACK}:{settings.port}", f"https://{name}:{settings.tls_port}"
+    return Addresses(url, public_url, name, settings.broker_port, authority.pem)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn that leaves signals to us, so that the broker is stopped after it, and says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._announce()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextmanager
-def _bound(host: str, port: int, option: str) -> Iterator[socket.socket]:
-    try:
-        listener = socket.create_server((host, port))
-    except OSError as error:
-        raise CannotListenError(host, port, error.strerror or str(error), option) from error
-    with listener:
-        yield listener
-
-
-def _hash(password: str) -> str:
-    return password_hash(password, secrets.token_bytes(SALT_BYTES))
-
-
-def _url(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host in ("", "0.0.0.0") else settings.host  # noqa: S104 - it is compared, not bound
-    return f"http://{host}:{settings.port}"
+def _server_names(settings: Settings) -> tuple[str, ...]:
+    host = () if settings.host in EVERYWHERE else (settings.host,)
+    return tuple(dict.fromkeys((*settings.public_names, *host, LOOPBACK, "localhost")))

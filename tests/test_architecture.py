@@ -61,6 +61,7 @@ ONE_HOME = {
     "fsspec": ("fleet.store",),
     "backports": ("contracts.delta.codec",),
     "tuf": ("agent.verifier", "fleet.release"),
+    "cryptography": ("agent.credential", "fleet.authority", "fleet.release"),
 }
 
 
@@ -128,9 +129,10 @@ def test_every_file_opens_with_a_sentence_that_says_what_it_decides_or_touches()
     assert silent == []
 
 
-@pytest.mark.parametrize("module", ["agent.control.main", "agent.cli"])
+@pytest.mark.parametrize("module", ["agent.control.main", "agent.cli", "agent.wiring"])
 def test_the_control_process_loads_neither_numpy_nor_a_runtime(module: str) -> None:
-    program = f"import sys, {module}; print(*sorted({{'numpy', 'onnxruntime', 'cv2', 'tuf', 'ai_edge_litert'}} & set(sys.modules)))"
+    heavy = {"numpy", "onnxruntime", "cv2", "tuf", "cryptography", "ai_edge_litert"}
+    program = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.split() == []
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
     *("compile", "inspect", "bench", "compare", "lint-tensorrt"),
-    *("fleet", "release", "keys", "rollout", "devices", "device", "watch", "dashboard", "agent"),
+    *("fleet", "release", "keys", "rollout", "devices", "device", "token", "watch", "dashboard", "agent"),
 ]
 
 

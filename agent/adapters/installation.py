@@ -55,7 +55,11 @@ def install(installation: InstallPlan, root: Path) -> Iterator[str]:
 
 def _named_files(settings: Settings) -> Iterator[tuple[str, tuple[bytes, bool]]]:
     config = settings.config
-    named = ((config.trust.root_file, settings.root_file, False), (config.broker.password_file, settings.password_file, True))
+    named = (
+        (config.trust.root_file, settings.root_file, False),
+        (config.broker.ca_file, settings.ca_file, False),
+        (config.broker.identity_file, settings.identity_file, True),
+    )
     for name, file, is_secret in named:
         if ".." in PurePosixPath(name).parts:
             raise InstallError(str(settings.file), "files beside it or with absolute paths", repr(name))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import anyio
 from paho.mqtt import client as paho
@@ -31,21 +33,46 @@ DISCONNECT_WITH_WILL = 0x04
 log = logging.getLogger(__name__)
 
 
+class Identity(Protocol):
+    """Who we are to the broker; asked again at each connection, so that a renewed certificate counts from the next one on."""
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return what shows our certificate and checks the broker's; raise OSError."""
+
+    def client_id(self, line: str = "") -> str:
+        """Return a name for one `line` of ours, such as `bulk`, that no other device can guess.
+
+        Whoever connects by a name ends the connection that had it.
+        """
+
+
 @dataclass(frozen=True)
 class BrokerAddress:
-    """Where the broker is, and who we are to it."""
+    """How every connection of this device is made."""
 
     host: str
     port: int
-    device: str
-    password: str
     keepalive_s: int
+    identity: Identity
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def __repr__(self) -> str:
-        return f"BrokerAddress({self})"  # a password belongs in no log
+    def client(self, line: str = "") -> paho.Client:
+        """Return an unconnected client for the main line or another one; raise LinkLostError for unusable files of our own."""
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.identity.client_id(line),
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        try:
+            client.tls_set_context(self.identity.tls_context())
+        except OSError as error:
+            raise LinkLostError(str(self), f"unusable certificates: {error}") from error
+        client.max_inflight_messages_set(MAX_INFLIGHT)
+        client.connect_timeout = CONNECT_S
+        return client
 
 
 class MqttConnection:
@@ -178,16 +205,8 @@ class MqttBroker:
                 await anyio.to_thread.run_sync(client.loop_stop, abandon_on_cancel=True)
 
     def _client(self, will_topic: str, will: bytes) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._address.device,
-            protocol=MQTTProtocolVersion.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        client.username_pw_set(self._address.device, self._address.password)
+        client = self._address.client()
         client.will_set(will_topic, will, qos=1, retain=True)
-        client.max_inflight_messages_set(MAX_INFLIGHT)
-        client.connect_timeout = CONNECT_S
         return client
 
     async def _dial(self, client: paho.Client) -> None:

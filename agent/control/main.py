@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 
 from agent.control.downloader import Downloader
 from agent.control.ports import Notifier, Sensors
+from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
 from agent.control.updater import Updater, Workshop
 from agent.control.uplink import Uplink
@@ -34,6 +35,7 @@ class Parts:
     uplink: Uplink
     wishes: Wishes
     downloader: Downloader
+    renewal: Renewal
     workshop: Workshop
     sensors: Sensors
     notifier: Notifier
@@ -58,6 +60,7 @@ class Agent:
                 self._take_up(model)
             parts.reporter.event("started", "info", f"agent {parts.reporter.identity.agent_version} started")
             tasks.start_soon(parts.wishes.run)
+            tasks.start_soon(parts.renewal.run)
             tasks.start_soon(self._tell_health)
             tasks.start_soon(self._beat)
             async with anyio.create_task_group() as talk:
@@ -82,6 +85,8 @@ class Agent:
             await parts.wishes.hear_desired(payload)
         elif topic == of_device(parts.reporter.identity.device.id, "offer"):
             parts.downloader.hear_offer(payload)
+        elif topic == of_device(parts.reporter.identity.device.id, "certificate"):
+            parts.renewal.hear(payload)
         else:
             name = parse_trust_file(topic)
             if name is not None:

@@ -11,6 +11,7 @@ from agent.core.admission import Fit
 from agent.core.memory import Memory
 from agent.core.patching import PatchOrder
 from agent.core.readings import Readings
+from agent.core.renewal import NextKey, Span
 from agent.core.update import Update
 from agent.core.verdict import Question, Verdict
 from agent.worker_link import Line, WorkerLine
@@ -139,6 +140,29 @@ class Patcher(Protocol):
 
     async def apply(self, order: PatchOrder) -> None:
         """Write the target, every byte checked; raise PatchError."""
+
+
+class Credentials(Protocol):
+    """Who knows about keys and certificates."""
+
+    async def make(self, device: str) -> NextKey:
+        """Return a new key and its request; raise CredentialError."""
+
+    async def span(self, device: str, identity: str, authority: str) -> Span:
+        """Return how long an identity is good; raise CredentialError when it is not ours."""
+
+
+class Identity(Protocol):
+    """By what the device is known."""
+
+    def identity(self) -> str:
+        """Return the newest key and certificate; raise OSError."""
+
+    def authority(self) -> str:
+        """Return the authority's certificate; raise OSError."""
+
+    def adopt(self, identity: str) -> None:
+        """Be known by this key and certificate from the next connection on."""
 
 
 class Process(Protocol):

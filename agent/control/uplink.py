@@ -36,6 +36,8 @@ class Uplink:
         self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS), f"{TRUST}/+"]
         self._connection: Connection | None = None
         self._lost_at_s: float | None = None
+        # Set when the connection is to be made anew, although nothing is wrong with it.
+        self._is_outdated = asyncio.Event()
 
     @property
     def is_connected(self) -> bool:
@@ -49,12 +51,18 @@ class Uplink:
             began_s = time.monotonic()
             try:
                 await self._converse(stop)
+                failures = 0
+                continue
             except LinkLostError as error:
                 failures = 1 if time.monotonic() - began_s > STEADY_S else failures + 1
                 log.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s", error)
             wait_s = delay_s(failures, random.random(), first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)  # noqa: S311 - spreads load
             with anyio.move_on_after(wait_s):
                 await stop.wait()
+
+    def reconnect(self) -> None:
+        """Connect anew, to be known by the newest certificate; what is not acknowledged by then is sent again."""
+        self._is_outdated.set()
 
     async def send_now(self, leaf: str, payload: bytes) -> bool:
         """Send what is worthless later; return False when there is no link."""
@@ -87,6 +95,7 @@ class Uplink:
 
     async def _converse(self, stop: asyncio.Event) -> None:
         birth_topic = of_device(self._device, "birth")
+        self._is_outdated.clear()
         async with self._broker.connect(birth_topic, self._reporter.birth(is_online=False)) as connection:
             await connection.publish(birth_topic, self._reporter.birth(is_online=True), qos=1, retain=True)
             self._reporter.is_report_due = True
@@ -98,8 +107,9 @@ class Uplink:
                 await self._until_lost_or(stop, self._send(connection), self._receive(connection))
             finally:
                 self._connection = None
-                self._lost_at_s = time.monotonic()
-            await connection.publish(birth_topic, self._reporter.birth(is_online=False), qos=1, retain=True)
+                self._lost_at_s = None if self._is_outdated.is_set() else time.monotonic()
+            if stop.is_set():
+                await connection.publish(birth_topic, self._reporter.birth(is_online=False), qos=1, retain=True)
 
     async def _until_lost_or(self, stop: asyncio.Event, *talks: Awaitable[None]) -> None:
         losses: list[LinkLostError] = []
@@ -114,10 +124,14 @@ class Uplink:
         async with anyio.create_task_group() as tasks:
             for work in talks:
                 tasks.start_soon(talk, work)
-            await stop.wait()
-            tasks.cancel_scope.cancel()
+            tasks.start_soon(self._cancel_when, self._is_outdated, tasks.cancel_scope)
+            await self._cancel_when(stop, tasks.cancel_scope)
         if losses:
             raise losses[0]
+
+    async def _cancel_when(self, event: asyncio.Event, scope: anyio.CancelScope) -> None:
+        await event.wait()
+        scope.cancel()
 
     async def _send(self, connection: Connection) -> None:
         while True:

@@ -107,8 +107,10 @@ def compile_model(stage: Stage) -> None:
 
 def start_fleet(stage: Stage) -> None:
     """Start the server, with its own broker, on free ports."""
-    port, broker_port = free_port(8480), free_port(8483)
-    server = stage.start("fleet", "fleet", "up", "--dir", stage.fleet_dir, "--port", str(port), "--broker-port", str(broker_port))
+    port = free_port(8480)
+    stage.tls_port = free_port(port + 1)
+    ports = ("--port", str(port), "--tls-port", str(stage.tls_port), "--broker-port", str(free_port(stage.tls_port + 1)))
+    server = stage.start("fleet", "fleet", "up", "--dir", stage.fleet_dir, *ports)
     wait_until("the fleet server", lambda: server.poll() is not None or (stage.fleet_dir / "connection.json").exists())
     wait_until("the fleet's API", lambda: server.poll() is not None or answers(port))
     if server.poll() is not None:
@@ -128,17 +130,19 @@ def answers(port: int) -> bool:
 
 
 def start_agents(stage: Stage) -> None:
-    """Add three devices and start an agent for each."""
+    """Enrol three devices and start an agent for each."""
     for device, hardware in DEVICES.items():
         start_agent(stage, device, hardware, *SETTINGS)
     wait_until("three devices online", lambda: all(device["online"] for device in stage.asked("devices")))
 
 
 def start_agent(stage: Stage, device: str, hardware: str, *settings: str) -> subprocess.Popen[bytes]:
-    """Add one device to the fleet and start its agent, its API on a free port."""
+    """Enrol one device and start its agent, its API on a free port."""
     folder = stage.folder / device
+    token = stage.asked("device", "token", "--name", device, "--hardware", hardware, "--label", "site=demo")["token"]
     options = [word for setting in (*settings, f"serve.port={free_port(8600)}") for word in ("--set", setting)]
-    stage.fieldfare("device", "add", device, "--hardware", hardware, "--label", "site=demo", "--out", folder, *options, shows=True)
+    server = f"https://127.0.0.1:{stage.tls_port}"
+    stage.fieldfare("agent", "enroll", "--server", server, f"--token={token}", "--out", folder, *options, shows=True)
     return stage.start(device, "agent", "run", "--config", folder / "agent.toml")
 
 

@@ -51,6 +51,8 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.fleet_dir = folder / "fleet"
+        # Where devices enrol, once the fleet is up.
+        self.tls_port = 0
         self._environment = {**os.environ, "FIELDFARE_DIR": str(self.fleet_dir)}
         self._exits = ExitStack()
 

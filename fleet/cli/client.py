@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,14 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contracts.codec import invalid_document
-from fleet.connection import find_connection
-from fleet.errors import RefusedError, ServerUnreachableError
+from contracts.errors import InvalidDocumentError
+from fleet.connection import Connection, find_connection
+from fleet.errors import ClearTextError, RefusedError, ServerUnreachableError
 from fleet.home import Home, default_folder
 
 TIMEOUT_S = 30.0
 API = "/api/v1/"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Answer = TypeVar("Answer")
 Body = TypeVar("Body", bound=BaseModel)
@@ -37,6 +40,10 @@ class ApiClient:
         """Send a request and return the answer."""
         content = body.model_dump_json() if body is not None else None
         return _read(path, kind, self._call("POST", path, content=content, headers={"Content-Type": "application/json"}))
+
+    def order(self, method: str, path: str) -> None:
+        """Ask for something that is answered by done or refused."""
+        self._call(method, path)
 
     def fetch(self, path: str) -> bytes:
         """Return a file."""
@@ -71,8 +78,21 @@ def connected(folder: Path | None) -> Iterator[ApiClient]:
     """Yield a client of the server that `folder` or the environment names; raise NotConnectedError."""
     connection = find_connection(Home(folder or default_folder()).connection)
     headers = {"Authorization": f"Bearer {connection.token}"}
-    with httpx.Client(base_url=connection.url, headers=headers, timeout=TIMEOUT_S) as http:
+    with httpx.Client(base_url=connection.url, headers=headers, timeout=TIMEOUT_S, verify=_trusted(connection)) as http:
         yield ApiClient(http)
+
+
+def _trusted(connection: Connection) -> ssl.SSLContext | bool:
+    """Return who may vouch for the server; raise ClearTextError before a token would travel readably."""
+    url = httpx.URL(connection.url)
+    if url.scheme != "https" and url.host not in LOOPBACK_HOSTS:
+        raise ClearTextError(connection.url)
+    if connection.ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cadata=connection.ca)
+    except ssl.SSLError as error:
+        raise InvalidDocumentError("connection", "ca", "a certificate in PEM", str(error)) from error
 
 
 def request(kind: type[Body], **values: object) -> Body:

@@ -1,20 +1,19 @@
-"""`fieldfare device` and `fieldfare devices`: adds a device and writes its folder; shows one or all."""
+"""`fieldfare device` and `fieldfare devices`: lets devices in and turns them out; shows one or all."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import BaseModel
 from rich.text import Text
 
+from contracts.enrolment import parse_pairs
 from fleet.cli.client import connected, request
-from fleet.cli.options import AsJson, Folder
+from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.core.refusals import trust_line
-from fleet.provisioning import check_empty, parse_pairs, plan_config, write_folder
-from fleet.requests import NewDevice, Provisioning
+from fleet.requests import GivenToken, NewEnrolmentToken
 from fleet.views import DeviceDetail, DeviceSummary
 
 app = typer.Typer(no_args_is_help=True)
@@ -22,34 +21,47 @@ app = typer.Typer(no_args_is_help=True)
 PAGE = 200
 
 
-class AddedDevice(BaseModel, frozen=True):
-    """What is said of a new device; its password is in the folder and nowhere else."""
+class Revoked(BaseModel, frozen=True):
+    """What is said of a device that was turned out."""
 
     device: str
-    folder: str
 
 
 @app.command()
-def add(
-    device: Annotated[str, typer.Argument(metavar="ID", help="The device's id.")],
-    hardware: Annotated[str, typer.Option(help="Its profile: rpi5, jetson-orin, coral, cpu.")],
-    out: Annotated[Path, typer.Option(help="Folder for the device's configuration, empty or missing.")],
+def token(
+    hardware: Annotated[str, typer.Option(help="What comes with it: rpi5, jetson-orin, coral, cpu.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="ID", help="The one device it is for, also one that was revoked; else the machine says its name.")
+    ] = None,
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, for queries; may be repeated.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE of agent.toml; may be repeated.")] = None,
+    expires: Annotated[str, typer.Option(help="How long it can be used: 15m, 12h, 7d.")] = "1h",
+    uses: Annotated[int, typer.Option(min=1, help="How many machines may come with it.")] = 1,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a device: its broker password, root of trust and agent.toml are written to a folder to be copied to it."""
-    new = request(NewDevice, id=device, hardware=hardware, labels=parse_pairs("--label", label or []))
-    planned = plan_config(new, parse_pairs("--set", setting or []))
-    check_empty(out)
+    """Print a token by which a machine becomes a device: fieldfare agent enroll --server URL --token TOKEN."""
+    labels = parse_pairs("--label", tuple(label or ()))
+    life_s = parse_duration("--expires", expires)
+    new = request(NewEnrolmentToken, device=name, hardware=hardware, labels=labels, uses=uses, life_s=life_s)
     with connected(folder) as api:
-        provisioning = api.post("devices", new, Provisioning)
-    write_folder(out, planned, provisioning)
+        given = api.post("enrolment-tokens", new, GivenToken)
     if as_json:
-        print_json(AddedDevice(device=device, folder=str(out)))
+        print_json(given)
     else:
-        typer.echo(f"added {device}; copy {out} to it and run: fieldfare agent run --config {out}/agent.toml")
+        typer.echo(given.token)
+
+
+@app.command()
+def revoke(
+    device: Annotated[str, typer.Argument(metavar="ID", help="The device's id.")], folder: Folder = None, as_json: AsJson = False
+) -> None:
+    """Turn a device out at once and for good: its certificates are void, its connections end. Its name can enrol anew."""
+    with connected(folder) as api:
+        api.order("POST", f"devices/{device}/revocation")
+    if as_json:
+        print_json(Revoked(device=device))
+    else:
+        typer.echo(f"revoked {device}; let it in again with: fieldfare device token --name {device} --hardware ...")
 
 
 @app.command()
@@ -84,7 +96,7 @@ def list_devices(folder: Folder = None, as_json: AsJson = False) -> None:
         return
     rows = [(each.id, each.hardware, _status(each), _runs(each), _runs_on(each), _labels(each), ago(each.last_seen)) for each in found]
     columns = ("DEVICE", "HARDWARE", "STATUS", "RUNS", "ON", "LABELS", "LAST SEEN")
-    print_table(columns, rows, empty="no devices yet; add one with: fieldfare device add ID --hardware cpu --out DIR")
+    print_table(columns, rows, empty="no devices yet; let one in with: fieldfare device token --hardware cpu")
 
 
 def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:

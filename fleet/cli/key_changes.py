@@ -15,8 +15,8 @@ from contracts.names import ModelName
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import DEFAULT_PENDING, Folder, KeysToSignWith, PendingFile
 from fleet.cli.passphrases import Asker, PassphraseFd, PassphraseFile, asker
+from fleet.files import check_empty
 from fleet.home import Home, default_folder
-from fleet.provisioning import check_empty
 from fleet.requests import OnlineKey
 
 if TYPE_CHECKING:  # the command tree is built without cryptography

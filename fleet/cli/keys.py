@@ -14,7 +14,7 @@ from fleet.cli.options import Folder
 from fleet.cli.output import print_table
 from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
 from fleet.errors import ThresholdError
-from fleet.provisioning import check_empty
+from fleet.files import check_empty
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from contracts import codec, topics
 from contracts.errors import ContractError
 from contracts.messages import MAX_MESSAGE_BYTES, Birth, Health
 from fleet.connection import BrokerLogin
-from fleet.errors import BrokerUnreachableError
+from fleet.errors import BrokerUnknownError, BrokerUnreachableError
 
 CONNECT_S = 10.0
 KEEPALIVE_S = 15
@@ -51,7 +52,7 @@ class Listener:
         self.unreadable = 0
         self.dropped = 0
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        self._client.username_pw_set(broker.username, broker.password)
+        self._client.tls_set_context(_context(broker))
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
@@ -107,6 +108,15 @@ class Listener:
             self._waiting.put_nowait(heard)
         except queue.Full:
             self.dropped += 1
+
+
+def _context(broker: BrokerLogin) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=broker.authority)
+        context.load_cert_chain(broker.identity)
+    except OSError as error:
+        raise BrokerUnknownError(str(broker.identity)) from error
+    return context
 
 
 def read_message(topic: str, raw: bytes, *, is_retained: bool) -> Heard | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from contracts.errors import InvalidDocumentError
 from fleet.home import FOLDER_VARIABLE
+
+MAX_DURATION_S = 10 * 365 * 86400
 
 Folder = Annotated[
     Path | None,
@@ -20,3 +24,13 @@ KeysToSignWith = Annotated[
 ]
 PendingFile = Annotated[Path, typer.Option("--pending", help="Where a change waits that more keys must sign.")]
 DEFAULT_PENDING = Path("pending.json")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(option: str, text: str) -> float:
+    """Read 30s, 15m, 12h or 90d as seconds; raise InvalidDocumentError."""
+    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text.strip())
+    seconds = 0 if match is None else int(match[1]) * _SECONDS[match[2]]
+    if not 0 < seconds <= MAX_DURATION_S:
+        raise InvalidDocumentError(option, "duration", "a number and a unit, such as 15m, 12h or 90d, up to 10 years", repr(text))
+    return float(seconds)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import anyio
 import typer
 
-from fleet.cli.options import Folder
+from fleet.cli.options import Folder, parse_duration
 from fleet.connection import Connection
 from fleet.home import default_folder
 
@@ -25,9 +26,14 @@ def fleet() -> None:
 @app.command()
 def up(
     folder: Folder = None,
-    host: Annotated[str, typer.Option(help="Where people reach API and dashboard.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of API and dashboard.")] = 8480,
-    broker_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MQTT broker.")] = 8483,
+    host: Annotated[str, typer.Option(help="Where API, dashboard and broker listen with TLS; 0.0.0.0 for everywhere.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of API and dashboard without TLS, on this machine alone.")] = 8480,
+    tls_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of API and dashboard with TLS.")] = 8481,
+    broker_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MQTT broker, with TLS.")] = 8483,
+    public_name: Annotated[
+        list[str] | None, typer.Option(help="Name or address of this machine in certificates; devices are told the first. May be repeated.")
+    ] = None,
+    certificate_life: Annotated[str, typer.Option(help="How long a device's certificate is good: 12h, 90d. It renews itself.")] = "365d",
     trust: Annotated[
         Path | None, typer.Option(help="The server folder of `fieldfare keys init`; without it all keys are made here.")
     ] = None,
@@ -40,7 +46,9 @@ def up(
     folder = folder or default_folder()
 
     def announce(connection: Connection) -> None:
-        typer.echo(f"ready: {connection.url} (broker 127.0.0.1:{broker_port}, folder {folder})")
+        typer.echo(f"ready: {connection.url} (with TLS {host}:{tls_port}, broker {host}:{broker_port}, folder {folder})")
         typer.echo("log in to the dashboard with: fieldfare dashboard")
 
-    anyio.run(wiring.run, wiring.Settings(folder, host, port, broker_port, trust), announce)
+    life = timedelta(seconds=parse_duration("--certificate-life", certificate_life))
+    settings = wiring.Settings(folder, host, port, tls_port, broker_port, tuple(public_name or ()), life, trust)
+    anyio.run(wiring.run, settings, announce)

@@ -9,9 +9,6 @@ from datetime import datetime
 from contracts.agent_config import DeviceSection
 from contracts.messages import Birth, ModelReport, Reported
 
-# Names with another meaning below ff/v1 or in the broker's password file.
-RESERVED_IDS = frozenset({"chunk", "fleet", "trust", "viewer"})
-
 
 @dataclass(frozen=True)
 class Device:

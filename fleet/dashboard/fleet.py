@@ -75,9 +75,10 @@ def _draw_advice(is_empty: bool) -> None:
     if is_empty:
         empty(
             "No devices yet",
-            "Add one on this machine, copy the folder it writes to the device, and start the agent there.",
-            "fieldfare device add my-device --hardware rpi5 --out my-device",
-            "fieldfare agent run --config my-device/agent.toml",
+            "Make a token on this machine, show it on the device, and start the agent there.",
+            "fieldfare device token --hardware rpi5",
+            "fieldfare agent enroll --server https://HOST:8481 --name my-device --token TOKEN",
+            "fieldfare agent run --config fieldfare-device/agent.toml",
         )
 
 

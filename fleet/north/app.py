@@ -1,4 +1,4 @@
-"""The REST API: which routes there are, and that all but one ask for a token."""
+"""The REST API: which routes there are, and that all but three ask for a token."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 
-from fleet.north import devices, problems, releases, rollouts, trust
+from fleet.north import devices, enrolment, problems, releases, rollouts, tokens, trust
 from fleet.north.auth import bearer_check
 from fleet.north.body_limit import BodyLimit
 from fleet.north.ports import Services
@@ -24,8 +24,8 @@ def build_app(services: Services) -> FastAPI:
     app = FastAPI(title="fieldfare fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     problems.install(app)
     app.add_middleware(BodyLimit)
-    guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access))])
-    for part in (devices, releases, rollouts, trust):
+    guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
+    for part in (devices, enrolment, releases, rollouts, tokens, trust):
         guarded.include_router(part.router(services))
 
     @app.get("/healthz")
@@ -33,10 +33,11 @@ def build_app(services: Services) -> FastAPI:
         return {"status": "ok"}
 
     @guarded.post("/login-links", status_code=201)
-    def login_link() -> LoginLink:
+    def login_link(request: Request) -> LoginLink:
         code, now = secrets.token_urlsafe(32), services.now()
         services.access.add_code(code, now + LOGIN_LINK_LIFE, now)
-        return LoginLink(url=f"{services.addresses.url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
+        url = services.addresses.public_url if request.url.scheme == "https" else services.addresses.url
+        return LoginLink(url=f"{url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
 
     @guarded.get("/openapi.json", include_in_schema=False)
     def openapi() -> dict[str, Any]:
@@ -46,5 +47,6 @@ def build_app(services: Services) -> FastAPI:
     def nothing(path: str) -> None:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"{PREFIX}/{path}: expected a route of the API, found none")
 
+    app.include_router(enrolment.open_router(services))
     app.include_router(guarded)
     return app

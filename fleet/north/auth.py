@@ -1,25 +1,37 @@
-"""Lets only those in who show a bearer token."""
+"""Lets only those in who show a bearer token, and each only where its role may go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from fleet.core.roles import NEEDED, Role, may
+from fleet.enrolment_errors import ForbiddenError
 from fleet.errors import UnauthorizedError
 from fleet.north.ports import Access
 
 BEARER = HTTPBearer(auto_error=False)
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
+# The catch-all behind the API's routes tells everybody with a token that there is nothing.
+NOTHING = "/{path:path}"
 
 
-def bearer_check(access: Access) -> Callable[[HTTPAuthorizationCredentials | None], None]:
-    """Return the dependency that guards a router; it raises UnauthorizedError."""
+def bearer_check(
+    access: Access, prefix: str, now: Callable[[], datetime]
+) -> Callable[[Request, HTTPAuthorizationCredentials | None], None]:
+    """Return the dependency that guards the routes below `prefix`; it raises UnauthorizedError or ForbiddenError."""
 
-    def check(credentials: Credentials) -> None:
-        if credentials is None or not access.is_token(credentials.credentials):
+    def check(request: Request, credentials: Credentials) -> None:
+        role = None if credentials is None else access.role_of(credentials.credentials, now())
+        if role is None:
             raise UnauthorizedError
+        path: str = request.scope["route"].path.removeprefix(prefix)
+        if path != NOTHING and not may(role, request.method, path):
+            needed: Role | None = NEEDED.get((request.method, path))
+            raise ForbiddenError("nobody has" if needed is None else needed.word, role.word)
 
     return check

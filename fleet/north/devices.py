@@ -1,4 +1,4 @@
-"""The API's questions about the fleet and its devices, and the one that adds a device."""
+"""The API's questions about the fleet and its devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from fastapi import APIRouter, Path, Query
 
 from contracts.names import DeviceId
 from fleet.north.ports import Services
-from fleet.requests import DeviceLogin, NewDevice, Provisioning
 from fleet.views import DeviceDetail, DeviceSummary, HealthPoint, InferencePoint, Overview
 
 Device = Annotated[DeviceId, Path()]
@@ -28,13 +27,6 @@ def router(services: Services) -> APIRouter:
     @routes.get("/devices")
     def devices(limit: Limit = 200, after: Annotated[str, Query(max_length=64)] = "") -> tuple[DeviceSummary, ...]:
         return reader.devices(limit=limit, after=after)
-
-    @routes.post("/devices", status_code=201)
-    def add_device(new: NewDevice) -> Provisioning:
-        password = services.enrolment.add(new.id, new.hardware, new.labels, services.now())
-        addresses = services.addresses
-        broker = DeviceLogin(host=addresses.broker_host, port=addresses.broker_port, username=new.id, password=password)
-        return Provisioning(device=new.id, broker=broker, root=services.trust.read("root.json").decode())
 
     @routes.get("/devices/{device}")
     def device(device: Device) -> DeviceDetail:

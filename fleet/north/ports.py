@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from contracts.enrolment import EnrolmentToken
 from contracts.manifest import Manifest
+from fleet.core.devices import Device
+from fleet.core.enrolment import Grant, Issued
+from fleet.core.roles import Role
 from fleet.requests import OnlineKey, TrustChange, TrustVersions
-from fleet.views import FleetReader
+from fleet.views import FleetReader, TokenView
 
 
 class Access(Protocol):
     """Who may enter."""
 
-    def is_token(self, token: str) -> bool:
-        """Say whether a token may enter."""
+    def role_of(self, token: str, now: datetime) -> Role | None:
+        """Return what a token may do; None when it may not even enter."""
+
+    def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
+        """Let a token in from now on."""
+
+    def tokens(self) -> tuple[TokenView, ...]:
+        """Return all tokens, without their secrets."""
+
+    def revoke_token(self, name: str) -> None:
+        """Let a token in no more."""
 
     def add_code(self, code: str, expires_at: datetime, now: datetime) -> None:
         """Let a code in once, until it expires."""
 
 
 class Enrolment(Protocol):
-    """Lets devices in."""
+    """Lets devices in, and turns them out."""
 
-    def add(self, device: str, hardware: str, labels: Mapping[str, str], now: datetime) -> str:
-        """Add a device and return its password."""
+    def give_token(self, grant: Grant) -> EnrolmentToken:
+        """Return a new token."""
+
+    def enrol(self, secret: str, wanted: str | None, csr: str, now: datetime) -> tuple[Device, Issued]:
+        """Let a machine in by a token."""
+
+    def revoke(self, device: str, now: datetime) -> None:
+        """Turn a device out."""
 
 
 class Releases(Protocol):
@@ -85,11 +104,15 @@ class Artifacts(Protocol):
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where people reach the API, and devices the broker."""
+    """Where the API and the broker are reached, and the certificate by which they are recognised."""
 
+    # On this machine alone.
     url: str
+    # From everywhere, with TLS.
+    public_url: str
     broker_host: str
     broker_port: int
+    authority: str
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet import errors
+from fleet import enrolment_errors, errors
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     errors.UnknownDeviceError: HTTPStatus.NOT_FOUND,
@@ -23,6 +23,10 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     errors.CounterDoesNotGrowError: HTTPStatus.CONFLICT,
     errors.UntrustedChangeError: HTTPStatus.CONFLICT,
     errors.UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    enrolment_errors.ForbiddenError: HTTPStatus.FORBIDDEN,
+    enrolment_errors.EnrolmentTokenError: HTTPStatus.FORBIDDEN,
+    enrolment_errors.TokenExistsError: HTTPStatus.CONFLICT,
+    enrolment_errors.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }

@@ -9,14 +9,12 @@ import pwd
 import shutil
 import signal
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.trust import MAX_TRUST_FILE_BYTES
 from fleet.errors import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
-from fleet.south.credentials import acl_file, password_file
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
@@ -30,16 +28,30 @@ SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 # The largest trust file and its topic.
 MAX_PACKET_BYTES = MAX_TRUST_FILE_BYTES + 1024
 MAX_QUEUED_BYTES = 64 << 20
+EVERYWHERE = frozenset({"", "0.0.0.0"})  # noqa: S104 - compared, not bound
+# Where distributions put the broker's own plugin.
+PLUGIN_PATTERNS = (
+    "usr/lib/*/mosquitto_dynamic_security.so",
+    "usr/lib*/mosquitto_dynamic_security.so",
+    "usr/local/lib/mosquitto_dynamic_security.so",
+)
+NO_ACCOUNTS = """\
+{"defaultACLAccess": {"publishClientSend": false, "publishClientReceive": false, "subscribe": false, "unsubscribe": false},
+ "clients": [], "groups": [], "roles": []}
+"""
 
 log = logging.getLogger("fleet.broker")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the broker listens."""
+    """Where the broker listens, and the PEM files by which it and its clients know each other."""
 
     host: str
     port: int
+    authority: Path
+    # Key and certificate of the server.
+    identity: Path
 
 
 class Broker:
@@ -52,20 +64,23 @@ class Broker:
         self._address = address
         self._child: asyncio.subprocess.Process | None = None
 
-    async def start(self, hashes: Mapping[str, str]) -> None:
-        """Write everything and wait until it listens; raise ToolMissingError or BrokerFailedError.
+    async def start(self) -> None:
+        """Write the configuration and wait until it listens; raise ToolMissingError or BrokerFailedError. `admit` came before.
 
         To be called on the main thread: the child is told to die with the thread that started it.
         """
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_secret(self._folder / "mosquitto.conf", _configuration(self._folder, self._address).encode())
-        write_secret(self._folder / "acl", acl_file().encode())
-        self._write_passwords(hashes)
+        kicker = self._find_kicker()
+        write_secret(self._folder / "mosquitto.conf", _configuration(self._folder, self._address, kicker).encode())
         await self._spawn()
 
-    def admit(self, hashes: Mapping[str, str]) -> None:
-        """Let in exactly these users from now on."""
-        self._write_passwords(hashes)
+    def admit(self, acl: str, revocation_list: bytes) -> None:
+        """Follow these rules and this list from now on; connections stay, but the rules bind them at once."""
+        write_secret(self._folder / "revoked.pem", revocation_list)
+        write_secret(self._folder / "acl", acl.encode())
+        self.reload()
+
+    def reload(self) -> None:
+        """Read certificates, rules and list again."""
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(signal.SIGHUP)
 
@@ -98,10 +113,9 @@ class Broker:
             child.kill()
             await child.wait()
 
-    def _write_passwords(self, hashes: Mapping[str, str]) -> None:
-        write_secret(self._folder / "passwords", password_file(hashes).encode())
-
     async def _spawn(self) -> None:
+        # Accounts are only ever made to end connections; one that a crash left behind would lock its device out.
+        write_secret(self._folder / "accounts.json", NO_ACCOUNTS.encode())
         command = (self._find("setpriv", "util-linux"), "--pdeathsig", "TERM", self._find("mosquitto", "mosquitto"))
         log_path = self._folder / "mosquitto.log"
         with log_path.open("wb") as output:
@@ -119,6 +133,12 @@ class Broker:
             lines = log_path.read_text(errors="replace").splitlines()
             raise BrokerFailedError(str(log_path), lines[-1] if lines else "no output") from error
 
+    def _find_kicker(self) -> Path:
+        for pattern in PLUGIN_PATTERNS:
+            for path in sorted(Path("/").glob(pattern)):
+                return path
+        raise ToolMissingError("mosquitto_dynamic_security.so", "mosquitto")
+
     def _find(self, tool: str, package: str) -> str:
         path = shutil.which(tool, path=self._search_path)
         if path is None:
@@ -131,7 +151,7 @@ class Broker:
             with socket.socket() as probe:
                 probe.setblocking(False)
                 try:
-                    await asyncio.get_running_loop().sock_connect(probe, (self._address.host, self._address.port))
+                    await asyncio.get_running_loop().sock_connect(probe, (reachable(self._address.host), self._address.port))
                 except OSError:
                     await asyncio.sleep(0.02)
                 else:
@@ -142,14 +162,29 @@ class Broker:
         raise ConnectionError("it ended")
 
 
-def _configuration(folder: Path, address: Address) -> str:
+def reachable(host: str) -> str:
+    """Return an address at which a listener on `host` can be reached from this machine."""
+    return "127.0.0.1" if host in EVERYWHERE else host
+
+
+def _configuration(folder: Path, address: Address, kicker: Path) -> str:
     return f"""\
 # Written by `fieldfare fleet up` at every start; changes are lost.
 listener {address.port} {address.host}
 user {pwd.getpwuid(os.geteuid()).pw_name}
+cafile {address.authority}
+certfile {address.identity}
+keyfile {address.identity}
+crlfile {folder}/revoked.pem
+tls_version tlsv1.2
+require_certificate true
+use_identity_as_username true
 allow_anonymous false
-password_file {folder}/passwords
 acl_file {folder}/acl
+
+# Only here to end connections: it knows no accounts, and leaves who may do what to the rules above.
+plugin {kicker}
+plugin_opt_config_file {folder}/accounts.json
 
 persistence true
 persistence_location {folder}/

@@ -18,8 +18,8 @@ from fleet.south.poison import Poison
 
 BATCH_MESSAGES = 500
 PATIENCE_S = 0.25
-# What ingest listens to; delivery listens to `want`.
-TOPICS = tuple(of_every_device(leaf) for leaf in UPLINKS if leaf != "want")
+# What ingest listens to; delivery listens to `want`, and renewals to `renew`.
+TOPICS = tuple(of_every_device(leaf) for leaf in UPLINKS if leaf not in ("want", "renew"))
 
 log = logging.getLogger("fleet.ingest")
 

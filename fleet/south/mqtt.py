@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import queue
+import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
@@ -38,18 +41,29 @@ class Received:
 
 @dataclass(frozen=True)
 class Login:
-    """Where to connect, and as whom."""
+    """Where to connect, and the PEM files by which both sides know each other."""
 
     host: str
     port: int
-    username: str
-    password: str
+    authority: Path
+    # Key and certificate; its name is the user's.
+    identity: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Return what every connection is made with."""
+        context = ssl.create_default_context(cafile=self.authority)
+        context.load_cert_chain(self.identity)
+        return context
+
+    def client_id(self, line: str) -> str:
+        """Return a name for one of our connections that no device can guess: whoever connects by it ends ours."""
+        return f"{line}-{hashlib.sha256(self.identity.read_bytes()).hexdigest()[:32]}"
 
 
 class MqttLink:
     """One connection to the broker, kept up by a thread of its own."""
 
-    def __init__(self, login: Login, client_id: str, subscriptions: Sequence[str]) -> None:
+    def __init__(self, login: Login, line: str, subscriptions: Sequence[str]) -> None:
         """Prepare; nothing is sent before `open`."""
         self._login = login
         self._subscriptions = subscriptions
@@ -57,8 +71,8 @@ class MqttLink:
         self._connections = 0
         self._up = threading.Event()
         self.dropped = 0
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
-        self._client.username_pw_set(login.username, login.password)
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=login.client_id(line), protocol=MQTTv5)
+        self._client.tls_set_context(login.context())
         self._client.max_queued_messages_set(MAX_UNACKNOWLEDGED)
         self._client.reconnect_delay_set(1, 8)
         self._client.on_connect = self._on_connect

@@ -1,45 +1,62 @@
-"""Keeps who may enter: API tokens and one-time login codes, as digests only."""
+"""Keeps who may enter: API tokens with their roles, and one-time login codes, as digests only."""
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from sqlalchemy import delete, select
 
+from fleet.core.roles import ROLE_BY_WORD, Role
+from fleet.enrolment_errors import TokenExistsError, UnknownTokenNameError
+from fleet.store.credentials import digest
 from fleet.store.database import Database
 from fleet.store.tables import login_codes, tokens
+from fleet.views import TokenView
 
 
 class AccessStore:
-    """Secrets are random and long, so that a plain digest gives nothing away."""
+    """Secrets are 256 random bits, so that a plain SHA-256 gives nothing away; slow hashes are for what people choose themselves."""
 
     def __init__(self, database: Database) -> None:
         """Work on an open database."""
         self._database = database
 
-    def add_token(self, token: str, name: str, now: datetime) -> None:
-        """Let a token in from now on."""
+    def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
+        """Let a token in from now on; raise TokenExistsError for a name that is taken."""
+        row = {"sha256": digest(token), "name": name, "role": role.word, "created_at": now, "expires_at": expires_at}
         with self._database.writing() as connection:
-            connection.execute(tokens.insert().values(sha256=_digest(token), name=name, created_at=now))
+            if connection.execute(select(tokens.c.name).where(tokens.c.name == name)).first() is not None:
+                raise TokenExistsError(name)
+            connection.execute(tokens.insert().values(row))
 
-    def is_token(self, token: str) -> bool:
-        """Say whether a token may enter."""
+    def role_of(self, token: str, now: datetime) -> Role | None:
+        """Return what a token may do; None when it may not even enter."""
         with self._database.reading() as connection:
-            return connection.execute(select(tokens.c.name).where(tokens.c.sha256 == _digest(token))).first() is not None
+            row = connection.execute(select(tokens.c.role, tokens.c.expires_at).where(tokens.c.sha256 == digest(token))).first()
+        if row is None or (row.expires_at is not None and row.expires_at <= now):
+            return None
+        return ROLE_BY_WORD[row.role]
+
+    def tokens(self) -> tuple[TokenView, ...]:
+        """Return all tokens, without their secrets."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tokens).order_by(tokens.c.name))
+            return tuple(TokenView(name=row.name, role=row.role, created_at=row.created_at, expires_at=row.expires_at) for row in rows)
+
+    def revoke_token(self, name: str) -> None:
+        """Let a token in no more; raise UnknownTokenNameError."""
+        with self._database.writing() as connection:
+            if connection.execute(delete(tokens).where(tokens.c.name == name)).rowcount == 0:
+                raise UnknownTokenNameError(name)
 
     def add_code(self, code: str, expires_at: datetime, now: datetime) -> None:
         """Let a code in once, until it expires."""
         with self._database.writing() as connection:
             connection.execute(delete(login_codes).where(login_codes.c.expires_at <= now))
-            connection.execute(login_codes.insert().values(sha256=_digest(code), expires_at=expires_at))
+            connection.execute(login_codes.insert().values(sha256=digest(code), expires_at=expires_at))
 
     def redeem_code(self, code: str, now: datetime) -> bool:
         """Say whether a code may enter, and use it up."""
-        key = (login_codes.c.sha256 == _digest(code)) & (login_codes.c.expires_at > now)
+        key = (login_codes.c.sha256 == digest(code)) & (login_codes.c.expires_at > now)
         with self._database.writing() as connection:
             return connection.execute(delete(login_codes).where(key)).rowcount == 1
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from sqlalchemy import Connection, Row, select
 
 from contracts.messages import Birth, Reported
 from fleet.core.devices import Device, HeardDevice
 from fleet.core.rollout import Standing
-from fleet.errors import DeviceExistsError, UnknownDeviceError
+from fleet.errors import UnknownDeviceError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import devices, reports
@@ -22,33 +20,13 @@ class DeviceStore:
         """Work on an open database."""
         self._database = database
 
-    def add(self, device: Device, password_hash: str) -> None:
-        """Keep a new device; raise DeviceExistsError."""
-        with self._database.writing() as connection:
-            if connection.execute(select(devices.c.id).where(devices.c.id == device.id)).first():
-                raise DeviceExistsError(device.id)
-            connection.execute(
-                devices.insert().values(
-                    id=device.id,
-                    hardware=device.hardware,
-                    labels=json.dumps(dict(device.labels), sort_keys=True),
-                    password_hash=password_hash,
-                    added_at=device.added_at,
-                )
-            )
-
-    def password_hashes(self) -> dict[str, str]:
-        """Return each device's password hash, in the broker's form."""
-        with self._database.reading() as connection:
-            return {row.id: row.password_hash for row in connection.execute(select(devices.c.id, devices.c.password_hash))}
-
     def ids(self) -> tuple[str, ...]:
         """Return every device's id."""
         with self._database.reading() as connection:
             return tuple(connection.execute(select(devices.c.id).order_by(devices.c.id)).scalars())
 
     def heard(self) -> tuple[HeardDevice, ...]:
-        """Return every device with its newest words, ordered by id."""
+        """Return every device in good standing with its newest words, ordered by id."""
         with self._database.reading() as connection:
             births, reporteds = latest(connection, "birth"), latest(connection, "reported")
             return tuple(
@@ -57,7 +35,7 @@ class DeviceStore:
                     Birth.model_validate_json(births[row.id]) if row.id in births else None,
                     Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
                 )
-                for row in connection.execute(select(devices).order_by(devices.c.id))
+                for row in connection.execute(select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id))
             )
 
     def standings(self, ids: tuple[str, ...], model: str) -> dict[str, Standing]:

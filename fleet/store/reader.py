@@ -167,6 +167,8 @@ class StoreReader:
         models = Reported.model_validate_json(body["reported"]).models if body["reported"] else {}
         health = Health.model_validate_json(body["health"]) if body["health"] else None
         status, reason = status_of(birth, models, health, row.last_seen, self._now())
+        if row.revoked_at is not None:
+            status, reason = "offline", "revoked"
         return DeviceSummary(
             id=device.id,
             hardware=device.hardware,

@@ -32,9 +32,37 @@ devices = Table(
     Column("id", String(64), primary_key=True),
     Column("hardware", String(64), nullable=False),
     Column("labels", Text, nullable=False),
-    Column("password_hash", String(200), nullable=False),
     Column("added_at", Stamp, nullable=False),
     Column("last_seen", Stamp),
+    # Turned out since then; None for a device in good standing.
+    Column("revoked_at", Stamp),
+)
+
+# Every certificate that a device may still show, and those that it may no longer, until they end by themselves.
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("device", String(64), nullable=False, index=True),
+    Column("key_sha256", String(64), nullable=False),
+    # Digest of the enrolment token's secret; None for a renewal.
+    Column("token_sha256", String(64)),
+    Column("pem", Text, nullable=False),
+    Column("issued_at", Stamp, nullable=False),
+    Column("expires_at", Stamp, nullable=False),
+    Column("revoked_at", Stamp),
+)
+
+enrolment_tokens = Table(
+    "enrolment_tokens",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    # The one device it is for; None leaves the name to the machine.
+    Column("device", String(64)),
+    Column("hardware", String(64), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("expires_at", Stamp, nullable=False),
 )
 
 # The newest birth, reported and health of each device, as it was sent.
@@ -155,8 +183,11 @@ tokens = Table(
     "tokens",
     metadata,
     Column("sha256", String(64), primary_key=True),
-    Column("name", String(64), nullable=False),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
     Column("created_at", Stamp, nullable=False),
+    # None: until it is revoked.
+    Column("expires_at", Stamp),
 )
 
 login_codes = Table(

@@ -85,8 +85,8 @@ class AgentProcess:
 
 @contextmanager
 def running_broker(folder: Path) -> Iterator[Mosquitto]:
-    """A broker that knows the fleet and one device."""
-    mosquitto = Mosquitto(folder / "broker", (DEVICE,))
+    """A broker that knows everybody by his certificate."""
+    mosquitto = Mosquitto(folder / "broker")
     mosquitto.start()
     yield mosquitto
     mosquitto.stop()

@@ -41,7 +41,8 @@ def config(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "agent.toml").write_text(CONFIG)
     (folder / "root.json").write_text("{}")
-    (folder / "broker.password").write_text("secret\n")
+    (folder / "ca.pem").write_text("public\n")
+    (folder / "identity.pem").write_text("secret\n")
     return folder
 
 
@@ -60,7 +61,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(config: Path, image: Path)
     before = sorted(image.rglob("*"))
     done = fieldfare("agent", "install", "--config", config, "--root", image, "--prefix", "/opt/fieldfare", "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "would write /etc/fieldfare/broker.password (0600 fieldfare:fieldfare)" in done.stdout
+    assert "would write /etc/fieldfare/identity.pem (0600 fieldfare:fieldfare)" in done.stdout
     assert "would write /etc/fieldfare/agent.toml (0640 root:fieldfare)" in done.stdout
     assert "enable fieldfare-agent.service" in done.stdout
     assert sorted(image.rglob("*")) == before
@@ -74,9 +75,9 @@ def test_installing_twice_changes_nothing_the_second_time(config: Path, image: P
     first = fieldfare(*arguments)
     assert first.returncode == 0, first.stderr
     # Then the secret is the agent's alone, the unit runs that installation, and it is enabled
-    password = image / "etc/fieldfare/broker.password"
-    assert stat.S_IMODE(password.stat().st_mode) == 0o600
-    assert password.stat().st_uid != 0
+    identity = image / "etc/fieldfare/identity.pem"
+    assert stat.S_IMODE(identity.stat().st_mode) == 0o600
+    assert identity.stat().st_uid != 0
     unit = image / "etc/systemd/system/fieldfare-agent.service"
     assert "ExecStart=/opt/fieldfare/bin/fieldfare agent run" in unit.read_text()
     assert (image / "etc/systemd/system/multi-user.target.wants/fieldfare-agent.service").is_symlink()
@@ -100,11 +101,11 @@ def test_a_wrong_field_of_the_configuration_is_named_with_its_file(config: Path)
     assert "found 0" in done.stderr
 
 
-def test_a_missing_password_is_named_with_its_place(config: Path) -> None:
-    (config / "broker.password").unlink()
+def test_a_missing_identity_is_named_with_its_place(config: Path) -> None:
+    (config / "identity.pem").unlink()
     done = fieldfare("agent", "run", "--config", config / "agent.toml")
     assert done.returncode == 2
-    assert "broker.password_file" in done.stderr
+    assert "broker.identity_file" in done.stderr
 
 
 @needs_systemd_tools

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.authority import authority, identity_of
 from tests.live.systemd import Container, booted
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,8 @@ def container() -> Iterator[Container]:
         folder.mkdir()
         (folder / "agent.toml").write_text(CONFIG)
         (folder / "root.json").write_text("{}")
-        (folder / "broker.password").write_text("secret\n")
+        (folder / "ca.pem").write_text(authority().pem)
+        (folder / "identity.pem").write_text(identity_of("pi-1"))
         container.run("/opt/fieldfare/bin/fieldfare", "agent", "install", "--config", "/root/pi-1")
         yield container
 
@@ -50,7 +52,7 @@ def test_the_service_is_up_as_its_own_user_without_a_broker(container: Container
     assert container.unit(UNIT, "ActiveState") == "active"
     pid = container.unit(UNIT, "MainPID")
     assert container.run("stat", "-c", "%U", f"/proc/{pid}").strip() == "fieldfare"
-    assert container.run("stat", "-c", "%U %a", "/etc/fieldfare/broker.password").strip() == "fieldfare 600"
+    assert container.run("stat", "-c", "%U %a", "/etc/fieldfare/identity.pem").strip() == "fieldfare 600"
     assert container.run("stat", "-c", "%U", "/var/lib/fieldfare/releases").strip() == "fieldfare"
 
 

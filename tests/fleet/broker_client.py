@@ -14,33 +14,37 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.fleet.server import FleetProcess
+from tests.live.authority import context_of
 
 ANSWER_S = 10.0
+HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class Login:
-    """Where to connect, and as whom."""
+    """Where to connect, and the PEM files by which both sides know each other."""
 
-    host: str
-    port: int
     username: str
-    password: str
+    port: int
+    authority: Path
+    # Key and certificate; None shows none.
+    identity: Path | None
 
     @classmethod
     def of_viewer(cls, fleet: FleetProcess) -> Login:
         """Return what a server left for those who watch."""
-        return cls(**fleet.connection["broker"])
+        found = fleet.connection["broker"]
+        return cls("viewer", found["port"], Path(found["authority"]), Path(found["identity"]))
 
     @classmethod
     def of_device(cls, fleet: FleetProcess, folder: Path) -> Login:
         """Return what a device was given."""
-        return cls("127.0.0.1", fleet.broker_port, folder.name, (folder / "broker.password").read_text())
+        return cls(folder.name, fleet.broker_port, folder / "ca.pem", folder / "identity.pem")
 
-    def client(self) -> Client:
+    def client(self, client_id: str = "") -> Client:
         """Return a client that is not connected yet."""
-        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-        client.username_pw_set(self.username, self.password)
+        client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, reconnect_on_failure=False)
+        client.tls_set_context(context_of(self.identity, self.authority))
         return client
 
 
@@ -53,7 +57,7 @@ def verdict_on(login: Login, topic: str) -> str:
 
     client = login.client()
     client.on_publish = on_publish
-    client.connect(login.host, login.port)
+    client.connect(HOST, login.port)
     client.loop_start()
     try:
         client.publish(topic, b"forged", qos=1)
@@ -76,7 +80,7 @@ class Listener:
         self._client.on_message = self._on_message
 
     def __enter__(self) -> Listener:
-        self._client.connect(self._login.host, self._login.port)
+        self._client.connect(HOST, self._login.port)
         self._client.loop_start()
         assert self._connected.wait(ANSWER_S)
         return self

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from agent.enrolment import Order, enrol
+
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0
 STOP_S = 20.0
@@ -54,12 +56,13 @@ def fieldfare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 class FleetProcess:
     """`with` starts it and stops it."""
 
-    def __init__(self, folder: Path, port: int | None = None, broker_port: int | None = None, *options: str) -> None:
-        """Choose ports; a restart keeps them."""
+    def __init__(self, folder: Path, before: FleetProcess | None = None, *options: str) -> None:
+        """Choose ports; a restart keeps those of the one before."""
         self.options = options
         self.folder = folder
-        self.port = port or free_port()
-        self.broker_port = broker_port or free_port()
+        self.port: int = before.port if before else free_port()
+        self.tls_port: int = before.tls_port if before else free_port()
+        self.broker_port: int = before.broker_port if before else free_port()
         self.process: subprocess.Popen[str] | None = None
         self.exit_status: int | None = None
 
@@ -68,6 +71,8 @@ class FleetProcess:
             *(sys.executable, "-m", "cli", "fleet", "up"),
             "--port",
             str(self.port),
+            "--tls-port",
+            str(self.tls_port),
             "--broker-port",
             str(self.broker_port),
             *self.options,
@@ -127,9 +132,24 @@ class FleetProcess:
         done = subprocess.run(command, cwd=ROOT, env=environment(self.folder), capture_output=True, text=True, check=True, timeout=60)
         return done.stdout
 
-    def add_device(self, device: str, hardware: str = "cpu", *labels: str) -> Path:
-        """Add a device and return its folder."""
+    @property
+    def tls_url(self) -> str:
+        """Where it is reached from elsewhere."""
+        return f"https://127.0.0.1:{self.tls_port}"
+
+    def token(self, device: str | None = None, *, hardware: str = "cpu", labels: dict[str, str] | None = None, **more: float) -> str:
+        """Return an enrolment token."""
+        with self.api as api:
+            body = {"device": device, "hardware": hardware, "labels": labels or {}, **more}
+            token: str = api.post("enrolment-tokens", json=body).raise_for_status().json()["token"]
+        return token
+
+    def enroll(self, token: str, out: Path, *options: str, server: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Enrol a machine, as on the device itself."""
+        return self.run("agent", "enroll", "--server", server or self.tls_url, f"--token={token}", "--out", str(out), *options)
+
+    def add_device(self, device: str, hardware: str = "cpu", **labels: str) -> Path:
+        """Let a device in and return its folder."""
         out = self.folder.parent / device
-        options = [option for label in labels for option in ("--label", label)]
-        self.ask("device", "add", device, "--hardware", hardware, "--out", str(out), *options)
+        enrol(Order(self.tls_url, self.token(device, hardware=hardware, labels=labels), None, {}, out))
         return out

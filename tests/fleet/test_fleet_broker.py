@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import datetime, timezone
 from pathlib import Path
 
 import anyio
@@ -10,19 +11,26 @@ import pytest
 
 from fleet.errors import BrokerFailedError, ToolMissingError
 from fleet.south.broker import Address, Broker
+from fleet.south.rules import acl_file
 from tests.fleet.server import free_port
+from tests.live.authority import authority, server_identity
+
+
+def address(port: int) -> Address:
+    return Address("127.0.0.1", port, authority().certificate_file, server_identity())
 
 
 def test_a_missing_mosquitto_is_named_with_the_command_that_installs_it(tmp_path: Path) -> None:
-    broker = Broker(tmp_path / "broker", Address("127.0.0.1", free_port()), search_path="/usr/bin")
+    broker = Broker(tmp_path / "broker", address(free_port()), search_path="/usr/bin")
 
     with pytest.raises(ToolMissingError, match=r"^mosquitto: .* run: sudo apt-get install --no-install-recommends mosquitto$"):
-        anyio.run(broker.start, {})
+        anyio.run(broker.start)
 
 
 def test_a_mosquitto_that_finds_its_port_taken_is_quoted(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
-        broker = Broker(tmp_path / "broker", Address("127.0.0.1", stranger.getsockname()[1]))
+        broker = Broker(tmp_path / "broker", address(stranger.getsockname()[1]))
+        broker.admit(acl_file(), authority().revocation_list((), datetime.now(timezone.utc)))
 
         with pytest.raises(BrokerFailedError, match=r"found it ended: .*Address already in use; see .*mosquitto\.log$"):
-            anyio.run(broker.start, {})
+            anyio.run(broker.start)

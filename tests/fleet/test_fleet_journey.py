@@ -13,7 +13,7 @@ from tests.sim.device import SimDevice
 
 def test_a_release_reaches_the_devices_it_was_meant_for_and_a_broken_one_is_withdrawn(fleet: FleetProcess, tmp_path: Path) -> None:
     first = make_bundle(tmp_path / "one", release=1, targets=("cpu", "rpi5"), size=1_500_000)
-    folders = [fleet.add_device("pi-1", "rpi5", "site=lyon"), fleet.add_device("pi-2", "rpi5", "site=oslo"), fleet.add_device("box", "cpu")]
+    folders = [fleet.add_device("pi-1", "rpi5", site="lyon"), fleet.add_device("pi-2", "rpi5", site="oslo"), fleet.add_device("box", "cpu")]
     with ExitStack() as stack:
         devices = {folder.name: stack.enter_context(SimDevice(folder)) for folder in folders}
         with fleet.api as api:

@@ -42,7 +42,7 @@ def test_a_restart_keeps_devices_releases_and_rollouts_and_a_rollout_goes_on(tmp
         first.stop(number)
     assert first.exit_status == 0
 
-    with FleetProcess(tmp_path / "home", first.port, first.broker_port) as second, SimDevice(folder) as device:
+    with FleetProcess(tmp_path / "home", first) as second, SimDevice(folder) as device:
         assert second.connection["token"] == token
         with second.api as api:
             ended = wait_for(lambda: view if (view := api.get("rollouts/1").json())["state"] != "running" else None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -20,18 +19,7 @@ from tests.sim.device import SimDevice
 @pytest.fixture(scope="module")
 def pi(fleet: FleetProcess) -> Path:
     """Return the folder of a device that was added."""
-    return fleet.add_device("pi-1", "rpi5", "site=lyon")
-
-
-def test_devices_that_are_added_at_the_same_time_are_all_let_in(fleet: FleetProcess) -> None:
-    def add(number: int) -> Login:
-        with fleet.api as api:
-            return Login(**api.post("devices", json={"id": f"many-{number}", "hardware": "cpu"}).json()["broker"])
-
-    with ThreadPoolExecutor(8) as pool:
-        logins = list(pool.map(add, range(8)))
-
-    assert [verdict_on(login, f"ff/v1/{login.username}/event") for login in logins] == ["Success"] * 8
+    return fleet.add_device("pi-1", "rpi5", site="lyon")
 
 
 def test_the_api_describes_itself_as_valid_openapi(fleet: FleetProcess) -> None:
@@ -66,8 +54,12 @@ def test_whether_it_lives_is_told_to_everyone(fleet: FleetProcess) -> None:
         ("GET", "devices?limit=100000", None, 422, "query.limit: expected"),
         ("POST", "rollouts", {"model": "nothing", "query": "all"}, 404, "model nothing: expected a signed release"),
         ("POST", "rollouts", {"model": "digits", "query": "hw ~ x"}, 422, "position 4: expected = or !="),
-        ("POST", "devices", {"id": "fleet", "hardware": "cpu"}, 422, "device fleet: expected an id of your own"),
-        ("POST", "devices", {"id": "../x", "hardware": "cpu"}, 422, "body.id: expected"),
+        ("POST", "enrolment-tokens", {"device": "fleet", "hardware": "cpu"}, 422, "a name other than chunk, fleet, trust, viewer"),
+        ("POST", "enrolment-tokens", {"device": "../x", "hardware": "cpu"}, 422, "body.device: expected"),
+        ("POST", "enrolment-tokens", {"device": "x", "hardware": "cpu", "uses": 2}, 422, "one use for a token that names its device"),
+        ("POST", "devices/nobody/revocation", None, 404, "device nobody: expected a device of this fleet"),
+        ("POST", "tokens", {"name": "anna", "role": "king"}, 422, "body.role: expected"),
+        ("DELETE", "tokens/nobody", None, 404, "token nobody: expected a token"),
         ("POST", "releases", {"targets": "{}"}, 422, "targets.json: expected TUF metadata"),
         ("POST", "releases", {"targets": "x" * (2 << 20)}, 413, "expected a body of at most 1048576 bytes"),
         ("PUT", f"artifacts/{'0' * 64}", {"a": 1}, 422, "expected sha256 0000"),
@@ -202,24 +194,14 @@ def test_a_model_has_one_running_rollout_and_a_silent_device_ends_it_by_its_dead
     assert (ended["state"], ended["devices"][0]["reason"]) == ("failed", "no outcome within 3 s; it was offered")
 
 
-def test_adding_a_device_writes_nothing_over_and_no_device_twice(fleet: FleetProcess, pi: Path, tmp_path: Path) -> None:
-    taken = fleet.run("device", "add", "pi-9", "--hardware", "cpu", "--out", str(pi))
-    twice = fleet.run("device", "add", "pi-1", "--hardware", "cpu", "--out", str(tmp_path / "new"))
-    odd = fleet.run("device", "add", "pi-9", "--hardware", "cpu", "--out", str(tmp_path / "new"), "--set", "telemetry.helth_s=2")
-
-    assert (taken.returncode, twice.returncode, odd.returncode) == (2, 2, 2)
-    assert "expected a folder that is empty or missing" in taken.stderr
-    assert "device pi-1: expected a new id" in twice.stderr
-    assert "--set: telemetry.helth_s: expected" in odd.stderr
-    assert not (tmp_path / "new").exists()
-    assert (pi / "broker.password").stat().st_mode & 0o777 == 0o600
-
-
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("device", "add", "../x", "--hardware", "cpu", "--out", "unused"), "command line: id: expected"),
-        (("device", "add", "x", "--hardware", "cpu", "--out", "unused", "--label", "site"), "--label: site: expected KEY=VALUE"),
+        (("device", "token", "--name", "../x", "--hardware", "cpu"), "command line: device: expected"),
+        (("device", "token", "--hardware", "cpu", "--label", "site"), "--label: site: expected KEY=VALUE"),
+        (("device", "token", "--hardware", "cpu", "--expires", "soon"), "--expires: duration: expected a number and a unit"),
+        (("device", "revoke", "nobody"), "device nobody: expected a device of this fleet"),
+        (("token", "create", "x", "--role", "king"), "command line: role: expected"),
         (("rollout", "start", "Bad Name", "--to", "all"), "command line: model: expected"),
         (("rollout", "start", "digits", "--to", "hw = "), "query 'hw = ': position 6: expected a value"),
         (("rollout", "show", "99"), "rollout 99: expected a rollout of this fleet"),
@@ -256,7 +238,7 @@ def test_tables_are_for_people(fleet: FleetProcess, pi: Path) -> None:
 
 
 def test_a_second_server_is_refused_in_one_line_and_disturbs_nothing(fleet: FleetProcess, tmp_path: Path) -> None:
-    ports = ("--port", str(fleet.port), "--broker-port", str(fleet.broker_port))
+    ports = ("--port", str(fleet.port), "--tls-port", str(fleet.tls_port), "--broker-port", str(fleet.broker_port))
 
     same_folder = fieldfare(fleet.folder, "fleet", "up")
     same_port = fieldfare(tmp_path / "other", "fleet", "up", *ports)

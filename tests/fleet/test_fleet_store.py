@@ -8,16 +8,23 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
 
 from contracts.lifecycle import Phase
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Latency, Machine, ReleaseRef
 from fleet.core.devices import Device
+from fleet.core.enrolment import Issued, Standing
 from fleet.core.freshness import Heard
+from fleet.core.roles import Role
 from fleet.core.rollout import Member, Rollout
-from fleet.errors import DeviceExistsError, RolloutRunningError, StoreError, UnknownDeviceError, UnknownRolloutError
+from fleet.errors import RolloutRunningError, StoreError, UnknownDeviceError, UnknownRolloutError
+from fleet.store import database as database_module
 from fleet.store.access import AccessStore
+from fleet.store.credentials import CredentialStore, digest
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.store.reader import StoreReader
@@ -33,9 +40,15 @@ MACHINE = Machine(architecture="aarch64", system="linux", python="3.11", cpu_cou
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database(tmp_path / "fleet.db")
-    DeviceStore(opened).add(Device("pi-1", "rpi5", {"site": "lyon"}, NOW), "hash")
+    admit(opened, Device("pi-1", "rpi5", {"site": "lyon"}, NOW))
     yield opened
     opened.close()
+
+
+def admit(database: Database, device: Device) -> None:
+    """Let a device in as enrolment does."""
+    issued = Issued("a certificate", f"{len(DeviceStore(database).ids()) + 1:x}", "0" * 64, NOW, NOW + timedelta(days=365))
+    CredentialStore(database).admit(device, "enrolment-secret", issued)
 
 
 def heard(message: Birth | DeviceEvent | Health | InferenceWindow, device: str = "pi-1") -> Heard:
@@ -67,6 +80,26 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_uses(database: Dat
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+def test_a_database_of_passwords_becomes_one_of_certificates(tmp_path: Path) -> None:
+    # Given a database of the first shape, with a device and two tokens of one name
+    config = Config()
+    config.set_main_option("script_location", str(Path(database_module.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'fleet.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "v0001")
+        connection.exec_driver_sql("INSERT INTO devices VALUES ('pi-1', 'rpi5', '{}', 'a hash', 1, NULL)")
+        connection.exec_driver_sql(f"INSERT INTO tokens VALUES ('{digest('old')}', 'admin', 1), ('{digest('new')}', 'admin', 2)")
+    engine.dispose()
+    # When it is opened
+    opened = Database(tmp_path / "fleet.db")
+    # Then the device is out until it enrols, and the newest token is an admin's
+    assert CredentialStore(opened).standing("pi-1", NOW) == Standing(is_revoked=True, certificates=0)
+    assert AccessStore(opened).role_of("new", NOW) is Role.ADMIN
+    assert AccessStore(opened).role_of("old", NOW) is None
+    opened.close()
+
+
 def test_opening_a_database_again_keeps_what_it_holds(database: Database, tmp_path: Path) -> None:
     again = Database(tmp_path / "fleet.db")
 
@@ -79,11 +112,6 @@ def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match=r"fleet\.db: expected a working database"):
         Database(tmp_path / "fleet.db")
-
-
-def test_a_device_is_added_once(database: Database) -> None:
-    with pytest.raises(DeviceExistsError, match="device pi-1"):
-        DeviceStore(database).add(Device("pi-1", "cpu", {}, NOW), "hash")
 
 
 def test_a_series_message_that_comes_twice_is_kept_once_and_a_stranger_is_named(database: Database) -> None:
@@ -128,7 +156,7 @@ def test_windows_and_health_become_points_and_numbers(database: Database) -> Non
 
 def test_pages_of_devices_follow_each_other(database: Database) -> None:
     for number in range(2, 6):
-        DeviceStore(database).add(Device(f"pi-{number}", "cpu", {}, NOW), "hash")
+        admit(database, Device(f"pi-{number}", "cpu", {}, NOW))
     reader = StoreReader(database, lambda: NOW)
 
     assert [view.id for view in reader.devices(limit=2)] == ["pi-1", "pi-2"]
@@ -157,12 +185,13 @@ def test_a_model_has_one_running_rollout(database: Database) -> None:
 
 def test_a_login_code_works_once_and_in_time_and_no_secret_is_stored_plain(database: Database, tmp_path: Path) -> None:
     access = AccessStore(database)
-    access.add_token("token-secret", "admin", NOW)
+    access.add_token("token-secret", "anna", Role.OPERATOR, NOW + timedelta(hours=1), NOW)
     access.add_code("code-secret", NOW + timedelta(hours=1), NOW)
     access.add_code("late-secret", NOW + timedelta(hours=1), NOW)
 
-    assert access.is_token("token-secret")
-    assert not access.is_token("token-secre")
+    assert access.role_of("token-secret", NOW) is Role.OPERATOR
+    assert access.role_of("token-secre", NOW) is None
+    assert access.role_of("token-secret", NOW + timedelta(hours=1)) is None
     assert access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("late-secret", NOW + timedelta(hours=2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,8 +19,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from contracts import codec, topics
 from contracts.errors import InvalidDocumentError
 from contracts.messages import Birth, Health, Machine, WorkerHealth
+from fleet.authority import Authority
 from fleet.cli.watch import check_names, watch
 from fleet.errors import BrokerUnknownError, BrokerUnreachableError, NotConnectedError
+from tests.live.authority import authority, context_of, file_of
+from tests.live.mosquitto import Mosquitto, free_port
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import typer; from fleet.cli.watch import watch; typer.run(watch)"
@@ -56,35 +58,22 @@ HEALTH = Health(
 )
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A broker that asks for a password, and the connection file that a server would leave."""
-    folder, port = tmp_path_factory.mktemp("watch"), free_port()
-    passwords = folder / "passwords"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "viewer", "secret"], check=True, timeout=WAIT_S)
-    # Without `user root` a broker that root starts gives up the right to read its own folder.
-    (folder / "broker.conf").write_text(f"listener {port} 127.0.0.1\npassword_file {passwords}\nuser root\n")
-    broker = subprocess.Popen(["mosquitto", "-c", str(folder / "broker.conf")], stderr=subprocess.DEVNULL)
-    write_connection(folder, port, "secret")
-    try:
-        wait_for_port(port)
-        yield folder
-    finally:
-        broker.terminate()
-        broker.wait(timeout=WAIT_S)
+    """A broker that asks for a certificate, and the connection file that a server would leave."""
+    folder = tmp_path_factory.mktemp("watch")
+    broker = Mosquitto(folder / "broker")
+    broker.start()
+    write_connection(folder, broker.port)
+    yield folder
+    broker.stop()
 
 
 @pytest.fixture
 def publisher(server_folder: Path) -> Iterator[mqtt.Client]:
     """A device's side of the broker, which forgets what the test before retained."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-    client.username_pw_set("viewer", "secret")
+    client.tls_set_context(context_of(file_of("fleet")))
     client.connect("127.0.0.1", json.loads((server_folder / "connection.json").read_text())["broker"]["port"])
     client.loop_start()
     yield client
@@ -94,21 +83,10 @@ def publisher(server_folder: Path) -> Iterator[mqtt.Client]:
     client.loop_stop()
 
 
-def write_connection(folder: Path, port: int, password: str) -> None:
-    broker = {"host": "127.0.0.1", "port": port, "username": "viewer", "password": password}
+def write_connection(folder: Path, port: int, identity: Path | None = None) -> None:
+    files = {"authority": str(authority().certificate_file), "identity": str(identity or file_of("viewer"))}
+    broker = {"host": "127.0.0.1", "port": port, **files}
     (folder / "connection.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "token": "t", "broker": broker}))
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not is_listening(port):
-        assert time.monotonic() < deadline, "the broker did not start"
-        time.sleep(0.02)
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def publish(client: mqtt.Client, device: str, message: Birth | Health) -> None:
@@ -199,18 +177,19 @@ def test_an_interrupt_ends_it_cleanly(server_folder: Path, publisher: mqtt.Clien
 
 
 def test_a_broker_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    write_connection(tmp_path, free_port(), "secret")
+    write_connection(tmp_path, free_port())
     with pytest.raises(BrokerUnreachableError, match=r"Connection refused; start the server with `fieldfare fleet up`") as caught:
         watch(folder=tmp_path)
     assert caught.value.exit_status == 3
 
 
-def test_a_broker_that_refuses_the_password_is_unreachable_too(server_folder: Path, tmp_path: Path) -> None:
+def test_a_broker_that_refuses_the_certificate_is_unreachable_too(server_folder: Path, tmp_path: Path) -> None:
     port = json.loads((server_folder / "connection.json").read_text())["broker"]["port"]
-    write_connection(tmp_path, port, "wrong")
-    with pytest.raises(BrokerUnreachableError, match="Not authorized") as caught:
+    stranger = Authority(tmp_path / "another", NOW)
+    write_connection(tmp_path, port, stranger.own_client("viewer", NOW))
+    with pytest.raises(BrokerUnreachableError) as caught:
         watch(folder=tmp_path)
-    assert "wrong" not in str(caught.value)
+    assert caught.value.exit_status == 3
 
 
 def test_a_folder_without_a_server_is_told_apart_from_one_whose_broker_is_unknown(tmp_path: Path) -> None:

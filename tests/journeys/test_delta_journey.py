@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.enrolment import Order, enrol
 from contracts import codec
 from contracts.bundle import file_entry
 from contracts.chunks import CHUNK_BYTES
@@ -32,10 +33,10 @@ SETTINGS = ("telemetry.health_interval_s=1", "update.probation_s=0.2")
 
 @contextmanager
 def agent(fleet: FleetProcess, name: str) -> Iterator[None]:
-    """Add a device and run its agent."""
+    """Enrol a device and run its agent."""
     folder = fleet.folder.parent / name
-    settings = [word for setting in (*SETTINGS, f"serve.port={free_port()}") for word in ("--set", setting)]
-    fleet.ask("device", "add", name, "--hardware", "cpu", "--out", str(folder), *settings)
+    settings = dict(setting.split("=") for setting in (*SETTINGS, f"serve.port={free_port()}"))
+    enrol(Order(fleet.tls_url, fleet.token(name), None, settings, folder))
     command = [sys.executable, "-m", "cli", "agent", "run", "--config", str(folder / "agent.toml")]
     with (folder / "agent.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment(fleet.folder), stdout=log, stderr=log)

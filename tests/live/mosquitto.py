@@ -1,4 +1,4 @@
-"""Starts a real mosquitto of its own on a free port, with passwords and access rules as in production."""
+"""Starts a real mosquitto of its own on a free port, with mutual TLS and access rules as in production."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ import subprocess
 import time
 from pathlib import Path
 
-FLEET = "fleet"
-START_S = 10.0
+from fleet.south.rules import acl_file
+from tests.live.authority import authority, server_identity
 
-ACL = f"""user {FLEET}
-topic readwrite ff/v1/#
-pattern write ff/v1/%u/+
-pattern read ff/v1/%u/desired
-pattern read ff/v1/%u/offer
-pattern read ff/v1/chunk/#
-pattern read ff/v1/trust/#
-"""
+START_S = 10.0
 
 
 def free_port() -> int:
@@ -31,22 +24,22 @@ def free_port() -> int:
 class Mosquitto:
     """One broker process, which can be stopped and started again with its retained messages."""
 
-    def __init__(self, folder: Path, devices: tuple[str, ...]) -> None:
-        """Write its files; every user's password is `<user>-password`."""
+    def __init__(self, folder: Path, identity: Path | None = None) -> None:
+        """Write its files; everybody of this run's authority is let in by his name. `identity` is what it shows of itself."""
+        identity = identity or server_identity()
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "mosquitto.log"
         folder.mkdir(parents=True, exist_ok=True)
-        passwords = folder / "passwords"
-        passwords.touch(mode=0o600)
-        for user in (FLEET, *devices):
-            subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, password_of(user)], check=True, timeout=30, capture_output=True)
-        (folder / "acl").write_text(ACL)
+        (folder / "acl").write_text(acl_file())
         lines = [
             f"listener {self.port} 127.0.0.1",
-            "allow_anonymous false",
-            f"password_file {passwords}",
+            f"cafile {authority().certificate_file}",
+            f"certfile {identity}",
+            f"keyfile {identity}",
+            "require_certificate true",
+            "use_identity_as_username true",
             f"acl_file {folder / 'acl'}",
             "persistence true",
             f"persistence_location {folder}/",
@@ -76,8 +69,3 @@ class Mosquitto:
     def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-def password_of(user: str) -> str:
-    """Return a user's password."""
-    return f"{user}-password"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import secrets
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ RESULTS = {"commit": Phase.COMMITTED, "roll_back": Phase.ROLLED_BACK, "reject": 
 
 
 class SimDevice:
-    """One device, made from the folder that `fieldfare device add` wrote; `with` connects it."""
+    """One device, made from the folder that `fieldfare agent enroll` wrote; `with` connects it."""
 
     def __init__(self, folder: Path, *, fate: Fate = "commit") -> None:
         """Read the folder."""
@@ -71,7 +72,9 @@ class SimDevice:
         self._connected = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sim-{self.id}")
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"sim-{self.id}", protocol=MQTTv5)
-        self._client.username_pw_set(self.id, (folder / config.broker.password_file).read_text())
+        context = ssl.create_default_context(cafile=folder / config.broker.ca_file)
+        context.load_cert_chain(folder / config.broker.identity_file)
+        self._client.tls_set_context(context)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
 

@@ -25,7 +25,8 @@ from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
 from contracts.topics import of_chunk, of_device, of_every_device, of_trust_file, parse_uplink
 from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, ISSUED_AT, DirectorKeys, ReleaseTarget, release_target_path
-from tests.live.mosquitto import FLEET, password_of
+from fleet.south.rules import FLEET_USER
+from tests.live.authority import authority, context_of, file_of, identity_of
 
 Heard = TypeVar("Heard", bound=Message)
 Kind = TypeVar("Kind", Root, Snapshot, Targets, Timestamp)
@@ -173,8 +174,8 @@ class SimFleet:
     _listening: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=FLEET, protocol=MQTTProtocolVersion.MQTTv5)
-        self._client.username_pw_set(FLEET, password_of(FLEET))
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=FLEET_USER, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.tls_set_context(context_of(file_of(FLEET_USER)))
         self._client.on_connect = lambda client, *_: _subscribe(client)
         self._client.on_subscribe = lambda *_: self._listening.set()
         self._client.on_disconnect = lambda *_: self._listening.clear()
@@ -290,7 +291,8 @@ def write_device(folder: Path, device: str, fleet: SimFleet, *, hardware: str = 
     """Provision a device; return its agent.toml."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "root.json").write_bytes(fleet.repository.root)
-    (folder / "broker.password").write_text(password_of(device) + "\n")
+    (folder / "ca.pem").write_text(authority().pem)
+    (folder / "identity.pem").write_text(identity_of(device))
     lines = [
         "[device]",
         f'id = "{device}"',

@@ -237,7 +237,7 @@ def test_an_empty_fleet_says_what_to_do(tmp_path: Path, visit: Visit) -> None:
         empty = Visit(browser, address)
         empty.open("/login?code=once")
         empty.until(lambda: "No devices yet" in empty.text(), "nothing is said")
-        assert "fieldfare device add my-device --hardware rpi5 --out my-device" in empty.text()
+        assert "fieldfare device token --hardware rpi5" in empty.text()
         empty.open("/rollouts")
         empty.until(lambda: "fieldfare rollout start MODEL --to all" in empty.text(), "nothing is said")
         assert console_errors(browser) == []

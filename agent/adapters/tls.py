@@ -1,0 +1,50 @@
+"""Touches TLS: the one context for every connection to the fleet, which believes its authority alone and our own idea of the time."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+# OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which the ssl module has no name.
+NO_CHECK_TIME = 0x200000
+
+
+def fleet_context(authority: str, identity_file: Path | None, now: Callable[[], datetime]) -> ssl.SSLContext:
+    """Return a context that believes the `authority`, in PEM, alone and shows our certificate; raise OSError for unusable ones.
+
+    `now` is the judged time. A certificate that has ended before it is refused. One that begins after it is not: the signature on it
+    vouches for its first day, so it is our clock that is behind, as that of a Pi without a battery is.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=authority)
+    if identity_file is not None:
+        context.load_cert_chain(identity_file)
+    context.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
+    context.sslsocket_class = _clocked(now)
+    return context
+
+
+def _clocked(now: Callable[[], datetime]) -> type[ssl.SSLSocket]:
+    class ClockedSocket(ssl.SSLSocket):
+        """Checks the peer's last day as part of the handshake, before a byte of ours is sent; one that fails is closed."""
+
+        def do_handshake(self, block: bool = False) -> None:
+            try:
+                super().do_handshake(block)
+                self._check_last_day()
+            except OSError:
+                self.close()  # not every caller does
+                raise
+
+        def _check_last_day(self) -> None:
+            found = self.getpeercert()
+            if not found:
+                return  # the context demands no certificate
+            ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(found["notAfter"])), timezone.utc)
+            if ends <= now():
+                raise ssl.SSLCertVerificationError(f"certificate of the server: expected one that has not ended, found {ends.isoformat()}")
+
+    return ClockedSocket

@@ -1,0 +1,100 @@
+"""Renews the device's certificate over the broker while the agent runs, long before the old one ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+import anyio
+
+from agent.control.ports import Credentials, Identity
+from agent.control.reporter import Reporter
+from agent.control.uplink import Uplink
+from agent.core.renewal import NextKey, Span
+from agent.errors import CredentialError
+from contracts import codec
+from contracts.errors import ContractError
+from contracts.messages import MAX_MESSAGE_BYTES, Renew, Renewed
+
+ANSWER_S = 20.0
+# For a device whose own files cannot be read: it stays connected, and somebody may mend them.
+TROUBLE_S = 600.0
+
+log = logging.getLogger(__name__)
+
+
+class Renewal:
+    """The way from one certificate to the next."""
+
+    def __init__(
+        self, identity: Identity, credentials: Credentials, uplink: Uplink, reporter: Reporter, now: Callable[[], datetime]
+    ) -> None:
+        """Judge by `now`, which is never before the newest time that a signature vouched for."""
+        self._identity = identity
+        self._credentials = credentials
+        self._uplink = uplink
+        self._reporter = reporter
+        self._now = now
+        self._device = reporter.identity.device.id
+        self._answers: asyncio.Queue[bytes] = asyncio.Queue(maxsize=8)
+
+    def hear(self, payload: bytes) -> None:
+        """Take the fleet's answer; one that nobody waits for is dropped."""
+        if not self._answers.full():
+            self._answers.put_nowait(payload)
+
+    async def run(self) -> None:
+        """Look at the certificate for as long as the agent runs."""
+        while True:
+            wait_s = await self._look()
+            await asyncio.sleep(wait_s)
+
+    async def _look(self) -> float:
+        """Renew if it is time, and return how many seconds to wait before looking again."""
+        try:
+            span = await self._span(self._identity.identity())
+            if self._now() >= span.due:
+                span = await self._renew() or span
+        except (CredentialError, OSError) as error:
+            log.error("%s; looking again in %g s", error, TROUBLE_S)
+            return TROUBLE_S
+        return span.pause_s(self._now())
+
+    async def _renew(self) -> Span | None:
+        following = await self._credentials.make(self._device)
+        while not self._answers.empty():
+            self._answers.get_nowait()
+        if not await self._uplink.send_now("renew", self._reporter.stamp(Renew, csr=following.csr)):
+            return None  # no link: the next look tries again
+        with anyio.move_on_after(ANSWER_S):
+            while True:
+                span = await self._try(following, await self._answers.get())
+                if span is not None:
+                    return span
+        return None
+
+    async def _try(self, following: NextKey, payload: bytes) -> Span | None:
+        """Adopt a certificate for this very key; None for any other answer."""
+        try:
+            answer = codec.decode(Renewed, payload, name="certificate", max_bytes=MAX_MESSAGE_BYTES)
+        except ContractError as error:
+            log.warning("%s", error)
+            return None
+        if answer.certificate is None:
+            self._reporter.event("link", "warning", f"no new certificate: {answer.refusal}")
+            return None
+        identity = following.key + answer.certificate
+        try:
+            span = await self._span(identity)
+        except CredentialError as error:  # a late answer to an earlier key, or somebody's nonsense
+            log.warning("%s", error)
+            return None
+        await anyio.to_thread.run_sync(self._identity.adopt, identity)
+        self._reporter.event("link", "info", f"certificate renewed until {span.ends.isoformat(timespec='seconds')}")
+        self._uplink.reconnect()
+        return span
+
+    async def _span(self, identity: str) -> Span:
+        return await self._credentials.span(self._device, identity, self._identity.authority())

@@ -1,0 +1,54 @@
+"""Decides what each role may do: a route that is not listed here is closed to everybody."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Role(IntEnum):
+    """Each may do all that the ones before it may."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+    @property
+    def word(self) -> str:
+        """How people and the API name it."""
+        return self.name.lower()
+
+
+ROLE_BY_WORD = {role.word: role for role in Role}
+
+# By method and path below the API's prefix. Viewers look; operators bring releases to devices; admins decide who and what is trusted.
+NEEDED: dict[tuple[str, str], Role] = {
+    ("GET", "/overview"): Role.VIEWER,
+    ("GET", "/devices"): Role.VIEWER,
+    ("GET", "/devices/{device}"): Role.VIEWER,
+    ("GET", "/devices/{device}/health"): Role.VIEWER,
+    ("GET", "/devices/{device}/inference"): Role.VIEWER,
+    ("GET", "/releases"): Role.VIEWER,
+    ("GET", "/rollouts"): Role.VIEWER,
+    ("GET", "/rollouts/{rollout}"): Role.VIEWER,
+    ("GET", "/trust/{name}"): Role.VIEWER,
+    ("GET", "/openapi.json"): Role.VIEWER,
+    ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
+    # The dashboard shows what a viewer may ask for, and changes nothing.
+    ("POST", "/login-links"): Role.VIEWER,
+    ("PUT", "/artifacts/{sha256}"): Role.OPERATOR,
+    ("POST", "/releases"): Role.OPERATOR,
+    ("POST", "/rollouts"): Role.OPERATOR,
+    ("POST", "/enrolment-tokens"): Role.ADMIN,
+    ("POST", "/devices/{device}/revocation"): Role.ADMIN,
+    ("POST", "/trust"): Role.ADMIN,
+    ("POST", "/online-keys/{role}"): Role.ADMIN,
+    ("GET", "/tokens"): Role.ADMIN,
+    ("POST", "/tokens"): Role.ADMIN,
+    ("DELETE", "/tokens/{name}"): Role.ADMIN,
+}
+
+
+def may(role: Role, method: str, path: str) -> bool:
+    """Say whether a role may use a route; nobody may use one that is not listed."""
+    needed = NEEDED.get((method, path))
+    return needed is not None and role >= needed

@@ -1,0 +1,37 @@
+"""The API's part in who may use it: tokens for people and programs."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from fleet.core.roles import ROLE_BY_WORD
+from fleet.north.ports import Services
+from fleet.requests import GivenAccess, NewToken, TokenName
+from fleet.views import TokenView
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+    access = services.access
+
+    @routes.get("/tokens")
+    def tokens() -> tuple[TokenView, ...]:
+        return access.tokens()
+
+    @routes.post("/tokens", status_code=201)
+    def add_token(new: NewToken) -> GivenAccess:
+        token, now = secrets.token_urlsafe(32), services.now()
+        expires_at = None if new.life_s is None else now + timedelta(seconds=new.life_s)
+        access.add_token(token, new.name, ROLE_BY_WORD[new.role], expires_at, now)
+        return GivenAccess(name=new.name, token=token, url=services.addresses.public_url, ca=services.addresses.authority)
+
+    @routes.delete("/tokens/{name}", status_code=204)
+    def revoke_token(name: Annotated[TokenName, Path()]) -> None:
+        access.revoke_token(name)
+
+    return routes

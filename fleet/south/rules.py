@@ -1,0 +1,37 @@
+"""Decides who may say what to the broker, which knows everybody by the name in his certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from contracts.topics import CHUNKS, DOWNLINKS, PREFIX, TRUST, UPLINKS
+
+FLEET_USER = "fleet"
+VIEWER_USER = "viewer"
+# Where the broker takes the order to end connections; answered below it.
+KICKS = "$CONTROL/dynamic-security/v1"
+
+
+def acl_file(revoked: Iterable[str] = ()) -> str:
+    """Return the broker's rules; `%u` is the user, which for a device is its id.
+
+    Patterns bind every user, so the trees that all may read are patterns too, although they name nobody. A revoked device is denied
+    everything besides: it may have shown its certificate, before that was revoked, on a connection on which it says its name only now.
+    """
+    lines = [
+        f"user {FLEET_USER}",
+        f"topic readwrite {PREFIX}/#",
+        f"topic write {KICKS}",
+        "",
+        f"user {VIEWER_USER}",
+        f"topic read {PREFIX}/#",
+        "",
+        *(f"pattern write {PREFIX}/%u/{leaf}" for leaf in UPLINKS),
+        f"pattern write {PREFIX}/%u/command/+/result",
+        *(f"pattern read {PREFIX}/%u/{leaf}" for leaf in DOWNLINKS),
+        f"pattern read {PREFIX}/%u/command/#",
+        f"pattern read {CHUNKS}/#",
+        f"pattern read {TRUST}/#",
+        *(line for device in revoked for line in ("", f"user {device}", "topic deny #")),
+    ]
+    return "\n".join(lines) + "\n"

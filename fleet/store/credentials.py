@@ -1,0 +1,128 @@
+"""Keeps the enrolment tokens that were given out, as digests only, and every device certificate until it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from fleet.core.devices import Device
+from fleet.core.enrolment import Grant, Issued, Standing
+from fleet.errors import UnknownDeviceError
+from fleet.store.database import Database
+from fleet.store.rows import TEXT_BY_NAME
+from fleet.store.tables import certificates, devices, enrolment_tokens
+
+# So long a token that has ended is still told apart from one that never was.
+REMEMBERED = timedelta(days=30)
+
+
+class CredentialStore:
+    """Tokens are 256 random bits: nobody finds one by trying, so that a plain digest keeps them and slow hashing would add nothing."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._database = database
+
+    def give_out(self, secret: str, grant: Grant) -> None:
+        """Let machines in by a token from now on."""
+        row = {
+            "sha256": digest(secret),
+            "device": grant.device,
+            "hardware": grant.hardware,
+            "labels": json.dumps(dict(grant.labels), sort_keys=True),
+            "uses_left": grant.uses_left,
+            "expires_at": grant.expires_at,
+        }
+        with self._database.writing() as connection:
+            connection.execute(enrolment_tokens.insert().values(row))
+
+    def grant(self, secret: str) -> Grant | None:
+        """Return what a token allows; None when it was never given out."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(enrolment_tokens).where(enrolment_tokens.c.sha256 == digest(secret))).first()
+        if row is None:
+            return None
+        return Grant(row.device, row.hardware, TEXT_BY_NAME.validate_json(row.labels), row.uses_left, row.expires_at)
+
+    def admit(self, device: Device, secret: str, issued: Issued) -> None:
+        """Keep a device, its first certificate and one use less of its token: all of it or nothing."""
+        facts = {
+            "hardware": device.hardware,
+            "labels": json.dumps(dict(device.labels), sort_keys=True),
+            "added_at": device.added_at,
+            "revoked_at": None,
+        }
+        used = update(enrolment_tokens).where(enrolment_tokens.c.sha256 == digest(secret))
+        with self._database.writing() as connection:
+            connection.execute(insert(devices).values(id=device.id, **facts).on_conflict_do_update(index_elements=["id"], set_=facts))
+            _add(connection, device.id, issued, digest(secret))
+            connection.execute(used.values(uses_left=enrolment_tokens.c.uses_left - 1))
+
+    def add(self, device: str, issued: Issued) -> None:
+        """Keep a renewed certificate."""
+        with self._database.writing() as connection:
+            _add(connection, device, issued, None)
+
+    def issued(self, device: str, key_sha256: str, secret: str | None) -> Issued | None:
+        """Return the good certificate that this key already got, by this token or else by renewal: an answer may have been lost."""
+        token = None if secret is None else digest(secret)
+        matches = (certificates.c.device == device) & (certificates.c.key_sha256 == key_sha256) & certificates.c.revoked_at.is_(None)
+        with self._database.reading() as connection:
+            row = connection.execute(select(certificates).where(matches & certificates.c.token_sha256.is_not_distinct_from(token))).first()
+        return None if row is None else Issued(row.pem, row.serial, row.key_sha256, row.issued_at, row.expires_at)
+
+    def standing(self, device: str, now: datetime) -> Standing | None:
+        """Return how it stands with a device's certificates; None for no device of the fleet."""
+        living = (certificates.c.device == device) & (certificates.c.expires_at > now) & certificates.c.revoked_at.is_(None)
+        with self._database.reading() as connection:
+            row = connection.execute(select(devices.c.revoked_at).where(devices.c.id == device)).first()
+            count = connection.execute(select(func.count()).select_from(certificates).where(living)).scalar_one()
+        return None if row is None else Standing(row.revoked_at is not None, count)
+
+    def revoke(self, device: str, now: datetime) -> None:
+        """Turn a device out, with every certificate it has; raise UnknownDeviceError."""
+        mine = (certificates.c.device == device) & certificates.c.revoked_at.is_(None)
+        with self._database.writing() as connection:
+            if connection.execute(update(devices).where(devices.c.id == device).values(revoked_at=now)).rowcount == 0:
+                raise UnknownDeviceError(device)
+            connection.execute(update(certificates).where(mine).values(revoked_at=now))
+
+    def revoked(self) -> tuple[str, ...]:
+        """Return the devices that were turned out."""
+        with self._database.reading() as connection:
+            found = select(devices.c.id).where(devices.c.revoked_at.is_not(None)).order_by(devices.c.id)
+            return tuple(connection.execute(found).scalars())
+
+    def revoked_serials(self, now: datetime) -> tuple[str, ...]:
+        """Return the certificates that would still be good had nobody revoked them."""
+        bad = certificates.c.revoked_at.is_not(None) & (certificates.c.expires_at > now)
+        with self._database.reading() as connection:
+            return tuple(connection.execute(select(certificates.c.serial).where(bad).order_by(certificates.c.serial)).scalars())
+
+    def forget(self, now: datetime) -> None:
+        """Drop certificates that have ended, and tokens that ended long ago."""
+        with self._database.writing() as connection:
+            connection.execute(delete(certificates).where(certificates.c.expires_at <= now))
+            connection.execute(delete(enrolment_tokens).where(enrolment_tokens.c.expires_at <= now - REMEMBERED))
+
+
+def digest(secret: str) -> str:
+    """Return what is kept of a secret of 256 random bits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _add(connection: Connection, device: str, issued: Issued, token_sha256: str | None) -> None:
+    row = {
+        "serial": issued.serial,
+        "device": device,
+        "key_sha256": issued.key_sha256,
+        "token_sha256": token_sha256,
+        "pem": issued.pem,
+        "issued_at": issued.issued_at,
+        "expires_at": issued.expires_at,
+    }
+    connection.execute(certificates.insert().values(row))
