@@ -73,5 +73,5 @@ class Renewals:
         except StoreError:
             raise  # our own trouble: the device asks again
         except FleetError as error:
-            log.warning("no new certificate: %s", error)
+            self._poison.add(device, f"no new certificate: {error}")
             return Renewed(refusal=str(error))

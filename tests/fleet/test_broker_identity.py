@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 from paho.mqtt.client import Client, ConnectFlags
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from contracts.messages import DeviceEvent
 from fleet.authority import Authority
 from tests.fleet.broker_client import HOST, Listener, Login, verdict_on
 from tests.fleet.server import FleetProcess, wait_for
@@ -130,8 +133,13 @@ def test_a_device_that_takes_the_fleets_client_names_does_not_end_its_connection
         wait_for(lambda: api.get("devices/pi-3").json()["online"])
         for name in ("fleet-control", "fleet-bulk", "fleet-renewal", "pi-3"):
             with connected(Login.of_device(fleet, pi), name):
-                device.send_event(f"while {name} is taken")
-                wait_for(lambda name=name: f"while {name} is taken" in api.get("devices/pi-3").text or None)  # type: ignore[misc]
+                event = device.send_event(f"while {name} is taken")
+                wait_for(partial(is_kept, api, event))
+
+
+def is_kept(api: httpx.Client, event: DeviceEvent) -> bool:
+    """Say whether the fleet has heard an event of pi-3."""
+    return event.text in api.get("devices/pi-3").text
 
 
 def test_a_revoked_device_is_out_within_seconds_on_every_connection_and_nobody_else_is(fleet: FleetProcess, pi: Path) -> None:
