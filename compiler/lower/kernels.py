@@ -73,13 +73,11 @@ class _Writer:
 
     def _layer(self, node: onnx.NodeProto, scales: list[npt.NDArray[Any]], step: npt.NDArray[Any]) -> None:
         """Sum products of integers, add the bias, multiply with (input scale * weight scale) / output scale."""
-        along = (
-            [-1, *[1] * (len(self._index.constants[self._writer(node.input[1]).input[0]].shape) - 2)] if node.op_type == "Conv" else [-1]
-        )
         name, copy = f"{node.name}/kernel", onnx.NodeProto()
         copy.CopyFrom(node)
         weights = self._integers(node.input[1])
         assert weights is not None
+        along = [-1, *[1] * (weights.ndim - 2)] if node.op_type == "Conv" else [-1]
         source, kind = self._steps(node.input[0]), np.float32
         if node.op_type != "Conv":  # whose only form is that of 32-bit floats, exact up to 2^24
             source, kind = self._add("Cast", [source], f"{name}/wide", to=TensorProto.DOUBLE), np.float64
@@ -90,9 +88,8 @@ class _Writer:
         if len(node.input) > 2:
             bias = self._integers(node.input[2])
             assert bias is not None
-            summed = self._add(
-                "Add", [summed, self._constant(f"{name}/bias/steps", bias.astype(np.float64).reshape(along))], f"{name}/biased"
-            )
+            steps = self._constant(f"{name}/bias/steps", bias.astype(np.float64).reshape(along))
+            summed = self._add("Add", [summed, steps], f"{name}/biased")
         narrow = self._add("Cast", [summed], f"{name}/narrow", to=TensorProto.FLOAT)
         factor = (scales[0] * scales[1] / step).astype(np.float32).reshape(along)
         self._add("Mul", [narrow, self._constant(f"{name}/factor", factor)], node.output[0])
