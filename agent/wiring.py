@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from agent.adapters.incoming import Incoming
+from agent.adapters.link_file import LinkFile
 from agent.adapters.mqtt import BrokerAddress, MqttBroker
 from agent.adapters.notify import ServiceNotifier
 from agent.adapters.patcher_process import PatcherProcess
@@ -19,6 +20,8 @@ from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
 from agent.adapters.verifier_process import VerifierProcess
 from agent.config import Settings
+from agent.control.basket import Pace
+from agent.control.broker_source import BrokerSource
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.main import Agent, Parts
@@ -30,6 +33,7 @@ from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
 from contracts.manifest import Runtime
+from contracts.pace import Hours
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
 
@@ -55,8 +59,11 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     broker = config.broker
     address = BrokerAddress(broker.host, broker.port, config.device.id, settings.password(), broker.keepalive_s)
     agent = Agent()
-    uplink = Uplink(MqttBroker(address), reporter, agent.hear)
-    downloader = Downloader(uplink, incoming)
+    mqtt = MqttBroker(address)
+    uplink = Uplink(mqtt, reporter, agent.hear)
+    sources = (BrokerSource(mqtt, reporter, LinkFile(settings.state_dir / "links.json", str(address))),)
+    pace = Pace(config.delivery.max_bytes_per_s, Hours.parse(config.delivery.hours))
+    downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, downloader, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)))
     launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, config.telemetry.window_s)
@@ -64,7 +71,6 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         reporter=reporter,
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
-        downloader=downloader,
         workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
         sensors=sensors,
         notifier=ServiceNotifier(),

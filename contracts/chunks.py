@@ -70,11 +70,16 @@ class Bitmap:
         return bool(self.bits >> index & 1)
 
     def __iter__(self) -> Iterator[int]:
-        return (index for index in range(self.count) if self.bits >> index & 1)
+        for place, byte in enumerate(self.bits.to_bytes(-(-self.count // 8), "little")):
+            if byte:
+                yield from (8 * place + bit for bit in range(8) if byte >> bit & 1)
 
     def __len__(self) -> int:
         return self.bits.bit_count()
 
-    def without(self, index: int) -> Bitmap:
-        """Return the set less one index."""
-        return Bitmap(self.count, self.bits & ~(1 << index))
+    def without(self, *indexes: int) -> Bitmap:
+        """Return the set less some indexes."""
+        gone = 0
+        for index in indexes:
+            gone |= 1 << index
+        return Bitmap(self.count, self.bits & ~gone)

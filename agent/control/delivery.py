@@ -8,10 +8,11 @@ from pathlib import Path
 
 import anyio
 
-from agent.control.downloader import Downloader, WantedFile
+from agent.control.downloader import Downloader
 from agent.control.ports import Incoming, Store
 from agent.control.shortcut import Shortcut
 from agent.core.admission import Fit, mismatch, shortfall
+from agent.core.pieces import WantedFile
 from agent.errors import FetchError, UnsuitableReleaseError
 from contracts.bundle import read_bounded
 from contracts.chunks import CHUNK_BYTES, chunk_count

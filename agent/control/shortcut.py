@@ -8,10 +8,11 @@ from pathlib import Path
 
 import anyio
 
-from agent.control.downloader import Downloader, WantedFile
+from agent.control.downloader import Downloader
 from agent.control.ports import Incoming, Patcher, Store
 from agent.core.admission import shortfall
 from agent.core.patching import MIN_TARGET_BYTES, PatchOrder
+from agent.core.pieces import WantedFile
 from agent.errors import FetchError, PatchError
 from contracts.messages import MAX_BASES, Offer
 
@@ -47,7 +48,7 @@ class Shortcut:
         if reason is not None:
             raise FetchError(reason)
         delta = offer.delta
-        path = await self._downloader.fetch(WantedFile(delta.sha256, delta.bytes, delta.chunks), lambda _: None)
+        path = await self._downloader.fetch(WantedFile(delta.sha256, delta.bytes, delta.chunks), lambda _: None, give_up_s=0.0)
         target = self._incoming.patched(wanted.digest)
         try:
             order = PatchOrder(base=str(base), delta=str(path), target=str(target), sha256=wanted.digest, bytes=wanted.size)

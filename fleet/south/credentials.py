@@ -42,6 +42,7 @@ def acl_file() -> str:
         f"pattern write {PREFIX}/%u/command/+/result",
         *(f"pattern read {PREFIX}/%u/{leaf}" for leaf in DOWNLINKS),
         f"pattern read {PREFIX}/%u/command/#",
+        f"pattern read {PREFIX}/%u/chunk/#",
         f"pattern read {CHUNKS}/#",
         f"pattern read {TRUST}/#",
     ]

@@ -17,6 +17,7 @@ topic readwrite ff/v1/#
 pattern write ff/v1/%u/+
 pattern read ff/v1/%u/desired
 pattern read ff/v1/%u/offer
+pattern read ff/v1/%u/chunk/#
 pattern read ff/v1/chunk/#
 pattern read ff/v1/trust/#
 """

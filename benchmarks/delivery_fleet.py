@@ -1,0 +1,57 @@
+"""The fleet's half of the delivery benchmark: its broker as it configures it, and its delivery loop, without API and database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sys
+from pathlib import Path
+
+import anyio
+
+from benchmarks.delivery_devices import peak_bytes
+from contracts.messages import Offer
+from fleet.loops import repeat
+from fleet.south import delivery
+from fleet.south.broker import Address, Broker
+from fleet.south.credentials import FLEET_USER, SALT_BYTES, password_hash
+from fleet.south.delivery import Delivery
+from fleet.south.mqtt import Login, MqttLink
+from fleet.store.artifacts import ArtifactStore
+
+
+class NoDeltas:
+    """Nothing is offered."""
+
+    settled = 0
+
+    def answer(self, target: str, target_bytes: int, bases: tuple[str, ...]) -> Offer | str:
+        """Offer nothing."""
+        return "none"
+
+
+async def main() -> None:
+    """Read an order from the first line of input, serve until the input ends, print the memory it took."""
+    order = json.loads(sys.stdin.readline())
+    folder = Path(order["folder"])
+    users = {user: password_hash(order["password"], secrets.token_bytes(SALT_BYTES)) for user in (*order["devices"], FLEET_USER)}
+    broker = Broker(folder / "broker", Address(order["host"], order["port"]))
+    await broker.start(users)
+    link = MqttLink(Login(order["host"], order["port"], FLEET_USER, order["password"]), "fleet-bulk", delivery.TOPICS)
+    link.open()
+    while not link.is_up:
+        await asyncio.sleep(0.01)
+    loop = Delivery(link, ArtifactStore((folder / "artifacts").as_uri()), NoDeltas())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(repeat, loop.turn, 0.0)
+        print("ready", flush=True)
+        await anyio.to_thread.run_sync(sys.stdin.readline)
+        tasks.cancel_scope.cancel()
+    print(json.dumps({"peak_bytes": peak_bytes()}), flush=True)
+    link.close()
+    await broker.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
