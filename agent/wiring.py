@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
+from agent.adapters.folder_source import FolderSource
+from agent.adapters.http_source import HttpSource, Login
 from agent.adapters.incoming import Incoming
 from agent.adapters.link_file import LinkFile
 from agent.adapters.mqtt import BrokerAddress, MqttBroker
@@ -25,6 +27,7 @@ from agent.control.broker_source import BrokerSource
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.main import Agent, Parts
+from agent.control.ports import Source
 from agent.control.reporter import Identity, Reporter
 from agent.control.shortcut import Shortcut
 from agent.control.updater import Workshop
@@ -32,6 +35,8 @@ from agent.control.uplink import Uplink
 from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
+from contracts.agent_config import SourceName
+from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
 from contracts.pace import Hours
 
@@ -45,6 +50,18 @@ class WorkerKind:
     command: Sequence[str]
     runtimes: dict[Runtime, str]
     patience: Patience
+
+
+def _sources(name: SourceName, settings: Settings, broker: BrokerSource) -> list[Source]:
+    """Return the sources that one word of the configuration stands for."""
+    delivery = settings.config.delivery
+    if name == "mqtt":
+        return [broker]
+    if name == "folder":
+        return [FolderSource(settings.file.parent / delivery.folder)] if delivery.folder else []
+    login = Login(settings.config.device.id, settings.password())
+    own = [HttpSource(f"{delivery.server.rstrip('/')}{ARTIFACTS_PATH}", login)] if delivery.server else []
+    return [*own, *(HttpSource(url) for url in delivery.urls)]
 
 
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
@@ -61,7 +78,8 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     agent = Agent()
     mqtt = MqttBroker(address)
     uplink = Uplink(mqtt, reporter, agent.hear)
-    sources = (BrokerSource(mqtt, reporter, LinkFile(settings.state_dir / "links.json", str(address))),)
+    broker_source = BrokerSource(mqtt, reporter, LinkFile(settings.state_dir / "links.json", str(address)))
+    sources = [source for name in config.delivery.sources for source in _sources(name, settings, broker_source)]
     pace = Pace(config.delivery.max_bytes_per_s, Hours.parse(config.delivery.hours))
     downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())

@@ -1,4 +1,4 @@
-"""How fast files reach devices, and at what cost: the agent's downloader and the fleet's broker beside nginx and a one-chunk-at-a-time client.
+"""How fast files reach devices, and at what cost: our downloader and broker beside nginx and a client of one chunk at a time.
 
 Everything runs on one machine, over loopback; the link of 100 ms is made in user space and needs root. nginx must be installed.
 """
@@ -93,7 +93,7 @@ class Stage:
         """Let as many devices as there are entries fetch them."""
         began_s = cpu_s(self.broker)
         login = {"host": host, "port": self.mqtt_port, "password": PASSWORD}
-        run = self._run("benchmarks.delivery_devices", entries, login, start)
+        run = self._run("tests.sim.download_process", entries, login, start)
         megabytes = sum(size_of(entry) for entry in entries) / MB
         return Run(run.bytes_per_s, (cpu_s(self.broker) - began_s) / megabytes, run.peak_bytes)
 
@@ -151,13 +151,14 @@ def rounds(local: Stage, one: Path, many: list[Path]) -> dict[str, list[Run]]:
     """Take turns, so that a noisy moment meets everybody."""
     found: dict[str, list[Run]] = {}
     for _ in range(ROUNDS):
-        for name, run in {
+        transfers: dict[str, Callable[[], Run]] = {
             "nginx x1": lambda: local.by_http([one]),
             "fieldfare x1": lambda: local.by_mqtt([one]),
             "nginx x20": lambda: local.by_http([many[0]] * len(DEVICES)),
             "fieldfare x20": lambda: local.by_mqtt([many[0]] * len(DEVICES)),
             "per device x20": lambda: local.by_mqtt(many),
-        }.items():
+        }
+        for name, run in transfers.items():
             found.setdefault(name, []).append(run())
             print(f"{name}: {found[name][-1].bytes_per_s / MB:.0f} MB/s", flush=True)
     return found

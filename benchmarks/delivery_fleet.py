@@ -6,11 +6,13 @@ import asyncio
 import json
 import secrets
 import sys
+import time
 from pathlib import Path
+from typing import Literal
 
 import anyio
 
-from benchmarks.delivery_devices import peak_bytes
+from tests.sim.download_process import peak_bytes
 from contracts.messages import Offer
 from fleet.loops import repeat
 from fleet.south import delivery
@@ -26,7 +28,7 @@ class NoDeltas:
 
     settled = 0
 
-    def answer(self, target: str, target_bytes: int, bases: tuple[str, ...]) -> Offer | str:
+    def answer(self, _target: str, _target_bytes: int, _bases: tuple[str, ...]) -> Offer | Literal["later", "none"]:
         """Offer nothing."""
         return "none"
 
@@ -40,17 +42,22 @@ async def main() -> None:
     await broker.start(users)
     link = MqttLink(Login(order["host"], order["port"], FLEET_USER, order["password"]), "fleet-bulk", delivery.TOPICS)
     link.open()
-    while not link.is_up:
-        await asyncio.sleep(0.01)
     loop = Delivery(link, ArtifactStore((folder / "artifacts").as_uri()), NoDeltas())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(repeat, loop.turn, 0.0)
+        await anyio.to_thread.run_sync(wait_for, link)
         print("ready", flush=True)
         await anyio.to_thread.run_sync(sys.stdin.readline)
         tasks.cancel_scope.cancel()
     print(json.dumps({"peak_bytes": peak_bytes()}), flush=True)
     link.close()
     await broker.stop()
+
+
+def wait_for(link: MqttLink) -> None:
+    """Return when the broker is there."""
+    while not link.is_up:
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from contracts.names import DeviceId, LabelKey, LabelValue, TargetName
 Port = Annotated[int, Field(ge=1, le=65535)]
 SourceName = Literal["mqtt", "https", "folder"]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=2000)]
+# A password goes over TLS, or to this very machine.
+FleetUrl = Annotated[str, Field(pattern=r"^(|https://[^\s?#]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?)$", max_length=2000)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
 
 
@@ -75,6 +77,8 @@ class DeliverySection(Section):
 
     # Which sources are tried, in this order; one that fails in mid-download is followed by the next.
     sources: Annotated[tuple[SourceName, ...], Field(min_length=1, max_length=3)] = ("mqtt", "https", "folder")
+    # The fleet's own server, such as https://fleet.example.org; it is shown this device's password. Empty for none.
+    server: FleetUrl = ""
     # Servers that hold files by digest, such as https://cdn.example.org/artifacts: `/<sha256>` is added, ranges are asked for.
     urls: Annotated[tuple[HttpUrl, ...], Field(max_length=8)] = ()
     # Bundles on this device or on a stick: a folder, a .tar, or a folder of either; empty for none.

@@ -10,6 +10,8 @@ from contracts.errors import InvalidDocumentError
 
 CHUNK_BYTES = 256 * 1024
 MAX_FILE_BYTES = 64 << 30
+# Where the fleet's server holds files for devices: `/<sha256>` is added, ranges are answered.
+ARTIFACTS_PATH = "/device/v1/artifacts"
 
 
 def chunk_count(size: int) -> int:

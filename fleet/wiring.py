@@ -33,7 +33,7 @@ from fleet.release.trust_desk import TrustDesk
 from fleet.secret_files import Place, connect_owner, session_secret
 from fleet.south import delivery, ingest
 from fleet.south.broker import Address, Broker
-from fleet.south.credentials import FLEET_USER, SALT_BYTES, VIEWER_USER, password_hash
+from fleet.south.credentials import FLEET_USER, SALT_BYTES, VIEWER_USER, is_password, password_hash
 from fleet.south.delivery import Delivery
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
@@ -119,6 +119,7 @@ class Fleet:
             trust=self.repository,
             trust_desk=self.trust_desk,
             artifacts=self.artifacts,
+            device_door=self,
             addresses=self.addresses,
             now=utc_now,
         )
@@ -129,6 +130,11 @@ class Fleet:
             self._wish_signer.reload()
             self.director.sign_all_again(now)
         self.trust.changed()
+
+    def is_device(self, device: str, password: str) -> bool:
+        """Say whether this is the device's own password."""
+        hashed = self.devices.password_hashes().get(device)
+        return hashed is not None and is_password(password, hashed)
 
     def logins(self) -> dict[str, str]:
         """Return the password hashes of all who may use the broker."""

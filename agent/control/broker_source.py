@@ -9,8 +9,9 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from agent.control.ports import Basket, BulkBroker, Connection, LinkMemory
+from agent.control.ports import BulkBroker, Connection, LinkMemory
 from agent.control.reporter import Reporter, Request
+from agent.core.basket import Basket
 from agent.core.pieces import Piece
 from agent.core.transfer import Transfer
 from agent.errors import LinkLostError, SourceAwayError, SourceFailedError

@@ -79,7 +79,7 @@ class Downloader:
     async def _fill(self, basket: FileBasket, bases: tuple[str, ...], give_up_s: float) -> Offer | None:
         fruitless_s, rounds = 0.0, 0
         while basket.missing:
-            reasons = []
+            reasons, is_reached = [], False
             for source in self._sources:
                 began_s = time.monotonic()
                 try:
@@ -87,6 +87,7 @@ class Downloader:
                 except (SourceAwayError, SourceFailedError) as error:
                     reasons.append(f"{source.name}: {error}")
                     log.log(logging.DEBUG if rounds else logging.WARNING, "file %s: %s: %s", basket.wanted.digest, source.name, error)
+                    is_reached |= isinstance(error, SourceFailedError)
                     idle_s = time.monotonic() - max(began_s, basket.grown_at_s)
                     has_grown = basket.grown_at_s > began_s
                     fruitless_s = (0.0 if has_grown else fruitless_s) + (idle_s if isinstance(error, SourceFailedError) else 0.0)
@@ -94,7 +95,7 @@ class Downloader:
                     continue
                 if offer is not None or not basket.missing:
                     return offer
-            if fruitless_s >= give_up_s:
+            if is_reached and fruitless_s >= give_up_s:
                 raise FetchError(f"file {basket.wanted.digest}: expected its chunks from a source, found {'; '.join(reasons)}")
             rounds += 1
             await asyncio.sleep(delay_s(rounds, random.random(), first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S))  # noqa: S311 - spreads load

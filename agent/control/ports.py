@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.core.admission import Fit
+from agent.core.basket import Basket
 from agent.core.memory import Memory
 from agent.core.patching import PatchOrder
-from agent.core.pieces import Piece, WantedFile
 from agent.core.readings import Readings
 from agent.core.transfer import Link
 from agent.core.update import Update
@@ -49,24 +49,6 @@ class BulkBroker(Protocol):
 
     def connect_bulk(self) -> AbstractAsyncContextManager[Connection]:
         """Connect, beside the connection for everything else."""
-
-
-class Basket(Protocol):
-    """What a source fills: one file, each chunk of it checked before it is kept."""
-
-    @property
-    def wanted(self) -> WantedFile:
-        """Say which file."""
-
-    @property
-    def missing(self) -> Bitmap:
-        """Say what is not here yet."""
-
-    async def put(self, pieces: Sequence[Piece]) -> int:
-        """Keep those that are wanted and right; return how many were wrong."""
-
-    def ask_in_s(self) -> float:
-        """Return how long the device's byte rate and hours forbid to ask for more; 0 for now."""
 
 
 class Source(Protocol):

@@ -12,12 +12,12 @@ MIN_WINDOW = 4
 # As much of a broker's memory as one device takes that does not read: 8 MiB.
 MAX_WINDOW = 32
 # For a link of which nothing is known.
-FIRST_WINDOW = 8
+FIRST_WINDOW = 16
 FIRST_SILENCE_S = 4.0
 SHORTEST_SILENCE_S = 1.0
 LONGEST_SILENCE_S = 60.0
-# From the fleet's hearing of a want to its answer.
-TURN_S = 0.02
+# What a busy fleet and a busy device take between them to hear, answer and write.
+TURN_S = 0.05
 # A sample that is too short says nothing of a rate.
 MIN_SAMPLE_S = 0.005
 # A link that is slower than it was is believed after some samples only.
@@ -75,29 +75,34 @@ class Transfer:
     round: int = 1
     asked_at_s: float | None = None
     heard_at_s: float = 0.0
-    # Bytes and chunks that came since the last want, and wants in a row that nothing answered.
-    came_bytes: int = 0
+    # Chunks that came since the last want; of their bytes those after `since_s`, when chunks had begun to flow.
     came: int = 0
+    came_bytes: int = 0
+    since_s: float | None = None
+    # Wants in a row that nothing answered.
     unanswered: int = 0
 
     def hear(self, chunks: int, size: int, now_s: float) -> Transfer:
         """Take checked chunks."""
-        return replace(self, heard_at_s=now_s, came=self.came + chunks, came_bytes=self.came_bytes + size, unanswered=0)
+        heard = replace(self, heard_at_s=now_s, came=self.came + chunks, unanswered=0)
+        if self.since_s is None:
+            return replace(heard, since_s=now_s)
+        return replace(heard, came_bytes=self.came_bytes + size)
 
     def hear_wrong(self) -> Transfer:
         """Take a chunk that was not what its digest says: it has to be sent once more."""
-        return replace(self, round=self.round + 1, asked_at_s=None, came=0, came_bytes=0)
+        return replace(self, round=self.round + 1, asked_at_s=None, came=0, came_bytes=0, since_s=None)
 
     def ask(self, now_s: float) -> Transfer:
         """Take note of a want that goes out now; when the one before was not answered, what was under way is lost."""
         if self.asked_at_s is None:
-            return replace(self, asked_at_s=now_s, came=0, came_bytes=0)
+            return replace(self, asked_at_s=now_s, came=0, came_bytes=0, since_s=None)
         if self.came == 0:
-            return replace(self, round=self.round + 1, asked_at_s=now_s, unanswered=self.unanswered + 1)
-        silent_s = now_s - self.heard_at_s
-        is_lost = silent_s >= self.link.silence_s / 2
-        link = self.link.carried(self.came_bytes, self.heard_at_s - self.asked_at_s)
-        return replace(self, link=link, round=self.round + is_lost, asked_at_s=now_s, came=0, came_bytes=0)
+            return replace(self, round=self.round + 1, asked_at_s=now_s, since_s=None, unanswered=self.unanswered + 1)
+        is_lost = now_s - self.heard_at_s >= self.link.silence_s / 2
+        link = self.link if self.since_s is None else self.link.carried(self.came_bytes, self.heard_at_s - self.since_s)
+        since_s = None if is_lost else self.heard_at_s
+        return replace(self, link=link, round=self.round + is_lost, asked_at_s=now_s, came=0, came_bytes=0, since_s=since_s)
 
     def waits_s(self, now_s: float, chance: float) -> float:
         """Return how long from now the next want is due if nothing arrives; zero or less means now."""

@@ -39,7 +39,7 @@ def main() -> None:
     for index in range(order["chunks"]):
         now = datetime.now(timezone.utc)
         bitmap = Bitmap.of(len(entry.chunks), (index,)).to_hex()
-        stamp = {"session": "0" * 16, "sequence": index, "sent_at": now, "round": 1}
+        stamp = {"session": "f" * 16, "sequence": index, "sent_at": now, "round": 1}
         want = Want(**stamp, digest=entry.sha256, bytes=entry.bytes, bitmap=bitmap, window=1)
         client.publish(of_device(device, "want"), codec.encode(want), qos=0)
         assert codec.sha256_of(chunks.get(timeout=ANSWER_S)) == entry.chunks[index]

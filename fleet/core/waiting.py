@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 # Devices that were told of a release at one time ask for its files at nearly one time.
-GATHER_S = 0.1
+GATHER_S = 0.03
 # Who got all that it lacked needs this long, at most, to notice and listen no more.
 LEAVES_AFTER_S = 5.0
 # Who has not asked for so long is gone.

@@ -1,4 +1,4 @@
-"""The REST API: which routes there are, and that all but one ask for a token."""
+"""The REST API: which routes there are, and that all but one ask for a token, or of a device for its password."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
-from fleet.north import devices, problems, releases, rollouts, trust
+from fleet.north import device_files, devices, problems, releases, rollouts, trust
 from fleet.north.auth import bearer_check
 from fleet.north.body_limit import BodyLimit
 from fleet.north.ports import Services
@@ -47,4 +47,5 @@ def build_app(services: Services) -> FastAPI:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"{PREFIX}/{path}: expected a route of the API, found none")
 
     app.include_router(guarded)
+    app.include_router(device_files.router(services))
     return app

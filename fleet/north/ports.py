@@ -79,6 +79,9 @@ class Artifacts(Protocol):
     def size_of(self, sha256: str) -> int | None:
         """Return a file's bytes; None when it is not here."""
 
+    def read(self, sha256: str, start: int, length: int) -> bytes:
+        """Return a part of a file; raise UnknownArtifactError."""
+
     def receive(self, sha256: str, max_bytes: int) -> Incoming:
         """Begin to take in a file."""
 
@@ -90,6 +93,13 @@ class Addresses:
     url: str
     broker_host: str
     broker_port: int
+
+
+class DeviceDoor(Protocol):
+    """Knows devices by their passwords."""
+
+    def is_device(self, device: str, password: str) -> bool:
+        """Say whether this is the device's own password."""
 
 
 @dataclass(frozen=True)
@@ -104,5 +114,6 @@ class Services:
     trust: Trust
     trust_desk: TrustDesk
     artifacts: Artifacts
+    device_door: DeviceDoor
     addresses: Addresses
     now: Callable[[], datetime]

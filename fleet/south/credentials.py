@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Mapping
 
 from contracts.topics import CHUNKS, DOWNLINKS, PREFIX, TRUST, UPLINKS
@@ -19,6 +20,12 @@ def password_hash(password: str, salt: bytes) -> str:
     """Return mosquitto's `$7$` form: PBKDF2 with SHA-512."""
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ROUNDS)
     return f"$7${ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
+def is_password(password: str, hashed: str) -> bool:
+    """Say whether a password is the one that a hash was made of."""
+    salt = base64.b64decode(hashed.split("$")[3])
+    return hmac.compare_digest(password_hash(password, salt), hashed)
 
 
 def password_file(hashes: Mapping[str, str]) -> str:

@@ -1,10 +1,11 @@
-"""Devices for the delivery benchmark: the agent's own downloader and broker connection, some of them in one process."""
+"""Devices that only download: the agent's own downloader and broker connection, some devices in one process."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -37,7 +38,7 @@ def main() -> None:
     sys.stdin.readline()
     began_s = time.monotonic()
     asyncio.run(download_all(order, entries))
-    found = {"began_s": began_s, "ended_s": time.monotonic(), "peak_bytes": peak_bytes()}
+    found = {"began_s": began_s, "ended_s": time.monotonic(), "peak_bytes": peak_bytes(), "cpu_s": time.process_time()}
     print(json.dumps(found), flush=True)
 
 
@@ -52,7 +53,7 @@ async def download(order: dict[str, Any], device: str, entry: FileEntry) -> None
     """Fetch one file as an agent does."""
     folder = Path(order["folder"]) / device
     incoming = Incoming(folder)
-    identity = Identity(DeviceSection(id=device, hardware="cpu"), "0", {}, MACHINE, "0" * 16)
+    identity = Identity(DeviceSection(id=device, hardware="cpu"), "0", {}, MACHINE, secrets.token_hex(8))
     address = BrokerAddress(order["host"], order["port"], device, order["password"], 15)
     source = BrokerSource(MqttBroker(address), Reporter(identity, Memory()), LinkFile(folder / "links.json", str(address)))
     downloader = Downloader((source,), incoming, Pace(0.0, None))

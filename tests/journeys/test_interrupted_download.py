@@ -1,0 +1,135 @@
+"""A download that is interrupted again and again: by the end of the agent, the broker, the server or the link, at random moments."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from contracts import codec
+from contracts.bundle import file_entry
+from contracts.chunks import CHUNK_BYTES, chunk_count
+from tests.live.mosquitto import Mosquitto, password_of
+from tests.sim.relay import Relay
+
+ROOT = Path(__file__).parents[2]
+DEVICE = "pi-1"
+# How often a chunk may come, on average.
+MAX_TIMES = 1.02
+
+
+class Scene:
+    """A file on a server, and a device that fetches it over a link that can be cut."""
+
+    def __init__(self, folder: Path, chunks: int, bytes_per_s: float) -> None:
+        """Write the file."""
+        raw = os.urandom(chunks * CHUNK_BYTES - 1000)
+        self.entry = file_entry(raw)
+        self.folder = folder
+        self.bytes_per_s = bytes_per_s
+        place = folder / "artifacts" / self.entry.sha256[:2] / self.entry.sha256
+        place.parent.mkdir(parents=True)
+        place.write_bytes(raw)
+        (folder / "entry.json").write_bytes(codec.encode(self.entry))
+        self.broker = Mosquitto(folder / "broker", (DEVICE,))
+        self.broker.start()
+        self.relay = Relay(self.broker.port)
+        self.fleet = self._start_fleet()
+        self.device = self._start_device()
+
+    def interrupt(self, kind: str) -> None:
+        """Let one thing happen."""
+        if kind == "agent":
+            self.device.kill()
+            self.device.wait(10)
+            self.device = self._start_device()
+        elif kind == "broker":
+            self.broker.stop()
+            self.broker.start()
+        elif kind == "server":
+            self.fleet.kill()
+            self.fleet.wait(10)
+            self.fleet = self._start_fleet()
+        else:
+            self.relay.cut(0.2)
+
+    def wait_for_progress(self) -> None:
+        """Wait until something came that had not come before, or all has."""
+        before, end_s = len(self.relay.chunks), time.monotonic() + 60
+        while len(self.relay.chunks) == before and self.device.poll() is None:
+            assert time.monotonic() < end_s, f"nothing came any more; the log says: {(self.folder / 'log').read_text()[-2000:]}"
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """End what runs."""
+        for process in (self.device, self.fleet):
+            process.kill()
+            process.wait(10)
+        self.relay.close()
+        self.broker.stop()
+
+    def _start_fleet(self) -> subprocess.Popen[bytes]:
+        return self._start("tests.sim.delivery_process", str(self.broker.port), str(self.folder / "artifacts"), str(self.bytes_per_s))
+
+    def _start_device(self) -> subprocess.Popen[bytes]:
+        login = {"host": "127.0.0.1", "port": self.relay.port, "password": password_of(DEVICE)}
+        order = {**login, "folder": str(self.folder), "devices": [DEVICE], "entries": [str(self.folder / "entry.json")]}
+        process = self._start("tests.sim.download_process")
+        assert process.stdin is not None
+        process.stdin.write(f"{json.dumps(order)}\ngo\n".encode())
+        process.stdin.close()
+        return process
+
+    def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (self.folder / "log").open("ab") as log:
+            command = [sys.executable, "-m", module, *arguments]
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
+
+
+@contextmanager
+def scene(folder: Path, chunks: int, bytes_per_s: float) -> Iterator[Scene]:
+    """Run a scene."""
+    found = Scene(folder, chunks, bytes_per_s)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.mark.parametrize(
+    ("interruptions", "chunks", "bytes_per_s"),
+    [(15, 250, 16e6), pytest.param(200, 2000, 8e6, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
+)
+def test_a_download_that_is_interrupted_comes_whole_and_hardly_a_chunk_twice(
+    tmp_path: Path, interruptions: int, chunks: int, bytes_per_s: float
+) -> None:
+    chance = random.Random(7)
+    with scene(tmp_path, chunks, bytes_per_s) as running:
+        # Given a download on its way
+        # When it is interrupted, each time after something came
+        kinds = [kind for _ in range(-(-interruptions // 4)) for kind in chance.sample(["agent", "broker", "server", "link"], 4)]
+        done = 0
+        for kind in kinds[:interruptions]:
+            running.wait_for_progress()
+            time.sleep(chance.uniform(0, 0.3))
+            if running.device.poll() is None:
+                running.interrupt(kind)
+                done += 1
+        # Then it comes to its end
+        assert running.device.wait(300) == 0, (tmp_path / "log").read_text()[-2000:]
+        file = tmp_path / DEVICE / running.entry.sha256
+        with file.open("rb") as stream:
+            assert codec.sha256_of_stream(stream) == running.entry.sha256
+        # And hardly a chunk went over the link twice
+        assert done == interruptions
+        assert len(running.relay.chunks) == chunk_count(running.entry.bytes) == chunks
+        assert sum(running.relay.chunks.values()) <= MAX_TIMES * chunks
