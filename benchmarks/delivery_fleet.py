@@ -12,7 +12,6 @@ from typing import Literal
 
 import anyio
 
-from tests.sim.download_process import peak_bytes
 from contracts.messages import Offer
 from fleet.loops import repeat
 from fleet.south import delivery
@@ -21,6 +20,7 @@ from fleet.south.credentials import FLEET_USER, SALT_BYTES, password_hash
 from fleet.south.delivery import Delivery
 from fleet.south.mqtt import Login, MqttLink
 from fleet.store.artifacts import ArtifactStore
+from tests.sim.download_process import peak_bytes
 
 
 class NoDeltas:

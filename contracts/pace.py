@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
 # What may come at once after a pause.
-BURST_S = 1.0
+BURST_S = 0.1
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import anyio
+
 from agent.control.ports import BulkBroker, Connection, LinkMemory
 from agent.control.reporter import Reporter, Request
 from agent.core.basket import Basket
@@ -23,6 +25,8 @@ from contracts.topics import of_chunks, of_device, of_own_chunks, parse_chunk
 # The fleet may have many deltas to make: past this, the whole file is asked for.
 OFFER_PATIENCE_S = 300.0
 MAX_WRONG_CHUNKS = 32
+# How the link is, for an agent that starts after this one was killed.
+SAVE_EVERY_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class BrokerSource:
         self._link = links.load()
         self._open: AsyncExitStack | None = None
         self._connection: Connection | None = None
+        self._saved_at_s = time.monotonic()
         # Never the same for two wants between which something was lost.
         self._rounds = 0
 
@@ -120,6 +125,9 @@ class BrokerSource:
         if not talk.bases and silent_s > self._link.patience_s:
             raise SourceFailedError(f"expected chunks, found none in {silent_s:.0f} s of a working link")
         talk.transfer = talk.transfer.ask(now_s)
+        if now_s - self._saved_at_s > SAVE_EVERY_S:
+            self._saved_at_s = now_s
+            await anyio.to_thread.run_sync(self._links.save, talk.transfer.link)
         request = Request(talk.transfer.link.window, talk.transfer.round, talk.bases)
         want = self._reporter.want(wanted.digest, talk.basket.missing, wanted.size, request)
         await connection.publish(of_device(self._device, "want"), want, qos=0, retain=False)

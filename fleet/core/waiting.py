@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 # Devices that were told of a release at one time ask for its files at nearly one time.
 GATHER_S = 0.03
+# What went out so short a time before a new round may be among what the round brings; later it counts as lost.
+HOLD_S = 0.5
 # Who got all that it lacked needs this long, at most, to notice and listen no more.
 LEAVES_AFTER_S = 5.0
 # Who has not asked for so long is gone.
@@ -42,6 +44,15 @@ class _Listener:
     heard_at_s: float
     # What was published in this round while it listened.
     sent: int = 0
+    # Of these, what went out before this round, and until when it may still come.
+    held: int = 0
+    held_until_s: float = 0.0
+
+    def let_go(self, now_s: float) -> None:
+        """Take what was held for too long as lost."""
+        if self.held and now_s >= self.held_until_s:
+            self.sent &= ~self.held
+            self.held = 0
 
     @property
     def lacks(self) -> int:
@@ -58,6 +69,13 @@ class _File:
 
     opens_at_s: float
     listeners: OrderedDict[str, _Listener] = field(default_factory=OrderedDict)
+    # When each chunk went out last, of those of a moment ago.
+    recent: dict[int, float] = field(default_factory=dict)
+
+    def on_its_way(self, now_s: float) -> int:
+        """Return what went out a moment ago."""
+        self.recent = {index: sent_s for index, sent_s in self.recent.items() if now_s - sent_s < HOLD_S}
+        return sum(1 << index for index in self.recent)
 
 
 @dataclass
@@ -77,8 +95,11 @@ class WaitingRoom:
             file = self._files[request.digest] = _File(now_s + GATHER_S)
         known = file.listeners.get(request.device)
         is_same_round = known is not None and request.round is not None and known.request.round == request.round
-        sent = known.sent if known is not None and is_same_round else 0
-        file.listeners[request.device] = _Listener(request, now_s, sent)
+        if known is not None and is_same_round:
+            known.request, known.heard_at_s = request, now_s
+        else:
+            held = file.on_its_way(now_s) if request.round is not None else 0
+            file.listeners[request.device] = _Listener(request, now_s, held, held, now_s + HOLD_S)
         self._file_of[request.device] = request.digest
 
     def forget(self, digest: str) -> None:
@@ -101,11 +122,13 @@ class WaitingRoom:
 
     def next_in_s(self, now_s: float) -> float | None:
         """Return when a chunk is due if nothing is heard meanwhile; None for never."""
-        opening = [
-            max(0.0, file.opens_at_s - now_s)
-            for file in self._files.values()
-            if any(listener.lacks and listener.has_credit for listener in file.listeners.values())
-        ]
+        opening = []
+        for file in self._files.values():
+            for listener in file.listeners.values():
+                if listener.lacks and listener.has_credit:
+                    opening.append(max(0.0, file.opens_at_s - now_s))
+                elif listener.held & listener.request.missing:
+                    opening.append(max(0.0, listener.held_until_s - now_s))
         return min(opening, default=None)
 
     def _leave(self, device: str) -> None:
@@ -129,6 +152,8 @@ class WaitingRoom:
 
 def _next_of(digest: str, file: _File, now_s: float) -> list[Publication]:
     """Take the next chunk of a file, for whom it is due longest; all who lack it are fed."""
+    for listener in file.listeners.values():
+        listener.let_go(now_s)
     device = next((name for name, listener in file.listeners.items() if listener.lacks and listener.has_credit), None)
     if device is None:
         return []
@@ -148,4 +173,5 @@ def _next_of(digest: str, file: _File, now_s: float) -> list[Publication]:
         publications = [Publication(digest, index, name) for name in fed]
     for name in fed:
         file.listeners[name].sent |= bit
+    file.recent[index] = now_s
     return publications

@@ -36,6 +36,10 @@ log = logging.getLogger("fleet.delivery")
 class Link(Source, Protocol):
     """The broker."""
 
+    @property
+    def is_up(self) -> bool:
+        """Say whether publishing makes sense."""
+
     def publish(self, messages: Sequence[tuple[str, bytes]], *, retain: bool) -> None:
         """Publish and wait for the acknowledgement; raise LinkDownError."""
 
@@ -98,8 +102,8 @@ class Delivery:
         offers, self._offers = self._offers, []
         try:
             self._link.publish(offers, retain=False)
-            if self._closed_s() <= 0:
-                due = self._room.due(time.monotonic(), BATCH_CHUNKS)
+            if self._closed_s() <= 0 and self._link.is_up:
+                due = self._room.due(time.monotonic(), self._batch_chunks())
                 self._link.stream((message for chunk in due if (message := self._message(chunk))), AHEAD_CHUNKS)
         except LinkDownError as error:
             log.warning("chunks or offers were lost, devices will ask again: %s", error)
@@ -107,6 +111,10 @@ class Delivery:
     def _patience_s(self) -> float:
         due_s = self._room.next_in_s(time.monotonic())
         return IDLE_PATIENCE_S if due_s is None else min(IDLE_PATIENCE_S, max(due_s, self._closed_s()))
+
+    def _batch_chunks(self) -> int:
+        # Under a byte rate they go out one by one: what is queued is lost with a link.
+        return BATCH_CHUNKS if not self._budget.bytes_per_s else 1
 
     def _closed_s(self) -> float:
         self._budget = self._budget.at(time.monotonic())

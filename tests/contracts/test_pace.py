@@ -30,11 +30,11 @@ def test_no_hours_are_always() -> None:
     assert Hours.parse("") is None
 
 
-def test_a_debt_is_paid_at_the_rate_and_a_pause_saves_one_second_of_it() -> None:
+def test_a_debt_is_paid_at_the_rate_and_a_pause_saves_little() -> None:
     budget = Budget(100.0).at(0).spend(300)
     assert budget.wait_s == 3
     assert budget.at(2).wait_s == 1
-    assert budget.at(100).left == 100
+    assert budget.at(100).left == 10
 
 
 def test_no_rate_is_no_limit() -> None:

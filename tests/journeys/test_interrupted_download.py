@@ -61,12 +61,12 @@ class Scene:
         else:
             self.relay.cut(0.2)
 
-    def wait_for_progress(self) -> None:
-        """Wait until something came that had not come before, or all has."""
-        before, end_s = len(self.relay.chunks), time.monotonic() + 60
-        while len(self.relay.chunks) == before and self.device.poll() is None:
+    def wait_for_chunks(self, count: int) -> None:
+        """Wait until so many different chunks have come."""
+        end_s = time.monotonic() + 60
+        while len(self.relay.chunks) < count:
             assert time.monotonic() < end_s, f"nothing came any more; the log says: {(self.folder / 'log').read_text()[-2000:]}"
-            time.sleep(0.01)
+            time.sleep(0.001)
 
     def close(self) -> None:
         """End what runs."""
@@ -82,17 +82,17 @@ class Scene:
     def _start_device(self) -> subprocess.Popen[bytes]:
         login = {"host": "127.0.0.1", "port": self.relay.port, "password": password_of(DEVICE)}
         order = {**login, "folder": str(self.folder), "devices": [DEVICE], "entries": [str(self.folder / "entry.json")]}
-        process = self._start("tests.sim.download_process")
+        process = self._start("tests.sim.download_process", stdin=subprocess.PIPE)
         assert process.stdin is not None
         process.stdin.write(f"{json.dumps(order)}\ngo\n".encode())
         process.stdin.close()
         return process
 
-    def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start(self, module: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with (self.folder / "log").open("ab") as log:
             command = [sys.executable, "-m", module, *arguments]
-            return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=stdin, stdout=log, stderr=log)
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def scene(folder: Path, chunks: int, bytes_per_s: float) -> Iterator[Scene]:
 
 @pytest.mark.parametrize(
     ("interruptions", "chunks", "bytes_per_s"),
-    [(15, 250, 16e6), pytest.param(200, 2000, 8e6, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
+    [(15, 250, 10e6), pytest.param(200, 2000, 3e6, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
 )
 def test_a_download_that_is_interrupted_comes_whole_and_hardly_a_chunk_twice(
     tmp_path: Path, interruptions: int, chunks: int, bytes_per_s: float
@@ -115,21 +115,19 @@ def test_a_download_that_is_interrupted_comes_whole_and_hardly_a_chunk_twice(
     chance = random.Random(7)
     with scene(tmp_path, chunks, bytes_per_s) as running:
         # Given a download on its way
-        # When it is interrupted, each time after something came
+        # When it is interrupted, at random moments
         kinds = [kind for _ in range(-(-interruptions // 4)) for kind in chance.sample(["agent", "broker", "server", "link"], 4)]
-        done = 0
-        for kind in kinds[:interruptions]:
-            running.wait_for_progress()
-            time.sleep(chance.uniform(0, 0.3))
-            if running.device.poll() is None:
-                running.interrupt(kind)
-                done += 1
+        moments = sorted(chance.sample(range(1, chunks - 1), interruptions))
+        for kind, moment in zip(kinds, moments, strict=False):
+            running.wait_for_chunks(moment)
+            time.sleep(chance.uniform(0, 0.02))
+            running.interrupt(kind)
         # Then it comes to its end
         assert running.device.wait(300) == 0, (tmp_path / "log").read_text()[-2000:]
         file = tmp_path / DEVICE / running.entry.sha256
         with file.open("rb") as stream:
             assert codec.sha256_of_stream(stream) == running.entry.sha256
-        # And hardly a chunk went over the link twice
-        assert done == interruptions
+        # And the device received hardly a chunk twice
         assert len(running.relay.chunks) == chunk_count(running.entry.bytes) == chunks
-        assert sum(running.relay.chunks.values()) <= MAX_TIMES * chunks
+        received = (tmp_path / f"{DEVICE}.tally").stat().st_size
+        assert chunks <= received <= MAX_TIMES * chunks

@@ -8,6 +8,9 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import anyio
 import agent.wiring  # noqa: F401  # so that the process is as large as an agent is
 from agent.adapters.incoming import Incoming
 from agent.adapters.link_file import LinkFile
-from agent.adapters.mqtt import BrokerAddress, MqttBroker
+from agent.adapters.mqtt import BrokerAddress, MqttBroker, MqttConnection
 from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
 from agent.control.downloader import Downloader
@@ -26,6 +29,7 @@ from agent.core.pieces import WantedFile
 from contracts.agent_config import DeviceSection
 from contracts.manifest import FileEntry
 from contracts.messages import Machine
+from contracts.topics import parse_chunk
 
 MACHINE = Machine(architecture="any", system="any", python="any", cpu_count=1, memory_bytes=1, disk_bytes=1)
 
@@ -34,12 +38,12 @@ def main() -> None:
     """Read an order from the first line of input, wait for the second, download, print when it began and ended."""
     order = json.loads(sys.stdin.readline())
     entries = [FileEntry.model_validate_json(Path(file).read_text()) for file in order["entries"]]
-    print("ready", flush=True)
+    _say("ready")
     sys.stdin.readline()
     began_s = time.monotonic()
     asyncio.run(download_all(order, entries))
     found = {"began_s": began_s, "ended_s": time.monotonic(), "peak_bytes": peak_bytes(), "cpu_s": time.process_time()}
-    print(json.dumps(found), flush=True)
+    _say(json.dumps(found))
 
 
 async def download_all(order: dict[str, Any], entries: list[FileEntry]) -> None:
@@ -49,13 +53,46 @@ async def download_all(order: dict[str, Any], entries: list[FileEntry]) -> None:
             tasks.start_soon(download, order, device, entry)
 
 
+class CountedBroker:
+    """A broker that adds a byte to a file for each chunk that came, which outlives the process."""
+
+    def __init__(self, broker: MqttBroker, tally: Path) -> None:
+        """Connect through `broker`."""
+        self._broker = broker
+        self._tally = tally
+
+    @asynccontextmanager
+    async def connect_bulk(self) -> AsyncIterator[CountedConnection]:
+        """Open a connection."""
+        async with self._broker.connect_bulk() as connection:
+            with self._tally.open("ab", buffering=0) as stream:
+                yield CountedConnection(connection, stream)
+
+
+class CountedConnection:
+    """A connection that counts chunks."""
+
+    def __init__(self, connection: MqttConnection, stream: FileIO) -> None:
+        """Count in `stream`."""
+        self._stream = stream
+        self.publish, self.subscribe, self.unsubscribe = connection.publish, connection.subscribe, connection.unsubscribe
+        self._receive = connection.receive
+
+    async def receive(self) -> list[tuple[str, bytes]]:
+        """Return the next messages."""
+        messages = await self._receive()
+        self._stream.write(b"." * sum(parse_chunk(topic) is not None for topic, _ in messages))
+        return messages
+
+
 async def download(order: dict[str, Any], device: str, entry: FileEntry) -> None:
     """Fetch one file as an agent does."""
     folder = Path(order["folder"]) / device
     incoming = Incoming(folder)
     identity = Identity(DeviceSection(id=device, hardware="cpu"), "0", {}, MACHINE, secrets.token_hex(8))
     address = BrokerAddress(order["host"], order["port"], device, order["password"], 15)
-    source = BrokerSource(MqttBroker(address), Reporter(identity, Memory()), LinkFile(folder / "links.json", str(address)))
+    broker = CountedBroker(MqttBroker(address), folder.with_suffix(".tally"))
+    source = BrokerSource(broker, Reporter(identity, Memory()), LinkFile(folder / "links.json", str(address)))
     downloader = Downloader((source,), incoming, Pace(0.0, None))
     await downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), lambda _: None)
 
@@ -65,6 +102,11 @@ def peak_bytes() -> int:
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return 1024 * int(found[1])
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

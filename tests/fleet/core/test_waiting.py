@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.core.waiting import FORGET_AFTER_S, GATHER_S, LEAVES_AFTER_S, Publication, Request, WaitingRoom
+from fleet.core.waiting import FORGET_AFTER_S, GATHER_S, HOLD_S, LEAVES_AFTER_S, Publication, Request, WaitingRoom
 
 OPEN = GATHER_S
 
@@ -72,6 +72,11 @@ def test_what_is_under_way_is_sent_again_in_a_new_round_only() -> None:
     assert room.due(5, 10) == ()
     room.hear(want("a", "f", 1, round_number=2), 6)
     assert indexes(room.due(6, 10)) == [1]
+    # What went out a moment before a round began may come with it; when it does not, it is sent after all
+    room.hear(want("a", "f", 1, round_number=3), 6.1)
+    assert room.due(6.1, 10) == ()
+    assert room.next_in_s(6.1) == HOLD_S
+    assert indexes(room.due(6.1 + HOLD_S, 10)) == [1]
     # An agent that names no round gets what it names
     room.hear(want("a", "f", 1, round_number=None), 7)
     assert indexes(room.due(7, 10)) == [1]
