@@ -83,7 +83,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     pace = Pace(config.delivery.max_bytes_per_s, Hours.parse(config.delivery.hours))
     downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
-    delivery = Delivery(store, incoming, downloader, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)))
+    delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
     launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, config.telemetry.window_s)
     parts = Parts(
         reporter=reporter,

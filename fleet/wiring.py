@@ -34,7 +34,7 @@ from fleet.secret_files import Place, connect_owner, session_secret
 from fleet.south import delivery, ingest
 from fleet.south.broker import Address, Broker
 from fleet.south.credentials import FLEET_USER, SALT_BYTES, VIEWER_USER, is_password, password_hash
-from fleet.south.delivery import Delivery
+from fleet.south.delivery import UNBOUNDED, Delivery, Pace
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
 from fleet.south.ingest import Ingest
@@ -70,6 +70,7 @@ class Settings:
     broker_port: int
     # The server folder of offline keys' making; without one a new server makes all keys itself.
     trust: Path | None = None
+    pace: Pace = UNBOUNDED
 
 
 class Fleet:
@@ -104,7 +105,7 @@ class Fleet:
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
-        self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas)
+        self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
         self._connections_seen = 0
 

@@ -11,6 +11,7 @@ from agent.core.admission import Fit
 from agent.core.basket import Basket
 from agent.core.memory import Memory
 from agent.core.patching import PatchOrder
+from agent.core.preflight import Condition
 from agent.core.readings import Readings
 from agent.core.transfer import Link
 from agent.core.update import Update
@@ -210,6 +211,9 @@ class Sensors(Protocol):
 
     async def read(self) -> Readings:
         """Measure once."""
+
+    async def condition(self) -> Condition:
+        """Say whether the device is in a state to take more upon itself."""
 
     def rss_bytes(self, pid: int) -> int:
         """Return a process's resident memory."""

@@ -10,6 +10,8 @@ from typing import Annotated
 import anyio
 import typer
 
+from contracts.errors import InvalidDocumentError
+from contracts.pace import Hours
 from fleet.cli.options import Folder
 from fleet.connection import Connection
 from fleet.home import default_folder
@@ -31,6 +33,8 @@ def up(
     trust: Annotated[
         Path | None, typer.Option(help="The server folder of `fieldfare keys init`; without it all keys are made here.")
     ] = None,
+    max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
+    delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
@@ -38,9 +42,19 @@ def up(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     os.umask(0o077)  # keys, database and artifacts are nobody else's to read
     folder = folder or default_folder()
+    hours = parse_hours("--delivery-hours", delivery_hours)
 
     def announce(connection: Connection) -> None:
         typer.echo(f"ready: {connection.url} (broker 127.0.0.1:{broker_port}, folder {folder})")
         typer.echo("log in to the dashboard with: fieldfare dashboard")
 
-    anyio.run(wiring.run, wiring.Settings(folder, host, port, broker_port, trust), announce)
+    pace = wiring.Pace(max_mb_per_s * 1e6, hours)
+    anyio.run(wiring.run, wiring.Settings(folder, host, port, broker_port, trust, pace), announce)
+
+
+def parse_hours(option: str, text: str) -> Hours | None:
+    """Read `HH:MM-HH:MM`; raise InvalidDocumentError."""
+    try:
+        return Hours.parse(text)
+    except ValueError as error:
+        raise InvalidDocumentError("fleet up", option, "HH:MM-HH:MM", repr(text[:40])) from error

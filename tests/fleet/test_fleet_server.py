@@ -287,3 +287,20 @@ def test_an_agent_less_machine_lists_devices_without_the_servers_libraries(fleet
         "print(*sorted({'nicegui', 'sqlalchemy', 'fastapi', 'tuf', 'uvicorn', 'alembic'} & set(sys.modules)))"
     )
     assert fleet.python(program).split() == []
+
+
+def test_a_device_gets_ranges_of_files_with_its_own_password_and_nobody_else_does(fleet: FleetProcess) -> None:
+    raw = bytes(range(256)) * 8192
+    digest = hashlib.sha256(raw).hexdigest()
+    folder = fleet.add_device("ranger")
+    password = (folder / "broker.password").read_text()
+    with fleet.api as api:
+        api.put(f"artifacts/{digest}", content=raw).raise_for_status()
+    url = f"{fleet.connection['url']}/device/v1/artifacts/{digest}"
+    part = httpx.get(url, headers={"Range": "bytes=1000000-1999999"}, auth=("ranger", password))
+    assert (part.status_code, part.content) == (206, raw[1_000_000:2_000_000])
+    assert part.headers["Content-Range"] == f"bytes 1000000-1999999/{len(raw)}"
+    assert httpx.get(url, headers={"Range": "bytes=9999999-"}, auth=("ranger", password)).status_code == 416
+    assert httpx.get(url.replace(digest, "ab" * 32), auth=("ranger", password)).status_code == 404
+    for stranger in (("ranger", "wrong"), ("nobody", password), None):
+        assert httpx.get(url, auth=stranger).status_code == 401
