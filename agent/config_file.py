@@ -22,11 +22,11 @@ def check_settings(settings: Mapping[str, str]) -> None:
     _config(UNKNOWN, settings)
 
 
-def config_of(enrolled: Enrolled, settings: Mapping[str, str]) -> AgentConfig:
-    """Return a device's configuration; raise InvalidDocumentError."""
+def config_of(enrolled: Enrolled, server: str, settings: Mapping[str, str]) -> AgentConfig:
+    """Return the configuration of a device that was enrolled at `server`; raise InvalidDocumentError."""
     device = {"id": enrolled.device, "hardware": enrolled.hardware, "labels": enrolled.labels}
     broker = {"host": enrolled.broker_host, "port": enrolled.broker_port}
-    return _config({"device": device, "broker": broker}, settings)
+    return _config({"device": device, "broker": broker, "delivery": {"server": server}}, settings)
 
 
 def to_toml(config: AgentConfig) -> str:

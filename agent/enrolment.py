@@ -45,7 +45,7 @@ def enrol(order: Order) -> str:
     authority = door.authority()
     key = _pending_key(order.folder)
     enrolled = door.enrol(authority, order.name, request_for(key, order.name))
-    config = config_of(enrolled, order.settings)
+    config = config_of(enrolled, door.server, order.settings)
     span_of(Check(device=enrolled.device, identity=key + enrolled.certificate, authority=authority))
     try:
         disk.write_whole(order.folder / config.broker.ca_file, authority.encode())

@@ -51,6 +51,14 @@ class FetchError(AgentError):
     exit_status = 1
 
 
+class SourceAwayError(FetchError):
+    """A source cannot be reached now; that says nothing of the file."""
+
+
+class SourceFailedError(FetchError):
+    """A source was reached, and did not bring the file."""
+
+
 class UnsuitableReleaseError(AgentError):
     """A release's own manifest shows that it is not for this device."""
 

@@ -11,8 +11,11 @@ from datetime import datetime
 from importlib import metadata
 
 from agent.adapters.credential_process import CredentialProcess
+from agent.adapters.folder_source import FolderSource
+from agent.adapters.http_source import HttpSource, Tls
 from agent.adapters.identity import IdentityFiles
 from agent.adapters.incoming import Incoming
+from agent.adapters.link_file import LinkFile
 from agent.adapters.mqtt import BrokerAddress, MqttBroker
 from agent.adapters.notify import ServiceNotifier
 from agent.adapters.patcher_process import PatcherProcess
@@ -22,9 +25,12 @@ from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
 from agent.adapters.verifier_process import VerifierProcess
 from agent.config import Settings
+from agent.control.basket import Pace
+from agent.control.broker_source import BrokerSource
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.main import Agent, Parts
+from agent.control.ports import Source
 from agent.control.renewal import Renewal
 from agent.control.reporter import Identity, Reporter, utc_now
 from agent.control.shortcut import Shortcut
@@ -34,7 +40,10 @@ from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
 from agent.core.clock_floor import judged_now
+from contracts.agent_config import SourceName
+from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
+from contracts.pace import Hours
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
 
@@ -46,6 +55,17 @@ class WorkerKind:
     command: Sequence[str]
     runtimes: dict[Runtime, str]
     patience: Patience
+
+
+def _sources(name: SourceName, settings: Settings, broker: BrokerSource, tls: Tls) -> list[Source]:
+    """Return the sources that one word of the configuration stands for."""
+    delivery = settings.config.delivery
+    if name == "mqtt":
+        return [broker]
+    if name == "folder":
+        return [FolderSource(settings.file.parent / delivery.folder)] if delivery.folder else []
+    own = [HttpSource(f"{delivery.server.rstrip('/')}{ARTIFACTS_PATH}", tls)] if delivery.server else []
+    return [*own, *(HttpSource(url) for url in delivery.urls)]
 
 
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
@@ -65,16 +85,19 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     known_by = IdentityFiles(settings, judged_time)
     address = BrokerAddress(broker.host, broker.port, broker.keepalive_s, known_by)
     agent = Agent()
-    uplink = Uplink(MqttBroker(address), reporter, agent.hear)
-    downloader = Downloader(uplink, incoming)
+    mqtt = MqttBroker(address)
+    uplink = Uplink(mqtt, reporter, agent.hear)
+    broker_source = BrokerSource(mqtt, reporter, LinkFile(settings.state_dir / "links.json", str(address)))
+    sources = [source for name in config.delivery.sources for source in _sources(name, settings, broker_source, known_by.tls_context)]
+    pace = Pace(config.delivery.max_bytes_per_s, Hours.parse(config.delivery.hours))
+    downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
-    delivery = Delivery(store, incoming, downloader, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)))
+    delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
     launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, config.telemetry.window_s)
     parts = Parts(
         reporter=reporter,
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
-        downloader=downloader,
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
         workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
         sensors=sensors,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from contracts.names import DeviceId, LabelKey, LabelValue, TargetName
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+SourceName = Literal["mqtt", "https", "folder"]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=2000)]
+FleetUrl = Annotated[str, Field(pattern=r"^(|https://[^\s?#]+)$", max_length=2000)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
 
 
@@ -71,6 +74,23 @@ class UpdateSection(Section):
     probation_s: Seconds = 30.0
 
 
+class DeliverySection(Section):
+    """Where files come from, how fast and at what time of the day."""
+
+    # Which sources are tried, in this order; one that fails in mid-download is followed by the next.
+    sources: Annotated[tuple[SourceName, ...], Field(min_length=1, max_length=3)] = ("mqtt", "https", "folder")
+    # The fleet's own server, such as https://fleet.example.org:8481; it is shown this device's certificate. Empty for none.
+    server: FleetUrl = ""
+    # Servers that hold files by digest, such as https://cdn.example.org/artifacts: `/<sha256>` is added, ranges are asked for.
+    urls: Annotated[tuple[HttpUrl, ...], Field(max_length=8)] = ()
+    # Bundles on this device or on a stick: a folder, a .tar, or a folder of either; empty for none.
+    folder: str = ""
+    # How much the device asks for; what others asked for at the same time comes with it. 0 is no limit.
+    max_bytes_per_s: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] = 0.0
+    # Files are asked for between these times of the device's day only, such as 22:00-06:00; empty for always.
+    hours: Annotated[str, Field(pattern=r"^(|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])$")] = ""
+
+
 class AgentConfig(Section):
     """The whole file."""
 
@@ -80,3 +100,4 @@ class AgentConfig(Section):
     serve: ServeSection = ServeSection()
     telemetry: TelemetrySection = TelemetrySection()
     update: UpdateSection = UpdateSection()
+    delivery: DeliverySection = DeliverySection()

@@ -10,6 +10,8 @@ from contracts.errors import InvalidDocumentError
 
 CHUNK_BYTES = 256 * 1024
 MAX_FILE_BYTES = 64 << 30
+# Where the fleet's server holds files for devices: `/<sha256>` is added, ranges are answered.
+ARTIFACTS_PATH = "/device/v1/artifacts"
 
 
 def chunk_count(size: int) -> int:
@@ -70,11 +72,16 @@ class Bitmap:
         return bool(self.bits >> index & 1)
 
     def __iter__(self) -> Iterator[int]:
-        return (index for index in range(self.count) if self.bits >> index & 1)
+        for place, byte in enumerate(self.bits.to_bytes(-(-self.count // 8), "little")):
+            if byte:
+                yield from (8 * place + bit for bit in range(8) if byte >> bit & 1)
 
     def __len__(self) -> int:
         return self.bits.bit_count()
 
-    def without(self, index: int) -> Bitmap:
-        """Return the set less one index."""
-        return Bitmap(self.count, self.bits & ~(1 << index))
+    def without(self, *indexes: int) -> Bitmap:
+        """Return the set less some indexes."""
+        gone = 0
+        for index in indexes:
+            gone |= 1 << index
+        return Bitmap(self.count, self.bits & ~gone)

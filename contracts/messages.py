@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from contracts.grown import Grown
 from contracts.lifecycle import Phase
 from contracts.manifest import FileEntry, ReleaseCounter, Runtime
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, Sha256, TargetName
@@ -162,8 +163,8 @@ class DeviceEvent(Message):
     facts: dict[str, str] = {}
 
 
-class Want(Message):
-    """On `want`: the chunks of one file that are still missing, and how many may be sent before the next want."""
+class Want(Message, Grown, frozen=True, extra="ignore"):
+    """On `want`: the chunks of one file that are still missing, and how many of them may be under way at once."""
 
     digest: Sha256
     bytes: Bytes
@@ -171,6 +172,8 @@ class Want(Message):
     window: Annotated[int, Field(ge=1, le=256)]
     # Files that the device holds and the wanted one may follow from: the fleet answers by an offer, or else by chunks.
     bases: Annotated[tuple[Sha256, ...], Field(max_length=MAX_BASES)] = ()
+    # What was sent in this round is still under way; in another one, or without one, it counts as lost.
+    round: Counter | None = None
 
 
 class Offer(BaseModel, frozen=True, extra="ignore"):

@@ -15,7 +15,7 @@ TRUST = f"{PREFIX}/trust"
 UPLINKS = ("birth", "reported", "health", "inference", "event", "want", "renew")
 DOWNLINKS = ("desired", "offer", "certificate")
 _UPLINK = re.compile(rf"{PREFIX}/(?!chunk/|trust/)([a-z0-9][a-z0-9._-]{{0,63}})/({'|'.join(UPLINKS)})")
-_CHUNK = re.compile(rf"{CHUNKS}/([0-9a-f]{{64}})/([0-9]{{1,9}})")
+_CHUNK = re.compile(rf"{PREFIX}/(?:[a-z0-9][a-z0-9._-]{{0,63}}/)?chunk/([0-9a-f]{{64}})/([0-9]{{1,9}})")
 _TRUST_FILE = re.compile(
     rf"{TRUST}/((?:[0-9]{{1,9}}\.)?(?:root|snapshot|targets|timestamp|model-[a-z0-9][a-z0-9._-]{{0,63}})\.json|director\.json)"
 )
@@ -39,6 +39,16 @@ def of_chunk(digest: str, index: int) -> str:
 def of_chunks(digest: str) -> str:
     """Return the filter for all chunks of one file."""
     return f"{CHUNKS}/{digest}/+"
+
+
+def of_own_chunk(device: str, digest: str, index: int) -> str:
+    """Return the topic on which a chunk is published that one device alone still lacks."""
+    return f"{PREFIX}/{device}/chunk/{digest}/{index}"
+
+
+def of_own_chunks(device: str, digest: str) -> str:
+    """Return the filter for a device's own chunks of one file."""
+    return f"{PREFIX}/{device}/chunk/{digest}/+"
 
 
 def of_trust_file(filename: str) -> str:
@@ -69,7 +79,7 @@ def parse_uplink(topic: str) -> Uplink | None:
 
 
 def parse_chunk(topic: str) -> ChunkTopic | None:
-    """Read a chunk's topic; None for any other."""
+    """Read a chunk's topic, be it everybody's or one device's own; None for any other."""
     match = _CHUNK.fullmatch(topic)
     return ChunkTopic(match[1], int(match[2])) if match else None
 

@@ -4,30 +4,53 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
+from asyncio import Transport
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import anyio
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fleet.errors import CannotListenError
+from fleet.north.peer import PEER, Peer
 
 STOP_GRACE_S = 3
+
+
+@dataclass(frozen=True)
+class Papers:
+    """PEM files: the key and certificate that the door with TLS shows, and the authority whose certificates it believes."""
+
+    identity: Path
+    authority: Path
 
 
 class Doors:
     """Both servers, which start one after the other and stop together."""
 
-    def __init__(self, app: FastAPI, identity: Path, announce: Callable[[], None]) -> None:
-        """Show `identity`, a PEM file of key and certificate, at the door with TLS; call `announce` once both are open."""
-        self._identity = identity
+    def __init__(self, app: FastAPI, papers: Papers, announce: Callable[[], None]) -> None:
+        """Call `announce` once both are open."""
+        self._identity = papers.identity
         self._inside_is_open = anyio.Event()
         self._inside = _Server(_config(app), self._inside_is_open.set)
-        # The application is started by the other one.
-        self._outside = _Server(_config(app, lifespan="off", ssl_certfile=identity, ssl_keyfile=identity), announce)
+        with_tls = _config(
+            app,
+            lifespan="off",  # the application is started by the other one
+            ssl_certfile=papers.identity,
+            ssl_keyfile=papers.identity,
+            ssl_ca_certs=papers.authority,
+            # People show a token instead, and a machine that enrols has nothing yet.
+            ssl_cert_reqs=ssl.CERT_OPTIONAL,
+            http=_Meeting,
+        )
+        self._outside = _Server(with_tls, announce)
 
     def reload(self) -> None:
         """Show another certificate from the next connection on."""
@@ -84,16 +107,31 @@ def bound(host: str, port: int, option: str) -> Iterator[socket.socket]:
         yield listener
 
 
-def _config(
-    app: FastAPI, *, lifespan: Literal["auto", "off"] = "auto", ssl_certfile: Path | None = None, ssl_keyfile: Path | None = None
-) -> uvicorn.Config:
+class _Meeting(H11Protocol):
+    """A connection that tells the application whose certificate was shown on it."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # of uvicorn's own type for the same
+        super().connection_made(transport)
+        peer = _peer_of(transport.get_extra_info("ssl_object"))
+        if peer is not None:
+            application: Any = self.app
+
+            async def introduced(scope: Scope, receive: Receive, send: Send) -> None:
+                await application({**scope, PEER: peer}, receive, send)
+
+            self.app = introduced
+
+
+def _peer_of(connection: ssl.SSLObject) -> Peer | None:
+    shown = connection.getpeercert()
+    if not shown:
+        return None
+    subject: Any = shown["subject"]
+    names = [value for part in subject for key, value in part if key == "commonName"]
+    return Peer(names[0], f"{int(str(shown['serialNumber']), 16):x}") if names else None
+
+
+def _config(app: FastAPI, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
-        lifespan=lifespan,
-        ssl_certfile=ssl_certfile,
-        ssl_keyfile=ssl_keyfile,
-        log_level="warning",
-        timeout_graceful_shutdown=STOP_GRACE_S,
-        proxy_headers=False,
-        server_header=False,
+        app, log_level="warning", timeout_graceful_shutdown=STOP_GRACE_S, proxy_headers=False, server_header=False, **options
     )

@@ -16,7 +16,7 @@ from fleet.authority import SERVER_LIFE, Authority
 from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
-from fleet.doors import Doors, bound
+from fleet.doors import Doors, Papers, bound
 from fleet.enrolment import Consequences, Enrolment
 from fleet.errors import NamelessServerError
 from fleet.home import Home
@@ -31,7 +31,7 @@ from fleet.release.trust_desk import TrustDesk
 from fleet.secret_files import connect_owner, session_secret
 from fleet.south import delivery, ingest, renewals
 from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
-from fleet.south.delivery import Delivery
+from fleet.south.delivery import UNBOUNDED, Delivery, Pace
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
 from fleet.south.gate import Gate
@@ -76,6 +76,7 @@ class Settings:
     certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE
     # The server folder of offline keys' making; without one a new server makes all keys itself.
     trust: Path | None = None
+    pace: Pace = UNBOUNDED
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError."""
@@ -111,7 +112,7 @@ class Fleet:
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
-        self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas)
+        self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
         self._connections_seen = 0
 
@@ -146,6 +147,7 @@ class Fleet:
             trust=self.repository,
             trust_desk=self.trust_desk,
             artifacts=self.artifacts,
+            devices=self.credentials,
             addresses=self.addresses,
             now=utc_now,
         )
@@ -207,7 +209,7 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
                 link.open()
             app = build_app(fleet.services())
             dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
-            doors = Doors(app, fleet.server_identity, lambda: announce(fleet.connection))
+            doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
             await _serve(fleet, doors, inside, outside)
         finally:
             for link in fleet.links:

@@ -34,7 +34,7 @@ class FrontDoor:
         if parts.scheme != "https" or not host or parts.path not in ("", "/"):
             raise InvalidDocumentError("--server", "address", "https://HOST:PORT, the server's --tls-port", repr(server))
         self._host, self._port = host, port or 443
-        self._server = f"https://{self._host}:{self._port}"
+        self.server = f"https://{self._host}:{self._port}"
         self._token = token
         self._now = now
 
@@ -48,10 +48,10 @@ class FrontDoor:
             pem = raw.decode("ascii")
             found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
         except (ValueError, UnicodeDecodeError) as error:
-            raise UntrustedServerError(self._server, "a fleet's authority", f"status {status} and no certificate") from error
+            raise UntrustedServerError(self.server, "a fleet's authority", f"status {status} and no certificate") from error
         if found != self._token.ca_sha256:
             expected = f"the authority {self._token.ca_sha256[:16]}… that the token names"
-            raise UntrustedServerError(self._server, expected, f"{found[:16]}…, another fleet's or an impostor's")
+            raise UntrustedServerError(self.server, expected, f"{found[:16]}…, another fleet's or an impostor's")
         # What is believed is this one certificate, in our own words.
         return ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(pem))
 
@@ -62,8 +62,8 @@ class FrontDoor:
         status, raw = self._ask(context, "POST", ENROL_PATH, request.model_dump_json(exclude_none=True), MAX_ANSWER_BYTES)
         if status != http.client.CREATED:
             refusal = TokenRefusedError if status in TOKEN_STATUSES else EnrolmentRefusedError
-            raise refusal(_detail(self._server, status, raw))
-        return codec.decode(Enrolled, raw, name=self._server, max_bytes=MAX_ANSWER_BYTES)
+            raise refusal(_detail(self.server, status, raw))
+        return codec.decode(Enrolled, raw, name=self.server, max_bytes=MAX_ANSWER_BYTES)
 
     def _ask(self, context: ssl.SSLContext, method: str, path: str, body: str | None, max_bytes: int) -> tuple[int, bytes]:
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_S, context=context)
@@ -73,9 +73,9 @@ class FrontDoor:
             return answer.status, answer.read(max_bytes + 1)
         except ssl.SSLCertVerificationError as error:
             name = f"a certificate for {self._host} by the authority that the token names"
-            raise UntrustedServerError(self._server, name, error.verify_message or str(error)) from error
+            raise UntrustedServerError(self.server, name, error.verify_message or str(error)) from error
         except (OSError, http.client.HTTPException) as error:
-            raise FleetUnreachableError(self._server, str(error) or type(error).__name__) from error
+            raise FleetUnreachableError(self.server, str(error) or type(error).__name__) from error
         finally:
             connection.close()
 

@@ -1,64 +1,86 @@
-"""Touches files that are still arriving: a sparse file by digest, and beside it the bitmap of chunks not here yet."""
+"""Touches files that are still arriving: a sparse file by digest, and beside it a bit for each chunk that is here."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agent.adapters import disk
 from contracts import codec
 from contracts.bundle import read_bounded
-from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count
+from contracts.chunks import CHUNK_BYTES, MAX_FILE_BYTES, Bitmap, chunk_count, chunk_length
 from contracts.errors import ContractError
 
-MAX_BITMAP_BYTES = 1 << 17
-# How many chunks may have to come again after a power cut.
-SYNC_EVERY = 16
+MAX_BITMAP_BYTES = MAX_FILE_BYTES // CHUNK_BYTES // 8
+# What came within this time may have to come again after a power cut; after the end of a process, nothing has.
+SYNC_EVERY_S = 2.0
 
 
 class Incoming:
-    """The folder of partial downloads."""
+    """The folder of partial downloads.
+
+    A bit is set, in place, as soon as its chunk is written. What another process wrote is read again before it counts:
+    then it is right, whatever order the disk wrote chunks and bits in before the power went.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which is made when needed."""
         self._folder = folder
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._unsynced = 0
+        # Files of which this process wrote, or read again, every chunk that is here.
+        self._checked: set[str] = set()
+        self._synced_at_s = time.monotonic()
 
     def path(self, digest: str) -> Path:
         """Return where a file's bytes are collected."""
         return self._folder / digest
 
     def missing(self, digest: str, size: int) -> Bitmap:
-        """Return the chunks that are not here; all of them for a file that was never begun or whose bitmap is damaged."""
+        """Return the chunks that are not here by the bitmap's word; all of them for a file that was never begun."""
         count = chunk_count(size)
-        path = self.path(digest)
+        full, path = Bitmap.full(count), self.path(digest)
         try:
-            missing = Bitmap.from_hex(count, read_bounded(self._bitmap(digest), MAX_BITMAP_BYTES).decode("ascii", "replace"))
+            raw = read_bounded(self._bitmap(digest), MAX_BITMAP_BYTES)
         except ContractError:
-            return self._begin(path, size, count)
-        return missing if path.is_file() and path.stat().st_size == size else self._begin(path, size, count)
+            return full
+        if len(raw) != -(-count // 8) or not path.is_file() or path.stat().st_size != size:
+            return full
+        return Bitmap(count, full.bits & ~int.from_bytes(raw, "little"))
 
-    def write(self, digest: str, index: int, chunk: bytes, missing: Bitmap) -> None:
-        """Put a checked chunk in its place; `missing` is what is left after it."""
-        with self.path(digest).open("r+b") as stream:
-            stream.seek(index * CHUNK_BYTES)
-            stream.write(chunk)
-        self._unsynced += 1
-        if self._unsynced >= SYNC_EVERY or not missing:
-            self.sync(digest, missing)
+    def begin(self, digest: str, size: int, chunks: Sequence[str] | None) -> Bitmap:
+        """Make room for a file, and return the chunks that are not here; those of an earlier process are checked first."""
+        missing = self.missing(digest, size)
+        if digest not in self._checked:
+            if chunks is not None and missing.bits != Bitmap.full(missing.count).bits:
+                missing = self._read_again(digest, size, chunks, missing)
+            if len(missing) == missing.count:
+                self._make_room(digest, size)
+            if chunks is not None:
+                self._checked.add(digest)
+        return missing
 
-    def sync(self, digest: str, missing: Bitmap) -> None:
-        """Bring data, and then the bitmap that vouches for it, to the disk."""
-        disk.sync_file(self.path(digest))
-        disk.write_whole(self._bitmap(digest), missing.to_hex().encode())
-        self._unsynced = 0
+    def write(self, digest: str, pieces: Iterable[tuple[int, bytes]], missing: Bitmap) -> None:
+        """Put checked chunks in their places; `missing` is what is left after them."""
+        indexes = []
+        with self.path(digest).open("r+b", buffering=0) as stream:
+            for index, chunk in pieces:
+                os.pwrite(stream.fileno(), chunk, index * CHUNK_BYTES)
+                indexes.append(index)
+        self._mark(digest, indexes, missing)
+        if not missing or time.monotonic() - self._synced_at_s > SYNC_EVERY_S:
+            disk.sync_file(self.path(digest))
+            disk.sync_file(self._bitmap(digest))
+            self._synced_at_s = time.monotonic()
 
     def is_whole(self, digest: str, size: int) -> bool:
-        """Say whether a file is here, by its digest; one that is full but wrong is thrown away."""
+        """Say whether a file is here, every byte checked; one that is full but wrong is thrown away."""
         path = self.path(digest)
         if not path.is_file() or self.missing(digest, size):
             return False
+        if digest in self._checked:
+            return True
         with path.open("rb") as stream:
             is_right = codec.sha256_of_stream(stream) == digest
         if not is_right:
@@ -70,31 +92,53 @@ class Incoming:
         return self._folder / f"{digest}.patched"
 
     def adopt(self, digest: str, size: int) -> None:
-        """Take a file that was put together for one that arrived."""
+        """Take a file that was put together, and checked, for one that arrived."""
         disk.sync_file(self.patched(digest))
         self.patched(digest).replace(self.path(digest))
-        self.sync(digest, Bitmap(chunk_count(size), 0))
+        count = chunk_count(size)
+        disk.write_whole(self._bitmap(digest), Bitmap.full(count).bits.to_bytes(-(-count // 8), "little"))
+        self._checked.add(digest)
 
     def drop(self, digest: str) -> None:
         """Forget one file."""
-        self.path(digest).unlink(missing_ok=True)
+        self._checked.discard(digest)
         self._bitmap(digest).unlink(missing_ok=True)
+        self.path(digest).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget every file; what a release needed was linked into it."""
+        self._checked.clear()
         for path in self._folder.iterdir():
             path.unlink()
 
-    def _begin(self, path: Path, size: int, count: int) -> Bitmap:
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
-        try:
-            os.ftruncate(descriptor, size)
-        finally:
-            os.close(descriptor)
-        missing = Bitmap.full(count)
-        self.sync(path.name, missing)
+    def _mark(self, digest: str, indexes: Iterable[int], missing: Bitmap) -> None:
+        with self._bitmap(digest).open("r+b", buffering=0) as stream:
+            for place in {index // 8 for index in indexes}:
+                bits = range(8 * place, min(8 * place + 8, missing.count))
+                byte = sum(1 << index % 8 for index in bits if index not in missing)
+                os.pwrite(stream.fileno(), bytes([byte]), place)
+
+    def _read_again(self, digest: str, size: int, chunks: Sequence[str], missing: Bitmap) -> Bitmap:
+        wrong = []
+        with self.path(digest).open("rb", buffering=0) as stream:
+            for index in range(missing.count):
+                if index not in missing:
+                    chunk = os.pread(stream.fileno(), chunk_length(size, index), index * CHUNK_BYTES)
+                    if codec.sha256_of(chunk) != chunks[index]:
+                        wrong.append(index)
+        missing = Bitmap(missing.count, missing.bits | Bitmap.of(missing.count, wrong).bits)
+        self._mark(digest, wrong, missing)
         return missing
+
+    def _make_room(self, digest: str, size: int) -> None:
+        for path, length in ((self.path(digest), size), (self._bitmap(digest), -(-chunk_count(size) // 8))):
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
+            try:
+                os.ftruncate(descriptor, length)
+            finally:
+                os.close(descriptor)
+        disk.sync_folder(self._folder)
 
     def _bitmap(self, digest: str) -> Path:
         return self._folder / f"{digest}.bitmap"

@@ -18,8 +18,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from agent.adapters.inbox import Inbox
+from agent.core.transfer import MAX_WINDOW
 from agent.errors import LinkLostError
-from contracts.topics import parse_chunk
 
 CONNECT_S = 10.0
 ACK_S = 20.0
@@ -27,6 +28,8 @@ CLOSE_S = 3.0
 # Larger than any message of the contracts; the broker must not send more.
 MAX_PACKET_BYTES = 1 << 20
 MAX_INBOX_BYTES = 16 << 20
+# Chunks that were not written yet; while there are more, the broker has to wait.
+MAX_BULK_INBOX_BYTES = 4 << 20
 MAX_INFLIGHT = 20
 DISCONNECT_WITH_WILL = 0x04
 
@@ -78,15 +81,14 @@ class BrokerAddress:
 class MqttConnection:
     """One connection, used from the event loop only."""
 
-    def __init__(self, client: paho.Client, address: BrokerAddress) -> None:
+    def __init__(self, client: paho.Client, address: BrokerAddress, max_inbox_bytes: int) -> None:
         """Bridge the callbacks of a client that is not started yet."""
         self._client = client
         self._address = address
         loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = loop.create_future()
         self._acks: dict[int, asyncio.Future[None]] = {}
-        self._inbox: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
-        self._inbox_bytes = 0
+        self._inbox = Inbox(max_inbox_bytes)
         self._loss: str | None = None
 
         def post(callback: Callable[..., None], *arguments: object) -> None:
@@ -97,7 +99,13 @@ class MqttConnection:
         client.on_disconnect = lambda _c, _u, _f, reason, _p: post(self._on_loss, str(reason))
         client.on_publish = lambda _c, _u, mid, reason, _p: post(self._on_ack, mid, [reason])
         client.on_subscribe = lambda _c, _u, mid, reasons, _p: post(self._on_ack, mid, reasons)
-        client.on_message = lambda _c, _u, message: post(self._on_message, message.topic, bytes(message.payload))
+
+        def keep(_client: paho.Client, _user: object, message: paho.MQTTMessage) -> None:
+            if not self._inbox.put(message.topic, bytes(message.payload)):
+                # What is retained comes again on a new connection, and a chunk is asked for again.
+                post(self._on_loss, "more messages than can be kept")
+
+        client.on_message = keep
 
     async def open(self) -> None:
         """Wait for the broker's consent; raise LinkLostError."""
@@ -119,17 +127,22 @@ class MqttConnection:
         code, mid = self._client.subscribe([(each, SubscribeOptions(qos=1)) for each in filters])
         await self._acknowledged(code, mid or 0)
 
-    def unsubscribe(self, topic_filter: str) -> None:
-        """Ask for a topic no longer."""
-        self._client.unsubscribe(topic_filter)
+    def unsubscribe(self, *filters: str) -> None:
+        """Ask for topics no longer."""
+        self._client.unsubscribe(list(filters))
 
-    async def receive(self) -> tuple[str, bytes]:
-        """Return the next message's topic and payload; raise LinkLostError."""
-        delivery = await self._inbox.get()
-        if delivery is None:
+    async def receive(self) -> list[tuple[str, bytes]]:
+        """Return the next messages, at least one, each with its topic; raise LinkLostError."""
+        messages = await self._inbox.take()
+        if not messages:
             raise self._lost(self._loss or "closed")
-        self._inbox_bytes -= len(delivery[1])
-        return delivery
+        return messages
+
+    def close(self) -> None:
+        """Take nothing more in; a network thread that waits for room goes on."""
+        self._loss = self._loss or "closed"
+        self._connected.cancel()
+        self._inbox.close()
 
     async def _acknowledged(self, code: MQTTErrorCode, mid: int) -> None:
         if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or self._loss is not None:
@@ -158,15 +171,6 @@ class MqttConnection:
         if ack is not None and not ack.done():
             ack.set_result(None)
 
-    def _on_message(self, topic: str, payload: bytes) -> None:
-        if self._inbox_bytes + len(payload) > MAX_INBOX_BYTES:
-            # A chunk is asked for again; all else is retained, and comes again on a new connection.
-            if parse_chunk(topic) is None:
-                self._on_loss("more messages than can be kept")
-            return
-        self._inbox_bytes += len(payload)
-        self._inbox.put_nowait((topic, payload))
-
     def _on_loss(self, reason: str) -> None:
         if self._loss is not None:
             return
@@ -174,7 +178,7 @@ class MqttConnection:
         for waiting in (self._connected, *self._acks.values()):
             if not waiting.done():
                 waiting.set_exception(self._lost(reason))
-        self._inbox.put_nowait(None)
+        self._inbox.close()
 
     def _lost(self, reason: str) -> LinkLostError:
         return LinkLostError(str(self._address), reason)
@@ -190,8 +194,21 @@ class MqttBroker:
     @asynccontextmanager
     async def connect(self, will_topic: str, will: bytes) -> AsyncIterator[MqttConnection]:
         """Open a connection whose retained will is sent unless the block ends in peace; raise LinkLostError."""
-        client = self._client(will_topic, will)
-        connection = MqttConnection(client, self._address)
+        client = self._address.client()
+        client.will_set(will_topic, will, qos=1, retain=True)
+        async with self._opened(client, MAX_INBOX_BYTES) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def connect_bulk(self) -> AsyncIterator[MqttConnection]:
+        """Open the connection for files, so that no other message waits behind their chunks; raise LinkLostError."""
+        client = self._address.client("bulk")
+        async with self._opened(client, MAX_BULK_INBOX_BYTES) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _opened(self, client: paho.Client, max_inbox_bytes: int) -> AsyncIterator[MqttConnection]:
+        connection = MqttConnection(client, self._address, max_inbox_bytes)
         is_peaceful = False
         try:
             await self._dial(client)
@@ -200,18 +217,16 @@ class MqttBroker:
             is_peaceful = True
         finally:
             reason = None if is_peaceful else ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL)
+            connection.close()
             with anyio.move_on_after(CLOSE_S, shield=True):
                 client.disconnect(reasoncode=reason)
                 await anyio.to_thread.run_sync(client.loop_stop, abandon_on_cancel=True)
 
-    def _client(self, will_topic: str, will: bytes) -> paho.Client:
-        client = self._address.client()
-        client.will_set(will_topic, will, qos=1, retain=True)
-        return client
-
     async def _dial(self, client: paho.Client) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho left this one untyped
         properties.MaximumPacketSize = MAX_PACKET_BYTES
+        # The broker copies no more than so many messages for a device that does not read them.
+        properties.ReceiveMaximum = MAX_WINDOW
 
         def dial() -> None:
             address = self._address

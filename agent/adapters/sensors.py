@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import psutil
 
+from agent.core.preflight import Condition
 from agent.core.readings import Readings
 from contracts.messages import Machine
 
@@ -17,6 +18,7 @@ THERMAL = Path("/sys/class/thermal")
 VCGENCMD_S = 2.0
 # Bits 0 to 3 of get_throttled: under-voltage, frequency capped, throttled, soft temperature limit, each "now".
 THROTTLED_NOW = 0xF
+UNDERVOLTED_NOW = 0x1
 
 
 class Sensors:
@@ -43,6 +45,7 @@ class Sensors:
         """Measure everything once."""
         memory = psutil.virtual_memory()
         disk = shutil.disk_usage(self._disk)
+        bits = await self._throttled_bits()
         return Readings(
             uptime_s=max(0.0, time.time() - psutil.boot_time()),
             cpu_percent=psutil.cpu_percent(),
@@ -51,7 +54,19 @@ class Sensors:
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
             temperature_c=_hottest_zone_c(),
-            is_throttled=await self._is_throttled(),
+            is_throttled=None if bits is None else bool(bits & THROTTLED_NOW),
+        )
+
+    async def condition(self) -> Condition:
+        """Say whether the device is in a state to take more upon itself."""
+        bits = await self._throttled_bits()
+        battery = psutil.sensors_battery()
+        return Condition(
+            disk_free_bytes=shutil.disk_usage(self._disk).free,
+            memory_free_bytes=psutil.virtual_memory().available,
+            temperature_c=_hottest_zone_c(),
+            is_undervolted=None if bits is None else bool(bits & UNDERVOLTED_NOW),
+            battery_percent=None if battery is None or battery.power_plugged is not False else float(battery.percent),
         )
 
     def rss_bytes(self, pid: int) -> int:
@@ -61,13 +76,13 @@ class Sensors:
         except psutil.Error:
             return 0
 
-    async def _is_throttled(self) -> bool | None:
+    async def _throttled_bits(self) -> int | None:
         if self._vcgencmd is None:
             return None
         try:
             with anyio.fail_after(VCGENCMD_S):
                 done = await anyio.run_process([self._vcgencmd, "get_throttled"], check=False)
-            return bool(int(done.stdout.decode().strip().partition("=")[2], 16) & THROTTLED_NOW)
+            return int(done.stdout.decode().strip().partition("=")[2], 16)
         except (OSError, TimeoutError, ValueError):
             return None  # the firmware does not answer, or not a user like us
 

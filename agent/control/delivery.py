@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 
-from agent.control.downloader import Downloader, WantedFile
-from agent.control.ports import Incoming, Store
+from agent.control.ports import Incoming, Sensors, Store
 from agent.control.shortcut import Shortcut
-from agent.core.admission import Fit, mismatch, shortfall
+from agent.core.admission import Fit, mismatch
+from agent.core.pieces import WantedFile
+from agent.core.preflight import Refusal, refusal
 from agent.errors import FetchError, UnsuitableReleaseError
 from contracts.bundle import read_bounded
 from contracts.chunks import CHUNK_BYTES, chunk_count
 from contracts.errors import ContractError
 from contracts.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, decode_manifest
 from contracts.messages import ReleaseRef
+
+# Heat and load pass; a full disk is emptied by somebody.
+LOOK_AGAIN_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -29,28 +33,42 @@ class Installed:
     target: str
 
 
+class Witness(Protocol):
+    """Who is told how a download is doing."""
+
+    def on_progress(self, share: float) -> None:
+        """Hear what share of the bytes is here."""
+
+    def on_refusal(self, refusal: Refusal | None) -> None:
+        """Hear why the device does not take it now, or that it does again."""
+
+
 class Delivery:
     """From a wish to a folder; every step may be repeated, and does not do again what is done."""
 
-    def __init__(self, store: Store, incoming: Incoming, downloader: Downloader, shortcut: Shortcut, fit: Fit) -> None:
-        """Unpack into `store` what `downloader` and, for large files, `shortcut` collect in `incoming`."""
+    def __init__(
+        self, store: Store, incoming: Incoming, shortcut: Shortcut, fit: Fit, sensors: Sensors, look_again_s: float = LOOK_AGAIN_S
+    ) -> None:
+        """Unpack into `store` what `shortcut` and its downloader collect in `incoming`."""
         self._store = store
         self._incoming = incoming
-        self._downloader = downloader
+        self._downloader = shortcut.downloader
         self._shortcut = shortcut
         self._fit = fit
+        self._sensors = sensors
+        self._look_again_s = look_again_s
         # Releases from their first byte to the end of their life: what came for them must stay.
         self._underway: set[str] = set()
         self._hands = anyio.Lock()
 
-    async def fetch(self, release: ReleaseRef, manifest_bytes: int, on_progress: Callable[[float], None]) -> None:
-        """Collect everything; raise FetchError or UnsuitableReleaseError."""
+    async def fetch(self, release: ReleaseRef, manifest_bytes: int, witness: Witness) -> None:
+        """Collect everything, once the device can take it; raise FetchError or UnsuitableReleaseError."""
         async with self._hands:  # never while another model's life is being cleared away
             self._underway.add(release.manifest_sha256)
         if await self.installed(release) is not None:
             return
         try:
-            await self._fetch(release, manifest_bytes, on_progress)
+            await self._fetch(release, manifest_bytes, witness)
         except OSError as error:
             raise FetchError(f"disk: {error.strerror or error!r}") from error
 
@@ -84,8 +102,8 @@ class Delivery:
             if not self._underway:
                 await anyio.to_thread.run_sync(self._incoming.clear)
 
-    async def _fetch(self, release: ReleaseRef, manifest_bytes: int, on_progress: Callable[[float], None]) -> None:
-        self._check_room(manifest_bytes)
+    async def _fetch(self, release: ReleaseRef, manifest_bytes: int, witness: Witness) -> None:
+        await self._wait_until_fit(manifest_bytes, 0, witness)
         digest = release.manifest_sha256
         chunks = (digest,) if chunk_count(manifest_bytes) == 1 else None
         path = await self._downloader.fetch(WantedFile(digest, manifest_bytes, chunks), lambda _: None)
@@ -100,13 +118,13 @@ class Delivery:
         entries = [manifest.files[path] for path in paths.values()]
         total = sum(entry.bytes for entry in entries)
         remaining = sum(self._remaining_bytes(entry) for entry in entries)
-        self._check_room(remaining)
+        await self._wait_until_fit(remaining, total, witness)
         here = total - remaining
 
         def count(new_bytes: int) -> None:
             nonlocal here
             here += new_bytes
-            on_progress(min(1.0, here / max(total, 1)))
+            witness.on_progress(min(1.0, here / max(total, 1)))
 
         for entry in entries:
             bases = await anyio.to_thread.run_sync(self._store.held, release.model, paths[entry.sha256])
@@ -119,7 +137,12 @@ class Delivery:
     def _remaining_bytes(self, entry: FileEntry) -> int:
         return min(entry.bytes, CHUNK_BYTES * len(self._incoming.missing(entry.sha256, entry.bytes)))
 
-    def _check_room(self, needed_bytes: int) -> None:
-        reason = shortfall(needed_bytes, self._store.free_bytes())
-        if reason is not None:
-            raise FetchError(reason)
+    async def _wait_until_fit(self, download_bytes: int, files_bytes: int, witness: Witness) -> None:
+        told = None
+        while (found := refusal(download_bytes, files_bytes, await self._sensors.condition())) is not None:
+            if told != found.name:
+                told = found.name
+                witness.on_refusal(found)
+            await anyio.sleep(self._look_again_s)
+        if told is not None:
+            witness.on_refusal(None)

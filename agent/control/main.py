@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from agent.control.downloader import Downloader
 from agent.control.ports import Notifier, Sensors
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
@@ -17,7 +16,7 @@ from agent.control.updater import Updater, Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wish, Wishes
 from contracts.messages import Health, WorkerHealth
-from contracts.topics import of_device, parse_chunk, parse_trust_file
+from contracts.topics import of_device, parse_trust_file
 
 # A device runs a handful of models; a wish for more is a mistake of the fleet.
 MAX_MODELS = 16
@@ -34,7 +33,6 @@ class Parts:
     reporter: Reporter
     uplink: Uplink
     wishes: Wishes
-    downloader: Downloader
     renewal: Renewal
     workshop: Workshop
     sensors: Sensors
@@ -78,13 +76,8 @@ class Agent:
     async def hear(self, topic: str, payload: bytes) -> None:
         """Give a message from the broker to whom it concerns."""
         parts = self._running()
-        chunk = parse_chunk(topic)
-        if chunk is not None:
-            parts.downloader.hear(chunk, payload)
-        elif topic == of_device(parts.reporter.identity.device.id, "desired"):
+        if topic == of_device(parts.reporter.identity.device.id, "desired"):
             await parts.wishes.hear_desired(payload)
-        elif topic == of_device(parts.reporter.identity.device.id, "offer"):
-            parts.downloader.hear_offer(payload)
         elif topic == of_device(parts.reporter.identity.device.id, "certificate"):
             parts.renewal.hear(payload)
         else:

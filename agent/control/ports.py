@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
 from agent.core.admission import Fit
+from agent.core.basket import Basket
 from agent.core.memory import Memory
 from agent.core.patching import PatchOrder
+from agent.core.preflight import Condition
 from agent.core.readings import Readings
 from agent.core.renewal import NextKey, Span
+from agent.core.transfer import Link
 from agent.core.update import Update
 from agent.core.verdict import Question, Verdict
 from agent.worker_link import Line, WorkerLine
 from contracts.chunks import Bitmap
 from contracts.manifest import Manifest
-from contracts.messages import Machine
+from contracts.messages import Machine, Offer
 
 
 class Connection(Protocol):
@@ -29,11 +32,11 @@ class Connection(Protocol):
     async def subscribe(self, *filters: str) -> None:
         """Ask for topics."""
 
-    def unsubscribe(self, topic_filter: str) -> None:
-        """Ask for a topic no longer."""
+    def unsubscribe(self, *filters: str) -> None:
+        """Ask for topics no longer."""
 
-    async def receive(self) -> tuple[str, bytes]:
-        """Return the next message's topic and payload."""
+    async def receive(self) -> list[tuple[str, bytes]]:
+        """Return the next messages, at least one, each with its topic."""
 
 
 class Broker(Protocol):
@@ -41,6 +44,37 @@ class Broker(Protocol):
 
     def connect(self, will_topic: str, will: bytes) -> AbstractAsyncContextManager[Connection]:
         """Connect; the retained will is published unless the block ends in peace."""
+
+
+class BulkBroker(Protocol):
+    """Where connections for files come from."""
+
+    def connect_bulk(self) -> AbstractAsyncContextManager[Connection]:
+        """Connect, beside the connection for everything else."""
+
+
+class Source(Protocol):
+    """A place that files come from."""
+
+    @property
+    def name(self) -> str:
+        """Name it in a log."""
+
+    async def fill(self, basket: Basket, bases: tuple[str, ...]) -> Offer | None:
+        """Bring what is missing, or an offer to make it from one of `bases`; raise SourceAwayError or SourceFailedError."""
+
+    async def rest(self) -> None:
+        """Let go of what is held between files."""
+
+
+class LinkMemory(Protocol):
+    """What is known of the device's link."""
+
+    def load(self) -> Link:
+        """Return what was measured last."""
+
+    def save(self, link: Link) -> None:
+        """Keep it."""
 
 
 class Store(Protocol):
@@ -83,11 +117,11 @@ class Incoming(Protocol):
     def missing(self, digest: str, size: int) -> Bitmap:
         """Return the chunks that are not here."""
 
-    def write(self, digest: str, index: int, chunk: bytes, missing: Bitmap) -> None:
-        """Keep a checked chunk; `missing` is what is left after it."""
+    def begin(self, digest: str, size: int, chunks: Sequence[str] | None) -> Bitmap:
+        """Make room, and return the chunks that are not here for sure."""
 
-    def sync(self, digest: str, missing: Bitmap) -> None:
-        """Make sure that all of it survives a power cut."""
+    def write(self, digest: str, pieces: Sequence[tuple[int, bytes]], missing: Bitmap) -> None:
+        """Keep checked chunks; `missing` is what is left after them."""
 
     def is_whole(self, digest: str, size: int) -> bool:
         """Say whether a file is here and right."""
@@ -201,6 +235,9 @@ class Sensors(Protocol):
 
     async def read(self) -> Readings:
         """Measure once."""
+
+    async def condition(self) -> Condition:
+        """Say whether the device is in a state to take more upon itself."""
 
     def rss_bytes(self, pid: int) -> int:
         """Return a process's resident memory."""

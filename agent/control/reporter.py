@@ -13,6 +13,7 @@ from agent.core.memory import Memory
 from agent.core.outbox import Letter, Outbox
 from contracts import codec
 from contracts.agent_config import DeviceSection
+from contracts.chunks import Bitmap
 from contracts.manifest import Runtime
 from contracts.messages import Birth, DeviceEvent, InferenceWindow, Machine, Message, ModelReport, Reported, Want
 
@@ -34,6 +35,15 @@ class Identity:
     runtimes: dict[Runtime, str]
     machine: Machine
     session: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """How chunks are asked for."""
+
+    window: int
+    round: int
+    bases: tuple[str, ...] = ()
 
 
 def utc_now() -> datetime:
@@ -80,9 +90,10 @@ class Reporter:
         newest = None if memory.floor is None else memory.floor.moment
         return self.stamp(Reported, generation=memory.generation, models=self._models, newest_time=newest, refused=memory.refused)
 
-    def want(self, digest: str, size: int, bitmap: str, window: int, bases: tuple[str, ...]) -> bytes:
-        """Return a request for chunks, or for a delta from one of `bases`."""
-        return self.stamp(Want, digest=digest, bytes=size, bitmap=bitmap, window=window, bases=bases)
+    def want(self, digest: str, missing: Bitmap, size: int, request: Request) -> bytes:
+        """Return a request for chunks, or for a delta from one of its bases."""
+        bitmap = missing.to_hex()
+        return self.stamp(Want, digest=digest, bytes=size, bitmap=bitmap, window=request.window, bases=request.bases, round=request.round)
 
     def report_model(self, model: str, report: ModelReport) -> None:
         """Say where a model stands."""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import anyio
 
-from agent.control.downloader import Downloader, WantedFile
+from agent.control.downloader import Downloader
 from agent.control.ports import Incoming, Patcher, Store
 from agent.core.admission import shortfall
 from agent.core.patching import MIN_TARGET_BYTES, PatchOrder
+from agent.core.pieces import WantedFile
 from agent.errors import FetchError, PatchError
 from contracts.messages import MAX_BASES, Offer
 
@@ -25,20 +26,20 @@ class Shortcut:
         """Collect deltas and files in `incoming`; bases lie in `store`."""
         self._store = store
         self._incoming = incoming
-        self._downloader = downloader
+        self.downloader = downloader
         self._patcher = patcher
 
     async def fetch(self, wanted: WantedFile, bases: Mapping[str, Path], on_bytes: Callable[[int], None]) -> None:
         """Bring a file into `incoming`, telling `on_bytes` how much of it came; raise FetchError."""
         named = tuple(bases)[:MAX_BASES] if wanted.size >= MIN_TARGET_BYTES and wanted.digest not in bases else ()
-        answer = await self._downloader.fetch_or_offer(wanted, named, on_bytes)
+        answer = await self.downloader.fetch_or_offer(wanted, named, on_bytes)
         if not isinstance(answer, Offer):
             return
         try:
             await self._follow(answer, wanted, bases[answer.base])
         except (FetchError, PatchError, OSError) as error:
             log.warning("file %s: %s; fetching all of it", wanted.digest, error)
-            await self._downloader.fetch(wanted, on_bytes)
+            await self.downloader.fetch(wanted, on_bytes)
         else:
             on_bytes(wanted.size)
 
@@ -47,7 +48,7 @@ class Shortcut:
         if reason is not None:
             raise FetchError(reason)
         delta = offer.delta
-        path = await self._downloader.fetch(WantedFile(delta.sha256, delta.bytes, delta.chunks), lambda _: None)
+        path = await self.downloader.fetch(WantedFile(delta.sha256, delta.bytes, delta.chunks), lambda _: None, give_up_s=0.0)
         target = self._incoming.patched(wanted.digest)
         try:
             order = PatchOrder(base=str(base), delta=str(path), target=str(target), sha256=wanted.digest, bytes=wanted.size)

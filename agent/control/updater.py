@@ -18,6 +18,7 @@ from agent.control.reporter import Reporter, utc_now
 from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish
 from agent.control.worker import Patience
+from agent.core.preflight import Refusal
 from agent.core.probation import Watch, verdict
 from agent.core.update import Crashed, Damaged, Do, Done, Effect, Event, Failed, Unsuitable, Update, Wished, resume, step
 from agent.errors import AgentError, FetchError, GoldenSetError, ProbationError, UnsuitableReleaseError
@@ -56,6 +57,8 @@ class Updater:
         self._shop = shop
         self._update = shop.store.load(model)
         self._progress = 0.0
+        # Why a download waits.
+        self._refusal = ""
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=MAX_EVENTS)
         self._doing: Do | None = None
         self._work = anyio.CancelScope()
@@ -93,7 +96,7 @@ class Updater:
             self.model,
             ModelReport(
                 phase=update.phase,
-                reason=update.reason,
+                reason=(self._refusal if update.phase is Phase.FETCHING else "") or update.reason,
                 progress=round(self._progress, 2) if update.phase is Phase.FETCHING else 0.0,
                 attempt=update.attempt,
                 current=update.current,
@@ -143,6 +146,7 @@ class Updater:
 
     def _tell(self, before: Update) -> None:
         self._progress = 0.0
+        self._refusal = ""
         self.report()
         update = self._update
         if update.last is not None and update.last != before.last:
@@ -168,7 +172,7 @@ class Updater:
 
     async def _fetch(self, release: ReleaseRef) -> None:
         try:
-            await self._shop.delivery.fetch(release, self._update.manifest_bytes, self._on_progress)
+            await self._shop.delivery.fetch(release, self._update.manifest_bytes, self)
         except UnsuitableReleaseError as error:
             self._hear(Unsuitable(release, str(error)))
         except FetchError as error:
@@ -176,10 +180,18 @@ class Updater:
         else:
             self._hear(Done(release, Phase.FETCHING))
 
-    def _on_progress(self, share: float) -> None:
+    def on_progress(self, share: float) -> None:
+        """Report what share of the bytes is here."""
         if share - self._progress >= PROGRESS_STEP:
             self._progress = share
             self.report()
+
+    def on_refusal(self, refusal: Refusal | None) -> None:
+        """Report why the device does not take the release now, or that it does again."""
+        self._refusal = "" if refusal is None else refusal.text
+        self.report()
+        if refusal is not None:
+            self._shop.reporter.event("refused", "warning", f"not now: {refusal.text}", self.model, {"class": refusal.name})
 
     async def _stage(self, release: ReleaseRef) -> None:
         await self._try(release, Phase.STAGING, self._shop.delivery.stage(release))

@@ -1,4 +1,4 @@
-"""Keeps the one connection to the broker alive, sends what waits, and hands on what arrives."""
+"""Keeps the connection to the broker alive, sends what waits, and hands on what arrives."""
 
 from __future__ import annotations
 
@@ -33,16 +33,12 @@ class Uplink:
         self._reporter = reporter
         self._on_message = on_message
         self._device = reporter.identity.device.id
-        self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS), f"{TRUST}/+"]
+        # Offers belong to the connection for files.
+        self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS if leaf != "offer"), f"{TRUST}/+"]
         self._connection: Connection | None = None
         self._lost_at_s: float | None = None
         # Set when the connection is to be made anew, although nothing is wrong with it.
         self._is_outdated = asyncio.Event()
-
-    @property
-    def is_connected(self) -> bool:
-        """Say whether the broker was heard of lately."""
-        return self._connection is not None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Stay connected until `stop`, then say goodbye."""
@@ -74,25 +70,6 @@ class Uplink:
             return False
         return True
 
-    async def ask_for_chunks(self, digest: str, size: int, bitmap: str, window: int, bases: tuple[str, ...]) -> None:
-        """Publish a want; one that is lost is repeated by the download."""
-        await self.send_now("want", self._reporter.want(digest, size, bitmap, window, bases))
-
-    async def listen(self, topic_filter: str) -> None:
-        """Ask for one more topic, on this connection and all later ones."""
-        self._filters.append(topic_filter)
-        if self._connection is not None:
-            try:
-                await self._connection.subscribe(topic_filter)
-            except LinkLostError:
-                return  # the next connection asks for all of them
-
-    def unlisten(self, topic_filter: str) -> None:
-        """Ask for a topic no longer."""
-        self._filters.remove(topic_filter)
-        if self._connection is not None:
-            self._connection.unsubscribe(topic_filter)
-
     async def _converse(self, stop: asyncio.Event) -> None:
         birth_topic = of_device(self._device, "birth")
         self._is_outdated.clear()
@@ -100,7 +77,6 @@ class Uplink:
             await connection.publish(birth_topic, self._reporter.birth(is_online=True), qos=1, retain=True)
             self._reporter.is_report_due = True
             self._tell_of_return()
-            # Known before the topics are asked for: whoever listens meanwhile is either among them or asks for himself.
             self._connection = connection
             try:
                 await connection.subscribe(*self._filters)
@@ -148,8 +124,8 @@ class Uplink:
 
     async def _receive(self, connection: Connection) -> None:
         while True:
-            topic, payload = await connection.receive()
-            await self._on_message(topic, payload)
+            for topic, payload in await connection.receive():
+                await self._on_message(topic, payload)
 
     def _tell_of_return(self) -> None:
         if self._lost_at_s is not None:

@@ -1,4 +1,4 @@
-"""The REST API: which routes there are, and that all but three ask for a token."""
+"""The REST API: which routes there are, and that all but three ask for a token, or of a device for its certificate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 
-from fleet.north import devices, enrolment, problems, releases, rollouts, tokens, trust
+from fleet.north import device_files, devices, enrolment, problems, releases, rollouts, tokens, trust
 from fleet.north.auth import bearer_check
 from fleet.north.body_limit import BodyLimit
 from fleet.north.ports import Services
@@ -49,4 +49,5 @@ def build_app(services: Services) -> FastAPI:
 
     app.include_router(enrolment.open_router(services))
     app.include_router(guarded)
+    app.include_router(device_files.router(services))
     return app

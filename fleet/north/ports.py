@@ -12,6 +12,7 @@ from contracts.manifest import Manifest
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
 from fleet.core.roles import Role
+from fleet.north.peer import Devices
 from fleet.requests import OnlineKey, TrustChange, TrustVersions
 from fleet.views import FleetReader, TokenView
 
@@ -98,6 +99,9 @@ class Artifacts(Protocol):
     def size_of(self, sha256: str) -> int | None:
         """Return a file's bytes; None when it is not here."""
 
+    def read(self, sha256: str, start: int, length: int) -> bytes:
+        """Return a part of a file; raise UnknownArtifactError."""
+
     def receive(self, sha256: str, max_bytes: int) -> Incoming:
         """Begin to take in a file."""
 
@@ -127,5 +131,6 @@ class Services:
     trust: Trust
     trust_desk: TrustDesk
     artifacts: Artifacts
+    devices: Devices
     addresses: Addresses
     now: Callable[[], datetime]

@@ -195,7 +195,8 @@ persistent_client_expiration 14d
 # A count would drop acknowledged messages silently; bytes bound the memory.
 max_queued_messages 0
 max_queued_bytes {MAX_QUEUED_BYTES}
-max_inflight_messages 100
+# Each is copied for a subscriber that does not read; agents allow as many.
+max_inflight_messages 32
 max_packet_size {MAX_PACKET_BYTES}
 max_keepalive 3600
 set_tcp_nodelay true

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from contracts import codec
 from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count, chunk_length
 from contracts.errors import ContractError, InvalidDocumentError
 from contracts.messages import Offer, Want
-from contracts.topics import of_chunk, of_device, of_every_device
-from fleet.core.waiting import ChunkRef, WaitingRoom
+from contracts.pace import Budget, Hours
+from contracts.topics import of_chunk, of_device, of_every_device, of_own_chunk
+from fleet.core.waiting import Publication, Request, WaitingRoom
 from fleet.errors import LinkDownError, UnknownArtifactError
 from fleet.south.ingest import Source, read_uplink
 from fleet.south.mqtt import Received
@@ -21,12 +23,12 @@ from fleet.south.poison import Poison
 from fleet.wall_clock import utc_now
 
 TOPICS = (of_every_device("want"),)
-# Chunks on their way to the broker at one time: 8 MiB.
-BATCH_CHUNKS = 32
+# Between two looks at the wants.
+BATCH_CHUNKS = 8
+# Chunks that the broker may not have acknowledged yet: 4 MiB.
+AHEAD_CHUNKS = 16
 WANTS_PER_TURN = 200
 IDLE_PATIENCE_S = 0.25
-# Somebody waits for a chunk that went out a moment ago.
-BUSY_PATIENCE_S = 0.02
 
 log = logging.getLogger("fleet.delivery")
 
@@ -34,8 +36,15 @@ log = logging.getLogger("fleet.delivery")
 class Link(Source, Protocol):
     """The broker."""
 
+    @property
+    def is_up(self) -> bool:
+        """Say whether publishing makes sense."""
+
     def publish(self, messages: Sequence[tuple[str, bytes]], *, retain: bool) -> None:
         """Publish and wait for the acknowledgement; raise LinkDownError."""
+
+    def stream(self, messages: Iterable[tuple[str, bytes]], ahead: int) -> None:
+        """Publish and wait until at most `ahead` lack their acknowledgement; raise LinkDownError."""
 
 
 class Files(Protocol):
@@ -57,14 +66,27 @@ class Deltas(Protocol):
         """Return the smallest delta, or whether waiting for one makes sense."""
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast chunks go out, all devices together, and at what hours of the server's day; 0 and None are no limit."""
+
+    bytes_per_s: float = 0.0
+    hours: Hours | None = None
+
+
+UNBOUNDED = Pace()
+
+
 class Delivery:
     """The loop from wants to chunks."""
 
-    def __init__(self, link: Link, files: Files, deltas: Deltas) -> None:
+    def __init__(self, link: Link, files: Files, deltas: Deltas, pace: Pace = UNBOUNDED) -> None:
         """Nothing is read before `turn`."""
         self._link = link
         self._files = files
         self._deltas = deltas
+        self._hours = pace.hours
+        self._budget = Budget(pace.bytes_per_s, at_s=time.monotonic())
         # Who waits until a delta is made, and how many were made when they were looked at last.
         self._patient: dict[str, Want] = {}
         self._settled = 0
@@ -74,16 +96,29 @@ class Delivery:
 
     def turn(self) -> None:
         """Hear wants, then publish some of the chunks that are due."""
-        patience_s = IDLE_PATIENCE_S if self._room.is_empty() else BUSY_PATIENCE_S
-        for received in self._link.take(WANTS_PER_TURN, patience_s):
+        for received in self._link.take(WANTS_PER_TURN, self._patience_s()):
             self._hear(received)
         self._answer_the_patient()
-        messages, self._offers = self._offers, []
-        messages += [message for chunk in self._room.due(time.monotonic(), BATCH_CHUNKS) if (message := self._message(chunk))]
+        offers, self._offers = self._offers, []
         try:
-            self._link.publish(messages, retain=False)
+            self._link.publish(offers, retain=False)
+            if self._closed_s() <= 0 and self._link.is_up:
+                due = self._room.due(time.monotonic(), self._batch_chunks())
+                self._link.stream((message for chunk in due if (message := self._message(chunk))), AHEAD_CHUNKS)
         except LinkDownError as error:
             log.warning("chunks or offers were lost, devices will ask again: %s", error)
+
+    def _patience_s(self) -> float:
+        due_s = self._room.next_in_s(time.monotonic())
+        return IDLE_PATIENCE_S if due_s is None else min(IDLE_PATIENCE_S, max(due_s, self._closed_s()))
+
+    def _batch_chunks(self) -> int:
+        # Under a byte rate they go out one by one: what is queued is lost with a link.
+        return BATCH_CHUNKS if not self._budget.bytes_per_s else 1
+
+    def _closed_s(self) -> float:
+        self._budget = self._budget.at(time.monotonic())
+        return max(self._budget.wait_s, 0.0 if self._hours is None else self._hours.opens_in_s(datetime.now().astimezone()))
 
     def _hear(self, received: Received) -> None:
         try:
@@ -103,7 +138,11 @@ class Delivery:
         self._patient.pop(heard.device, None)
         if want.bases and self._offer(heard.device, want):
             missing = Bitmap(missing.count, 0)
-        self._room.hear(heard.device, want.digest, tuple(islice(missing, want.window)), time.monotonic())
+        self._await(heard.device, want, missing)
+
+    def _await(self, device: str, want: Want, missing: Bitmap) -> None:
+        number = None if want.round is None else (want.session, want.round)
+        self._room.hear(Request(device, want.digest, number, missing.bits, want.window), time.monotonic())
 
     def _offer(self, device: str, want: Want) -> bool:
         """Offer a delta now or once it is made; return False when it must be chunks."""
@@ -122,10 +161,9 @@ class Delivery:
         patient, self._patient = self._patient, {}
         for device, want in patient.items():
             if not self._offer(device, want):
-                missing = Bitmap.from_hex(chunk_count(want.bytes), want.bitmap)
-                self._room.hear(device, want.digest, tuple(islice(missing, want.window)), time.monotonic())
+                self._await(device, want, Bitmap.from_hex(chunk_count(want.bytes), want.bitmap))
 
-    def _message(self, chunk: ChunkRef) -> tuple[str, bytes] | None:
+    def _message(self, chunk: Publication) -> tuple[str, bytes] | None:
         size = self._files.size_of(chunk.digest) or 0
         try:
             content = self._files.read(chunk.digest, chunk.index * CHUNK_BYTES, chunk_length(size, chunk.index))
@@ -133,4 +171,6 @@ class Delivery:
             log.warning("%s", error)
             self._room.forget(chunk.digest)
             return None
-        return of_chunk(chunk.digest, chunk.index), content
+        self._budget = self._budget.spend(len(content))
+        own = None if chunk.device is None else of_own_chunk(chunk.device, chunk.digest, chunk.index)
+        return own or of_chunk(chunk.digest, chunk.index), content

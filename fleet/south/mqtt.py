@@ -7,7 +7,8 @@ import logging
 import queue
 import ssl
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,7 @@ class MqttLink:
         self._login = login
         self._subscriptions = subscriptions
         self._inbox: queue.Queue[Received] = queue.Queue(INBOX_MESSAGES)
+        self._streamed: deque[tuple[str, MQTTMessageInfo]] = deque()
         self._connections = 0
         self._up = threading.Event()
         self.dropped = 0
@@ -114,18 +116,30 @@ class MqttLink:
 
     def publish(self, messages: Sequence[tuple[str, bytes]], *, retain: bool) -> None:
         """Publish with QoS 1 and wait until the broker has them all; raise LinkDownError."""
-        pending: list[tuple[str, MQTTMessageInfo]] = []
-        for topic, payload in messages:
-            if not self.is_up:
-                raise LinkDownError(topic, "the link is down")
-            pending.append((topic, self._client.publish(topic, payload, qos=1, retain=retain)))
-        for topic, info in pending:
-            try:
-                info.wait_for_publish(ACK_TIMEOUT_S)
-            except (ValueError, RuntimeError) as error:
-                raise LinkDownError(topic, str(error)) from error
-            if not info.is_published():
-                raise LinkDownError(topic, f"nothing within {ACK_TIMEOUT_S:g} s")
+        pending = [self._begin(topic, payload, retain=retain) for topic, payload in messages]
+        for sent in pending:
+            _finish(*sent)
+
+    def stream(self, messages: Iterable[tuple[str, bytes]], ahead: int) -> None:
+        """Publish with QoS 1 and wait until at most `ahead` of all streamed messages lack their acknowledgement; raise LinkDownError.
+
+        For one thread; what was under way when it raises is forgotten here, though it may arrive yet.
+        """
+        try:
+            for topic, payload in messages:
+                self._streamed.append(self._begin(topic, payload, retain=False))
+                while len(self._streamed) > ahead:
+                    _finish(*self._streamed.popleft())
+            while self._streamed and self._streamed[0][1].is_published():
+                self._streamed.popleft()
+        except (LinkDownError, ValueError, RuntimeError) as error:
+            self._streamed.clear()
+            raise error if isinstance(error, LinkDownError) else LinkDownError("stream", str(error)) from error
+
+    def _begin(self, topic: str, payload: bytes, *, retain: bool) -> tuple[str, MQTTMessageInfo]:
+        if not self.is_up:
+            raise LinkDownError(topic, "the link is down")
+        return topic, self._client.publish(topic, payload, qos=1, retain=retain)
 
     def _on_connect(
         self, client: Client, _userdata: object, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
@@ -151,3 +165,12 @@ class MqttLink:
         except queue.Full:
             self.dropped += 1
             log.warning("inbox full: %d messages dropped so far", self.dropped)
+
+
+def _finish(topic: str, info: MQTTMessageInfo) -> None:
+    try:
+        info.wait_for_publish(ACK_TIMEOUT_S)
+    except (ValueError, RuntimeError) as error:
+        raise LinkDownError(topic, str(error)) from error
+    if not info.is_published():
+        raise LinkDownError(topic, f"nothing within {ACK_TIMEOUT_S:g} s")

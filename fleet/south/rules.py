@@ -30,6 +30,7 @@ def acl_file(revoked: Iterable[str] = ()) -> str:
         f"pattern write {PREFIX}/%u/command/+/result",
         *(f"pattern read {PREFIX}/%u/{leaf}" for leaf in DOWNLINKS),
         f"pattern read {PREFIX}/%u/command/#",
+        f"pattern read {PREFIX}/%u/chunk/#",
         f"pattern read {CHUNKS}/#",
         f"pattern read {TRUST}/#",
         *(line for device in revoked for line in ("", f"user {device}", "topic deny #")),

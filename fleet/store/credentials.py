@@ -83,6 +83,14 @@ class CredentialStore:
             count = connection.execute(select(func.count()).select_from(certificates).where(living)).scalar_one()
         return None if row is None else Standing(row.revoked_at is not None, count)
 
+    def is_good(self, device: str, serial: str, now: datetime) -> bool:
+        """Say whether a device of the fleet has this certificate, and nobody revoked either."""
+        mine = (certificates.c.device == device) & (certificates.c.serial == serial) & (certificates.c.expires_at > now)
+        good = select(devices.c.id).join(certificates, certificates.c.device == devices.c.id)
+        with self._database.reading() as connection:
+            found = connection.execute(good.where(mine & certificates.c.revoked_at.is_(None) & devices.c.revoked_at.is_(None)))
+            return found.first() is not None
+
     def revoke(self, device: str, now: datetime) -> None:
         """Turn a device out, with every certificate it has; raise UnknownDeviceError."""
         mine = (certificates.c.device == device) & certificates.c.revoked_at.is_(None)

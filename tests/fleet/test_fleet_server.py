@@ -13,6 +13,7 @@ from fastapi.openapi.models import OpenAPI
 from tests.fleet.broker_client import Listener, Login, verdict_on
 from tests.fleet.bundles import make_bundle
 from tests.fleet.server import FleetProcess, fieldfare, wait_for
+from tests.live.authority import context_of
 from tests.sim.device import SimDevice
 
 
@@ -269,3 +270,29 @@ def test_an_agent_less_machine_lists_devices_without_the_servers_libraries(fleet
         "print(*sorted({'nicegui', 'sqlalchemy', 'fastapi', 'tuf', 'uvicorn', 'alembic'} & set(sys.modules)))"
     )
     assert fleet.python(program).split() == []
+
+
+def test_a_device_gets_ranges_of_files_by_its_certificate_and_nobody_else_does(fleet: FleetProcess) -> None:
+    # Given a file, a device that was let in, and one that was turned out
+    raw = bytes(range(256)) * 8192
+    digest = hashlib.sha256(raw).hexdigest()
+    ranger, revoked = (fleet.add_device(name) / "identity.pem" for name in ("ranger", "turned-out"))
+    with fleet.api as api:
+        api.put(f"artifacts/{digest}", content=raw).raise_for_status()
+        api.post("devices/turned-out/revocation").raise_for_status()
+    authority = fleet.folder / "authority" / "ca.pem"
+    path = f"/device/v1/artifacts/{digest}"
+
+    def get(identity: Path | None, path: str = path, wanted: str = "bytes=1000000-1999999") -> httpx.Response:
+        return httpx.get(fleet.tls_url + path, headers={"Range": wanted}, verify=context_of(identity, authority))
+
+    # Then the one gets what it asks for
+    part = get(ranger)
+    assert (part.status_code, part.content) == (206, raw[1_000_000:2_000_000])
+    assert part.headers["Content-Range"] == f"bytes 1000000-1999999/{len(raw)}"
+    assert get(ranger, wanted="bytes=9999999-").status_code == 416
+    assert get(ranger, path.replace(digest, "ab" * 32)).status_code == 404
+    # And nobody else: not the other, nor who shows nothing, nor the fleet's own name, nor anybody without TLS
+    for stranger in (revoked, None, fleet.folder / "authority" / "fleet.pem"):
+        assert get(stranger).status_code == 401
+    assert httpx.get(fleet.connection["url"] + path).status_code == 401

@@ -32,7 +32,7 @@ from contracts.chunks import Bitmap, chunk_count
 from contracts.lifecycle import Phase
 from contracts.manifest import Manifest, decode_manifest
 from contracts.messages import Birth, Desired, DeviceEvent, Health, Machine, Message, ModelReport, Outcome, ReleaseRef, Reported, Want
-from contracts.topics import TRUST, of_chunks, of_device, parse_chunk, parse_trust_file
+from contracts.topics import TRUST, of_chunks, of_device, of_own_chunks, parse_chunk, parse_trust_file
 from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, DirectorKeys, release_target_path
 
 if sys.version_info >= (3, 11):
@@ -62,6 +62,7 @@ class SimDevice:
         self.generation = 0
         self.problems: list[str] = []
         self.received_chunks = 0
+        self._round = 0
         self._config = config
         self._folder = folder
         self._sequence = 0
@@ -222,21 +223,25 @@ class SimDevice:
     def _fetch(self, digest: str, size: int) -> bytes:
         """Ask until every chunk is here, and check the whole."""
         parts: dict[int, bytes] = {}
-        self._client.subscribe(of_chunks(digest), qos=1)
+        topics = [of_chunks(digest), of_own_chunks(self._config.device.id, digest)]
+        self._client.subscribe([(topic, 1) for topic in topics])
+        self._round += 1
         missing = Bitmap.full(chunk_count(size))
         deadline = datetime.now(timezone.utc).timestamp() + PATIENCE_S
         while len(missing):
             assert datetime.now(timezone.utc).timestamp() < deadline, f"{digest}: {len(missing)} chunks never came"
-            self.publish("want", Want(**self._stamp(), digest=digest, bytes=size, bitmap=missing.to_hex(), window=WINDOW))
+            bitmap = missing.to_hex()
+            self.publish("want", Want(**self._stamp(), digest=digest, bytes=size, bitmap=bitmap, window=WINDOW, round=self._round))
             for _ in range(min(WINDOW, len(missing))):
                 try:
                     found, index, payload = self._chunks.get(timeout=SILENCE_S)
                 except queue.Empty:
+                    self._round += 1
                     break
                 if found == digest:
                     parts[index] = payload
                     missing = missing.without(index)
-        self._client.unsubscribe(of_chunks(digest))
+        self._client.unsubscribe(topics)
         raw = b"".join(parts[index] for index in range(chunk_count(size)))
         assert codec.sha256_of(raw) == digest
         return raw

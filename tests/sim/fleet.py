@@ -170,6 +170,8 @@ class SimFleet:
     heard: list[tuple[str, Message]] = field(default_factory=list)
     _stored: dict[str, bytes] = field(default_factory=dict)
     _delivered: set[tuple[str, int]] = field(default_factory=set)
+    # What went out in each round of a device's download.
+    _sent: dict[tuple[str, str, int | None], set[int]] = field(default_factory=dict)
     _news: threading.Condition = field(default_factory=threading.Condition)
     _listening: threading.Event = field(default_factory=threading.Event)
 
@@ -274,7 +276,11 @@ class SimFleet:
     def _deliver(self, want: Want) -> None:
         raw = self._stored[want.digest]
         assert want.bytes == len(raw)
-        for index in list(Bitmap.from_hex(chunk_count(len(raw)), want.bitmap))[: want.window]:
+        sent = self._sent.setdefault((want.session, want.digest, want.round), set())
+        missing = list(Bitmap.from_hex(chunk_count(len(raw)), want.bitmap))
+        credit = want.window - len(sent.intersection(missing))
+        for index in [index for index in missing if index not in sent][: max(credit, 0)]:
+            sent.add(index)
             if (want.digest, index) not in self._delivered:
                 if self.chunks_to_deliver <= 0:
                     return

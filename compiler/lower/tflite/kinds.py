@@ -177,7 +177,7 @@ FACTS: dict[Kind, Facts] = {
     Kind.SUB: Facts(Rule.FREE, "SubOptions", int16_version=5),
     Kind.SUM: Facts(Rule.FREE, "ReducerOptions"),
     Kind.TANH: Facts(Rule.FIXED, int16_version=3, fixed=(1 / 128, 0), fixed16=(1 / 32768, 0)),
-    Kind.TILE: Facts(Rule.MOVES, "TileOptions", int8_version=1, int16_version=1),
+    Kind.TILE: Facts(Rule.MOVES, "TileOptions", int8_version=1),
     Kind.TRANSPOSE: Facts(Rule.MOVES, "TransposeOptions", int16_version=4),
     Kind.TRANSPOSE_CONV: Facts(Rule.FREE, "TransposeConvOptions", float_version=3, int8_version=3, int16_version=3),
 }

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from agent.adapters.incoming import SYNC_EVERY, Incoming
+from agent.adapters.incoming import Incoming
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import MAX_FILES, TrustFiles
 from agent.core.admission import Fit
 from agent.core.memory import Memory
 from agent.core.update import Update
 from contracts import codec
-from contracts.chunks import CHUNK_BYTES, Bitmap
+from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_digests
 from contracts.errors import TamperedError
 from contracts.lifecycle import Phase
 from tests.sim.fleet import Release, make_release
@@ -97,29 +97,50 @@ def test_a_save_that_dies_at_any_call_leaves_the_old_machine_or_the_new(tmp_path
     pytest.fail("the save never came to its end")
 
 
-def test_a_download_remembers_what_reached_the_disk(tmp_path: Path) -> None:
-    raw = bytes(range(256)) * (CHUNK_BYTES // 256) * (SYNC_EVERY + 2)
-    digest, incoming = codec.sha256_of(raw), Incoming(tmp_path)
-    missing = incoming.missing(digest, len(raw))
-    for index in range(SYNC_EVERY + 1):
+def test_a_download_remembers_every_chunk_that_was_written(tmp_path: Path) -> None:
+    # Given a download of which all but the last two chunks came before its process was killed
+    raw = bytes(range(256)) * (CHUNK_BYTES // 256) * 20 + b"end"
+    digest, chunks, incoming = codec.sha256_of(raw), chunk_digests(raw), Incoming(tmp_path)
+    missing = incoming.begin(digest, len(raw), chunks)
+    for index in range(19):
         missing = missing.without(index)
-        incoming.write(digest, index, raw[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES], missing)
-    # After a power cut, what was synced is known; the chunk after that comes again.
+        incoming.write(digest, [piece(raw, index)], missing)
+    # When another process takes it up, it lacks those two
     again = Incoming(tmp_path)
-    missing = again.missing(digest, len(raw))
-    assert list(missing) == [SYNC_EVERY, SYNC_EVERY + 1]
-    for index in list(missing):
-        missing = missing.without(index)
-        again.write(digest, index, raw[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES], missing)
+    missing = again.begin(digest, len(raw), chunks)
+    assert list(missing) == list(again.missing(digest, len(raw))) == [19, 20]
+    again.write(digest, [piece(raw, 19), piece(raw, 20)], missing.without(19, 20))
     assert again.is_whole(digest, len(raw))
+    assert again.path(digest).read_bytes() == raw
+
+
+def test_a_chunk_that_a_power_cut_took_comes_again(tmp_path: Path) -> None:
+    # Given bits that reached the disk before two of their chunks did
+    raw = bytes(range(256)) * (CHUNK_BYTES // 256) * 10
+    digest, chunks, incoming = codec.sha256_of(raw), chunk_digests(raw), Incoming(tmp_path)
+    missing = incoming.begin(digest, len(raw), chunks).without(*range(9))
+    incoming.write(digest, [piece(raw, index) for index in range(9)], missing)
+    with incoming.path(digest).open("r+b") as stream:
+        stream.seek(3 * CHUNK_BYTES)
+        stream.write(bytes(CHUNK_BYTES))
+        stream.seek(8 * CHUNK_BYTES)
+        stream.write(b"torn")
+    # Then the next process asks for them, and so does the one after it
+    assert list(Incoming(tmp_path).begin(digest, len(raw), chunks)) == [3, 8, 9]
+    assert list(Incoming(tmp_path).missing(digest, len(raw))) == [3, 8, 9]
 
 
 def test_a_download_whose_bytes_are_wrong_is_thrown_away(tmp_path: Path) -> None:
     incoming, digest = Incoming(tmp_path), codec.sha256_of(b"right")
-    incoming.missing(digest, 5)
-    incoming.write(digest, 0, b"wrong", Bitmap(1, 0))
+    incoming.begin(digest, 5, None)
+    incoming.write(digest, [(0, b"wrong")], Bitmap(1, 0))
     assert not incoming.is_whole(digest, 5)
     assert len(incoming.missing(digest, 5)) == 1
+
+
+def piece(raw: bytes, index: int) -> tuple[int, bytes]:
+    """Return one chunk of a file."""
+    return index, raw[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
 
 
 def test_the_mirror_takes_known_names_only_and_stays_small(tmp_path: Path) -> None:

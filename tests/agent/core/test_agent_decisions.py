@@ -8,8 +8,6 @@ from agent.core.admission import RESERVE_BYTES, Fit, mismatch, shortfall
 from agent.core.backoff import delay_s
 from agent.core.outbox import Letter, Outbox
 from agent.core.probation import MIN_REQUESTS, Watch, verdict
-from agent.core.transfer import SILENCE_S, WINDOW, Transfer
-from contracts.chunks import Bitmap
 from tests.sim.fleet import make_release
 
 
@@ -43,30 +41,6 @@ def test_a_full_outbox_drops_its_oldest_letter_and_counts_it() -> None:
     assert outbox.first() == letters[1]
     outbox.remove(letters[1])
     assert outbox.first() == letters[2]
-
-
-def test_a_transfer_asks_at_once_then_after_half_a_window_then_after_silence() -> None:
-    transfer = Transfer(Bitmap.full(20))
-    assert transfer.waits_s(0, 1.0) == 0
-    transfer = transfer.ask(0)
-    assert transfer.waits_s(0, 1.0) == SILENCE_S
-    for index in range(WINDOW // 2):
-        assert transfer.waits_s(0, 1.0) > 0
-        transfer = transfer.hear(index, 0.5)
-    assert transfer.waits_s(0.5, 1.0) == 0
-    assert len(transfer.missing) == 20 - WINDOW // 2
-
-
-def test_a_transfer_that_nobody_answers_asks_ever_more_rarely() -> None:
-    transfer = Transfer(Bitmap.full(20)).ask(0).ask(2).ask(6)
-    assert transfer.waits_s(6, 1.0) == SILENCE_S * 4
-    assert transfer.hear(0, 7).waits_s(7, 1.0) == SILENCE_S
-    assert transfer.lose_link().waits_s(7, 1.0) == 0
-
-
-def test_a_chunk_that_came_twice_counts_once() -> None:
-    transfer = Transfer(Bitmap.full(20)).ask(0).hear(3, 1)
-    assert transfer.hear(3, 2) == transfer
 
 
 def test_a_disk_without_room_for_release_and_reserve_is_refused() -> None:

@@ -12,7 +12,6 @@ from fleet.core.freshness import Stamped, is_news, plausible_time
 from fleet.core.refusals import trust_line
 from fleet.core.releases import check_counter_grows
 from fleet.core.status import status_of
-from fleet.core.waiting import ChunkRef, WaitingRoom
 from fleet.core.wishes import LIFETIME, first_wish, renewed, with_release
 from fleet.errors import CounterDoesNotGrowError
 
@@ -116,45 +115,6 @@ def test_a_counter_that_does_not_grow_is_named_with_what_to_do() -> None:
     check_counter_grows("digits", 4, 3)
     with pytest.raises(CounterDoesNotGrowError, match=r"release digits 3: expected a counter above 3, found 3; .* --release 4 or higher"):
         check_counter_grows("digits", 3, 3)
-
-
-def test_one_publication_serves_all_who_wait() -> None:
-    room = WaitingRoom()
-    room.hear("a", "f", (0, 1), 0.0)
-    room.hear("b", "f", (1, 2), 0.0)
-
-    assert room.due(0.0, 10) == (ChunkRef("f", 0), ChunkRef("f", 1), ChunkRef("f", 2))
-    assert room.is_empty()
-
-
-def test_one_who_joins_late_gets_what_it_missed_after_a_moment() -> None:
-    room = WaitingRoom()
-    room.hear("a", "f", (0,), 0.0)
-    room.due(0.0, 10)
-    room.hear("b", "f", (0,), 0.5)
-
-    assert room.due(0.5, 10) == ()
-    assert room.due(1.1, 10) == (ChunkRef("f", 0),)
-
-
-def test_chunks_on_their_way_are_not_sent_twice_to_one_who_listened() -> None:
-    room = WaitingRoom()
-    room.hear("a", "f", (0, 1), 0.0)
-    room.due(0.0, 10)
-    room.hear("a", "f", (1, 2), 0.1)
-
-    assert room.due(0.1, 10) == (ChunkRef("f", 2),)
-    assert room.due(5.0, 10) == ()
-
-
-def test_a_newer_want_replaces_the_one_before_and_batches_are_bounded() -> None:
-    room = WaitingRoom()
-    room.hear("a", "f", tuple(range(100)), 0.0)
-    assert len(room.due(0.0, 8)) == 8
-    room.hear("a", "g", (0,), 0.1)
-
-    assert room.due(0.1, 8) == (ChunkRef("g", 0),)
-    assert room.is_empty()
 
 
 def test_what_a_device_refused_reads_in_one_line() -> None:

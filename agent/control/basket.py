@@ -1,0 +1,80 @@
+"""Keeps what sources bring of one file: checks every chunk, writes it, and sees to the device's byte rate and hours."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import anyio
+
+from agent.control.ports import Incoming
+from agent.core.pieces import Piece, WantedFile
+from contracts.chunks import Bitmap
+from contracts.pace import Budget, Hours
+
+# The hours are looked at again after this, because a device's clock may be set meanwhile.
+LOOK_AGAIN_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Pace:
+    """What all downloads of a device share: its byte rate, and its hours."""
+
+    def __init__(self, bytes_per_s: float, hours: Hours | None) -> None:
+        """A rate of 0, or no hours, are no limit."""
+        self._budget = Budget(bytes_per_s, at_s=time.monotonic())
+        self._hours = hours
+
+    def spend(self, size: int) -> None:
+        """Take note of bytes that came."""
+        self._budget = self._budget.at(time.monotonic()).spend(size)
+
+    def ask_in_s(self) -> float:
+        """Return how long nothing more may be asked for; 0 for now."""
+        closed_s = 0.0 if self._hours is None else self._hours.opens_in_s(datetime.now().astimezone())
+        return max(min(closed_s, LOOK_AGAIN_S), self._budget.at(time.monotonic()).wait_s)
+
+
+class FileBasket:
+    """One file on its way."""
+
+    def __init__(self, wanted: WantedFile, incoming: Incoming, missing: Bitmap, pace: Pace) -> None:
+        """Collect in `incoming`, where `missing` is not yet."""
+        self.wanted = wanted
+        self.missing = missing
+        # When the newest chunk that was wanted came; monotonic seconds.
+        self.grown_at_s = time.monotonic()
+        self.on_bytes: Callable[[int], None] = lambda _: None
+        self._incoming = incoming
+        self._pace = pace
+
+    async def put(self, pieces: Sequence[Piece]) -> int:
+        """Keep those that are wanted and right; return how many were wrong."""
+        fresh = {piece.index: piece for piece in pieces if piece.index in self.missing}
+        self._pace.spend(sum(len(piece.payload) for piece in pieces))
+        if not fresh:
+            return 0
+        before = len(self.missing)
+        # Bytes that were written count, also when the work they were for is called off meanwhile.
+        with anyio.CancelScope(shield=True):
+            self.missing, wrong, size = await anyio.to_thread.run_sync(self._keep, tuple(fresh.values()))
+        if len(self.missing) < before:
+            self.grown_at_s = time.monotonic()
+            self.on_bytes(size)
+        return wrong
+
+    def ask_in_s(self) -> float:
+        """Return how long the device's byte rate and hours forbid to ask for more; 0 for now."""
+        return self._pace.ask_in_s()
+
+    def _keep(self, pieces: Sequence[Piece]) -> tuple[Bitmap, int, int]:
+        right = [(piece.index, piece.payload) for piece in pieces if self.wanted.is_right(piece)]
+        missing = self.missing.without(*(index for index, _ in right))
+        if right:
+            self._incoming.write(self.wanted.digest, right, missing)
+        if len(right) < len(pieces):
+            log.warning("a chunk of %s is not what its digest says; asking again", self.wanted.digest)
+        return missing, len(pieces) - len(right), sum(len(payload) for _, payload in right)

@@ -1,0 +1,166 @@
+"""Brings files from the broker: asks with a bitmap and a credit window, over a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import anyio
+
+from agent.control.ports import BulkBroker, Connection, LinkMemory
+from agent.control.reporter import Reporter, Request
+from agent.core.basket import Basket
+from agent.core.pieces import Piece
+from agent.core.transfer import Transfer
+from agent.errors import LinkLostError, SourceAwayError, SourceFailedError
+from contracts import codec
+from contracts.errors import ContractError
+from contracts.messages import MAX_MESSAGE_BYTES, Offer
+from contracts.topics import of_chunks, of_device, of_own_chunks, parse_chunk
+
+# The fleet may have many deltas to make: past this, the whole file is asked for.
+OFFER_PATIENCE_S = 300.0
+MAX_WRONG_CHUNKS = 32
+# How the link is, for an agent that starts after this one was killed.
+SAVE_EVERY_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Talk:
+    """One file's state while it is asked for."""
+
+    basket: Basket
+    bases: tuple[str, ...]
+    transfer: Transfer
+    began_s: float
+    # Since when chunks are due; monotonic seconds.
+    due_s: float
+    wrong: int = 0
+    offer: Offer | None = None
+
+
+class BrokerSource:
+    """The fleet, behind the broker."""
+
+    name = "mqtt"
+
+    def __init__(self, broker: BulkBroker, reporter: Reporter, links: LinkMemory) -> None:
+        """Connect when the first file is asked for."""
+        self._broker = broker
+        self._reporter = reporter
+        self._links = links
+        self._device = reporter.identity.device.id
+        self._link = links.load()
+        self._open: AsyncExitStack | None = None
+        self._connection: Connection | None = None
+        self._saved_at_s = time.monotonic()
+        # Never the same for two wants between which something was lost.
+        self._rounds = 0
+
+    async def fill(self, basket: Basket, bases: tuple[str, ...]) -> Offer | None:
+        """Bring what is missing, or an offer to make it from one of `bases`; raise SourceAwayError or SourceFailedError."""
+        digest = basket.wanted.digest
+        topics = (of_chunks(digest), of_own_chunks(self._device, digest), of_device(self._device, "offer"))
+        try:
+            connection = await self._connected()
+            asked_s = time.monotonic()
+            await connection.subscribe(*topics)
+            self._link = self._link.answered(time.monotonic() - asked_s)
+            try:
+                return await self._converse(connection, basket, bases)
+            finally:
+                connection.unsubscribe(*topics)
+        except LinkLostError as error:
+            await self.rest()
+            raise SourceAwayError(str(error)) from error
+
+    async def rest(self) -> None:
+        """Close the connection."""
+        if self._open is not None:
+            opened, self._open, self._connection = self._open, None, None
+            self._links.save(self._link)
+            await opened.aclose()
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._open = AsyncExitStack()
+            self._connection = await self._open.enter_async_context(self._broker.connect_bulk())
+        return self._connection
+
+    async def _converse(self, connection: Connection, basket: Basket, bases: tuple[str, ...]) -> Offer | None:
+        now_s = time.monotonic()
+        self._rounds += 1
+        talk = _Talk(basket, bases, Transfer(self._link, round=self._rounds, heard_at_s=now_s), now_s, now_s)
+        try:
+            while basket.missing and talk.offer is None:
+                closed_s = basket.ask_in_s()
+                if closed_s > 0:
+                    talk.due_s = time.monotonic() + closed_s
+                wait_s = max(closed_s, talk.transfer.waits_s(time.monotonic(), random.random()))  # noqa: S311 - spreads load
+                if wait_s <= 0:
+                    await self._ask(connection, talk)
+                    continue
+                try:
+                    messages = await asyncio.wait_for(connection.receive(), wait_s)
+                except asyncio.TimeoutError:
+                    continue
+                await self._hear(talk, messages)
+        finally:
+            self._link, self._rounds = talk.transfer.link, talk.transfer.round
+        return talk.offer
+
+    async def _ask(self, connection: Connection, talk: _Talk) -> None:
+        now_s, wanted = time.monotonic(), talk.basket.wanted
+        # A file that has begun to arrive is finished as it is.
+        is_untouched = len(talk.basket.missing) == talk.basket.missing.count
+        if talk.bases and not (is_untouched and now_s - talk.began_s < OFFER_PATIENCE_S):
+            talk.bases, talk.due_s = (), now_s
+        silent_s = now_s - max(talk.transfer.heard_at_s, talk.due_s)
+        if not talk.bases and silent_s > self._link.patience_s:
+            raise SourceFailedError(f"expected chunks, found none in {silent_s:.0f} s of a working link")
+        talk.transfer = talk.transfer.ask(now_s)
+        if now_s - self._saved_at_s > SAVE_EVERY_S:
+            self._saved_at_s = now_s
+            await anyio.to_thread.run_sync(self._links.save, talk.transfer.link)
+        request = Request(talk.transfer.link.window, talk.transfer.round, talk.bases)
+        want = self._reporter.want(wanted.digest, talk.basket.missing, wanted.size, request)
+        await connection.publish(of_device(self._device, "want"), want, qos=0, retain=False)
+
+    async def _hear(self, talk: _Talk, messages: list[tuple[str, bytes]]) -> None:
+        pieces = []
+        for topic, payload in messages:
+            chunk = parse_chunk(topic)
+            if chunk is None:
+                talk.offer = _offer(talk, payload) or talk.offer
+            elif chunk.digest == talk.basket.wanted.digest:
+                pieces.append(Piece(chunk.index, payload))
+        if not pieces:
+            return
+        before = len(talk.basket.missing)
+        wrong = await talk.basket.put(pieces)
+        came = before - len(talk.basket.missing)
+        if came:
+            talk.transfer = talk.transfer.hear(came, sum(len(piece.payload) for piece in pieces), time.monotonic())
+        if wrong:
+            talk.wrong += wrong
+            if talk.wrong > MAX_WRONG_CHUNKS:
+                raise SourceFailedError(f"expected chunks as their digests say, found {talk.wrong} others")
+            talk.transfer = talk.transfer.hear_wrong()
+
+
+def _offer(talk: _Talk, payload: bytes) -> Offer | None:
+    """Read an offer, which anybody on the broker may have made up; None unless it answers what was asked."""
+    try:
+        offer = codec.decode(Offer, payload, name="offer", max_bytes=MAX_MESSAGE_BYTES)
+    except ContractError as error:
+        log.warning("%s", error)
+        return None
+    wanted = talk.basket.wanted
+    is_answer = offer.target == wanted.digest and offer.base in talk.bases and offer.delta.bytes < wanted.size
+    return offer if is_answer else None

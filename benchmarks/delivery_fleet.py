@@ -1,0 +1,64 @@
+"""The fleet's half of the delivery benchmark: its broker as it configures it, and its delivery loop, without API and database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import anyio
+
+from contracts.messages import Offer
+from fleet.loops import repeat
+from fleet.south import delivery
+from fleet.south.broker import Address, Broker
+from fleet.south.delivery import Delivery
+from fleet.south.mqtt import Login, MqttLink
+from fleet.south.rules import acl_file
+from fleet.store.artifacts import ArtifactStore
+from tests.sim.download_process import peak_bytes
+
+
+class NoDeltas:
+    """Nothing is offered."""
+
+    settled = 0
+
+    def answer(self, _target: str, _target_bytes: int, _bases: tuple[str, ...]) -> Offer | Literal["later", "none"]:
+        """Offer nothing."""
+        return "none"
+
+
+async def main() -> None:
+    """Read an order from the first line of input, serve until the input ends, print the memory it took."""
+    order = json.loads(sys.stdin.readline())
+    folder = Path(order["folder"])
+    authority, server, own = (Path(order[name]) for name in ("authority", "server", "own"))
+    broker = Broker(folder / "broker", Address(order["host"], order["port"], authority, server))
+    broker.admit(acl_file(), order["revoked"].encode())
+    await broker.start()
+    link = MqttLink(Login(order["host"], order["port"], authority, own), "fleet-bulk", delivery.TOPICS)
+    link.open()
+    loop = Delivery(link, ArtifactStore((folder / "artifacts").as_uri()), NoDeltas())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(repeat, loop.turn, 0.0)
+        await anyio.to_thread.run_sync(wait_for, link)
+        print("ready", flush=True)
+        await anyio.to_thread.run_sync(sys.stdin.readline)
+        tasks.cancel_scope.cancel()
+    print(json.dumps({"peak_bytes": peak_bytes()}), flush=True)
+    link.close()
+    await broker.stop()
+
+
+def wait_for(link: MqttLink) -> None:
+    """Return when the broker is there."""
+    while not link.is_up:
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

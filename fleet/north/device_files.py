@@ -1,0 +1,44 @@
+"""Files for devices over HTTPS: one range at a time, to whoever shows a device's own certificate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi.responses import StreamingResponse
+
+from contracts.chunks import ARTIFACTS_PATH
+from contracts.names import Sha256
+from fleet.errors import UnknownArtifactError
+from fleet.north.peer import device_check
+from fleet.north.ports import Services
+
+READ_BYTES = 1 << 20
+_RANGE = re.compile(r"bytes=([0-9]{1,15})-([0-9]{1,15})?")
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+
+    routes = APIRouter(dependencies=[Depends(device_check(services.devices, services.now))])
+
+    @routes.get(f"{ARTIFACTS_PATH}/{{sha256}}")
+    def artifact(sha256: Annotated[Sha256, Path()], wanted: Annotated[str, Header(alias="Range", max_length=64)] = "bytes=0-") -> Response:
+        size = services.artifacts.size_of(sha256)
+        if size is None:
+            raise UnknownArtifactError(sha256)
+        match = _RANGE.fullmatch(wanted)
+        start, last = (int(match[1]), min(int(match[2] or size), size - 1)) if match else (size, size)
+        if not start <= last < size:
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+        headers = {"Content-Range": f"bytes {start}-{last}/{size}", "Content-Length": str(last - start + 1), "Accept-Ranges": "bytes"}
+        return StreamingResponse(_part(services, sha256, start, last + 1), 206, headers, media_type="application/octet-stream")
+
+    return routes
+
+
+def _part(services: Services, sha256: str, start: int, stop: int) -> Iterator[bytes]:
+    for at in range(start, stop, READ_BYTES):
+        yield services.artifacts.read(sha256, at, min(READ_BYTES, stop - at))

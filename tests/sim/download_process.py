@@ -1,0 +1,134 @@
+"""Devices that only download: the agent's own downloader and broker connection, some devices in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+import agent.wiring  # noqa: F401  # so that the process is as large as an agent is
+from agent.adapters.incoming import Incoming
+from agent.adapters.link_file import LinkFile
+from agent.adapters.mqtt import BrokerAddress, MqttBroker, MqttConnection
+from agent.adapters.tls import fleet_context
+from agent.control.basket import Pace
+from agent.control.broker_source import BrokerSource
+from agent.control.downloader import Downloader
+from agent.control.reporter import Identity, Reporter, utc_now
+from agent.core.memory import Memory
+from agent.core.pieces import WantedFile
+from contracts.agent_config import DeviceSection
+from contracts.manifest import FileEntry
+from contracts.messages import Machine
+from contracts.topics import parse_chunk
+
+MACHINE = Machine(architecture="any", system="any", python="any", cpu_count=1, memory_bytes=1, disk_bytes=1)
+
+
+def main() -> None:
+    """Read an order from the first line of input, wait for the second, download, print when it began and ended."""
+    order = json.loads(sys.stdin.readline())
+    entries = [FileEntry.model_validate_json(Path(file).read_text()) for file in order["entries"]]
+    _say("ready")
+    sys.stdin.readline()
+    began_s = time.monotonic()
+    asyncio.run(download_all(order, entries))
+    found = {"began_s": began_s, "ended_s": time.monotonic(), "peak_bytes": peak_bytes(), "cpu_s": time.process_time()}
+    _say(json.dumps(found))
+
+
+async def download_all(order: dict[str, Any], entries: list[FileEntry]) -> None:
+    """Let every device fetch its file."""
+    async with anyio.create_task_group() as tasks:
+        for device, entry in zip(order["devices"], entries, strict=True):
+            tasks.start_soon(download, order, device, entry)
+
+
+@dataclass(frozen=True)
+class KnownBy:
+    """A device's identity that never ends."""
+
+    device: str
+    identity: Path
+    authority: Path
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return what its connections are made with."""
+        return fleet_context(self.authority.read_text(), self.identity, utc_now)
+
+    def client_id(self, line: str = "") -> str:
+        """Return a name for one line; nobody guesses here."""
+        return f"{self.device}-{line}"
+
+
+class CountedBroker:
+    """A broker that adds a byte to a file for each chunk that came, which outlives the process."""
+
+    def __init__(self, broker: MqttBroker, tally: Path) -> None:
+        """Connect through `broker`."""
+        self._broker = broker
+        self._tally = tally
+
+    @asynccontextmanager
+    async def connect_bulk(self) -> AsyncIterator[CountedConnection]:
+        """Open a connection."""
+        async with self._broker.connect_bulk() as connection:
+            with self._tally.open("ab", buffering=0) as stream:
+                yield CountedConnection(connection, stream)
+
+
+class CountedConnection:
+    """A connection that counts chunks."""
+
+    def __init__(self, connection: MqttConnection, stream: FileIO) -> None:
+        """Count in `stream`."""
+        self._stream = stream
+        self.publish, self.subscribe, self.unsubscribe = connection.publish, connection.subscribe, connection.unsubscribe
+        self._receive = connection.receive
+
+    async def receive(self) -> list[tuple[str, bytes]]:
+        """Return the next messages."""
+        messages = await self._receive()
+        self._stream.write(b"." * sum(parse_chunk(topic) is not None for topic, _ in messages))
+        return messages
+
+
+async def download(order: dict[str, Any], device: str, entry: FileEntry) -> None:
+    """Fetch one file as an agent does."""
+    folder = Path(order["folder"]) / device
+    incoming = Incoming(folder)
+    identity = Identity(DeviceSection(id=device, hardware="cpu"), "0", {}, MACHINE, secrets.token_hex(8))
+    known_by = KnownBy(device, Path(order["identities"][device]), Path(order["authority"]))
+    address = BrokerAddress(order["host"], order["port"], 15, known_by)
+    broker = CountedBroker(MqttBroker(address), folder.with_suffix(".tally"))
+    source = BrokerSource(broker, Reporter(identity, Memory()), LinkFile(folder / "links.json", str(address)))
+    downloader = Downloader((source,), incoming, Pace(0.0, None))
+    await downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), lambda _: None)
+
+
+def peak_bytes() -> int:
+    """Return the most memory this process ever had resident."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
