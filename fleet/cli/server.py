@@ -38,6 +38,7 @@ def up(
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
+    from fleet.south.delivery import Pace
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     os.umask(0o077)  # keys, database and artifacts are nobody else's to read
@@ -48,7 +49,7 @@ def up(
         typer.echo(f"ready: {connection.url} (broker 127.0.0.1:{broker_port}, folder {folder})")
         typer.echo("log in to the dashboard with: fieldfare dashboard")
 
-    pace = wiring.Pace(max_mb_per_s * 1e6, hours)
+    pace = Pace(max_mb_per_s * 1e6, hours)
     anyio.run(wiring.run, wiring.Settings(folder, host, port, broker_port, trust, pace), announce)
 
 
