@@ -271,11 +271,12 @@ def ratio(found: dict[str, list[Run]], ours: str, theirs: str) -> float:
 
 def row(name: str, runs: Sequence[Run]) -> dict[str, str | float]:
     """Return a line of the table: medians."""
+    cpu_s_per_mb = statistics.median(run.broker_cpu_s_per_mb for run in runs)
     return {
         "transfer": name,
         "MB/s": statistics.median(run.bytes_per_s for run in runs) / MB,
-        "broker CPU ms/MB": statistics.median(1000 * run.broker_cpu_s_per_mb for run in runs),
-        "peak RSS MB of a process": max(run.peak_bytes for run in runs) / MB,
+        "broker CPU ms/MB": "-" if math.isnan(cpu_s_per_mb) else 1000 * cpu_s_per_mb,
+        "peak RSS MB of a process": max(run.peak_bytes for run in runs) / MB or "-",
     }
 
 

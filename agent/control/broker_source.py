@@ -111,12 +111,15 @@ class BrokerSource:
                 except asyncio.TimeoutError:
                     continue
                 await self._hear(talk, messages)
+            if not basket.missing:
+                # For the fleet, a want that lacks nothing is the word that nobody listens here any more.
+                await self._want(connection, talk)
         finally:
             self._link, self._rounds = talk.transfer.link, talk.transfer.round
         return talk.offer
 
     async def _ask(self, connection: Connection, talk: _Talk) -> None:
-        now_s, wanted = time.monotonic(), talk.basket.wanted
+        now_s = time.monotonic()
         # A file that has begun to arrive is finished as it is.
         is_untouched = len(talk.basket.missing) == talk.basket.missing.count
         if talk.bases and not (is_untouched and now_s - talk.began_s < OFFER_PATIENCE_S):
@@ -128,8 +131,11 @@ class BrokerSource:
         if now_s - self._saved_at_s > SAVE_EVERY_S:
             self._saved_at_s = now_s
             await anyio.to_thread.run_sync(self._links.save, talk.transfer.link)
+        await self._want(connection, talk)
+
+    async def _want(self, connection: Connection, talk: _Talk) -> None:
         request = Request(talk.transfer.link.window, talk.transfer.round, talk.bases)
-        want = self._reporter.want(wanted.digest, talk.basket.missing, wanted.size, request)
+        want = self._reporter.want(talk.basket.wanted.digest, talk.basket.missing, talk.basket.wanted.size, request)
         await connection.publish(of_device(self._device, "want"), want, qos=0, retain=False)
 
     async def _hear(self, talk: _Talk, messages: list[tuple[str, bytes]]) -> None:

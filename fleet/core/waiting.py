@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-# Devices that were told of a release at one time ask for its files at nearly one time.
-GATHER_S = 0.03
+# Devices that were told of a release at one time ask for its files at nearly one time: each waits so long for the next, all only so long.
+GATHER_S = 0.05
+LONGEST_GATHER_S = 0.5
 # What went out so short a time before a new round may be among what the round brings; later it counts as lost.
 HOLD_S = 0.5
 # Who got all that it lacked needs this long, at most, to notice and listen no more.
@@ -67,6 +68,7 @@ class _Listener:
 class _File:
     """All who wait for one file; the first of them has the next turn."""
 
+    begun_at_s: float
     opens_at_s: float
     listeners: OrderedDict[str, _Listener] = field(default_factory=OrderedDict)
     # When each chunk went out last, of those of a moment ago.
@@ -87,12 +89,16 @@ class WaitingRoom:
     _file_of: dict[str, str] = field(default_factory=dict)
 
     def hear(self, request: Request, now_s: float) -> None:
-        """Take a device's newest want; it replaces the one before."""
-        if self._file_of.get(request.device) != request.digest:
+        """Take a device's newest want; it replaces the one before, and who lacks nothing leaves."""
+        if self._file_of.get(request.device) != request.digest or not request.missing:
             self._leave(request.device)
+        if not request.missing:
+            return
         file = self._files.get(request.digest)
         if file is None:
-            file = self._files[request.digest] = _File(now_s + GATHER_S)
+            file = self._files[request.digest] = _File(now_s, now_s + GATHER_S)
+        elif request.device not in file.listeners and now_s < file.opens_at_s:
+            file.opens_at_s = min(file.begun_at_s + LONGEST_GATHER_S, now_s + GATHER_S)
         known = file.listeners.get(request.device)
         is_same_round = known is not None and request.round is not None and known.request.round == request.round
         if known is not None and is_same_round:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.core.waiting import FORGET_AFTER_S, GATHER_S, HOLD_S, LEAVES_AFTER_S, Publication, Request, WaitingRoom
+from fleet.core.waiting import FORGET_AFTER_S, GATHER_S, HOLD_S, LEAVES_AFTER_S, LONGEST_GATHER_S, Publication, Request, WaitingRoom
 
 OPEN = GATHER_S
 
@@ -32,6 +32,17 @@ def test_the_first_want_waits_a_moment_for_company() -> None:
     assert room.due(GATHER_S / 2, 10) == ()
     assert indexes(room.due(OPEN, 10)) == [0]
     assert room.next_in_s(OPEN) is None
+
+
+def test_company_that_keeps_coming_is_waited_for_but_not_for_ever() -> None:
+    room = WaitingRoom()
+    now_s = 0.0
+    for number in range(100):
+        room.hear(want(f"pi-{number}", "f", 0), now_s)
+        now_s += GATHER_S / 2
+        if now_s < LONGEST_GATHER_S:
+            assert room.due(now_s, 10) == ()
+    assert room.due(LONGEST_GATHER_S, 10) == (Publication("f", 0),)
 
 
 def test_what_only_some_lack_goes_to_them_alone() -> None:
@@ -112,6 +123,16 @@ def test_who_fell_silent_is_forgotten_and_who_has_all_listens_no_more() -> None:
     room.hear(want("d", "f", 0), FORGET_AFTER_S + 1)
     room.hear(want("e", "f", 0), FORGET_AFTER_S + 1)
     assert room.due(FORGET_AFTER_S + 1 + LEAVES_AFTER_S, 10) == (Publication("f", 0),)
+
+
+def test_who_says_that_it_lacks_nothing_is_no_listener_any_more() -> None:
+    room = WaitingRoom()
+    room.hear(want("a", "f", 0), 0)
+    room.due(OPEN, 10)
+    room.hear(want("a", "f"), 1)
+    room.hear(want("b", "f", 0), 1)
+    room.hear(want("c", "f", 0), 1)
+    assert room.due(1 + GATHER_S, 10) == (Publication("f", 0),)
 
 
 def test_a_file_that_cannot_be_read_is_forgotten() -> None:
