@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -121,7 +122,12 @@ def _given(option: str, place: str | None, expected: str) -> str:
 def _targets(names: list[str] | None) -> tuple[str, ...]:
     if not names:
         raise OptionError("--target", "name", f"at least one of {', '.join(target_names())}", "no such option")
-    return tuple(dict.fromkeys(names))
+    chosen = tuple(dict.fromkeys(names))
+    for device, count in Counter(name.partition(":")[0] for name in chosen).items():
+        if count > 1:  # a bundle holds one file for each device, and the last would take the others' place
+            found = " and ".join(name for name in chosen if name.partition(":")[0] == device)
+            raise OptionError("--target", "name", f"{device} once; compile its other lowering into a bundle of its own", found)
+    return chosen
 
 
 def _finite(declared: float | None) -> float | None:

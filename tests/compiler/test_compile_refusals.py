@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from tests.compiler.material import CLASSES, classifier, images, run, save_npz
+from tests.compiler.material import CLASSES, classifier, digits_command, images, run, save_npz
 
 
 class Case:
@@ -108,6 +108,19 @@ def test_an_unknown_target_is_refused_with_the_names_to_choose_from(case: Case) 
 def test_a_lowering_that_a_target_does_not_have_is_refused_with_those_it_has(case: Case) -> None:
     case.options["--target"] = "coral:tensorrt-int8"
     assert "--target: coral:tensorrt-int8: expected one of tflite-int8 after the colon, found 'tensorrt-int8'" in case.refused()
+
+
+def test_two_lowerings_for_one_device_are_refused_since_a_bundle_holds_one_file_for_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = digits_command(tmp_path / "bundle", "--target", "rpi5", "--target", "coral", "--target", "rpi5:tflite-int8")
+    status, _, complaint = run(command, capsys)
+    assert status == 2
+    assert (
+        "--target: name: expected rpi5 once; compile its other lowering into a bundle of its own, found rpi5 and rpi5:tflite-int8"
+        in complaint
+    )
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_samples_of_another_shape_are_refused_with_both_shapes(case: Case) -> None:
