@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from compiler.inspect.distance import distance
 from compiler.inspect.network import Network, Step, Value
 from tests.compiler.flat_models import Flat
+from tests.compiler.graphs import graph, node
 from tests.compiler.material import DIGITS, classifier, digits_command, run, save_npz
 from tests.shared_data import shared_file
 
@@ -101,6 +102,15 @@ def test_inspect_shows_an_integer_file_though_it_cannot_be_compiled(capsys: Prin
     assert found["quantized"]["datatypes"] == {"INT8": 10}
     assert found["macs"] == 2656768
     assert found["refusal"].startswith("graph: expected a float model")
+    assert found["targets"] == {}
+
+
+def test_inspect_shows_a_graph_whose_sizes_depend_on_values_and_why_it_cannot_be_compiled(tmp_path: Path, capsys: Printed) -> None:
+    nodes = [node("Relu", "x", "r"), node("NonZero", "r", "n"), node("Cast", "n", "y", to=1)]
+    onnx.save(graph(nodes, (1, 4), {}), tmp_path / "model.onnx")
+    found = document(["inspect", str(tmp_path / "model.onnx")], capsys)
+    assert found["operators"] == {"Cast": 1, "NonZero": 1, "Relu": 1}
+    assert "end the model before it" in found["refusal"]
     assert found["targets"] == {}
 
 
