@@ -13,8 +13,8 @@ from onnx import AttributeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 Array = npt.NDArray[Any]
-# More than this is data, not the arithmetic that leads to a shape, a mask or an anchor.
-MAX_ELEMENTS = 1 << 24
+# What is written out may be twice as large as what it is made of, and any mask or table up to this: a file should not grow by it.
+MAX_ELEMENTS = 1 << 20
 # What they give is not a matter of their inputs.
 RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 # The reference raises whatever numpy does where a node's inputs do not fit it.
@@ -30,8 +30,7 @@ def is_repeatable(node: onnx.NodeProto) -> bool:
 def computed(node: onnx.NodeProto, inputs: Mapping[str, Array], opsets: list[onnx.OperatorSetIdProto]) -> list[Array] | None:
     """Return one node's outputs for constant inputs, or None where the reference cannot tell them."""
     known = {name: inputs[name] for name in node.input if name}
-    if sum(values.size for values in known.values()) > MAX_ELEMENTS:
-        return None
+    limit = max(MAX_ELEMENTS, 2 * sum(values.size for values in known.values()))
     outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
     tensors = [numpy_helper.from_array(np.asarray(values), name) for name, values in known.items()]
     body = helper.make_graph([node], "constants", [], outputs, tensors)
@@ -42,5 +41,5 @@ def computed(node: onnx.NodeProto, inputs: Mapping[str, Array], opsets: list[onn
     except _FAULTS:
         return None
     arrays = [np.asarray(values) for values in found]
-    is_plain = all(values.dtype.kind in "biuf" and values.size <= MAX_ELEMENTS for values in arrays)
+    is_plain = all(values.dtype.kind in "biuf" and values.size <= limit for values in arrays)
     return arrays if is_plain else None

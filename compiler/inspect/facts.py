@@ -156,7 +156,8 @@ def _as_it_is(file: Path, imported: onnx.ModelProto | None, refusal: ModelError 
 
 def _facts(source: str, network: Network, imported: onnx.ModelProto | None, refusal: ModelError | None) -> Facts:
     file = Path(source)
-    simplified = None if imported is None else _simplified(imported)
+    simplified, objection = (None, None) if imported is None else _simplified(imported)
+    refusal = refusal or objection
     # Shapes that the file computes while it runs are known once it is simplified.
     is_open = simplified is not None and (network.peak() is None or network.macs() is None)
     sized = from_onnx.network_of(simplified) if simplified is not None and is_open else network
@@ -179,12 +180,14 @@ def _facts(source: str, network: Network, imported: onnx.ModelProto | None, refu
     )
 
 
-def _simplified(imported: onnx.ModelProto) -> onnx.ModelProto | None:
-    """Return the graph's normal form, or None where its operators cannot be worked through."""
+def _simplified(imported: onnx.ModelProto) -> tuple[onnx.ModelProto | None, ModelError | None]:
+    """Return the graph's normal form, or why there is none; neither where its operators cannot be worked through."""
     try:
-        return normalise(imported)
+        return normalise(imported), None
+    except ModelError as error:
+        return None, error
     except _SIMPLIFYING_FAULTS:
-        return None
+        return None, None
 
 
 def _tensor(network: Network, name: str) -> TensorFacts:

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from compiler.inspect.distance import distance
 from compiler.inspect.network import Network, Step, Value
 from tests.compiler.flat_models import Flat
+from tests.compiler.graphs import graph, node
 from tests.compiler.material import DIGITS, classifier, digits_command, run, save_npz
 from tests.shared_data import shared_file
 
@@ -95,8 +96,8 @@ def test_inspect_says_what_an_edge_tpu_would_run_of_the_file_that_would_be_writt
 
 def test_inspect_asks_the_lowerings_themselves_which_operators_they_have(tmp_path: Path, capsys: Printed) -> None:
     branching = classifier((1, 3, 8, 8))
-    for node, kind in ((branching.graph.node[1], "Erf"), (branching.graph.node[2], "GlobalMaxPool")):
-        node.op_type = kind
+    for place, kind in ((1, "Erf"), (2, "GlobalMaxPool")):
+        branching.graph.node[place].op_type = kind
     onnx.save(branching, tmp_path / "model.onnx")
     targets = document(["inspect", str(tmp_path / "model.onnx")], capsys)["targets"]
     assert "Erf" in targets["coral"]["refusal"]
@@ -131,6 +132,15 @@ def test_inspect_shows_the_verdicts_on_a_file_of_an_edge_tpu_for_people(capsys: 
     assert status == 0
     assert "82 of 84 operators should run on the Edge TPU, 2 on the CPU" in printed
     assert "CPU: ARG_MAX ArgMax: it is not among the operators that an Edge TPU runs" in printed
+
+
+def test_inspect_shows_a_graph_whose_sizes_depend_on_values_and_why_it_cannot_be_compiled(tmp_path: Path, capsys: Printed) -> None:
+    nodes = [node("Relu", "x", "r"), node("NonZero", "r", "n"), node("Cast", "n", "y", to=1)]
+    onnx.save(graph(nodes, (1, 4), {}), tmp_path / "model.onnx")
+    found = document(["inspect", str(tmp_path / "model.onnx")], capsys)
+    assert found["operators"] == {"Cast": 1, "NonZero": 1, "Relu": 1}
+    assert "end the model before it" in found["refusal"]
+    assert found["targets"] == {}
 
 
 def test_inspect_shows_every_artifact_of_a_bundle(bundle: Path, capsys: Printed) -> None:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from compiler.errors import ModelError
 from compiler.evaluate.runner import Runner
 from compiler.graph.normalise import normalise
+from compiler.graph.passes.fold_constants import FOLD_CONSTANTS
 from compiler.importers.notes import notes_of
 from compiler.importers.onnx import import_onnx
 from compiler.importers.upgrade import answers_are_alike
@@ -154,6 +155,7 @@ def test_an_output_without_a_shape_and_nodes_of_one_name_are_no_obstacle(tmp_pat
         ("btc,cd->btd", (1, 3, 4), (4, 5)),
         ("abc,cda->bda", (1, 3, 4), (4, 5, 1)),
         ("nchw,cv->nvhw", (1, 3, 4, 5), (3, 2)),
+        ("bcd,bed->bce", (1, 3, 4), (1, 2, 4)),
     ],
 )
 def test_an_einsum_is_the_matrix_product_that_it_says(tmp_path: Path, equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
@@ -179,6 +181,13 @@ def test_a_group_normalization_is_written_out(tmp_path: Path) -> None:
 def test_an_einsum_that_is_no_product_of_two_matrices_stays(tmp_path: Path) -> None:
     model = graph([node("Einsum", "x w", "y", equation="bi,i->b")], (1, 3), {"w": noise(3)})
     assert outputs(normalise(import_onnx(saved(tmp_path, model))), x=noise(1, 3))[0] == pytest.approx(noise(1, 3) @ noise(3), rel=1e-5)
+
+
+def test_a_large_table_that_repeats_a_small_one_is_not_written_out() -> None:
+    nodes = [node("Expand", "one sizes", "e"), node("Mul", "x e", "y")]
+    model = graph(nodes, (1, 1), {"one": np.ones(1, np.float32), "sizes": np.asarray([4096, 4096])})
+    FOLD_CONSTANTS.apply(model)
+    assert operators(model) == ["Expand", "Mul"]
 
 
 def test_infinite_masks_become_numbers_that_softmax_takes_for_nothing() -> None:

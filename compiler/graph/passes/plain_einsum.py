@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +34,11 @@ def apply(model: onnx.ModelProto) -> None:
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         product = _product_of(node)
-        shapes = [index.shape(name) for name in node.input]
-        if product is None or None in shapes:
+        sizes = None if product is None else _sizes_of(product, [index.shape(name) for name in node.input])
+        if product is None or sizes is None:
             nodes.append(node)
         else:
-            nodes += _as_matmul(model, node, product, [shape or () for shape in shapes])
+            nodes += _as_matmul(model, node, product, sizes)
     replace_nodes(model, nodes)
 
 
@@ -65,8 +65,19 @@ def _product_of(node: onnx.NodeProto) -> Product | None:
     )
 
 
-def _as_matmul(model: onnx.ModelProto, node: onnx.NodeProto, product: Product, shapes: Sequence[Shape]) -> list[onnx.NodeProto]:
-    sizes = {letter: size for part, shape in zip(product.operands, shapes, strict=True) for letter, size in zip(part, shape, strict=True)}
+def _sizes_of(product: Product, shapes: Sequence[Shape | None]) -> dict[str, int] | None:
+    """Return each letter's size; None where one is unknown, or where an axis of length 1 stands for a longer one."""
+    sizes: dict[str, int] = {}
+    for letters, shape in zip(product.operands, shapes, strict=True):
+        if shape is None or len(shape) != len(letters):
+            return None
+        for letter, size in zip(letters, shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                return None
+    return sizes
+
+
+def _as_matmul(model: onnx.ModelProto, node: onnx.NodeProto, product: Product, sizes: Mapping[str, int]) -> list[onnx.NodeProto]:
     name, batch = node.output[0], [sizes[letter] for letter in product.batch]
     rows, columns, inner = (math.prod(sizes[letter] for letter in part) for part in (product.left, product.right, product.summed))
     nodes: list[onnx.NodeProto] = []

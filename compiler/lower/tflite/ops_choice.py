@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.lower.tflite.build import Build
-from compiler.lower.tflite.ir import Tensor, Whole, constant
+from compiler.lower.tflite.ir import Array, Tensor, Whole, constant
 from compiler.lower.tflite.kinds import Kind
 from compiler.lower.tflite.node import Node
 from compiler.lower.tflite.ops_math import Lower, aligned
@@ -34,27 +34,27 @@ def logical(kind: Kind) -> Lower:
 
 
 def where(node: Node, build: Build) -> None:
-    """Lower Where with a constant mask: two numbers or tensors, each times its side of the mask, and their sum."""
+    """Lower Where: by a mask that is computed to SELECT_V2, by a constant one to the sum of what it chooses on either side."""
     mask = build.known(node.inputs[0])
     if mask is None:
         _chosen(node, build)
         return
-    name, ones = node.outputs[0], mask.astype(np.float32)
-    sides = []
-    for source, side in ((node.inputs[1], ones), (node.inputs[2], 1 - ones)):
-        known = build.known(source)
-        key = f"{name}:{source}:side"
-        build.bind(key, View(constant(key, side if known is None else np.where(side > 0, known.astype(np.float32), 0)), as_is(mask.ndim)))
-        if known is None:
-            operands, order = aligned(build, [source, key])
-            shape = np.broadcast_shapes(*(tensor.shape for tensor in operands))
-            build.bind(key, View(build.emit(Kind.MUL, operands, shape, None), order))
-        elif np.broadcast_shapes(mask.shape, known.shape) != mask.shape:
-            full = np.where(side > 0, known.astype(np.float32), 0)
-            build.bind(key, View(constant(key, full), as_is(full.ndim)))
-        sides.append(key)
+    sides = [_side(node, build, place, chosen) for place, chosen in ((1, mask.astype(bool)), (2, ~mask.astype(bool)))]
     operands, order = aligned(build, sides)
     build.finish(node, Kind.ADD, operands, order)
+
+
+def _side(node: Node, build: Build, place: int, chosen: Array) -> str:
+    """Name a tensor that is one of the node's inputs where it is chosen, and 0 elsewhere."""
+    source, name = node.inputs[place], f"{node.outputs[0]}:side{place}"
+    known = build.known(source)
+    values = chosen.astype(np.float32) if known is None else np.where(chosen, known.astype(np.float32), np.float32(0))
+    build.bind(name, View(constant(name, values), as_is(values.ndim)))
+    if known is None:
+        operands, order = aligned(build, [source, name])
+        shape = np.broadcast_shapes(*(tensor.shape for tensor in operands))
+        build.bind(name, View(build.emit(Kind.MUL, operands, shape, operands[0].span), order))
+    return name
 
 
 def _chosen(node: Node, build: Build) -> None:

@@ -58,6 +58,13 @@ def test_integers_alone_refuse_a_mask_that_they_cannot_hold() -> None:
         compiled(model, [{"x": noise(1, 6, 6)}], TfliteForm("int8"))
 
 
+def test_a_choice_by_a_constant_mask_between_two_tensors_is_made_in_integers() -> None:
+    mask = np.tril(np.ones((6, 5))) > 0
+    model = graph([node("Neg", "x", "n"), node("Where", "mask x n", "y")], (1, 6, 5), {"mask": mask})
+    assert apart(model, (1, 6, 5)) < 0.02
+    assert "DEQUANTIZE" not in operators(compiled(normalise(model), [{"x": noise(1, 6, 5)}], TfliteForm("int8")))
+
+
 def test_a_choice_that_is_computed_is_made_in_float() -> None:
     nodes = [node("Greater", "x zero", "g"), node("Neg", "x", "n"), node("Not", "g", "l"), node("Where", "l n x", "y")]
     assert apart(graph(nodes, (1, 3, 5), {"zero": np.float32(0)}), (1, 3, 5)) < 0.02
