@@ -47,6 +47,8 @@ OWN_PACKAGES = frozenset({"agent", "compiler", "contracts", "fleet"})
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command; bad input ends in one line on stderr and the error's own exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Before numpy is loaded: our matrices are small, and on a busy machine its threads spend several times the work waiting for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     requested = _requested_part(arguments)
     try:
         build_app(requested)(args=arguments, prog_name="fieldfare")

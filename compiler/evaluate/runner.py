@@ -33,14 +33,16 @@ class RunError(CompilerError):
 
 
 class Runner:
-    """One loaded model; `name` is what errors call it."""
+    """One loaded model; `name` is what errors call it. `as_written` leaves out every optimization, so that no two nodes become one."""
 
     version = f"onnxruntime {onnxruntime.__version__}"
 
-    def __init__(self, name: str, model: bytes, session_options: Mapping[str, str]) -> None:
+    def __init__(self, name: str, model: bytes, session_options: Mapping[str, str], *, as_written: bool = False) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # sums in a fixed order: the same bytes at every compilation
         options.log_severity_level = 4  # errors arrive as exceptions
+        if as_written:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         for key, value in session_options.items():
             options.add_session_config_entry(key, value)
         self._name = name

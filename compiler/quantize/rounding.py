@@ -16,7 +16,7 @@ Wide = npt.NDArray[np.float64]
 PRIOR_SHARE = 0.1
 # Keeps what no sample ever moved from being divided by.
 RIDGE = 1e-6
-# Weights are settled in blocks of this many, after which the others learn of it at once.
+# Weights are settled in blocks of this many, each of which learns at once of all before it.
 BLOCK = 64
 # Rows are summed up when there are so many.
 ROWS_AT_ONCE = 256
@@ -81,20 +81,21 @@ def settled(steps: Wide, moments: Wide) -> Wide:
     """
     order = np.argsort(-np.diagonal(moments, axis1=1, axis2=2), axis=1, kind="stable")
     sorted_moments = np.take_along_axis(np.take_along_axis(moments, order[:, :, None], 1), order[:, None], 2)
-    # The upper factor U of the inverse, U'U, by way of the lower factor of the moments turned back to front.
-    influence = np.linalg.inv(np.linalg.cholesky(sorted_moments[:, ::-1, ::-1]))[:, ::-1, ::-1]
-    wanted = np.take_along_axis(steps, order[:, None], 2)
-    lower, found, length = np.floor(wanted), np.empty_like(wanted), wanted.shape[2]
+    # The upper factor R of the moments, RR', by way of the lower factor of those turned back to front. What the rows make of errors e is
+    # the length of eR: number j makes up for the errors e_i before it with the sum of e_i R_ij / R_jj.
+    factor = np.linalg.cholesky(sorted_moments[:, ::-1, ::-1])[:, ::-1, ::-1]
+    influence = np.ascontiguousarray(factor / np.diagonal(factor, axis1=1, axis2=2)[:, None])
+    weights = np.take_along_axis(steps, order[:, None], 2)
+    lower, found, errors = np.floor(weights), np.empty_like(weights), np.empty_like(weights)
+    length = weights.shape[2]
     for start in range(0, length, BLOCK):
         stop = min(start + BLOCK, length)
-        errors = np.empty_like(wanted[:, :, start:stop])
+        wanted = weights[:, :, start:stop] + errors[:, :, :start] @ influence[:, :start, start:stop]
         for place in range(start, stop):
-            now = wanted[:, :, place]
+            now = wanted[:, :, place - start]
             found[:, :, place] = np.clip(np.rint(now), lower[:, :, place], lower[:, :, place] + 1)
-            error = (now - found[:, :, place]) / influence[:, place, place, None]
-            wanted[:, :, place + 1 : stop] -= error[:, :, None] * influence[:, None, place, place + 1 : stop]
-            errors[:, :, place - start] = error
-        wanted[:, :, stop:] -= errors @ influence[:, start:stop, stop:]
+            errors[:, :, place] = weights[:, :, place] - found[:, :, place]
+            wanted[:, :, place - start + 1 :] += errors[:, :, place, None] * influence[:, None, place, place + 1 : stop]
     result = np.empty_like(found)
     np.put_along_axis(result, np.broadcast_to(order[:, None], found.shape), found, 2)
     return result

@@ -166,6 +166,23 @@ def test_no_integer_overflows_in_the_gate_on_any_host(tmp_path: Path, profile: T
     assert np.abs(answers(file, dict(profile.session_options)) - exact).max() <= 2 * step
 
 
+@pytest.mark.parametrize("target", ["jetson-orin", "jetson-thor"])
+def test_a_bias_of_more_steps_than_half_precision_can_count_is_kept(tmp_path: Path, target: str) -> None:
+    """The kernel is small beside its bias: 1 is more than 65504 of the steps in which their sums would be counted as integers."""
+    source = classifier((1, 3, 8, 8))
+    for tensor in source.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.name == "kernel":
+            tensor.CopyFrom(numpy_helper.from_array(values * np.float32(1e-4), tensor.name))
+        if tensor.name == "bias":
+            tensor.CopyFrom(numpy_helper.from_array(values + np.float32(1), tensor.name))
+    model = normalise(imported(tmp_path, source))
+    profile = load_profile(target)
+    shipped = answers(lower(profile, model, planned(model)), dict(profile.session_options))
+    expected = answers(model.SerializeToString())
+    assert np.abs(shipped - expected).max() <= 0.02 * np.abs(expected).max()
+
+
 def saturating_classifier() -> onnx.ModelProto:
     """Return the classifier with all weights positive and alike, so that sums of products are as large as they can be."""
     model = classifier((1, 3, 8, 8))
