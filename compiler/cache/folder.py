@@ -75,9 +75,10 @@ class FolderStore:
         except FileNotFoundError:
             return  # another compilation took the room for itself, or somebody cleared the folder away
         except OSError as error:
+            self._give_up(f"{error.strerror or error}")
+        finally:  # also where Ctrl-C came in between
             with suppress(OSError):
                 part.unlink()
-            self._give_up(f"{error.strerror or error}")
 
     def _opened(self) -> bool:
         try:

@@ -111,4 +111,6 @@ def _show(comparison: Comparison) -> None:
         agreement = "" if output.argmax_agreement is None else f"{output.argmax_agreement:.1%}"
         rows.add_row(name, f"{output.max_abs_difference:.3g}", sqnr, cosine, agreement)
     console.print(rows)
+    if comparison.data is None:
+        console.print("Random samples are unlike real ones, and integers were not ranged for them: compare with --data.", highlight=False)
     console.print("Latency is that of one thread on this host.", highlight=False)

@@ -26,7 +26,7 @@ class UnplannedTensorError(TfliteError):
     def __init__(self, tensor: str, node: str) -> None:
         super().__init__(
             f"tflite: tensor {tensor} of node {node}: expected its range in the quantization plan, found none; "
-            f"calibrate it, or give the node the precision float"
+            "calibrate with samples that reach it, or compile for a target that also computes in float"
         )
         self.tensor = tensor
         self.node = node

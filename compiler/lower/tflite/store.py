@@ -16,7 +16,7 @@ from compiler.quantize.plan import Precision
 WEIGHTED = {Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D, Kind.FULLY_CONNECTED, Kind.TRANSPOSE_CONV}
 DEQUANTIZE_VERSIONS = {Element.INT8: 2, Element.INT16: 3, Element.FLOAT16: 3}
 WHOLE = frozenset({Element.INT32, Element.INT64, Element.UINT8, Element.BOOL})
-FLOAT_ADVICE = "give the node the precision float, compile for a target that also computes in float, or end the model before it"
+FLOAT_ADVICE = "compile for a target that also computes in float, or end the model before it"
 
 
 class Store:

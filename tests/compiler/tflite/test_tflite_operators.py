@@ -57,7 +57,7 @@ def test_an_operator_in_int16_is_nearly_exact_or_refused(case: Case) -> None:
 @pytest.mark.parametrize("case", FLOAT_ONLY, ids=lambda case: case.name)
 def test_an_operator_without_an_int8_form_is_refused_until_the_plan_says_float(case: Case) -> None:
     model, feeds = case.model(), case.feeds(2)
-    with pytest.raises(UnsupportedOpError, match=r"node node .*no int8 form.*precision float"):
+    with pytest.raises(UnsupportedOpError, match=r"node node .*no int8 form.*also computes in float"):
         to_tflite(model, plan_of(model, feeds), TfliteForm("int8"))
     plan = plan_of(model, feeds, precisions={"node": "float"})
     file = to_tflite(model, plan, TfliteForm("int8"))
