@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import onnx
+from onnx.version_converter import ConvertError
 
 from compiler.errors import CompilerError, TargetError
 from compiler.graph.normalise import sealed
@@ -66,7 +67,7 @@ def lower(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> bytes:
     """Return the file that a target's devices load; raise TargetError when the model cannot be lowered so."""
     try:
         return LOWERINGS[profile.lowering].apply(model, plan)
-    except (CompilerError, RuntimeError, onnx.checker.ValidationError) as error:
+    except (CompilerError, RuntimeError, onnx.checker.ValidationError, ConvertError) as error:
         raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {error}") from error
     except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         found = f"a graph that this lowering was not made for ({type(error).__name__}: {error}); choose another lowering, and report it"
