@@ -64,7 +64,7 @@ def _sources(name: SourceName, settings: Settings, broker: BrokerSource, tls: Tl
         return [broker]
     if name == "folder":
         return [FolderSource(settings.file.parent / delivery.folder)] if delivery.folder else []
-    own = [HttpSource(f"{delivery.server.rstrip('/')}{ARTIFACTS_PATH}", tls)] if delivery.server else []
+    own = [HttpSource(f"{delivery.server.rstrip('/')}{ARTIFACTS_PATH}", tls, may_lead=True)] if delivery.server else []
     return [*own, *(HttpSource(url) for url in delivery.urls)]
 
 

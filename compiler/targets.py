@@ -25,6 +25,7 @@ LoweringName = Literal[
     "tensorrt-int8-fp16",
     "tensorrt-fp16",
     "tflite-int8",
+    "tflite-int8-float-io",
     "tflite-edgetpu",
     "tflite-int16",
     "tflite-float16",

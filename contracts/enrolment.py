@@ -43,10 +43,12 @@ class EnrolmentToken:
 def parse_token(text: str) -> EnrolmentToken:
     """Read a token; raise InvalidDocumentError, which does not quote it."""
     match = _TOKEN.fullmatch(text.strip())
-    if match is None:
+    token = EnrolmentToken(base64.urlsafe_b64decode(match[1] + "=").hex(), match[2]) if match else None
+    # The last of 43 characters has bits to spare, which must not make two tokens of one.
+    if token is None or str(token) != text.strip():
         found = f"{len(text.strip())} other characters; get one with `fieldfare device token`"
         raise InvalidDocumentError("--token", "token", "ff1.AUTHORITY.SECRET, 91 characters", found)
-    return EnrolmentToken(base64.urlsafe_b64decode(match[1] + "=").hex(), match[2])
+    return token
 
 
 class EnrolmentRequest(BaseModel, frozen=True, extra="forbid"):

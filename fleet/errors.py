@@ -72,6 +72,17 @@ class UnknownArtifactError(FleetError):
         super().__init__(f"artifact {sha256}: expected a stored file, found none; `fieldfare release add` uploads a release's files")
 
 
+class ArtifactPlaceError(FleetError):
+    """Files of releases cannot be kept where they were to be."""
+
+    exit_status = 3
+
+    def __init__(self, url: str, found: str) -> None:
+        super().__init__(
+            f"--artifacts {url}: expected a folder or bucket that can be written (s3:// needs the extra s3), found {found}"[:500]
+        )
+
+
 class DeltaFailedError(FleetError):
     """A delta could not be made; devices fetch the whole file."""
 

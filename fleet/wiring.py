@@ -77,6 +77,8 @@ class Settings:
     # The server folder of offline keys' making; without one a new server makes all keys itself.
     trust: Path | None = None
     pace: Pace = UNBOUNDED
+    # Where files of releases are kept, such as s3://bucket/fleet; None for the server's folder.
+    artifacts: str | None = None
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError."""
@@ -100,7 +102,7 @@ class Fleet:
         self.access = AccessStore(self.database)
         self.uplinks = UplinkStore(self.database, RETENTION)
         self._reach_broker(home, settings)
-        self.artifacts = ArtifactStore(home.artifacts.as_uri())
+        self.artifacts = ArtifactStore(settings.artifacts or home.artifacts.as_uri())
         self.trust = TrustPublisher(self.repository, self.control_link)
         self._wish_signer = WishSigner(lambda: keys.signer("director"))
         self.director = Director(WishStore(self.database), self._wish_signer, self.control_link)

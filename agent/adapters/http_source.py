@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import anyio
 
@@ -16,20 +16,30 @@ from agent.errors import SourceAwayError, SourceFailedError
 from contracts.chunks import CHUNK_BYTES, chunk_length
 
 ANSWER_S = 20.0
-
+# Our server, where it leads, and once more after a link that has ended.
+MAX_TURNS = 4
+LEADS = frozenset({http.HTTPStatus.FOUND, http.HTTPStatus.TEMPORARY_REDIRECT})
+# What an object store answers to a link that has ended.
+ENDED = frozenset({http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.FORBIDDEN})
 
 Tls = Callable[[], ssl.SSLContext]
 
 
 class HttpSource:
-    """One server; redirections are not followed, because they lead to where nobody configured."""
+    """One server that holds files by digest."""
 
     name = "https"
 
-    def __init__(self, url: str, tls: Tls = ssl.create_default_context) -> None:
-        """Ask for `<url>/<sha256>`; `tls` says at each connection whom we believe, and to our own fleet who we are."""
-        self._url = urlsplit(url)
+    def __init__(self, url: str, tls: Tls = ssl.create_default_context, *, may_lead: bool = False) -> None:
+        """Ask for `<url>/<sha256>`; `tls` says at each connection whom we believe, and to our own fleet who we are.
+
+        A server that `may_lead` may name an https:// link for a file, as of an object store, which is told nothing of us.
+        """
+        self._own = urlsplit(url)
         self._tls = tls
+        self._may_lead = may_lead
+        # Where our server led us for the file that is being read.
+        self._link: SplitResult | None = None
         self._connection: http.client.HTTPConnection | None = None
 
     async def fill(self, basket: Basket, _bases: tuple[str, ...]) -> None:
@@ -41,43 +51,76 @@ class HttpSource:
                     continue
                 pieces = await anyio.to_thread.run_sync(self._read, basket.wanted, run, abandon_on_cancel=True)
                 if await basket.put(pieces):
-                    raise SourceFailedError(f"{self._url.netloc}: expected chunks as their digests say, found others")
+                    raise SourceFailedError(f"{self._host}: expected chunks as their digests say, found others")
         finally:
             await self.rest()
 
     async def rest(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._hang_up()
+        self._link = None
+
+    @property
+    def _host(self) -> str:
+        return (self._link or self._own).netloc
 
     def _read(self, wanted: WantedFile, run: range) -> list[Piece]:
         start, last = run[0] * CHUNK_BYTES, min(wanted.size, (run[-1] + 1) * CHUNK_BYTES) - 1
         if wanted.size == 0:
             return [Piece(0, b"")]
-        connection = self._connection = self._connection or self._connect()
-        headers = {"Range": f"bytes={start}-{last}"}
         try:
-            connection.request("GET", f"{self._url.path.rstrip('/')}/{wanted.digest}", headers=headers)
-            answer = connection.getresponse()
-            expected = http.HTTPStatus.PARTIAL_CONTENT
-            if answer.status != expected:
-                raise SourceFailedError(f"{self._url.netloc}: expected status {expected.value}, found {answer.status}")
+            answer = self._asked(wanted.digest, f"bytes={start}-{last}")
             if answer.getheader("Content-Range", "").partition("/")[0] != f"bytes {start}-{last}":
-                raise SourceFailedError(f"{self._url.netloc}: expected bytes {start}-{last}, found another range")
+                raise SourceFailedError(f"{self._host}: expected bytes {start}-{last}, found another range")
             pieces = [Piece(index, answer.read(chunk_length(wanted.size, index))) for index in run]
         except (TimeoutError, OSError, http.client.HTTPException) as error:
-            raise SourceAwayError(f"{self._url.netloc}: expected an answer, found {error!r}") from error
+            raise SourceAwayError(f"{self._host}: expected an answer, found {error!r}") from error
         # An answer that was cut leaves the chunks before the cut.
         whole = [piece for piece in pieces if len(piece.payload) == chunk_length(wanted.size, piece.index)]
         if len(whole) < len(pieces):
-            connection.close()
+            self._hang_up()
         if not whole:
-            raise SourceAwayError(f"{self._url.netloc}: expected bytes {start}-{last}, found an answer that was cut")
+            raise SourceAwayError(f"{self._host}: expected bytes {start}-{last}, found an answer that was cut")
         return whole
 
+    def _asked(self, digest: str, wanted: str) -> http.client.HTTPResponse:
+        """Return the answer with a part of a file, from our server or from where it leads; raise SourceFailedError for any other."""
+        for _ in range(MAX_TURNS):
+            connection = self._connection = self._connection or self._connect()
+            connection.request("GET", self._path(digest), headers={"Range": wanted})
+            answer = connection.getresponse()
+            if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
+                return answer
+            if self._link is not None and answer.status in ENDED:
+                self._turn_to(None)
+            elif self._link is None and self._may_lead and answer.status in LEADS:
+                self._turn_to(_secure(answer.getheader("Location", "")))
+            else:
+                break
+        raise SourceFailedError(f"{self._host}: expected status {http.HTTPStatus.PARTIAL_CONTENT.value}, found {answer.status}")
+
+    def _path(self, digest: str) -> str:
+        link = self._link
+        return f"{self._own.path.rstrip('/')}/{digest}" if link is None else f"{link.path}?{link.query}"
+
+    def _turn_to(self, link: SplitResult | None) -> None:
+        self._hang_up()
+        self._link = link
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def _connect(self) -> http.client.HTTPConnection:
-        host = self._url.hostname or ""
-        if self._url.scheme == "https":
-            return http.client.HTTPSConnection(host, self._url.port, timeout=ANSWER_S, context=self._tls())
-        return http.client.HTTPConnection(host, self._url.port, timeout=ANSWER_S)
+        place, tls = (self._own, self._tls) if self._link is None else (self._link, ssl.create_default_context)
+        if place.scheme == "https":
+            return http.client.HTTPSConnection(place.hostname or "", place.port, timeout=ANSWER_S, context=tls())
+        return http.client.HTTPConnection(place.hostname or "", place.port, timeout=ANSWER_S)
+
+
+def _secure(location: str) -> SplitResult:
+    link = urlsplit(location)
+    if link.scheme != "https" or not link.hostname:
+        raise SourceFailedError(f"{location[:80]!r}: expected an https:// link to the file")
+    return link

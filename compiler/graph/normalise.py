@@ -18,6 +18,7 @@ from compiler.graph.passes.plain_gemm import PLAIN_GEMM
 from compiler.graph.passes.plain_matmul import PLAIN_MATMUL
 from compiler.graph.passes.simplify import SIMPLIFY
 from compiler.graph.passes.whole_window_pools import WHOLE_WINDOW_POOLS
+from compiler.graph.passes.written_outputs import WRITTEN_OUTPUTS
 
 PRODUCER = "fieldfare"
 PASSES = (
@@ -30,6 +31,7 @@ PASSES = (
     PLAIN_GEMM,
     PLAIN_MATMUL,
     FOLD_BATCH_NORM,
+    WRITTEN_OUTPUTS,
     DROP_UNUSED,
     NAME_NODES,
     INFER_SHAPES,

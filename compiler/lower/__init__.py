@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import onnx
+from onnx.version_converter import ConvertError
 
 from compiler.errors import CompilerError, TargetError
 from compiler.graph.normalise import sealed
@@ -33,6 +34,7 @@ def _as_onnx(lowering: Callable[[onnx.ModelProto, Plan], onnx.ModelProto], model
 
 TFLITE_FORMS: dict[LoweringName, TfliteForm] = {
     "tflite-int8": TfliteForm("int8", has_islands=True),
+    "tflite-int8-float-io": TfliteForm("int8", io="float", has_islands=True),
     "tflite-edgetpu": TfliteForm("int8", for_edge_tpu=True),
     "tflite-int16": TfliteForm("int16", has_islands=True),
     "tflite-float16": TfliteForm("float16"),
@@ -54,6 +56,7 @@ LOWERINGS: dict[LoweringName, Recast] = {
     "tensorrt-int8-fp16": Recast(partial(_as_onnx, tensorrt.to_int8_fp16), "int8-fp16", 255),
     "tensorrt-fp16": Recast(partial(_as_onnx, tensorrt.to_fp16), "fp16", 1024),
     "tflite-int8": Recast(partial(_as_tflite, "tflite-int8"), "int8", 255),
+    "tflite-int8-float-io": Recast(partial(_as_tflite, "tflite-int8-float-io"), "int8", 255),
     "tflite-edgetpu": Recast(partial(_as_tflite, "tflite-edgetpu"), "int8", 255),
     "tflite-int16": Recast(partial(_as_tflite, "tflite-int16"), "int16", 65535),
     "tflite-float16": Recast(partial(_as_tflite, "tflite-float16"), "fp16", 1024),
@@ -66,7 +69,7 @@ def lower(profile: TargetProfile, model: onnx.ModelProto, plan: Plan) -> bytes:
     """Return the file that a target's devices load; raise TargetError when the model cannot be lowered so."""
     try:
         return LOWERINGS[profile.lowering].apply(model, plan)
-    except (CompilerError, RuntimeError, onnx.checker.ValidationError) as error:
+    except (CompilerError, RuntimeError, onnx.checker.ValidationError, ConvertError) as error:
         raise TargetError(profile.name, f"cannot be lowered by {profile.lowering}: {error}") from error
     except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         found = f"a graph that this lowering was not made for ({type(error).__name__}: {error}); choose another lowering, and report it"

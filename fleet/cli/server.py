@@ -39,6 +39,9 @@ def up(
     trust: Annotated[
         Path | None, typer.Option(help="The server folder of `fieldfare keys init`; without it all keys are made here.")
     ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(help="Where releases' files are kept, such as s3://bucket/fleet (extra s3); default: the folder.")
+    ] = None,
     max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
     delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
 ) -> None:
@@ -57,7 +60,7 @@ def up(
 
     life = timedelta(seconds=parse_duration("--certificate-life", certificate_life))
     pace = Pace(max_mb_per_s * 1e6, hours)
-    settings = wiring.Settings(folder, host, port, tls_port, broker_port, tuple(public_name or ()), life, trust, pace)
+    settings = wiring.Settings(folder, host, port, tls_port, broker_port, tuple(public_name or ()), life, trust, pace, artifacts)
     anyio.run(wiring.run, settings, announce)
 
 

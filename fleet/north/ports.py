@@ -102,6 +102,9 @@ class Artifacts(Protocol):
     def read(self, sha256: str, start: int, length: int) -> bytes:
         """Return a part of a file; raise UnknownArtifactError."""
 
+    def link(self, sha256: str, life_s: int) -> str | None:
+        """Return a link to a file that is good for a while, where there is a store that gives such links."""
+
     def receive(self, sha256: str, max_bytes: int) -> Incoming:
         """Begin to take in a file."""
 

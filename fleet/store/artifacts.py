@@ -1,4 +1,4 @@
-"""Keeps files by digest in a folder: written beside, checked, then renamed."""
+"""Keeps files by digest in a folder or an object store: written beside, checked, then renamed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import fsspec
 
 from contracts.errors import TamperedError, TooLargeError
-from fleet.errors import UnknownArtifactError
+from fleet.errors import ArtifactPlaceError, UnknownArtifactError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -20,10 +20,13 @@ class ArtifactStore:
     """Content by sha256, on any file system that fsspec opens."""
 
     def __init__(self, url: str) -> None:
-        """Use the folder at `url`, which is made when missing."""
-        found: tuple[AbstractFileSystem, str] = fsspec.core.url_to_fs(url)
-        self._files, self._root = found
-        self._files.makedirs(f"{self._root}/.incoming", exist_ok=True)
+        """Use the folder at `url`, which is made when missing; raise ArtifactPlaceError."""
+        try:
+            found: tuple[AbstractFileSystem, str] = fsspec.core.url_to_fs(url)
+            self._files, self._root = found
+            self._files.makedirs(f"{self._root}/.incoming", exist_ok=True)
+        except _faults() as error:
+            raise ArtifactPlaceError(url, str(error)) from error
 
     def size_of(self, sha256: str) -> int | None:
         """Return a file's bytes; None when it is not here."""
@@ -41,6 +44,15 @@ class ArtifactStore:
         assert isinstance(part, bytes)
         return part
 
+    def link(self, sha256: str, life_s: int) -> str | None:
+        """Return a link by which anybody may read a file for a while; None where files are not on a store that signs such links."""
+        try:
+            signed = self._files.sign(self._place(sha256), expiration=life_s)
+        except NotImplementedError:
+            return None
+        assert isinstance(signed, str)
+        return signed
+
     def export(self, sha256: str, file: Path) -> None:
         """Copy a file to the local disk; raise UnknownArtifactError."""
         try:
@@ -54,6 +66,15 @@ class ArtifactStore:
 
     def _place(self, sha256: str) -> str:
         return f"{self._root}/{sha256[:2]}/{sha256}"
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Return what opening a place raises; an object store's own errors are no OSErrors."""
+    try:
+        from botocore.exceptions import BotoCoreError
+    except ImportError:
+        return (ImportError, ValueError, OSError)
+    return (ImportError, ValueError, OSError, BotoCoreError)
 
 
 class Incoming:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from tests.compiler.material import CLASSES, classifier, digits_command, images, run, save_npz
+from tests.compiler.material import CLASSES, classifier, images, run, save_npz
 
 
 class Case:

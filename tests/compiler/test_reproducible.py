@@ -14,7 +14,7 @@ from compiler.lower import LOWERINGS
 from tests.compiler.material import ROOT
 from tests.shared_data import shared_file
 
-# Every lowering there is, in two bundles: a target has one at a time.
+# Every lowering there is; a bundle has one for each target.
 BUNDLES = {
     "integers": (
         "cpu:ort-u8s8",
@@ -25,6 +25,7 @@ BUNDLES = {
         "jetson-xavier:tensorrt-int8",
         "jetson-orin:tensorrt-int8",
     ),
+    "others": ("cpu:tflite-int8", "rpi5:tflite-int8-float-io", "jetson-orin:tensorrt-int8-fp16"),
     "floats": ("cpu:tflite-dynamic", "rpi3:tflite-float32", "rpi4:ort-dynamic", "rpi5:ort-int4", "jetson-orin:tensorrt-fp16"),
 }
 # Runs the command on so many of the processor's cores.

@@ -14,11 +14,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compiler.errors import ModelError
 from compiler.evaluate.runner import Runner
+from compiler.evaluate.runtimes import open_shipped
+from compiler.graph.interface import interface_of
 from compiler.graph.normalise import normalise
 from compiler.graph.passes.fold_constants import FOLD_CONSTANTS
 from compiler.importers.notes import notes_of
 from compiler.importers.onnx import import_onnx
 from compiler.importers.upgrade import answers_are_alike
+from compiler.lower import lower
+from compiler.quantize.calibrate import calibrate
+from compiler.targets import load_profile
 from tests.compiler.graphs import graph, node, noise, operators
 
 SHAPE = (1, 3, 8, 8)
@@ -224,6 +229,18 @@ def test_a_tensor_whose_size_depends_on_its_values_is_refused_with_its_node() ->
     nodes = [node("Greater", "x zero", "g"), node("NonZero", "g", "n"), node("Cast", "n", "y", to=TensorProto.FLOAT)]
     with pytest.raises(ModelError, match=r"tensor n of node n \(NonZero\), whose shape is .*; end the model before it"):
         normalise(graph(nodes, SHAPE, {"zero": np.float32(0)}))
+
+
+@pytest.mark.parametrize("target", ["rpi5", "rpi5:tflite-int8", "jetson-orin", "jetson-nano"])
+def test_a_constant_that_is_an_output_is_handed_out_on_every_target(target: str) -> None:
+    model = graph([node("Relu", "x", "y"), node("Add", "x c", "z")], (1, 4), {"c": noise(1, 4)}, outputs="y z")
+    model.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 4]))
+    normal = normalise(model)
+    feeds = [{"x": noise(1, 4, seed=seed)} for seed in range(8)]
+    profile, plan = load_profile(target), calibrate(normal, feeds, len(feeds), "minmax").plan
+    found = open_shipped(profile, lower(profile, normal, plan), interface_of(normal, Path("model"))).infer(feeds[0])
+    np.testing.assert_allclose(found["c"], noise(1, 4), atol=0.02)
+    np.testing.assert_allclose(found["z"], feeds[0]["x"] + noise(1, 4), atol=0.04)
 
 
 def test_random_numbers_are_never_taken_for_constants() -> None:

@@ -19,6 +19,7 @@ MODELS: dict[str, type[BaseModel]] = {
     **{model.__name__: model for model in messages.UPLINK_MESSAGES.values()},
     "Desired": messages.Desired,
     "Offer": messages.Offer,
+    "Renewed": messages.Renewed,
     "ReleaseTarget": ReleaseTarget,
     "Manifest": Manifest,
 }

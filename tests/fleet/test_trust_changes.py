@@ -15,7 +15,6 @@ from fleet.errors import (
     KeyFileError,
     LinkDownError,
     ThresholdError,
-    TokenError,
     UnknownKeyError,
     UntrustedChangeError,
     UntrustedReleaseError,
@@ -334,8 +333,3 @@ def test_a_persons_key_opens_with_its_passphrase_alone_and_is_never_written_over
         make_key(tmp_path / "alice.pem", "correct horse")
     with pytest.raises(KeyFileError, match="something else"):
         read_public_key(tmp_path / "alice.pem")
-
-
-def test_a_token_that_cannot_be_had_says_what_to_do() -> None:
-    with pytest.raises(TokenError, match=r"install fieldfare\[hsm\], set PYKCS11LIB"):
-        open_key("hsm:2?label=office", lambda _name: "123456")

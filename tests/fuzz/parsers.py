@@ -17,8 +17,10 @@ from contracts import codec, messages, topics
 from contracts.chunks import Bitmap
 from contracts.delta.apply import apply
 from contracts.delta.encode import weights_of
+from contracts.enrolment import Enrolled, EnrolmentRequest, parse_token
 from contracts.errors import ContractError
 from contracts.manifest import Manifest
+from contracts.pace import Hours
 from contracts.postprocess import parse_postprocess
 from contracts.preprocess import Preprocess
 from contracts.trust import DirectorKeys, ReleaseTarget
@@ -28,9 +30,12 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     *messages.UPLINK_MESSAGES.values(),
     messages.Desired,
     messages.Offer,
+    messages.Renewed,
     Manifest,
     ReleaseTarget,
     DirectorKeys,
+    EnrolmentRequest,
+    Enrolled,
 )
 MAX_BYTES = 1 << 16
 # More chunks than any file of the wire's form has bits for.
@@ -86,6 +91,18 @@ def read_bitmap(raw: bytes) -> None:
         assert Bitmap.from_hex(count, bitmap.to_hex()) == bitmap
 
 
+def read_token(raw: bytes) -> None:
+    """Read an enrolment token."""
+    text = raw.decode(errors="replace")
+    assert str(parse_token(text)) == text.strip()
+
+
+def read_hours(raw: bytes) -> None:
+    """Read the hours of a day; a ValueError is what a configuration's reader expects."""
+    with suppress(ValueError):
+        Hours.parse(raw.decode(errors="replace"))
+
+
 def read_delta(raw: bytes) -> None:
     """Apply a delta to the base that the vector's delta starts from."""
     vector = _delta_vector()
@@ -129,6 +146,8 @@ PARSERS: dict[str, Parser] = {
     "topics": Parser(read_topic, lambda: [topic.encode() for topic in json.loads((VECTORS / "topics.json").read_text()).values()]),
     "preprocess": Parser(read_preprocess, lambda: [_PREPROCESS]),
     "postprocess": Parser(read_postprocess, lambda: _POSTPROCESS),
+    "tokens": Parser(read_token, lambda: [b"ff1." + b"A" * 43 + b"." + b"B" * 43]),
+    "hours": Parser(read_hours, lambda: [b"22:00-06:00"]),
     "bitmaps": Parser(read_bitmap, _bitmaps),
     "deltas": Parser(read_delta, lambda: [_delta_vector()["delta"]]),
     "weights": Parser(read_weights, lambda: [_delta_vector()["base"], _delta_vector()["target"], _TFLITE]),

@@ -21,6 +21,7 @@ from agent.core.pieces import WantedFile
 from agent.errors import FetchError
 from contracts import codec
 from contracts.chunks import CHUNK_BYTES, chunk_digests
+from tests.live.authority import authority, server_identity
 from tests.sim.fleet import Release, make_release
 from tests.sim.range_server import serving
 
@@ -78,6 +79,32 @@ def test_a_server_is_asked_for_ranges_and_told_nothing_else(tmp_path: Path) -> N
         assert fetch(tmp_path, HttpSource(server.url)) == RAW
         assert server.requests[0] == (f"bytes=0-{8 * CHUNK_BYTES - 1}", None)
         assert {header for _, header in server.requests} == {None}
+
+
+def test_our_own_server_may_lead_to_a_store_whose_links_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a server that leads to a store, whose link is good for two answers
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority().certificate_file))
+    with serving() as own, serving(RAW, identity=server_identity()) as store:
+        own.leads_to, store.fault, store.answers = store.url, "403", 2
+
+        def renewed() -> None:
+            store.answers += 3
+
+        # When a file is fetched, and each new link is good for some more
+        store.on_refusal = renewed
+        assert fetch(tmp_path, HttpSource(own.url, may_lead=True)) == RAW
+        # Then the store was asked for the ranges, and the server for links alone
+        assert len(own.requests) >= 2
+        assert len(store.requests) > len(own.requests)
+
+
+def test_a_server_that_may_not_lead_and_a_link_without_tls_are_not_followed(tmp_path: Path) -> None:
+    with serving() as own, serving(RAW) as store:
+        own.leads_to = store.url
+        for source in (HttpSource(own.url), HttpSource(own.url, may_lead=True)):
+            with pytest.raises(FetchError):
+                fetch(tmp_path, source)
+        assert store.requests == []
 
 
 @pytest.mark.parametrize("fault", ["404", "wrong", "cut"])
