@@ -61,7 +61,7 @@ class Incoming:
                 self._checked.add(digest)
         return missing
 
-    def write(self, digest: str, pieces: Iterable[tuple[int, bytes]], missing: Bitmap) -> None:
+    def write(self, digest: str, pieces: Iterable[tuple[int, bytes | memoryview]], missing: Bitmap) -> None:
         """Put checked chunks in their places; `missing` is what is left after them."""
         indexes = []
         with self.path(digest).open("r+b", buffering=0) as stream:

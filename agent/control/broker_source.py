@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from agent.control.ports import BulkBroker, Connection, LinkMemory
+from agent.control.ports import BulkBroker, BulkConnection, LinkMemory
 from agent.control.reporter import Reporter, Request
 from agent.core.basket import Basket
 from agent.core.pieces import Piece
@@ -58,7 +58,7 @@ class BrokerSource:
         self._device = reporter.identity.device.id
         self._link = links.load()
         self._open: AsyncExitStack | None = None
-        self._connection: Connection | None = None
+        self._connection: BulkConnection | None = None
         self._saved_at_s = time.monotonic()
         # Never the same for two wants between which something was lost.
         self._rounds = 0
@@ -87,13 +87,13 @@ class BrokerSource:
             self._links.save(self._link)
             await opened.aclose()
 
-    async def _connected(self) -> Connection:
+    async def _connected(self) -> BulkConnection:
         if self._connection is None:
             self._open = AsyncExitStack()
             self._connection = await self._open.enter_async_context(self._broker.connect_bulk())
         return self._connection
 
-    async def _converse(self, connection: Connection, basket: Basket, bases: tuple[str, ...]) -> Offer | None:
+    async def _converse(self, connection: BulkConnection, basket: Basket, bases: tuple[str, ...]) -> Offer | None:
         now_s = time.monotonic()
         self._rounds += 1
         talk = _Talk(basket, bases, Transfer(self._link, round=self._rounds, heard_at_s=now_s), now_s, now_s)
@@ -118,7 +118,7 @@ class BrokerSource:
             self._link, self._rounds = talk.transfer.link, talk.transfer.round
         return talk.offer
 
-    async def _ask(self, connection: Connection, talk: _Talk) -> None:
+    async def _ask(self, connection: BulkConnection, talk: _Talk) -> None:
         now_s = time.monotonic()
         # A file that has begun to arrive is finished as it is.
         is_untouched = len(talk.basket.missing) == talk.basket.missing.count
@@ -133,17 +133,17 @@ class BrokerSource:
             await anyio.to_thread.run_sync(self._links.save, talk.transfer.link)
         await self._want(connection, talk)
 
-    async def _want(self, connection: Connection, talk: _Talk) -> None:
+    async def _want(self, connection: BulkConnection, talk: _Talk) -> None:
         request = Request(talk.transfer.link.window, talk.transfer.round, talk.bases)
         want = self._reporter.want(talk.basket.wanted.digest, talk.basket.missing, talk.basket.wanted.size, request)
-        await connection.publish(of_device(self._device, "want"), want, qos=0, retain=False)
+        await connection.publish(of_device(self._device, "want"), want)
 
-    async def _hear(self, talk: _Talk, messages: list[tuple[str, bytes]]) -> None:
+    async def _hear(self, talk: _Talk, messages: list[tuple[str, memoryview]]) -> None:
         pieces = []
         for topic, payload in messages:
             chunk = parse_chunk(topic)
             if chunk is None:
-                talk.offer = _offer(talk, payload) or talk.offer
+                talk.offer = _offer(talk, bytes(payload)) or talk.offer
             elif chunk.digest == talk.basket.wanted.digest:
                 pieces.append(Piece(chunk.index, payload))
         if not pieces:

@@ -46,10 +46,26 @@ class Broker(Protocol):
         """Connect; the retained will is published unless the block ends in peace."""
 
 
+class BulkConnection(Protocol):
+    """A connection for files; every wait raises LinkLostError when it is gone."""
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Send; it may be lost."""
+
+    async def subscribe(self, *filters: str) -> None:
+        """Ask for topics."""
+
+    def unsubscribe(self, *filters: str) -> None:
+        """Ask for topics no longer."""
+
+    async def receive(self) -> list[tuple[str, memoryview]]:
+        """Return the next messages, at least one, each with its topic."""
+
+
 class BulkBroker(Protocol):
     """Where connections for files come from."""
 
-    def connect_bulk(self) -> AbstractAsyncContextManager[Connection]:
+    def connect_bulk(self) -> AbstractAsyncContextManager[BulkConnection]:
         """Connect, beside the connection for everything else."""
 
 
@@ -120,7 +136,7 @@ class Incoming(Protocol):
     def begin(self, digest: str, size: int, chunks: Sequence[str] | None) -> Bitmap:
         """Make room, and return the chunks that are not here for sure."""
 
-    def write(self, digest: str, pieces: Sequence[tuple[int, bytes]], missing: Bitmap) -> None:
+    def write(self, digest: str, pieces: Sequence[tuple[int, bytes | memoryview]], missing: Bitmap) -> None:
         """Keep checked chunks; `missing` is what is left after them."""
 
     def is_whole(self, digest: str, size: int) -> bool:

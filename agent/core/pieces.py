@@ -13,7 +13,7 @@ class Piece:
     """A chunk that nobody has checked yet."""
 
     index: int
-    payload: bytes
+    payload: bytes | memoryview
 
 
 @dataclass(frozen=True)

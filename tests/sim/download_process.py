@@ -19,9 +19,10 @@ from typing import Any
 import anyio
 
 import agent.wiring  # noqa: F401  # so that the process is as large as an agent is
+from agent.adapters.address import BrokerAddress
+from agent.adapters.bulk import BulkBroker, BulkConnection
 from agent.adapters.incoming import Incoming
 from agent.adapters.link_file import LinkFile
-from agent.adapters.mqtt import BrokerAddress, MqttBroker, MqttConnection
 from agent.adapters.tls import fleet_context
 from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
@@ -76,7 +77,7 @@ class KnownBy:
 class CountedBroker:
     """A broker that adds a byte to a file for each chunk that came, which outlives the process."""
 
-    def __init__(self, broker: MqttBroker, tally: Path) -> None:
+    def __init__(self, broker: BulkBroker, tally: Path) -> None:
         """Connect through `broker`."""
         self._broker = broker
         self._tally = tally
@@ -92,13 +93,13 @@ class CountedBroker:
 class CountedConnection:
     """A connection that counts chunks."""
 
-    def __init__(self, connection: MqttConnection, stream: FileIO) -> None:
+    def __init__(self, connection: BulkConnection, stream: FileIO) -> None:
         """Count in `stream`."""
         self._stream = stream
         self.publish, self.subscribe, self.unsubscribe = connection.publish, connection.subscribe, connection.unsubscribe
         self._receive = connection.receive
 
-    async def receive(self) -> list[tuple[str, bytes]]:
+    async def receive(self) -> list[tuple[str, memoryview]]:
         """Return the next messages."""
         messages = await self._receive()
         self._stream.write(b"." * sum(parse_chunk(topic) is not None for topic, _ in messages))
@@ -112,7 +113,7 @@ async def download(order: dict[str, Any], device: str, entry: FileEntry) -> None
     identity = Identity(DeviceSection(id=device, hardware="cpu"), "0", {}, MACHINE, secrets.token_hex(8))
     known_by = KnownBy(device, Path(order["identities"][device]), Path(order["authority"]))
     address = BrokerAddress(order["host"], order["port"], 15, known_by)
-    broker = CountedBroker(MqttBroker(address), folder.with_suffix(".tally"))
+    broker = CountedBroker(BulkBroker(address), folder.with_suffix(".tally"))
     source = BrokerSource(broker, Reporter(identity, Memory()), LinkFile(folder / "links.json", str(address)))
     downloader = Downloader((source,), incoming, Pace(0.0, None))
     await downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), lambda _: None)
