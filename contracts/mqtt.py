@@ -68,7 +68,7 @@ class Welcome:
 
 @dataclass(frozen=True)
 class Message:
-    """A publication; with QoS 0 it has no identifier. The payload is a view of memory that nobody else has."""
+    """A publication; with QoS 0 it has no identifier. The payload is a view of the reader's memory, good until more is put there."""
 
     topic: str
     payload: memoryview
@@ -133,12 +133,13 @@ def acknowledge(packet_id: int) -> bytes:
 
 
 class Reader:
-    """Cuts a stream into packets without copying them: what comes is put where `room` says, each packet in memory of its own."""
+    """Cuts a stream into packets without copying them: what comes is put where `room` says, each packet where the one before was."""
 
     def __init__(self, max_packet_bytes: int) -> None:
         """Refuse longer packets before there is memory for them."""
         self._max_bytes = max_packet_bytes
         self._head = memoryview(bytearray(_HEAD_BYTES))
+        self._memory = memoryview(bytearray())
         self._body: memoryview | None = None
         self._filled = 0
 
@@ -167,7 +168,9 @@ class Reader:
             raise MalformedPacketError("length", f"at most {self._max_bytes} bytes", f"{length + end}")
         if length + end < self._filled:
             raise MalformedPacketError("length", "the shortest form", f"{end - 1} bytes for {length}")
-        self._body = memoryview(bytearray(length))
+        if length > len(self._memory):
+            self._memory = memoryview(bytearray(length))
+        self._body = self._memory[:length]
         spilt = self._head[end : self._filled]
         self._body[: len(spilt)] = spilt
         self._filled = len(spilt)

@@ -1,4 +1,4 @@
-"""Offers the line for files to the event loop: asks for topics, says what is wanted, hands over what came."""
+"""Offers the line for files to the event loop: asks for topics, says what is wanted, and has what comes kept by the line's own thread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import cycle
@@ -13,15 +14,16 @@ from itertools import cycle
 import anyio
 
 from agent.adapters.address import BrokerAddress
-from agent.adapters.inbox import Inbox
 from agent.adapters.wire import Wire
+from agent.core.pieces import Found, Taker
 from agent.errors import LinkLostError
 from contracts import mqtt
 
 ACK_S = 20.0
 CLOSE_S = 3.0
-# Chunks that were not written yet; while there are more, the broker has to wait.
-MAX_INBOX_BYTES = 4 << 20
+# The event loop is told of so many at a time, or of fewer when no more is there to be read.
+TOLD_TOGETHER = 4
+MAX_FOUND = 1000
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,11 @@ class BulkConnection:
         self._address = address
         self._wire = wire
         self._loop = asyncio.get_running_loop()
-        self._inbox: Inbox[memoryview] = Inbox(MAX_INBOX_BYTES)
+        self._taker: Taker | None = None
+        self._turn = threading.Lock()
+        self._found: deque[Found] = deque()
+        self._is_told = False
+        self._news = asyncio.Event()
         self._acks: dict[int, asyncio.Future[None]] = {}
         self._packet_ids = cycle(range(1, mqtt.MAX_PACKET_ID + 1))
         self._loss: str | None = None
@@ -62,17 +68,38 @@ class BulkConnection:
         if self._loss is None:
             self._wire.say(mqtt.unsubscribe(next(self._packet_ids), filters))
 
-    async def receive(self) -> list[tuple[str, memoryview]]:
-        """Return the next messages, at least one, each with its topic; raise LinkLostError."""
-        messages = await self._inbox.take()
-        if not messages:
-            raise self._lost(self._loss or "closed")
-        return messages
+    @asynccontextmanager
+    async def heard_by(self, taker: Taker) -> AsyncIterator[None]:
+        """Let `taker` have each message for as long as the block lasts; others are dropped."""
+        self._found.clear()
+        self._taker = taker
+        try:
+            yield
+        finally:
+            self._taker = None
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._finish_turn)
+
+    async def receive(self) -> list[Found]:
+        """Return what the taker made of the next messages, at least one; raise LinkLostError."""
+        while True:
+            await self._news.wait()
+            if self._loss is None:
+                self._news.clear()
+            self._is_told = False
+            if found := self.left():
+                return found
+            if self._loss is not None:
+                raise self._lost(self._loss)
+
+    def left(self) -> list[Found]:
+        """Return what nobody received, without waiting."""
+        return [self._found.popleft() for _ in range(len(self._found))]
 
     async def close(self) -> None:
         """End the connection and the thread."""
         self._loss = self._loss or "closed"
-        self._inbox.close()
+        self._news.set()
         self._wire.close()
         await anyio.to_thread.run_sync(self._thread.join, CLOSE_S)
 
@@ -85,7 +112,7 @@ class BulkConnection:
         """Be the thread."""
         reason = "closed"
         try:
-            self._wire.serve(self._hear)
+            self._wire.serve(self._hear, self._tell)
         except LinkLostError as error:
             reason = error.found
         finally:
@@ -98,11 +125,29 @@ class BulkConnection:
 
     def _hear(self, packet: mqtt.Packet) -> None:
         if isinstance(packet, mqtt.Message):
-            if not self._inbox.put(packet.topic, packet.payload):
-                # A chunk that does not fit is asked for again.
-                raise LinkLostError(str(self._address), "more messages than can be kept")
+            self._take(packet)
         elif isinstance(packet, mqtt.Acknowledgement):
             self._loop.call_soon_threadsafe(self._on_ack, packet)
+
+    def _take(self, message: mqtt.Message) -> None:
+        with self._turn:
+            found = self._taker(message.topic, message.payload) if self._taker else None
+        if found is None:
+            return
+        if len(self._found) >= MAX_FOUND:
+            raise LinkLostError(str(self._address), "more messages than can be heard")
+        self._found.append(found)
+        if len(self._found) >= TOLD_TOGETHER:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._found and not self._is_told:
+            self._is_told = True
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    def _finish_turn(self) -> None:
+        with self._turn:
+            pass  # the taker has returned
 
     def _on_ack(self, packet: mqtt.Acknowledgement) -> None:
         refused = [reason for reason in packet.reasons if reason >= mqtt.FAILURE]
@@ -119,7 +164,7 @@ class BulkConnection:
         for ack in self._acks.values():
             if not ack.done():
                 ack.set_exception(self._lost(reason))
-        self._inbox.close()
+        self._news.set()
 
     def _lost(self, reason: str) -> LinkLostError:
         return LinkLostError(str(self._address), reason)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Generic, TypeVar
-
-Payload = TypeVar("Payload", bytes, memoryview)
 
 # A thread that waits longer cannot answer the broker's pings either.
 PATIENCE_S = 5.0
 
 
-class Inbox(Generic[Payload]):
+class Inbox:
     """Messages in order; filled by one thread, emptied by the loop it was made on."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -20,12 +17,12 @@ class Inbox(Generic[Payload]):
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
         self._room = threading.Condition()
-        self._messages: list[tuple[str, Payload]] = []
+        self._messages: list[tuple[str, bytes]] = []
         self._bytes = 0
         self._is_closed = False
         self._news = asyncio.Event()
 
-    def put(self, topic: str, payload: Payload) -> bool:
+    def put(self, topic: str, payload: bytes) -> bool:
         """Add a message, waiting for room; False when there was none in time. Called by the thread."""
         with self._room:
             if not self._room.wait_for(lambda: self._is_closed or self._fits(payload), PATIENCE_S) or self._is_closed:
@@ -44,7 +41,7 @@ class Inbox(Generic[Payload]):
             self._room.notify_all()
         self._news.set()
 
-    async def take(self) -> list[tuple[str, Payload]]:
+    async def take(self) -> list[tuple[str, bytes]]:
         """Return all that came, waiting for a first message; nothing once the inbox is closed and empty."""
         while True:
             await self._news.wait()
@@ -56,5 +53,5 @@ class Inbox(Generic[Payload]):
                 if messages or self._is_closed:
                     return messages
 
-    def _fits(self, payload: Payload) -> bool:
+    def _fits(self, payload: bytes) -> bool:
         return not self._messages or self._bytes + len(payload) <= self._max_bytes

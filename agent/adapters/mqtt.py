@@ -59,7 +59,7 @@ class MqttConnection:
         loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = loop.create_future()
         self._acks: dict[int, asyncio.Future[None]] = {}
-        self._inbox: Inbox[bytes] = Inbox(MAX_INBOX_BYTES)
+        self._inbox = Inbox(MAX_INBOX_BYTES)
         self._loss: str | None = None
 
         def post(callback: Callable[..., None], *arguments: object) -> None:

@@ -61,14 +61,18 @@ class Wire:
         if not isinstance(packet, mqtt.Welcome) or packet.reason:
             raise LinkLostError(str(address), f"no consent: {packet}")
 
-    def serve(self, hear: Callable[[mqtt.Packet], None]) -> None:
-        """Let `hear` have each packet until we close; a message counts as received when it returns. Raises LinkLostError."""
+    def serve(self, hear: Callable[[mqtt.Packet], None], pause: Callable[[], None]) -> None:
+        """Let `hear` have each packet until we close, and call `pause` when there are no more for now; raise LinkLostError.
+
+        A message counts as received when `hear` returns.
+        """
         assert self._socket is not None  # it was opened
         try:
             while not self._is_closing:
                 try:
                     packet = self._read(self._socket)
                 except ssl.SSLWantReadError:
+                    pause()
                     self._speak(self._socket)
                     self._wait(self._socket)
                     continue

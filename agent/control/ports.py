@@ -11,6 +11,7 @@ from agent.core.admission import Fit
 from agent.core.basket import Basket
 from agent.core.memory import Memory
 from agent.core.patching import PatchOrder
+from agent.core.pieces import Found, Taker
 from agent.core.preflight import Condition
 from agent.core.readings import Readings
 from agent.core.renewal import NextKey, Span
@@ -52,14 +53,20 @@ class BulkConnection(Protocol):
     async def publish(self, topic: str, payload: bytes) -> None:
         """Send; it may be lost."""
 
+    def heard_by(self, taker: Taker) -> AbstractAsyncContextManager[None]:
+        """Let `taker` have each message for as long as the block lasts; others are dropped."""
+
     async def subscribe(self, *filters: str) -> None:
         """Ask for topics."""
 
     def unsubscribe(self, *filters: str) -> None:
         """Ask for topics no longer."""
 
-    async def receive(self) -> list[tuple[str, memoryview]]:
-        """Return the next messages, at least one, each with its topic."""
+    async def receive(self) -> list[Found]:
+        """Return what the taker made of the next messages, at least one."""
+
+    def left(self) -> list[Found]:
+        """Return what nobody received, without waiting."""
 
 
 class BulkBroker(Protocol):
@@ -136,8 +143,8 @@ class Incoming(Protocol):
     def begin(self, digest: str, size: int, chunks: Sequence[str] | None) -> Bitmap:
         """Make room, and return the chunks that are not here for sure."""
 
-    def write(self, digest: str, pieces: Sequence[tuple[int, bytes | memoryview]], missing: Bitmap) -> None:
-        """Keep checked chunks; `missing` is what is left after them."""
+    def write(self, digest: str, index: int, chunk: bytes | memoryview, missing: Bitmap) -> None:
+        """Keep a checked chunk; `missing` is what is left after it."""
 
     def is_whole(self, digest: str, size: int) -> bool:
         """Say whether a file is here and right."""
