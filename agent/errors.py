@@ -43,6 +43,7 @@ class LinkLostError(AgentError):
 
     def __init__(self, broker: str, found: str) -> None:
         super().__init__(f"broker {broker}: expected a connection, found {found}")
+        self.found = found
 
 
 class FetchError(AgentError):

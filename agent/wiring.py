@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 
+from agent.adapters.address import BrokerAddress
+from agent.adapters.bulk import BulkBroker
 from agent.adapters.credential_process import CredentialProcess
 from agent.adapters.folder_source import FolderSource
 from agent.adapters.http_source import HttpSource, Tls
 from agent.adapters.identity import IdentityFiles
 from agent.adapters.incoming import Incoming
 from agent.adapters.link_file import LinkFile
-from agent.adapters.mqtt import BrokerAddress, MqttBroker
+from agent.adapters.mqtt import MqttBroker
 from agent.adapters.notify import ServiceNotifier
 from agent.adapters.patcher_process import PatcherProcess
 from agent.adapters.processes import WorkerLauncher
@@ -87,7 +89,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     agent = Agent()
     mqtt = MqttBroker(address)
     uplink = Uplink(mqtt, reporter, agent.hear)
-    broker_source = BrokerSource(mqtt, reporter, LinkFile(settings.state_dir / "links.json", str(address)))
+    broker_source = BrokerSource(BulkBroker(address), reporter, LinkFile(settings.state_dir / "links.json", str(address)))
     sources = [source for name in config.delivery.sources for source in _sources(name, settings, broker_source, known_by.tls_context)]
     pace = Pace(config.delivery.max_bytes_per_s, Hours.parse(config.delivery.hours))
     downloader = Downloader(sources, incoming, pace)

@@ -15,8 +15,9 @@ from contracts.messages import Offer
 from fleet.loops import repeat
 from fleet.south import delivery
 from fleet.south.broker import Address, Broker
+from fleet.south.bulk import BulkLink
 from fleet.south.delivery import Delivery
-from fleet.south.mqtt import Login, MqttLink
+from fleet.south.mqtt import Login
 from fleet.south.rules import acl_file
 from fleet.store.artifacts import ArtifactStore
 from tests.sim.download_process import peak_bytes
@@ -40,8 +41,7 @@ async def main() -> None:
     broker = Broker(folder / "broker", Address(order["host"], order["port"], authority, server))
     broker.admit(acl_file(), order["revoked"].encode())
     await broker.start()
-    link = MqttLink(Login(order["host"], order["port"], authority, own), "fleet-bulk", delivery.TOPICS)
-    link.open()
+    link = BulkLink(Login(order["host"], order["port"], authority, own), "fleet-bulk", delivery.TOPICS)
     loop = Delivery(link, ArtifactStore((folder / "artifacts").as_uri()), NoDeltas())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(repeat, loop.turn, 0.0)
@@ -54,7 +54,7 @@ async def main() -> None:
     await broker.stop()
 
 
-def wait_for(link: MqttLink) -> None:
+def wait_for(link: BulkLink) -> None:
     """Return when the broker is there."""
     while not link.is_up:
         time.sleep(0.01)

@@ -64,3 +64,11 @@ class MalformedDeltaError(ContractError):
     def __init__(self, part: str, expected: str, found: str) -> None:
         super().__init__(f"delta: {part}: expected {expected}, found {found}; fetch the whole file")
         self.part = part
+
+
+class MalformedPacketError(ContractError):
+    """What came over a connection is not MQTT 5 as a broker speaks it to us."""
+
+    def __init__(self, part: str, expected: str, found: str) -> None:
+        super().__init__(f"MQTT: {part}: expected {expected}, found {found}; look what answers at the broker's port")
+        self.part = part

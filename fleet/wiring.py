@@ -31,6 +31,7 @@ from fleet.release.trust_desk import TrustDesk
 from fleet.secret_files import connect_owner, session_secret
 from fleet.south import delivery, ingest, renewals
 from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
+from fleet.south.bulk import BulkLink
 from fleet.south.delivery import UNBOUNDED, Delivery, Pace
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
@@ -133,7 +134,7 @@ class Fleet:
         self.connection = connect_owner(home, self.access, self.addresses.url, watching, utc_now())
         login = Login(reached, settings.broker_port, address.authority, self.authority.own_client(FLEET_USER, utc_now()))
         self.control_link = MqttLink(login, "fleet-control", ingest.TOPICS)
-        self.bulk_link = MqttLink(login, "fleet-bulk", delivery.TOPICS)
+        self.bulk_link = BulkLink(login, "fleet-bulk", delivery.TOPICS)
         self.renewal_link = MqttLink(login, "fleet-renewal", renewals.TOPICS)
         self.credentials = CredentialStore(self.database)
         self.gate = Gate(self.credentials, self.authority, self.broker, self.control_link)
@@ -163,8 +164,8 @@ class Fleet:
 
     @property
     def links(self) -> tuple[MqttLink, ...]:
-        """All our connections to the broker."""
-        return (self.control_link, self.bulk_link, self.renewal_link)
+        """Our connections to the broker that stay up by themselves."""
+        return (self.control_link, self.renewal_link)
 
     def speak(self) -> None:
         """Bring rollouts forward, and the broker what it lacks."""
@@ -214,6 +215,7 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
             doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
             await _serve(fleet, doors, inside, outside)
         finally:
+            fleet.bulk_link.close()
             for link in fleet.links:
                 link.close()
             with anyio.CancelScope(shield=True):

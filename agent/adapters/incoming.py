@@ -1,4 +1,4 @@
-"""Touches files that are still arriving: a sparse file by digest, and beside it a bit for each chunk that is here."""
+"""Touches files that are still arriving: a file by digest with room for all of it, and beside it a bit for each chunk that is here."""
 
 from __future__ import annotations
 
@@ -61,14 +61,11 @@ class Incoming:
                 self._checked.add(digest)
         return missing
 
-    def write(self, digest: str, pieces: Iterable[tuple[int, bytes]], missing: Bitmap) -> None:
-        """Put checked chunks in their places; `missing` is what is left after them."""
-        indexes = []
+    def write(self, digest: str, index: int, chunk: bytes | memoryview, missing: Bitmap) -> None:
+        """Put a checked chunk in its place; `missing` is what is left after it."""
         with self.path(digest).open("r+b", buffering=0) as stream:
-            for index, chunk in pieces:
-                os.pwrite(stream.fileno(), chunk, index * CHUNK_BYTES)
-                indexes.append(index)
-        self._mark(digest, indexes, missing)
+            os.pwrite(stream.fileno(), chunk, index * CHUNK_BYTES)
+        self._mark(digest, (index,), missing)
         if not missing or time.monotonic() - self._synced_at_s > SYNC_EVERY_S:
             disk.sync_file(self.path(digest))
             disk.sync_file(self._bitmap(digest))
@@ -135,7 +132,7 @@ class Incoming:
             path.unlink(missing_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
             try:
-                os.ftruncate(descriptor, length)
+                os.posix_fallocate(descriptor, 0, length)
             finally:
                 os.close(descriptor)
         disk.sync_folder(self._folder)

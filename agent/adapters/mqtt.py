@@ -1,14 +1,11 @@
-"""Touches the broker through paho-mqtt: one client per connection, its network thread bridged to asyncio."""
+"""Touches the broker through paho-mqtt, for all but files: one client per connection, its network thread bridged to asyncio."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Protocol
 
 import anyio
 from paho.mqtt import client as paho
@@ -18,8 +15,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from agent.adapters.address import BrokerAddress
 from agent.adapters.inbox import Inbox
-from agent.core.transfer import MAX_WINDOW
 from agent.errors import LinkLostError
 
 CONNECT_S = 10.0
@@ -28,67 +25,41 @@ CLOSE_S = 3.0
 # Larger than any message of the contracts; the broker must not send more.
 MAX_PACKET_BYTES = 1 << 20
 MAX_INBOX_BYTES = 16 << 20
-# Chunks that were not written yet; while there are more, the broker has to wait.
-MAX_BULK_INBOX_BYTES = 4 << 20
 MAX_INFLIGHT = 20
+MAX_UNREAD = 32
 DISCONNECT_WITH_WILL = 0x04
 
 log = logging.getLogger(__name__)
 
 
-class Identity(Protocol):
-    """Who we are to the broker; asked again at each connection, so that a renewed certificate counts from the next one on."""
-
-    def tls_context(self) -> ssl.SSLContext:
-        """Return what shows our certificate and checks the broker's; raise OSError."""
-
-    def client_id(self, line: str = "") -> str:
-        """Return a name for one `line` of ours, such as `bulk`, that no other device can guess.
-
-        Whoever connects by a name ends the connection that had it.
-        """
-
-
-@dataclass(frozen=True)
-class BrokerAddress:
-    """How every connection of this device is made."""
-
-    host: str
-    port: int
-    keepalive_s: int
-    identity: Identity
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    def client(self, line: str = "") -> paho.Client:
-        """Return an unconnected client for the main line or another one; raise LinkLostError for unusable files of our own."""
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self.identity.client_id(line),
-            protocol=MQTTProtocolVersion.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        try:
-            client.tls_set_context(self.identity.tls_context())
-        except OSError as error:
-            raise LinkLostError(str(self), f"unusable certificates: {error}") from error
-        client.max_inflight_messages_set(MAX_INFLIGHT)
-        client.connect_timeout = CONNECT_S
-        return client
+def _client(address: BrokerAddress) -> paho.Client:
+    """Return an unconnected client; raise LinkLostError for unusable files of our own."""
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=address.identity.client_id(),
+        protocol=MQTTProtocolVersion.MQTTv5,
+        reconnect_on_failure=False,
+    )
+    try:
+        client.tls_set_context(address.identity.tls_context())
+    except OSError as error:
+        raise LinkLostError(str(address), f"unusable certificates: {error}") from error
+    client.max_inflight_messages_set(MAX_INFLIGHT)
+    client.connect_timeout = CONNECT_S
+    return client
 
 
 class MqttConnection:
     """One connection, used from the event loop only."""
 
-    def __init__(self, client: paho.Client, address: BrokerAddress, max_inbox_bytes: int) -> None:
+    def __init__(self, client: paho.Client, address: BrokerAddress) -> None:
         """Bridge the callbacks of a client that is not started yet."""
         self._client = client
         self._address = address
         loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = loop.create_future()
         self._acks: dict[int, asyncio.Future[None]] = {}
-        self._inbox = Inbox(max_inbox_bytes)
+        self._inbox = Inbox(MAX_INBOX_BYTES)
         self._loss: str | None = None
 
         def post(callback: Callable[..., None], *arguments: object) -> None:
@@ -194,21 +165,9 @@ class MqttBroker:
     @asynccontextmanager
     async def connect(self, will_topic: str, will: bytes) -> AsyncIterator[MqttConnection]:
         """Open a connection whose retained will is sent unless the block ends in peace; raise LinkLostError."""
-        client = self._address.client()
+        client = _client(self._address)
         client.will_set(will_topic, will, qos=1, retain=True)
-        async with self._opened(client, MAX_INBOX_BYTES) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def connect_bulk(self) -> AsyncIterator[MqttConnection]:
-        """Open the connection for files, so that no other message waits behind their chunks; raise LinkLostError."""
-        client = self._address.client("bulk")
-        async with self._opened(client, MAX_BULK_INBOX_BYTES) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _opened(self, client: paho.Client, max_inbox_bytes: int) -> AsyncIterator[MqttConnection]:
-        connection = MqttConnection(client, self._address, max_inbox_bytes)
+        connection = MqttConnection(client, self._address)
         is_peaceful = False
         try:
             await self._dial(client)
@@ -226,7 +185,7 @@ class MqttBroker:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho left this one untyped
         properties.MaximumPacketSize = MAX_PACKET_BYTES
         # The broker copies no more than so many messages for a device that does not read them.
-        properties.ReceiveMaximum = MAX_WINDOW
+        properties.ReceiveMaximum = MAX_UNREAD
 
         def dial() -> None:
             address = self._address

@@ -10,7 +10,7 @@ from datetime import datetime
 import anyio
 
 from agent.control.ports import Incoming
-from agent.core.pieces import Piece, WantedFile
+from agent.core.pieces import Kept, Piece, WantedFile
 from contracts.chunks import Bitmap
 from contracts.pace import Budget, Hours
 
@@ -51,30 +51,35 @@ class FileBasket:
         self._incoming = incoming
         self._pace = pace
 
+    def keep(self, piece: Piece) -> Kept:
+        """Write a piece that is wanted and right; raise OSError. For one thread at a time, any thread; `count` comes after it."""
+        size = len(piece.payload)
+        if piece.index not in self.missing:
+            return Kept(size)
+        if not self.wanted.is_right(piece):
+            log.warning("a chunk of %s is not what its digest says; asking again", self.wanted.digest)
+            return Kept(size, is_wrong=True)
+        missing = self.missing.without(piece.index)
+        self._incoming.write(self.wanted.digest, piece.index, piece.payload, missing)
+        self.missing = missing
+        return Kept(size, is_new=True)
+
+    def count(self, kept: Sequence[Kept]) -> int:
+        """Take note of what was kept, on the event loop; return how many pieces were wrong."""
+        self._pace.spend(sum(each.size for each in kept))
+        new = sum(each.size for each in kept if each.is_new)
+        if any(each.is_new for each in kept):
+            self.grown_at_s = time.monotonic()
+            self.on_bytes(new)
+        return sum(each.is_wrong for each in kept)
+
     async def put(self, pieces: Sequence[Piece]) -> int:
-        """Keep those that are wanted and right; return how many were wrong."""
-        fresh = {piece.index: piece for piece in pieces if piece.index in self.missing}
-        self._pace.spend(sum(len(piece.payload) for piece in pieces))
-        if not fresh:
-            return 0
-        before = len(self.missing)
+        """Keep and count pieces beside the event loop; return how many were wrong."""
         # Bytes that were written count, also when the work they were for is called off meanwhile.
         with anyio.CancelScope(shield=True):
-            self.missing, wrong, size = await anyio.to_thread.run_sync(self._keep, tuple(fresh.values()))
-        if len(self.missing) < before:
-            self.grown_at_s = time.monotonic()
-            self.on_bytes(size)
-        return wrong
+            kept = await anyio.to_thread.run_sync(lambda: [self.keep(piece) for piece in pieces])
+        return self.count(kept)
 
     def ask_in_s(self) -> float:
         """Return how long the device's byte rate and hours forbid to ask for more; 0 for now."""
         return self._pace.ask_in_s()
-
-    def _keep(self, pieces: Sequence[Piece]) -> tuple[Bitmap, int, int]:
-        right = [(piece.index, piece.payload) for piece in pieces if self.wanted.is_right(piece)]
-        missing = self.missing.without(*(index for index, _ in right))
-        if right:
-            self._incoming.write(self.wanted.digest, right, missing)
-        if len(right) < len(pieces):
-            log.warning("a chunk of %s is not what its digest says; asking again", self.wanted.digest)
-        return missing, len(pieces) - len(right), sum(len(payload) for _, payload in right)

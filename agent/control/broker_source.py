@@ -8,13 +8,14 @@ import random
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
-from agent.control.ports import BulkBroker, Connection, LinkMemory
+from agent.control.ports import BulkBroker, BulkConnection, LinkMemory
 from agent.control.reporter import Reporter, Request
 from agent.core.basket import Basket
-from agent.core.pieces import Piece
+from agent.core.pieces import Found, Kept, Piece
 from agent.core.transfer import Transfer
 from agent.errors import LinkLostError, SourceAwayError, SourceFailedError
 from contracts import codec
@@ -58,7 +59,7 @@ class BrokerSource:
         self._device = reporter.identity.device.id
         self._link = links.load()
         self._open: AsyncExitStack | None = None
-        self._connection: Connection | None = None
+        self._connection: BulkConnection | None = None
         self._saved_at_s = time.monotonic()
         # Never the same for two wants between which something was lost.
         self._rounds = 0
@@ -73,8 +74,10 @@ class BrokerSource:
             await connection.subscribe(*topics)
             self._link = self._link.answered(time.monotonic() - asked_s)
             try:
-                return await self._converse(connection, basket, bases)
+                async with connection.heard_by(partial(_take, basket)):
+                    return await self._converse(connection, basket, bases)
             finally:
+                basket.count([each for each in connection.left() if isinstance(each, Kept)])
                 connection.unsubscribe(*topics)
         except LinkLostError as error:
             await self.rest()
@@ -87,13 +90,13 @@ class BrokerSource:
             self._links.save(self._link)
             await opened.aclose()
 
-    async def _connected(self) -> Connection:
+    async def _connected(self) -> BulkConnection:
         if self._connection is None:
             self._open = AsyncExitStack()
             self._connection = await self._open.enter_async_context(self._broker.connect_bulk())
         return self._connection
 
-    async def _converse(self, connection: Connection, basket: Basket, bases: tuple[str, ...]) -> Offer | None:
+    async def _converse(self, connection: BulkConnection, basket: Basket, bases: tuple[str, ...]) -> Offer | None:
         now_s = time.monotonic()
         self._rounds += 1
         talk = _Talk(basket, bases, Transfer(self._link, round=self._rounds, heard_at_s=now_s), now_s, now_s)
@@ -107,10 +110,10 @@ class BrokerSource:
                     await self._ask(connection, talk)
                     continue
                 try:
-                    messages = await asyncio.wait_for(connection.receive(), wait_s)
+                    found = await asyncio.wait_for(connection.receive(), wait_s)
                 except asyncio.TimeoutError:
                     continue
-                await self._hear(talk, messages)
+                self._hear(talk, found)
             if not basket.missing:
                 # For the fleet, a want that lacks nothing is the word that nobody listens here any more.
                 await self._want(connection, talk)
@@ -118,7 +121,7 @@ class BrokerSource:
             self._link, self._rounds = talk.transfer.link, talk.transfer.round
         return talk.offer
 
-    async def _ask(self, connection: Connection, talk: _Talk) -> None:
+    async def _ask(self, connection: BulkConnection, talk: _Talk) -> None:
         now_s = time.monotonic()
         # A file that has begun to arrive is finished as it is.
         is_untouched = len(talk.basket.missing) == talk.basket.missing.count
@@ -133,31 +136,40 @@ class BrokerSource:
             await anyio.to_thread.run_sync(self._links.save, talk.transfer.link)
         await self._want(connection, talk)
 
-    async def _want(self, connection: Connection, talk: _Talk) -> None:
+    async def _want(self, connection: BulkConnection, talk: _Talk) -> None:
         request = Request(talk.transfer.link.window, talk.transfer.round, talk.bases)
         want = self._reporter.want(talk.basket.wanted.digest, talk.basket.missing, talk.basket.wanted.size, request)
-        await connection.publish(of_device(self._device, "want"), want, qos=0, retain=False)
+        await connection.publish(of_device(self._device, "want"), want)
 
-    async def _hear(self, talk: _Talk, messages: list[tuple[str, bytes]]) -> None:
-        pieces = []
-        for topic, payload in messages:
-            chunk = parse_chunk(topic)
-            if chunk is None:
-                talk.offer = _offer(talk, payload) or talk.offer
-            elif chunk.digest == talk.basket.wanted.digest:
-                pieces.append(Piece(chunk.index, payload))
-        if not pieces:
-            return
-        before = len(talk.basket.missing)
-        wrong = await talk.basket.put(pieces)
-        came = before - len(talk.basket.missing)
-        if came:
-            talk.transfer = talk.transfer.hear(came, sum(len(piece.payload) for piece in pieces), time.monotonic())
+    def _hear(self, talk: _Talk, found: list[Found]) -> None:
+        kept = [each for each in found if isinstance(each, Kept)]
+        for each in found:
+            if isinstance(each, OSError):
+                raise each
+            if isinstance(each, bytes):
+                talk.offer = _offer(talk, each) or talk.offer
+        wrong = talk.basket.count(kept)
+        new = [each.size for each in kept if each.is_new]
+        if new:
+            talk.transfer = talk.transfer.hear(len(new), sum(new), time.monotonic())
         if wrong:
             talk.wrong += wrong
             if talk.wrong > MAX_WRONG_CHUNKS:
                 raise SourceFailedError(f"expected chunks as their digests say, found {talk.wrong} others")
             talk.transfer = talk.transfer.hear_wrong()
+
+
+def _take(basket: Basket, topic: str, payload: memoryview) -> Found | None:
+    """Keep a chunk of the file, on the thread that received it; leave documents to the event loop."""
+    chunk = parse_chunk(topic)
+    if chunk is None:
+        return bytes(payload)
+    if chunk.digest != basket.wanted.digest:
+        return None
+    try:
+        return basket.keep(Piece(chunk.index, payload))
+    except OSError as error:
+        return error
 
 
 def _offer(talk: _Talk, payload: bytes) -> Offer | None:

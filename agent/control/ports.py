@@ -11,6 +11,7 @@ from agent.core.admission import Fit
 from agent.core.basket import Basket
 from agent.core.memory import Memory
 from agent.core.patching import PatchOrder
+from agent.core.pieces import Found, Taker
 from agent.core.preflight import Condition
 from agent.core.readings import Readings
 from agent.core.renewal import NextKey, Span
@@ -46,10 +47,32 @@ class Broker(Protocol):
         """Connect; the retained will is published unless the block ends in peace."""
 
 
+class BulkConnection(Protocol):
+    """A connection for files; every wait raises LinkLostError when it is gone."""
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Send; it may be lost."""
+
+    def heard_by(self, taker: Taker) -> AbstractAsyncContextManager[None]:
+        """Let `taker` have each message for as long as the block lasts; others are dropped."""
+
+    async def subscribe(self, *filters: str) -> None:
+        """Ask for topics."""
+
+    def unsubscribe(self, *filters: str) -> None:
+        """Ask for topics no longer."""
+
+    async def receive(self) -> list[Found]:
+        """Return what the taker made of the next messages, at least one."""
+
+    def left(self) -> list[Found]:
+        """Return what nobody received, without waiting."""
+
+
 class BulkBroker(Protocol):
     """Where connections for files come from."""
 
-    def connect_bulk(self) -> AbstractAsyncContextManager[Connection]:
+    def connect_bulk(self) -> AbstractAsyncContextManager[BulkConnection]:
         """Connect, beside the connection for everything else."""
 
 
@@ -120,8 +143,8 @@ class Incoming(Protocol):
     def begin(self, digest: str, size: int, chunks: Sequence[str] | None) -> Bitmap:
         """Make room, and return the chunks that are not here for sure."""
 
-    def write(self, digest: str, pieces: Sequence[tuple[int, bytes]], missing: Bitmap) -> None:
-        """Keep checked chunks; `missing` is what is left after them."""
+    def write(self, digest: str, index: int, chunk: bytes | memoryview, missing: Bitmap) -> None:
+        """Keep a checked chunk; `missing` is what is left after it."""
 
     def is_whole(self, digest: str, size: int) -> bool:
         """Say whether a file is here and right."""

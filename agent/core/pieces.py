@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from contracts import codec
 from contracts.chunks import chunk_length
@@ -13,7 +15,22 @@ class Piece:
     """A chunk that nobody has checked yet."""
 
     index: int
-    payload: bytes
+    payload: bytes | memoryview
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a piece: the bytes that came, and whether they were new, or not what their digest says."""
+
+    size: int
+    is_new: bool = False
+    is_wrong: bool = False
+
+
+# What became of a message: a chunk that was kept, a document to be read, or why it could not be kept.
+Found: TypeAlias = Kept | bytes | OSError
+# Called on the connection's own thread with a message's topic and payload, which is the next one's when it returns; it raises nothing.
+Taker: TypeAlias = Callable[[str, memoryview], Found | None]
 
 
 @dataclass(frozen=True)

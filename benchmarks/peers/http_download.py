@@ -22,13 +22,13 @@ def main() -> None:
     entries = [FileEntry.model_validate_json(Path(file).read_text()) for file in order["entries"]]
     print("ready", flush=True)
     sys.stdin.readline()
-    began_s = time.monotonic()
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
     context = ssl.create_default_context(cafile=order["authority"])
     with ThreadPoolExecutor(len(entries)) as pool:
         connections = [http.client.HTTPSConnection("127.0.0.1", order["port"], timeout=60, context=context) for _ in entries]
         targets = [Path(order["folder"]) / f"{number}" for number in range(len(entries))]
         list(pool.map(download, connections, entries, targets))
-    print(json.dumps({"began_s": began_s, "ended_s": time.monotonic()}), flush=True)
+    print(json.dumps({"began_s": began_s, "ended_s": time.monotonic(), "cpu_s": time.process_time() - began_cpu_s}), flush=True)
 
 
 def download(connection: http.client.HTTPSConnection, entry: FileEntry, target: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -40,10 +40,7 @@ class Link(Source, Protocol):
     def is_up(self) -> bool:
         """Say whether publishing makes sense."""
 
-    def publish(self, messages: Sequence[tuple[str, bytes]], *, retain: bool) -> None:
-        """Publish and wait for the acknowledgement; raise LinkDownError."""
-
-    def stream(self, messages: Iterable[tuple[str, bytes]], ahead: int) -> None:
+    def send(self, messages: Iterable[tuple[str, bytes]], ahead: int) -> None:
         """Publish and wait until at most `ahead` lack their acknowledgement; raise LinkDownError."""
 
 
@@ -101,10 +98,10 @@ class Delivery:
         self._answer_the_patient()
         offers, self._offers = self._offers, []
         try:
-            self._link.publish(offers, retain=False)
+            self._link.send(offers, 0)
             if self._closed_s() <= 0 and self._link.is_up:
                 due = self._room.due(time.monotonic(), self._batch_chunks())
-                self._link.stream((message for chunk in due if (message := self._message(chunk))), AHEAD_CHUNKS)
+                self._link.send((message for chunk in due if (message := self._message(chunk))), AHEAD_CHUNKS)
         except LinkDownError as error:
             log.warning("chunks or offers were lost, devices will ask again: %s", error)
 

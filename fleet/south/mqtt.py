@@ -1,4 +1,4 @@
-"""Speaks MQTT 5 with paho: a link that reconnects, an inbox of bounded size, publications that wait for their acknowledgement."""
+"""Speaks MQTT 5 with paho, for all but files: a link that reconnects, a bounded inbox, publications that wait for their acknowledgement."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import logging
 import queue
 import ssl
 import threading
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +68,6 @@ class MqttLink:
         self._login = login
         self._subscriptions = subscriptions
         self._inbox: queue.Queue[Received] = queue.Queue(INBOX_MESSAGES)
-        self._streamed: deque[tuple[str, MQTTMessageInfo]] = deque()
         self._connections = 0
         self._up = threading.Event()
         self.dropped = 0
@@ -119,22 +117,6 @@ class MqttLink:
         pending = [self._begin(topic, payload, retain=retain) for topic, payload in messages]
         for sent in pending:
             _finish(*sent)
-
-    def stream(self, messages: Iterable[tuple[str, bytes]], ahead: int) -> None:
-        """Publish with QoS 1 and wait until at most `ahead` of all streamed messages lack their acknowledgement; raise LinkDownError.
-
-        For one thread; what was under way when it raises is forgotten here, though it may arrive yet.
-        """
-        try:
-            for topic, payload in messages:
-                self._streamed.append(self._begin(topic, payload, retain=False))
-                while len(self._streamed) > ahead:
-                    _finish(*self._streamed.popleft())
-            while self._streamed and self._streamed[0][1].is_published():
-                self._streamed.popleft()
-        except (LinkDownError, ValueError, RuntimeError) as error:
-            self._streamed.clear()
-            raise error if isinstance(error, LinkDownError) else LinkDownError("stream", str(error)) from error
 
     def _begin(self, topic: str, payload: bytes, *, retain: bool) -> tuple[str, MQTTMessageInfo]:
         if not self.is_up:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters.address import BrokerAddress
 from agent.adapters.identity import IdentityFiles
-from agent.adapters.mqtt import BrokerAddress, MqttBroker
+from agent.adapters.mqtt import MqttBroker
 from agent.config import Settings, load_settings
 from agent.errors import LinkLostError
 from fleet.authority import SERVER_LIFE, SKEW, Authority

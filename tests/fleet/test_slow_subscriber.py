@@ -16,7 +16,8 @@ from agent.core.transfer import MAX_WINDOW
 from contracts.chunks import CHUNK_BYTES
 from contracts.topics import of_chunk, of_chunks
 from fleet.south.broker import MAX_QUEUED_BYTES, Address, Broker
-from fleet.south.mqtt import Login, MqttLink
+from fleet.south.bulk import BulkLink
+from fleet.south.mqtt import Login
 from fleet.south.rules import FLEET_USER, acl_file
 from tests.fleet.server import free_port, wait_for
 from tests.live.authority import authority, context_of, file_of, server_identity
@@ -77,16 +78,15 @@ def test_devices_that_do_not_read_take_bounded_memory_of_the_broker(tmp_path: Pa
 
 def _publish_to_the_deaf(port: int) -> tuple[int, int]:
     (mosquitto,) = [child for child in psutil.Process().children(recursive=True) if child.name() == "mosquitto"]
-    link = MqttLink(Login("127.0.0.1", port, authority().certificate_file, file_of(FLEET_USER)), "fleet-bulk", ())
-    link.open()
+    link = BulkLink(Login("127.0.0.1", port, authority().certificate_file, file_of(FLEET_USER)), "fleet-bulk", ())
     try:
-        wait_for(lambda: link.is_up or None)
+        wait_for(lambda: link.take(1, 0.1) or link.is_up or None)
         before = mosquitto.memory_info().rss
         with ExitStack() as stack:
             for number in range(SLOW):
                 stack.enter_context(a_device_that_does_not_read(port, number))
             chunk = os.urandom(CHUNK_BYTES)
-            link.stream(((of_chunk(DIGEST, index), chunk) for index in range(CHUNKS)), 16)
+            link.send(((of_chunk(DIGEST, index), chunk) for index in range(CHUNKS)), 16)
             return before, int(mosquitto.memory_info().rss)
     finally:
         link.close()

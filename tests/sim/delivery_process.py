@@ -8,8 +8,9 @@ from typing import Literal
 
 from contracts.messages import Offer
 from fleet.south import delivery
+from fleet.south.bulk import BulkLink
 from fleet.south.delivery import Delivery, Pace
-from fleet.south.mqtt import Login, MqttLink
+from fleet.south.mqtt import Login
 from fleet.store.artifacts import ArtifactStore
 
 
@@ -26,8 +27,7 @@ class NoDeltas:
 def main() -> None:
     """Serve until killed."""
     port, folder, bytes_per_s, authority, identity = sys.argv[1:]
-    link = MqttLink(Login("127.0.0.1", int(port), Path(authority), Path(identity)), "fleet-bulk", delivery.TOPICS)
-    link.open()
+    link = BulkLink(Login("127.0.0.1", int(port), Path(authority), Path(identity)), "fleet-bulk", delivery.TOPICS)
     loop = Delivery(link, ArtifactStore(Path(folder).as_uri()), NoDeltas(), Pace(float(bytes_per_s)))
     while True:
         loop.turn()

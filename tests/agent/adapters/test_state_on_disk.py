@@ -104,12 +104,13 @@ def test_a_download_remembers_every_chunk_that_was_written(tmp_path: Path) -> No
     missing = incoming.begin(digest, len(raw), chunks)
     for index in range(19):
         missing = missing.without(index)
-        incoming.write(digest, [piece(raw, index)], missing)
+        incoming.write(digest, *piece(raw, index), missing)
     # When another process takes it up, it lacks those two
     again = Incoming(tmp_path)
     missing = again.begin(digest, len(raw), chunks)
     assert list(missing) == list(again.missing(digest, len(raw))) == [19, 20]
-    again.write(digest, [piece(raw, 19), piece(raw, 20)], missing.without(19, 20))
+    again.write(digest, *piece(raw, 19), missing.without(19))
+    again.write(digest, *piece(raw, 20), missing.without(19, 20))
     assert again.is_whole(digest, len(raw))
     assert again.path(digest).read_bytes() == raw
 
@@ -119,7 +120,8 @@ def test_a_chunk_that_a_power_cut_took_comes_again(tmp_path: Path) -> None:
     raw = bytes(range(256)) * (CHUNK_BYTES // 256) * 10
     digest, chunks, incoming = codec.sha256_of(raw), chunk_digests(raw), Incoming(tmp_path)
     missing = incoming.begin(digest, len(raw), chunks).without(*range(9))
-    incoming.write(digest, [piece(raw, index) for index in range(9)], missing)
+    for index in range(9):
+        incoming.write(digest, *piece(raw, index), missing)
     with incoming.path(digest).open("r+b") as stream:
         stream.seek(3 * CHUNK_BYTES)
         stream.write(bytes(CHUNK_BYTES))
@@ -133,7 +135,7 @@ def test_a_chunk_that_a_power_cut_took_comes_again(tmp_path: Path) -> None:
 def test_a_download_whose_bytes_are_wrong_is_thrown_away(tmp_path: Path) -> None:
     incoming, digest = Incoming(tmp_path), codec.sha256_of(b"right")
     incoming.begin(digest, 5, None)
-    incoming.write(digest, [(0, b"wrong")], Bitmap(1, 0))
+    incoming.write(digest, 0, b"wrong", Bitmap(1, 0))
     assert not incoming.is_whole(digest, 5)
     assert len(incoming.missing(digest, 5)) == 1
 
