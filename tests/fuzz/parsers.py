@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from contracts import codec, messages, topics
+from contracts import codec, messages, mqtt, topics
 from contracts.chunks import Bitmap
 from contracts.delta.apply import apply
 from contracts.delta.encode import weights_of
@@ -103,6 +103,18 @@ def read_hours(raw: bytes) -> None:
         Hours.parse(raw.decode(errors="replace"))
 
 
+def read_packets(raw: bytes) -> None:
+    """Cut a broker's bytes into packets."""
+    reader, rest = mqtt.Reader(MAX_BYTES), memoryview(raw)
+    while rest:
+        room = reader.room()
+        part = rest[: len(room)]
+        room[: len(part)] = part
+        packet = reader.took(len(part))
+        rest = rest[len(part) :]
+        assert not isinstance(packet, mqtt.Message) or len(packet.topic) + len(packet.payload) <= MAX_BYTES
+
+
 def read_delta(raw: bytes) -> None:
     """Apply a delta to the base that the vector's delta starts from."""
     vector = _delta_vector()
@@ -138,6 +150,12 @@ _TFLITE = bytes.fromhex(
     "04000000000102030400040004000000010000000c00000000000600080004000600000004000000010000001000000000000a0010000c000b000400"
     "0a0000000100000000000009040000000100000004000000"
 )
+_PACKETS = (
+    bytes.fromhex("20 06 00 00 03 21 00 20"),
+    mqtt.publish("ff/v1/chunk/0", 4, 7) + b"abcd",
+    bytes.fromhex("90 04 00 01 00 01"),
+    bytes.fromhex("40 02 00 07 d0 00 e0 01 8e"),
+)
 _PREPROCESS = b"resize=256,kernel=bilinear,crop=224x224,scale=0.0039,mean=0.4:0.4:0.4,std=0.2:0.2:0.2,channels=BGR,layout=CHW"
 _POSTPROCESS = (b"boxes=yolov8,size=320x320,threshold=0.25,overlap=0.45,limit=100", b"softmax,threshold=0.5")
 
@@ -148,6 +166,7 @@ PARSERS: dict[str, Parser] = {
     "postprocess": Parser(read_postprocess, lambda: _POSTPROCESS),
     "tokens": Parser(read_token, lambda: [b"ff1." + b"A" * 43 + b"." + b"B" * 43]),
     "hours": Parser(read_hours, lambda: [b"22:00-06:00"]),
+    "packets": Parser(read_packets, lambda: [b"".join(_PACKETS)]),
     "bitmaps": Parser(read_bitmap, _bitmaps),
     "deltas": Parser(read_delta, lambda: [_delta_vector()["delta"]]),
     "weights": Parser(read_weights, lambda: [_delta_vector()["base"], _delta_vector()["target"], _TFLITE]),
