@@ -144,7 +144,7 @@ class BulkLink:
             self._listen(wire, left_s)
 
     def _listen(self, wire: ssl.SSLSocket, timeout_s: float) -> None:
-        """Hear all that came, waiting for a first byte."""
+        """Hear all that came, waiting for a first packet."""
         self._keep_alive(wire)
         while True:
             try:
@@ -156,6 +156,7 @@ class BulkLink:
                 continue
             if packet is not None:
                 self._hear(wire, packet)
+                timeout_s = 0.0
 
     def _hear(self, wire: ssl.SSLSocket, packet: mqtt.Packet) -> None:
         if isinstance(packet, mqtt.Farewell):
