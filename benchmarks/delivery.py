@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -50,6 +50,7 @@ class Run:
 
     bytes_per_s: float
     broker_cpu_s_per_mb: float = math.nan
+    device_cpu_s_per_mb: float = math.nan
     peak_bytes: int = 0
 
 
@@ -98,7 +99,7 @@ class Stage:
         login = {"host": host, "port": self.mqtt_port}
         run = self._run("tests.sim.download_process", entries, login, start)
         megabytes = sum(size_of(entry) for entry in entries) / MB
-        return Run(run.bytes_per_s, (cpu_s(self.broker) - began_s) / megabytes, run.peak_bytes)
+        return replace(run, broker_cpu_s_per_mb=(cpu_s(self.broker) - began_s) / megabytes)
 
     def by_http(self, entries: Sequence[Path]) -> Run:
         """Download the same from nginx."""
@@ -117,7 +118,9 @@ class Stage:
                 program.go()
             found = [program.result() for program in programs]
         took_s = max(each["ended_s"] for each in found) - min(each["began_s"] for each in found)
-        return Run(sum(size_of(entry) for entry in entries) / took_s, peak_bytes=max(each.get("peak_bytes", 0) for each in found))
+        size = sum(size_of(entry) for entry in entries)
+        device_cpu_s_per_mb = sum(each["cpu_s"] for each in found) / size * MB
+        return Run(size / took_s, math.nan, device_cpu_s_per_mb, max(each.get("peak_bytes", 0) for each in found))
 
 
 def main() -> None:
@@ -147,7 +150,17 @@ def main() -> None:
         Bar("100 ms: rate / stop-and-wait", far.bytes_per_s / stop_and_wait.bytes_per_s, ">=", 8.0, "x"),
         Bar(f"{options.large_mb} MB: agent's peak memory", large.peak_bytes / MB, "<=", 60, " MB"),
     ]
+    print(shares(cpu["fieldfare x20"], cpu["per device x20"]))
     finish("Delivery", rows, bars, options.json)
+
+
+def shares(broadcast_s: float, per_device_s: float) -> str:
+    """Say what the broker pays for a publication and for a subscriber: one of each per device, or one publication for all devices."""
+    publication_s = (per_device_s - broadcast_s) / (1 - 1 / len(DEVICES))
+    subscriber_s = per_device_s - publication_s
+    least = subscriber_s / per_device_s
+    found = f"{1000 * publication_s:.2f} ms/MB for a publication, {1000 * subscriber_s:.2f} ms/MB for each of its subscribers"
+    return f"broker CPU: {found}; with ever more devices a broadcast comes down to {least:.2f}x of per-device transfer"
 
 
 def rounds(local: Stage, one: Path, many: list[Path]) -> dict[str, list[Run]]:
@@ -271,11 +284,13 @@ def ratio(found: dict[str, list[Run]], ours: str, theirs: str) -> float:
 
 def row(name: str, runs: Sequence[Run]) -> dict[str, str | float]:
     """Return a line of the table: medians."""
-    cpu_s_per_mb = statistics.median(run.broker_cpu_s_per_mb for run in runs)
+    broker_s = statistics.median(run.broker_cpu_s_per_mb for run in runs)
+    device_s = statistics.median(run.device_cpu_s_per_mb for run in runs)
     return {
         "transfer": name,
         "MB/s": statistics.median(run.bytes_per_s for run in runs) / MB,
-        "broker CPU ms/MB": "-" if math.isnan(cpu_s_per_mb) else 1000 * cpu_s_per_mb,
+        "broker CPU ms/MB": "-" if math.isnan(broker_s) else 1000 * broker_s,
+        "device CPU ms/MB": "-" if math.isnan(device_s) else 1000 * device_s,
         "peak RSS MB of a process": max(run.peak_bytes for run in runs) / MB or "-",
     }
 

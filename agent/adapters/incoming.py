@@ -132,7 +132,8 @@ class Incoming:
             path.unlink(missing_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
             try:
-                os.posix_fallocate(descriptor, 0, length)
+                if length:
+                    os.posix_fallocate(descriptor, 0, length)
             finally:
                 os.close(descriptor)
         disk.sync_folder(self._folder)

@@ -6,7 +6,6 @@ import contextlib
 import select
 import socket
 import ssl
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -23,6 +22,8 @@ MAX_PACKET_BYTES = 1 << 20
 MAX_UNSENT_BYTES = 1 << 20
 # A broker is told of what came some chunks at a time: each word costs it as much as a part of a chunk.
 ACKNOWLEDGE_EVERY = 8
+# Nothing for so long is a pause.
+GATHER_S = 0.005
 
 
 class Wire:
@@ -72,9 +73,10 @@ class Wire:
                 try:
                     packet = self._read(self._socket)
                 except ssl.SSLWantReadError:
-                    pause()
-                    self._speak(self._socket)
-                    self._wait(self._socket)
+                    if not self._wait(self._socket, GATHER_S):
+                        pause()
+                        self._speak(self._socket)
+                        self._rest(self._socket)
                     continue
                 if packet is None:
                     continue
@@ -138,18 +140,21 @@ class Wire:
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass  # after the next wait
 
-    def _wait(self, wire: ssl.SSLSocket) -> None:
+    def _rest(self, wire: ssl.SSLSocket) -> None:
         """Wait for something to do; a broker that does not answer a ping is gone."""
         silent_s = self._address.keepalive_s / 2
-        began_s = time.monotonic()
-        for _ in range(2):
-            ready, free, _ = select.select([wire, self._ours], [wire] if self._unsent else [], [], silent_s)
-            if ready or free:
-                break
-            self._unsent.append(memoryview(mqtt.PINGREQ))
-            self._speak(wire)
-        else:
-            raise TimeoutError(f"no answer in {time.monotonic() - began_s:.0f} s")
+        if self._wait(wire, silent_s):
+            return
+        self._unsent.append(memoryview(mqtt.PINGREQ))
+        self._speak(wire)
+        if not self._wait(wire, silent_s):
+            raise TimeoutError(f"no answer to a ping in {silent_s:g} s")
+
+    def _wait(self, wire: ssl.SSLSocket, timeout_s: float) -> bool:
+        """Wait, send what may be sent, and say whether anything happened."""
+        ready, free, _ = select.select([wire, self._ours], [wire] if self._unsent else [], [], timeout_s)
         if self._ours in ready:
             self._ours.recv(4096)
+        if free or self._ours in ready:
             self._speak(wire)
+        return bool(ready or free)

@@ -24,6 +24,8 @@ PING_AFTER_S = KEEPALIVE_S / 4
 ANSWER_S = 10.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 8.0
+# Whoever has chunks to send asks again at once.
+SHORTEST_SLEEP_S = 0.05
 # Wants, of which a device sends a new one when the broker or we dropped one.
 INBOX_MESSAGES = 5000
 RECEIVE_MAXIMUM = 1000
@@ -100,7 +102,7 @@ class BulkLink:
     def _connect(self, timeout_s: float) -> ssl.SSLSocket | None:
         pause_s = self._next_try_s - time.monotonic()
         if pause_s > 0:
-            time.sleep(min(pause_s, timeout_s))
+            time.sleep(min(pause_s, max(timeout_s, SHORTEST_SLEEP_S)))
             return None
         plain = socket.create_connection((self._login.host, self._login.port), ANSWER_S)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -144,7 +146,7 @@ class BulkLink:
             self._listen(wire, left_s)
 
     def _listen(self, wire: ssl.SSLSocket, timeout_s: float) -> None:
-        """Hear all that came, waiting for a first byte."""
+        """Hear all that came, waiting for a first packet."""
         self._keep_alive(wire)
         while True:
             try:
@@ -156,6 +158,7 @@ class BulkLink:
                 continue
             if packet is not None:
                 self._hear(wire, packet)
+                timeout_s = 0.0
 
     def _hear(self, wire: ssl.SSLSocket, packet: mqtt.Packet) -> None:
         if isinstance(packet, mqtt.Farewell):
