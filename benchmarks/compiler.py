@@ -16,6 +16,7 @@ import onnx
 from ai_edge_litert.interpreter import Interpreter
 
 from benchmarks.bars import Bar, finish, parser
+from benchmarks.installed import installed_bytes
 from benchmarks.networks import mobilenet_v2
 from compiler.evaluate.litert import LiteRunner
 from compiler.evaluate.port import Engine
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("FIELDFARE_SHARED_DATA", ROOT.parent / "shared" / "data"))
 PEER = "onnx2tf==1.29.24"
 PEER_FOLDER = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fieldfare-benchmarks" / PEER.replace("==", "-")
-MIB = 1 << 20
+MB = 1_000_000
 
 # Float model, and the int8 file that its publisher made of it.
 PUBLISHED = {
@@ -57,7 +58,7 @@ def main() -> None:
     arguments.add_argument("--no-peer", action="store_true", help=f"leave {PEER} out; installing it takes minutes and 2.6 GB")
     options = arguments.parse_args()
     rows: list[dict[str, str | float]] = []
-    bars: list[Bar] = []
+    bars = [Bar("installed_compiler", installed_bytes("compiler") / MB, "<=", 600, " MB")]
     if SHARED.is_dir():
         for name, files in PUBLISHED.items():
             rows.append(against_published(name, *files))
