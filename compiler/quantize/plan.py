@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field
 INT8_MIN, INT8_MAX = -128, 127
 # Weights leave out -128, so that a product of two int8 values never needs more than 15 bits and negation stays in range.
 WEIGHT_MAX = 127
+# So many weights are worked on in float64 at a time.
+BLOCK = 1 << 20
 # Below this a scale is taken for zero: TFLite's kernels and XNNPACK reject smaller ones.
 MIN_SCALE = 1e-8
 
@@ -62,13 +64,30 @@ class Weights(BaseModel, frozen=True, extra="forbid", ser_json_bytes="base64", v
         return np.asarray(values.astype(np.float64) / np.asarray(self.scales, np.float64).reshape(along), np.float64)
 
     def integers(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-        """Return the int8 values that every lowering ships; same shape as `values`."""
-        steps = self.steps(values)
-        if self.upward is None:
-            rounded = np.rint(steps)
-        else:
-            rounded = np.floor(steps) + np.unpackbits(np.frombuffer(self.upward, np.uint8), count=steps.size).reshape(steps.shape)
-        return np.clip(rounded, -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+        """Return the int8 values that every lowering ships; same shape as `values`, which are gone through in blocks."""
+        found = np.empty(values.shape, np.int8)
+        row = max(1, values[0].size)
+        height = max(1, BLOCK // row)
+        for first in range(0, len(values), height):
+            part = values[first : first + height]
+            steps = self._of_rows(first, len(part)).steps(part)
+            if self.upward is None:
+                np.rint(steps, out=steps)
+            else:
+                np.floor(steps, out=steps)
+                steps += self._upward(first * row, part.size).reshape(part.shape)
+            found[first : first + height] = np.clip(steps, -WEIGHT_MAX, WEIGHT_MAX, out=steps)
+        return found
+
+    def _of_rows(self, first: int, count: int) -> Weights:
+        """Return the weights with the scales of some indexes along the first axis."""
+        return self if self.axis else Weights.model_construct(axis=0, scales=self.scales[first : first + count])
+
+    def _upward(self, first: int, count: int) -> npt.NDArray[np.uint8]:
+        """Return some of the bits."""
+        assert self.upward is not None
+        start, stop = first // 8, -(-(first + count) // 8)
+        return np.unpackbits(np.frombuffer(self.upward, np.uint8)[start:stop])[first - 8 * start :][:count]
 
 
 class Plan(BaseModel, frozen=True, extra="forbid"):
