@@ -7,11 +7,9 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Literal
 
 import anyio
 
-from contracts.messages import Offer
 from fleet.loops import repeat
 from fleet.south import delivery
 from fleet.south.broker import Address, Broker
@@ -20,17 +18,8 @@ from fleet.south.delivery import Delivery
 from fleet.south.mqtt import Login
 from fleet.south.rules import acl_file
 from fleet.store.artifacts import ArtifactStore
+from tests.sim.delivery_process import NoDeltas
 from tests.sim.download_process import peak_bytes
-
-
-class NoDeltas:
-    """Nothing is offered."""
-
-    settled = 0
-
-    def answer(self, _target: str, _target_bytes: int, _bases: tuple[str, ...]) -> Offer | Literal["later", "none"]:
-        """Offer nothing."""
-        return "none"
 
 
 async def main() -> None:

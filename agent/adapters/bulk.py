@@ -183,7 +183,7 @@ class BulkBroker:
         wire = Wire(self._address)
         try:
             await anyio.to_thread.run_sync(wire.open)
-        except BaseException:
+        except BaseException:  # a cancellation too must leave no socket behind
             wire.release()
             raise
         connection = BulkConnection(self._address, wire)
