@@ -32,7 +32,7 @@ from agent.control.broker_source import BrokerSource
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.main import Agent, Parts
-from agent.control.ports import Source
+from agent.control.ports.sources import Source
 from agent.control.renewal import Renewal
 from agent.control.reporter import Identity, Reporter, utc_now
 from agent.control.shortcut import Shortcut

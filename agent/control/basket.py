@@ -9,7 +9,7 @@ from datetime import datetime
 
 import anyio
 
-from agent.control.ports import Incoming
+from agent.control.ports.files import Incoming
 from agent.core.pieces import Kept, Piece, WantedFile
 from contracts.chunks import Bitmap
 from contracts.pace import Budget, Hours

@@ -12,7 +12,7 @@ from functools import partial
 
 import anyio
 
-from agent.control.ports import BulkBroker, BulkConnection, LinkMemory
+from agent.control.ports.sources import BulkBroker, BulkConnection, LinkMemory
 from agent.control.reporter import Reporter, Request
 from agent.core.basket import Basket
 from agent.core.pieces import Found, Kept, Piece

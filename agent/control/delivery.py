@@ -8,7 +8,8 @@ from typing import Protocol
 
 import anyio
 
-from agent.control.ports import Incoming, Sensors, Store
+from agent.control.ports.files import Incoming, Store
+from agent.control.ports.machine import Sensors
 from agent.control.shortcut import Shortcut
 from agent.core.admission import Fit, mismatch
 from agent.core.pieces import WantedFile

@@ -12,7 +12,8 @@ from pathlib import Path
 import anyio
 
 from agent.control.basket import FileBasket, Pace
-from agent.control.ports import Incoming, Source
+from agent.control.ports.files import Incoming
+from agent.control.ports.sources import Source
 from agent.core.backoff import delay_s
 from agent.core.pieces import WantedFile
 from agent.errors import FetchError, SourceAwayError, SourceFailedError

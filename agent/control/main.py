@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from agent.control.ports import Notifier, Sensors
+from agent.control.ports.machine import Notifier, Sensors
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
 from agent.control.updater import Updater, Workshop

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import anyio
 
-from agent.control.ports import Credentials, Identity
+from agent.control.ports.trust import Credentials, Identity
 from agent.control.reporter import Reporter
 from agent.control.uplink import Uplink
 from agent.core.renewal import NextKey, Span

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 
 from agent.control.downloader import Downloader
-from agent.control.ports import Incoming, Patcher, Store
+from agent.control.ports.files import Incoming, Patcher, Store
 from agent.core.admission import shortfall
 from agent.core.patching import MIN_TARGET_BYTES, PatchOrder
 from agent.core.pieces import WantedFile

@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from agent.control.delivery import Installed
-from agent.control.ports import Launcher
+from agent.control.ports.workers import Launcher
 from agent.control.worker import Patience, Worker
 from agent.core.backoff import delay_s
 from agent.errors import AgentError, WorkerError

@@ -13,7 +13,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent.control.delivery import Delivery, Installed
-from agent.control.ports import Launcher, Store
+from agent.control.ports.files import Store
+from agent.control.ports.workers import Launcher
 from agent.control.reporter import Reporter, utc_now
 from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from agent.control.ports import Broker, Connection
+from agent.control.ports.link import Broker, Connection
 from agent.control.reporter import Reporter
 from agent.core.backoff import delay_s
 from agent.errors import LinkLostError

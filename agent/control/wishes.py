@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from agent.control.ports import TrustFiles, Verifier
+from agent.control.ports.trust import TrustFiles, Verifier
 from agent.control.reporter import Reporter
 from agent.core.memory import Memory
 from agent.core.verdict import Question, Refused, Verified

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import anyio
 
 from agent.control.delivery import Installed
-from agent.control.ports import Process
+from agent.control.ports.workers import Process
 from agent.errors import WorkerError
 from agent.worker_link import Drain, Failed, Pulse, Ready, Serve, Serving, Window, WorkerLine
 from contracts.messages import InferenceWindow

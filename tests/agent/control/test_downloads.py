@@ -16,7 +16,7 @@ from agent.adapters.http_source import HttpSource
 from agent.adapters.incoming import Incoming
 from agent.control.basket import Pace
 from agent.control.downloader import Downloader
-from agent.control.ports import Source
+from agent.control.ports.sources import Source
 from agent.core.pieces import WantedFile
 from agent.errors import FetchError
 from contracts import codec

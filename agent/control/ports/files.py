@@ -1,0 +1,82 @@
+"""What a download and an unpacking need of the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from agent.core.admission import Fit
+from agent.core.patching import PatchOrder
+from agent.core.update import Update
+from contracts.chunks import Bitmap
+from contracts.manifest import Manifest
+
+
+class Incoming(Protocol):
+    """Files that are still arriving."""
+
+    def path(self, digest: str) -> Path:
+        """Return where a file's bytes are."""
+
+    def missing(self, digest: str, size: int) -> Bitmap:
+        """Return the chunks that are not here."""
+
+    def begin(self, digest: str, size: int, chunks: Sequence[str] | None) -> Bitmap:
+        """Make room, and return the chunks that are not here for sure."""
+
+    def write(self, digest: str, index: int, chunk: bytes | memoryview, missing: Bitmap) -> None:
+        """Keep a checked chunk; `missing` is what is left after it."""
+
+    def is_whole(self, digest: str, size: int) -> bool:
+        """Say whether a file is here and right."""
+
+    def patched(self, digest: str) -> Path:
+        """Return where a file is put together from another one."""
+
+    def adopt(self, digest: str, size: int) -> None:
+        """Take a file that was put together for one that arrived."""
+
+    def drop(self, digest: str) -> None:
+        """Forget one file."""
+
+    def clear(self) -> None:
+        """Forget all files."""
+
+
+class Store(Protocol):
+    """The state on disk."""
+
+    def models(self) -> tuple[str, ...]:
+        """Return the models ever wished for."""
+
+    def load(self, model: str) -> Update:
+        """Return a model's machine, a new one if there is none."""
+
+    def save(self, model: str, update: Update) -> None:
+        """Remember it, and make the slots agree."""
+
+    def release_dir(self, digest: str) -> Path:
+        """Return where an unpacked release lies."""
+
+    def check(self, digest: str, fit: Fit) -> Manifest:
+        """Read an unpacked release, every byte checked; raise ContractError."""
+
+    def held(self, model: str, path: str) -> dict[str, Path]:
+        """Return by digest what the unpacked releases of a model have at a path."""
+
+    def stage(self, digest: str, manifest: bytes, files: Mapping[str, Path]) -> None:
+        """Unpack a release; OSError when the disk does not take it."""
+
+    def collect(self) -> None:
+        """Remove what no slot names."""
+
+    def free_bytes(self) -> int:
+        """Return the room that is left."""
+
+
+class Patcher(Protocol):
+    """Who applies a delta."""
+
+    async def apply(self, order: PatchOrder) -> None:
+        """Write the target, every byte checked; raise PatchError."""
