@@ -51,7 +51,7 @@ def enroll(
     server: Annotated[str, typer.Option(help="The fleet's address with TLS: https://HOST:PORT.")],
     token: Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="From `fieldfare device token`.")],
     name: Annotated[str | None, typer.Option(metavar="DEVICE", help="The device's id, unless the token gives one.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE of agent.toml; may be repeated.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE of agent.toml, lists as A,B; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the device's configuration and key.")] = Path("fieldfare-device"),
 ) -> None:
     """Make this machine a device of a fleet. Its key is made here and stays here; a command that was cut off can be given again."""

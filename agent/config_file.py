@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from inspect import isclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from contracts import codec
-from contracts.agent_config import AgentConfig
+from contracts.agent_config import AgentConfig, Section
 from contracts.enrolment import Enrolled
 
 CONFIG_FILE = "agent.toml"
@@ -39,11 +40,22 @@ def _config(facts: Mapping[str, Mapping[str, Any]], settings: Mapping[str, str])
     document = {name: dict(section) for name, section in facts.items()}
     for path, value in settings.items():
         section, _, key = path.partition(".")
-        document.setdefault(section, {})[key] = value
+        document.setdefault(section, {})[key] = _listed(value) if _is_list(section, key) else value
     try:
         return AgentConfig.model_validate(document)
     except ValidationError as error:
         raise codec.invalid_document("--set", error) from error
+
+
+def _is_list(section: str, key: str) -> bool:
+    found = AgentConfig.model_fields.get(section)
+    table = found.annotation if found else None
+    field = table.model_fields.get(key) if isclass(table) and issubclass(table, Section) else None
+    return field is not None and isinstance(field.default, tuple)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def _table(name: str, values: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fleet.errors import CannotListenError
@@ -41,7 +41,7 @@ class Doors:
         self._inside_is_open = anyio.Event()
         self._inside = _Server(_config(app), self._inside_is_open.set)
         with_tls = _config(
-            app,
+            _SecureCookies(app),
             lifespan="off",  # the application is started by the other one
             ssl_certfile=papers.identity,
             ssl_keyfile=papers.identity,
@@ -96,6 +96,25 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _SecureCookies:
+    """What is set on this door must not be sent by the one in the clear, wherever a link may lead the browser."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_flag(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [_with_flag(name, value) for name, value in message["headers"]]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_flag)
+
+
+def _with_flag(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    return (name, value + b"; secure") if name.lower() == b"set-cookie" else (name, value)
+
+
 @contextmanager
 def bound(host: str, port: int, option: str) -> Iterator[socket.socket]:
     """Yield a listening socket; raise CannotListenError naming the option that chooses another port."""
@@ -131,7 +150,7 @@ def _peer_of(connection: ssl.SSLObject) -> Peer | None:
     return Peer(names[0], f"{int(str(shown['serialNumber']), 16):x}") if names else None
 
 
-def _config(app: FastAPI, **options: Any) -> uvicorn.Config:
+def _config(app: ASGIApp, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=STOP_GRACE_S, proxy_headers=False, server_header=False, **options
     )

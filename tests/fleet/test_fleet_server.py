@@ -296,3 +296,16 @@ def test_a_device_gets_ranges_of_files_by_its_certificate_and_nobody_else_does(f
     for stranger in (revoked, None, fleet.folder / "authority" / "fleet.pem"):
         assert get(stranger).status_code == 401
     assert httpx.get(fleet.connection["url"] + path).status_code == 401
+
+
+def test_a_session_that_began_with_tls_is_never_sent_in_the_clear(fleet: FleetProcess) -> None:
+    with fleet.api as api:
+        code = api.post("login-links").raise_for_status().json()["url"].partition("code=")[2]
+        other = api.post("login-links").raise_for_status().json()["url"].partition("code=")[2]
+    context = context_of(None, fleet.folder / "authority" / "ca.pem")
+
+    outside = httpx.get(f"{fleet.tls_url}/login", params={"code": code}, verify=context)
+    inside = httpx.get(f"{fleet.connection['url']}/login", params={"code": other})
+
+    assert outside.headers["set-cookie"].lower().endswith("; secure")
+    assert "secure" not in inside.headers["set-cookie"].lower()
