@@ -61,6 +61,7 @@ ONE_HOME = {
     "fsspec": ("fleet.store",),
     "backports": ("contracts.delta.codec",),
     "tuf": ("agent.verifier", "fleet.release"),
+    "scipy": ("fleet.core.gates.sequential",),
     "cryptography": ("agent.credential", "fleet.authority", "fleet.release"),
 }
 

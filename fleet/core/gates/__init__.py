@@ -1,0 +1,1 @@
+"""Decides by statistics whether a release does worse than what it replaces."""

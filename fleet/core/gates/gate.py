@@ -1,0 +1,123 @@
+"""Decides whether a wave may be followed by the next one: a limit for each metric, and what the evidence says of it so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from fleet.core.gates.evidence import Evidence, Metric, Rates
+from fleet.core.gates.sequential import Answer, Question, compare
+
+
+class Decision(str, Enum):
+    """What the evidence allows."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    STOP = "stop"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a metric is measured and read."""
+
+    # Of one device, below which its rate is noise.
+    min_weight: float
+    scale: float
+    is_count: bool
+    has_control: bool
+    # How a margin or a mean is written for people: a format, after multiplication.
+    form: str
+    factor: float = 1.0
+
+
+KINDS: Mapping[Metric, Kind] = {
+    Metric.ERRORS: Kind(20, 0.03, is_count=True, has_control=True, form="{:.2f} %", factor=100),
+    # A twentieth of the control's requests are slower than its own p95.
+    Metric.LATENCY: Kind(20, 0.05, is_count=True, has_control=False, form="{:.1f} % slower than the limit", factor=100),
+    Metric.RESTARTS: Kind(1 / 144, 5.0, is_count=True, has_control=True, form="{:.2f} a day"),
+    Metric.TEMPERATURE: Kind(3, 5.0, is_count=False, has_control=True, form="{:.1f} C"),
+    Metric.DISAGREEMENT: Kind(20, 0.05, is_count=True, has_control=False, form="{:.2f} %", factor=100),
+    Metric.DRIFT: Kind(1, 0.1, is_count=False, has_control=True, form="{:.3f}"),
+}
+
+
+@dataclass(frozen=True)
+class GatePolicy:
+    """How much worse each metric may be, in its own unit, and how sure the gate must be of either answer."""
+
+    limits: Mapping[Metric, float]
+    # Chance of stopping a release that is within all limits, over the whole rollout, and of passing one that is not.
+    false_stop: float = 0.05
+    false_pass: float = 0.1
+
+
+@dataclass(frozen=True)
+class MetricVerdict:
+    """One metric: what was seen, and how likely the release exceeds its limit; None while nothing can be said."""
+
+    metric: Metric
+    decision: Decision
+    canary: float | None
+    control: float | None
+    probability_worse: float | None
+    reason: str
+    devices: int = 0
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """All of it; `reason` is one line for people."""
+
+    decision: Decision
+    reason: str
+    metrics: tuple[MetricVerdict, ...] = field(default=())
+
+
+def assess(policy: GatePolicy, evidence: Evidence) -> GateVerdict:
+    """Return `stop` as soon as any limit is surely exceeded, `pass` when all are surely kept, else `wait`."""
+    metrics = tuple(_judge(policy, evidence, metric, margin) for metric, margin in policy.limits.items())
+    stops = [found for found in metrics if found.decision is Decision.STOP]
+    if stops:
+        return GateVerdict(Decision.STOP, "; ".join(found.reason for found in stops), metrics)
+    waits = [found for found in metrics if found.decision is Decision.WAIT]
+    if waits:
+        return GateVerdict(Decision.WAIT, "; ".join(found.reason for found in waits), metrics)
+    return GateVerdict(Decision.PASS, "; ".join(found.reason for found in metrics) or "no limits were set", metrics)
+
+
+def _judge(policy: GatePolicy, evidence: Evidence, metric: Metric, margin: float) -> MetricVerdict:
+    kind = KINDS[metric]
+    canary = Rates.of(evidence.canary.get(metric, ()), kind.min_weight)
+    control = Rates.of(evidence.control.get(metric, ()), kind.min_weight) if kind.has_control else None
+    answer = compare(Question(margin, kind.scale, kind.is_count), canary, control)
+    if answer is None:
+        reason = f"{metric.value}: expected more devices that say something, found {canary.devices}"
+        if control is not None:
+            reason += f" and {control.devices} to compare with"
+        return MetricVerdict(metric, Decision.WAIT, None, None, None, reason, canary.devices)
+    decision = _decide(policy, answer)
+    shown = None if control is None else answer.control
+    reason = _explain(metric, margin, answer, canary.devices)
+    return MetricVerdict(metric, decision, answer.canary, shown, answer.probability_worse, reason, canary.devices)
+
+
+def _decide(policy: GatePolicy, answer: Answer) -> Decision:
+    if answer.log_e_worse >= math.log(len(policy.limits) / policy.false_stop):
+        return Decision.STOP
+    # Passing needs every metric's consent, so that each may use the whole chance of error.
+    return Decision.PASS if answer.log_e_better >= -math.log(policy.false_pass) else Decision.WAIT
+
+
+def _explain(metric: Metric, margin: float, answer: Answer, devices: int) -> str:
+    kind = KINDS[metric]
+
+    def say(value: float) -> str:
+        return kind.form.format(value * kind.factor)
+
+    seen = f"{metric.value} {say(answer.canary)} on {devices} devices"
+    if kind.has_control:
+        return f"{seen} against {say(answer.control)}: {answer.probability_worse:.1%} sure of more than {say(margin)} above"
+    return f"{seen}: {answer.probability_worse:.1%} sure of more than {say(margin)}"
