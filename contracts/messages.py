@@ -16,6 +16,9 @@ MAX_MESSAGE_BYTES = 256 * 1024
 # How many files a device may name from which a delta could start.
 MAX_BASES = 4
 MAX_PEM_CHARS = 8192
+# How many classes a window names; the rest of them count under one name.
+MAX_CLASSES = 512
+OTHER_CLASSES = "other"
 Session = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Counter = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, model_validator
 
 # A quantile differs from the true value of that rank by no more than this share of it.
 RELATIVE_ERROR = 0.01
-# Below and above, a value counts as the bound: for milliseconds a microsecond and an hour, for a score one in a thousand and more than there is.
+# Below and above, a value counts as the bound: in milliseconds a microsecond and an hour; a score of less than one in a thousand is none.
 LOWEST, HIGHEST = 0.001, 3_600_000.0
 
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)

@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from contracts.messages import Latency, latency_of
+from contracts.messages import MAX_CLASSES, OTHER_CLASSES, Latency, latency_of
 from contracts.sketches import Sketch, bin_of
 
-MAX_CLASSES = 512
 MAX_LABEL_LETTERS = 64
-OTHER_CLASSES = "other"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.worker.statistics import MAX_CLASSES, OTHER_CLASSES, Statistics, Winner
+from agent.worker.statistics import Statistics, Winner
 from agent.worker_link import Window
+from contracts.messages import MAX_CLASSES, OTHER_CLASSES
 from contracts.sketches import RELATIVE_ERROR
 from tests.sim.control import Control
 from tests.sim.raw_http import RawCaller, json_body, request
