@@ -41,9 +41,11 @@ class LinkLostError(AgentError):
 
     exit_status = 3
 
-    def __init__(self, broker: str, found: str) -> None:
+    def __init__(self, broker: str, found: str, reason_code: int | None = None) -> None:
+        """`reason_code` is what MQTT 5 says of it, None where nobody did."""
         super().__init__(f"broker {broker}: expected a connection, found {found}")
         self.found = found
+        self.reason_code = reason_code
 
 
 class FetchError(AgentError):

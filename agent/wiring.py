@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from agent.adapters.incoming import Incoming
 from agent.adapters.link_file import LinkFile
 from agent.adapters.mqtt import MqttBroker
 from agent.adapters.notify import ServiceNotifier
+from agent.adapters.outbox_files import OutboxFiles
 from agent.adapters.patcher_process import PatcherProcess
 from agent.adapters.processes import WorkerLauncher
 from agent.adapters.sensors import Sensors
@@ -31,6 +33,7 @@ from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
+from agent.control.keeping import Keeping
 from agent.control.main import Agent, Parts
 from agent.control.ports.sources import Source
 from agent.control.renewal import Renewal
@@ -42,6 +45,8 @@ from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
 from agent.core.clock_floor import judged_now
+from agent.core.outbox import Outbox
+from agent.core.shelf import Limits
 from contracts.agent_config import SourceName
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
@@ -78,7 +83,9 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     trust = TrustFiles(settings.state_dir)
     incoming = Incoming(settings.state_dir / "incoming")
     identity = Identity(config.device, metadata.version("fieldfare"), kind.runtimes, sensors.machine(), secrets.token_hex(8))
-    reporter = Reporter(identity, trust.memory())
+    telemetry, outbox_files = config.telemetry, OutboxFiles(settings.state_dir / "outbox")
+    outbox = Outbox(outbox_files, Limits(telemetry.outbox_max_bytes, telemetry.outbox_max_age_s), time.monotonic)
+    reporter = Reporter(identity, trust.memory(), outbox)
     broker = config.broker
 
     def judged_time() -> datetime:
@@ -88,25 +95,27 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     address = BrokerAddress(broker.host, broker.port, broker.keepalive_s, known_by)
     agent = Agent()
     mqtt = MqttBroker(address)
-    uplink = Uplink(mqtt, reporter, agent.hear)
+    uplink = Uplink(mqtt, reporter, agent.hear, broker.keepalive_s)
     broker_source = BrokerSource(BulkBroker(address), reporter, LinkFile(settings.state_dir / "links.json", str(address)))
     sources = [source for name in config.delivery.sources for source in _sources(name, settings, broker_source, known_by.tls_context)]
     pace = Pace(config.delivery.max_bytes_per_s, Hours.parse(config.delivery.hours))
     downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
-    launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, config.telemetry.window_s)
+    launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, telemetry.window_s)
     parts = Parts(
         reporter=reporter,
+        keeping=Keeping(reporter, outbox_files),
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
         workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
         sensors=sensors,
         notifier=ServiceNotifier(),
-        health_interval_s=config.telemetry.health_interval_s,
+        health_interval_s=telemetry.health_interval_s,
     )
     try:
         await agent.run(parts, stop)
     finally:
+        outbox_files.close()
         launcher.close()

@@ -62,10 +62,14 @@ class ServeSection(Section):
 
 
 class TelemetrySection(Section):
-    """How often the device speaks of itself."""
+    """How often the device speaks of itself, and how much of it waits while there is no link."""
 
     health_interval_s: Seconds = 10.0
     window_s: Seconds = 10.0
+    # What waits on the disk. When it is full, windows are merged, up to an hour each, before the oldest ones are dropped.
+    outbox_max_bytes: Annotated[int, Field(ge=1 << 18, le=1 << 30)] = 16 << 20
+    # Windows that waited longer are dropped; counted while the agent runs, so that no clock can purge them.
+    outbox_max_age_s: Annotated[float, Field(ge=3600, le=5 * 365 * 86400, allow_inf_nan=False)] = 90 * 86400.0
 
 
 class UpdateSection(Section):

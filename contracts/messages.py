@@ -10,11 +10,15 @@ from contracts.grown import Grown
 from contracts.lifecycle import Phase
 from contracts.manifest import FileEntry, ReleaseCounter, Runtime
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, Sha256, TargetName
+from contracts.sketches import Sketch
 
 MAX_MESSAGE_BYTES = 256 * 1024
 # How many files a device may name from which a delta could start.
 MAX_BASES = 4
 MAX_PEM_CHARS = 8192
+# How many classes a window names; the rest of them count under one name.
+MAX_CLASSES = 512
+OTHER_CLASSES = "other"
 Session = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Counter = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -139,11 +143,23 @@ class Latency(BaseModel, frozen=True, extra="ignore"):
     max: Amount
 
 
-class InferenceWindow(Message):
-    """On `inference`: one worker's work since its last window; windows without requests are not sent."""
+def latency_of(latencies: Sketch, mean_ms: float, max_ms: float) -> Latency:
+    """Return the few numbers of a distribution that is not empty: percentiles of nearest rank, none of them above the maximum."""
+    p50, p95, p99 = (min(latencies.quantile(share), max_ms) for share in (0.50, 0.95, 0.99))
+    return Latency(mean=mean_ms, p50=p50, p95=p95, p99=p99, max=max_ms)
+
+
+class InferenceWindow(Message, Grown, frozen=True, extra="ignore"):
+    """On `inference`: one worker's work since its last window; windows without requests are not sent.
+
+    Windows that waited long for the link are merged. A gap is told from a merge by `ordinal` and `parts`: of one session and model,
+    `ordinal - parts` is the ordinal of the window before, or else just so many windows are missing between the two. The sequence of a
+    merged window is its newest part's, and no part was ever sent by itself.
+    """
 
     release: ReleaseRef
     started_at: AwareDatetime
+    # Seconds that were watched; of merged windows their sum, without the time between them in which nothing was asked.
     window_s: Amount
     requests: Counter
     errors: Counter
@@ -151,6 +167,14 @@ class InferenceWindow(Message):
     # How often each class came out on top; keys are labels, or indexes as text.
     classes: dict[str, Counter] = {}
     provider: str = ""
+    # All latencies in milliseconds, of which `latency_ms` tells a few numbers.
+    latencies: Sketch | None = None
+    # Scores of the winning classes, where the model gives shares of one.
+    confidences: Sketch | None = None
+    # Counts the windows of this model in this session, from 1; a merged one has its newest part's.
+    ordinal: Counter | None = None
+    # Of how many windows it was merged; None for one that is as the worker told it.
+    parts: Annotated[int, Field(ge=2, le=2**63 - 1)] | None = None
 
 
 class DeviceEvent(Message):

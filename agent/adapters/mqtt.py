@@ -61,13 +61,14 @@ class MqttConnection:
         self._acks: dict[int, asyncio.Future[None]] = {}
         self._inbox = Inbox(MAX_INBOX_BYTES)
         self._loss: str | None = None
+        self._loss_code: int | None = None
 
         def post(callback: Callable[..., None], *arguments: object) -> None:
             loop.call_soon_threadsafe(callback, *arguments)
 
         # paho calls these on its own thread.
         client.on_connect = lambda _c, _u, _f, reason, _p: post(self._on_connect, reason)
-        client.on_disconnect = lambda _c, _u, _f, reason, _p: post(self._on_loss, str(reason))
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: post(self._on_loss, str(reason), reason.value)
         client.on_publish = lambda _c, _u, mid, reason, _p: post(self._on_ack, mid, [reason])
         client.on_subscribe = lambda _c, _u, mid, reasons, _p: post(self._on_ack, mid, reasons)
 
@@ -130,6 +131,7 @@ class MqttConnection:
         if self._connected.done():
             return
         if reason.is_failure:
+            self._loss_code = reason.value
             self._connected.set_exception(self._lost(str(reason)))
         else:
             self._connected.set_result(None)
@@ -142,17 +144,17 @@ class MqttConnection:
         if ack is not None and not ack.done():
             ack.set_result(None)
 
-    def _on_loss(self, reason: str) -> None:
+    def _on_loss(self, reason: str, code: int | None = None) -> None:
         if self._loss is not None:
             return
-        self._loss = reason
+        self._loss, self._loss_code = reason, code
         for waiting in (self._connected, *self._acks.values()):
             if not waiting.done():
                 waiting.set_exception(self._lost(reason))
         self._inbox.close()
 
     def _lost(self, reason: str) -> LinkLostError:
-        return LinkLostError(str(self._address), reason)
+        return LinkLostError(str(self._address), reason, self._loss_code)
 
 
 class MqttBroker:

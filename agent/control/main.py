@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
+from agent.control.keeping import Keeping
 from agent.control.ports.machine import Notifier, Sensors
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
@@ -31,6 +32,7 @@ class Parts:
     """What `wiring` puts together for the agent."""
 
     reporter: Reporter
+    keeping: Keeping
     uplink: Uplink
     wishes: Wishes
     renewal: Renewal
@@ -57,6 +59,7 @@ class Agent:
             for model in parts.workshop.store.models():
                 self._take_up(model)
             parts.reporter.event("started", "info", f"agent {parts.reporter.identity.agent_version} started")
+            tasks.start_soon(parts.keeping.run)
             tasks.start_soon(parts.wishes.run)
             tasks.start_soon(parts.renewal.run)
             tasks.start_soon(self._tell_health)

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
 
+from agent.core.clock_floor import judged_now
+from agent.core.drawers import WINDOW_LEAF, Letter
 from agent.core.memory import Memory
-from agent.core.outbox import Letter, Outbox
+from agent.core.outbox import Outbox
+from agent.core.shelf import Dropped
 from contracts import codec
 from contracts.agent_config import DeviceSection
 from contracts.chunks import Bitmap
 from contracts.manifest import Runtime
 from contracts.messages import Birth, DeviceEvent, InferenceWindow, Machine, Message, ModelReport, Reported, Want
 
-MAX_WAITING = 1000
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 EventKind = Literal["started", "phase", "refused", "worker", "link"]
@@ -54,21 +56,25 @@ def utc_now() -> datetime:
 class Reporter:
     """The device's voice; it never waits, and never fails."""
 
-    def __init__(self, identity: Identity, memory: Memory) -> None:
-        """Speak for `identity`, which has judged wishes before."""
+    def __init__(self, identity: Identity, memory: Memory, outbox: Outbox, clock: Callable[[], datetime] = utc_now) -> None:
+        """Speak for `identity`, which has judged wishes before, through `outbox`; the device's `clock` may be wrong."""
         self.identity = identity
-        self.outbox = Outbox(MAX_WAITING)
+        self.outbox = outbox
         # Set whenever there is something new for the uplink.
         self.wake = asyncio.Event()
         self.is_report_due = True
         self._memory = memory
+        self._clock = clock
         self._models: dict[str, ModelReport] = {}
         self._sequence = 0
+        # Windows of each model in this session.
+        self._windows: dict[str, int] = {}
+        self._is_in_trouble = False
 
     def stamp(self, message: Callable[..., Message], **fields: object) -> bytes:
         """Return a message of the next sequence number, encoded."""
         self._sequence += 1
-        return codec.encode(message(session=self.identity.session, sequence=self._sequence, sent_at=utc_now(), **fields))
+        return codec.encode(message(session=self.identity.session, sequence=self._sequence, sent_at=self._judged(self._clock()), **fields))
 
     def birth(self, is_online: bool) -> bytes:
         """Return the birth, or the will."""
@@ -109,7 +115,10 @@ class Reporter:
     def window(self, window: InferenceWindow) -> None:
         """Pass on a worker's statistics under our own stamp."""
         fields = {name: getattr(window, name) for name in InferenceWindow.model_fields if name not in Message.model_fields}
-        self._keep("inference", self.stamp(InferenceWindow, **fields))
+        model = window.release.model
+        self._windows[model] = fields["ordinal"] = self._windows.get(model, 0) + 1
+        fields["started_at"] = self._judged(window.started_at)
+        self._keep(WINDOW_LEAF, self.stamp(InferenceWindow, **fields))
 
     def event(self, kind: EventKind, severity: Severity, text: str, model: str | None = None, facts: dict[str, str] | None = None) -> None:
         """Tell the log now and the fleet as soon as it can be reached."""
@@ -117,10 +126,40 @@ class Reporter:
         event = self.stamp(DeviceEvent, kind=kind, severity=severity, model=model, text=text[:1000], facts=facts or {})
         self._keep("event", event)
 
+    def tell_dropped(self) -> None:
+        """Tell the fleet what was given up since it was told last."""
+        dropped = self.outbox.dropped
+        if dropped == Dropped():
+            return
+        text = f"{dropped.windows} windows and {dropped.others} other messages were given up before they could be sent"
+        self.event("link", "warning", text, facts=facts_of(dropped))
+        self.outbox.told(dropped)
+
+    def tell_trouble(self) -> None:
+        """Say once when the disk does not take what waits for the link, and once when it does again."""
+        trouble = self.outbox.trouble
+        if bool(trouble) == self._is_in_trouble:
+            return
+        self._is_in_trouble = bool(trouble)
+        if trouble:
+            self.event("link", "warning", f"what waits for the link is kept in memory only: {trouble}")
+        else:
+            self.event("link", "info", "what waits for the link is kept on the disk again")
+
     def _keep(self, leaf: str, payload: bytes) -> None:
         self.outbox.put(Letter(leaf, payload))
         self.wake.set()
+        self.tell_trouble()
+
+    def _judged(self, clock: datetime) -> datetime:
+        return judged_now(clock, self._memory.floor)
 
     def _wake_report(self) -> None:
         self.is_report_due = True
         self.wake.set()
+
+
+def facts_of(dropped: Dropped) -> dict[str, str]:
+    """Return what was given up as an event tells it."""
+    total = dropped.windows + dropped.others
+    return {"dropped": str(total), "dropped_windows": str(dropped.windows), "dropped_others": str(dropped.others)}

@@ -11,13 +11,11 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from agent.control.ports.link import Broker, Connection
-from agent.control.reporter import Reporter
-from agent.core.backoff import delay_s
+from agent.control.reporter import Reporter, facts_of
+from agent.core.reconnect import loss_of, wait_s
 from agent.errors import LinkLostError
 from contracts.topics import DOWNLINKS, TRUST, of_device
 
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 60.0
 # A link that held for so long was a good one: the next loss starts over with short waits.
 STEADY_S = 30.0
 
@@ -27,9 +25,10 @@ log = logging.getLogger(__name__)
 class Uplink:
     """The device's line to its fleet."""
 
-    def __init__(self, broker: Broker, reporter: Reporter, on_message: Callable[[str, bytes], Awaitable[None]]) -> None:
-        """Give every message of the subscribed topics to `on_message`."""
+    def __init__(self, broker: Broker, reporter: Reporter, on_message: Callable[[str, bytes], Awaitable[None]], keepalive_s: float) -> None:
+        """Give every message of the subscribed topics to `on_message`; all waits between connections are counted in `keepalive_s`."""
         self._broker = broker
+        self._keepalive_s = keepalive_s
         self._reporter = reporter
         self._on_message = on_message
         self._device = reporter.identity.device.id
@@ -52,8 +51,8 @@ class Uplink:
             except LinkLostError as error:
                 failures = 1 if time.monotonic() - began_s > STEADY_S else failures + 1
                 log.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s", error)
-            wait_s = delay_s(failures, random.random(), first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)  # noqa: S311 - spreads load
-            with anyio.move_on_after(wait_s):
+                pause_s = wait_s(loss_of(error.reason_code), failures, random.random(), self._keepalive_s)  # noqa: S311 - spreads load
+            with anyio.move_on_after(pause_s):
                 await stop.wait()
 
     def reconnect(self) -> None:
@@ -120,6 +119,7 @@ class Uplink:
                 await connection.publish(of_device(self._device, letter.leaf), letter.payload, qos=1, retain=False)
                 self._reporter.outbox.remove(letter)
             elif not self._reporter.is_report_due:
+                self._reporter.tell_dropped()
                 await self._reporter.wake.wait()
 
     async def _receive(self, connection: Connection) -> None:
@@ -130,6 +130,7 @@ class Uplink:
     def _tell_of_return(self) -> None:
         if self._lost_at_s is not None:
             offline_s = time.monotonic() - self._lost_at_s
-            facts = {"offline_s": f"{offline_s:.1f}", "dropped": str(self._reporter.outbox.dropped)}
+            dropped = self._reporter.outbox.dropped
+            facts = {"offline_s": f"{offline_s:.1f}", **facts_of(dropped)}
             self._reporter.event("link", "info", f"the broker is back after {offline_s:.0f} s", facts=facts)
-            self._reporter.outbox.dropped = 0
+            self._reporter.outbox.told(dropped)

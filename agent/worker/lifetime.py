@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import socket
 import sys
@@ -47,7 +46,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = loop.create_future()
         self._engine = Engine(loop, MAX_WAITING_REQUESTS)
-        self._statistics = Statistics(random.Random())  # noqa: S311 - it chooses samples, not secrets
+        self._statistics = Statistics()
         self._token = b""
         self._prepared: Prepared | None = None
         self._listener: Listener | None = None

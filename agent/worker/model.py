@@ -8,12 +8,15 @@ import numpy as np
 
 from agent.runtimes.errors import InferenceError, TensorMismatchError
 from agent.runtimes.port import Array, Arrays, Runtime
+from agent.worker.statistics import Winner
 from contracts.manifest import Artifact, Manifest
 from contracts.postprocess import Boxes
 from contracts.tensors import TensorSpec
 
 # What callers put before a result's name: a detector's raw outputs may be called boxes and scores as well.
 RESULT = "result."
+# Quantized shares of a thousand classes, each rounded, may add up to a little less or more than one.
+SUM_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,15 @@ class Model:
         made = [rule.apply({name: values[i : i + 1] for name, values in rows.items()}, view) for i in range(count)]
         return outputs | {RESULT + name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
-    def top_classes(self, outputs: Arrays, count: int) -> tuple[int, ...]:
+    def winners(self, outputs: Arrays, count: int) -> tuple[Winner, ...]:
         """Return each sample's winning class; nothing for a model that is no classifier."""
         if not self.is_classifier:
             return ()
-        scores = outputs[self.artifact.outputs[0].name]
-        return tuple(int(index) for index in scores.reshape(count, -1).argmax(axis=1))
+        scores = outputs[self.artifact.outputs[0].name].reshape(count, -1)
+        tops = [(int(index), float(row[index])) for row, index in zip(scores, scores.argmax(axis=1), strict=True)]
+        # Only shares that add up to one can be compared between models; a rounded one may be a little more.
+        are_shares = bool(scores.min() >= 0 and np.abs(scores.sum(axis=1) - 1).max() < SUM_TOLERANCE)
+        return tuple(Winner(self.label_of(index), min(top, 1.0) if are_shares else None) for index, top in tops)
 
     def label_of(self, index: int) -> str:
         """Name a class: by its label, or by its index where there are none."""

@@ -51,6 +51,8 @@ class WindowReporter:
             latency_ms=facts.latency_ms,
             classes=facts.classes,
             provider=self._provider,
+            latencies=facts.latencies,
+            confidences=facts.confidences,
         )
         await self._link.send(Window(window=window))
 

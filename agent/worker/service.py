@@ -145,8 +145,7 @@ class ModelService:
             body, json_bytes = encode_response(self.signature, wanted, outputs)
         except ValueError:
             return self._failure(request, 500, UnspeakableOutputError())
-        classes = map(self._model.label_of, self._model.top_classes(outputs, wanted.count))
-        self._statistics.record_answer(perf_counter() - request.received_at, classes)
+        self._statistics.record_answer(perf_counter() - request.received_at, self._model.winners(outputs, wanted.count))
         return Response(200, body, JSON if json_bytes is None else BINARY, json_bytes)
 
     def _described(self, spec: TensorSpec) -> TensorMetadata:

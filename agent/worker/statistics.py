@@ -1,30 +1,36 @@
-"""Counts what a worker does: requests, errors, latencies and classes, in windows of bounded memory."""
+"""Counts what a worker does: requests, errors, latencies, scores and classes, in windows of bounded memory."""
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
 
-from contracts.messages import Latency
+from contracts.messages import MAX_CLASSES, OTHER_CLASSES, Latency, latency_of
+from contracts.sketches import Sketch, bin_of
 
-# Latencies kept in one window; beyond them each is as likely to be kept as any other.
-RESERVOIR = 4096
-MAX_CLASSES = 512
 MAX_LABEL_LETTERS = 64
-OTHER_CLASSES = "other"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The class that came out on top of one sample, and its score where that is a share of one."""
+
+    label: str
+    score: float | None = None
 
 
 @dataclass(frozen=True)
 class WindowFacts:
-    """One window's numbers; percentiles are exact up to `RESERVOIR` requests, and of a fair sample beyond."""
+    """One window's numbers; mean and maximum are exact, percentiles are the sketch's."""
 
     requests: int
     errors: int
     latency_ms: Latency
     classes: dict[str, int]
+    latencies: Sketch
+    # None when no score was told.
+    confidences: Sketch | None
 
 
 class Statistics:
@@ -33,10 +39,9 @@ class Statistics:
     Every authorised infer request counts; an error is one that was not answered with outputs, whoever was at fault.
     """
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self) -> None:
         self.requests = 0
         self.errors = 0
-        self._chance = chance
         self._open_window()
 
     def record_error(self, latency_s: float) -> None:
@@ -45,12 +50,14 @@ class Statistics:
         self._window_errors += 1
         self._record(latency_s)
 
-    def record_answer(self, latency_s: float, classes: Iterable[str]) -> None:
+    def record_answer(self, latency_s: float, winners: Iterable[Winner]) -> None:
         """Count a request that got its outputs, and the winning class of each of its samples."""
-        for label in classes:
-            key = label[:MAX_LABEL_LETTERS]
+        for winner in winners:
+            key = winner.label[:MAX_LABEL_LETTERS]
             is_kept = key in self._classes or len(self._classes) < MAX_CLASSES
             self._classes[key if is_kept else OTHER_CLASSES] += 1
+            if winner.score is not None:
+                self._confidences[bin_of(winner.score)] += 1
         self._record(latency_s)
 
     def take_window(self) -> WindowFacts | None:
@@ -58,23 +65,19 @@ class Statistics:
         requests = self.requests - self._start
         if requests == 0:
             return None
-        ordered = sorted(self._latencies_ms)
-        latency = Latency(
-            mean=self._sum_ms / requests,
-            p50=_percentile(ordered, 50),
-            p95=_percentile(ordered, 95),
-            p99=_percentile(ordered, 99),
-            max=self._max_ms,
-        )
-        facts = WindowFacts(requests, self._window_errors, latency, dict(self._classes))
+        latencies = Sketch.of(self._latencies)
+        latency = latency_of(latencies, self._sum_ms / requests, self._max_ms)
+        confidences = Sketch.of(self._confidences) if self._confidences else None
+        facts = WindowFacts(requests, self._window_errors, latency, dict(self._classes), latencies, confidences)
         self._open_window()
         return facts
 
     def _open_window(self) -> None:
         self._start = self.requests
         self._window_errors = 0
-        self._latencies_ms: list[float] = []
         self._sum_ms = self._max_ms = 0.0
+        self._latencies: Counter[int] = Counter()
+        self._confidences: Counter[int] = Counter()
         self._classes: Counter[str] = Counter()
 
     def _record(self, latency_s: float) -> None:
@@ -82,12 +85,4 @@ class Statistics:
         latency_ms = latency_s * 1000
         self._sum_ms += latency_ms
         self._max_ms = max(self._max_ms, latency_ms)
-        if len(self._latencies_ms) < RESERVOIR:
-            self._latencies_ms.append(latency_ms)
-        elif (place := self._chance.randrange(self.requests - self._start)) < RESERVOIR:
-            self._latencies_ms[place] = latency_ms
-
-
-def _percentile(ordered: list[float], percent: int) -> float:
-    """Return the nearest-rank percentile of a sorted list that is not empty."""
-    return ordered[ceil(len(ordered) * percent / 100) - 1]
+        self._latencies[bin_of(latency_ms)] += 1

@@ -24,13 +24,16 @@ from agent.adapters.address import BrokerAddress
 from agent.adapters.bulk import BulkBroker, BulkConnection
 from agent.adapters.incoming import Incoming
 from agent.adapters.link_file import LinkFile
+from agent.adapters.outbox_files import OutboxFiles
 from agent.adapters.tls import fleet_context
 from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
 from agent.control.downloader import Downloader
 from agent.control.reporter import Identity, Reporter, utc_now
 from agent.core.memory import Memory
+from agent.core.outbox import Outbox
 from agent.core.pieces import Found, Taker, WantedFile
+from agent.core.shelf import Limits
 from contracts.agent_config import DeviceSection
 from contracts.manifest import FileEntry
 from contracts.messages import Machine
@@ -126,7 +129,8 @@ async def download(order: dict[str, Any], device: str, entry: FileEntry) -> None
     known_by = KnownBy(device, Path(order["identities"][device]), Path(order["authority"]))
     address = BrokerAddress(order["host"], order["port"], 15, known_by)
     broker = CountedBroker(BulkBroker(address), folder.with_suffix(".tally"))
-    source = BrokerSource(broker, Reporter(identity, Memory()), LinkFile(folder / "links.json", str(address)))
+    outbox = Outbox(OutboxFiles(folder / "outbox"), Limits(1 << 20, 3600.0), time.monotonic)
+    source = BrokerSource(broker, Reporter(identity, Memory(), outbox), LinkFile(folder / "links.json", str(address)))
     downloader = Downloader((source,), incoming, Pace(0.0, None))
     await downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), lambda _: None)
 

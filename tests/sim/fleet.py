@@ -306,7 +306,7 @@ def write_device(folder: Path, device: str, fleet: SimFleet, *, hardware: str = 
         "[broker]",
         'host = "127.0.0.1"',
         f"port = {fleet.port}",
-        "keepalive_s = 5",
+        "keepalive_s = 2",
         "[serve]",
         f"port = {serve_port}",
         "[telemetry]",

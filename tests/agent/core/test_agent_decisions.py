@@ -6,7 +6,6 @@ import pytest
 
 from agent.core.admission import RESERVE_BYTES, Fit, mismatch, shortfall
 from agent.core.backoff import delay_s
-from agent.core.outbox import Letter, Outbox
 from agent.core.probation import MIN_REQUESTS, Watch, verdict
 from tests.sim.fleet import make_release
 
@@ -29,18 +28,6 @@ def test_waits_double_up_to_the_longest_and_chance_takes_up_to_half_away() -> No
 )
 def test_probation_is_passed_by_who_is_alive_at_its_end_with_few_errors(watch: Watch, expected: str) -> None:
     assert verdict(watch, probation_s=10) == expected
-
-
-def test_a_full_outbox_drops_its_oldest_letter_and_counts_it() -> None:
-    outbox = Outbox(2)
-    letters = [Letter("event", str(number).encode()) for number in range(3)]
-    for letter in letters:
-        outbox.put(letter)
-    assert (outbox.first(), outbox.dropped) == (letters[1], 1)
-    outbox.remove(letters[0])  # pushed out while it was on its way
-    assert outbox.first() == letters[1]
-    outbox.remove(letters[1])
-    assert outbox.first() == letters[2]
 
 
 def test_a_disk_without_room_for_release_and_reserve_is_refused() -> None:
