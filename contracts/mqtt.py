@@ -17,6 +17,9 @@ DISCONNECT = b"\xe0\x00"
 # Without a property that says otherwise, section 3.2.2.3.3.
 _DEFAULT_RECEIVE_MAXIMUM = 0xFFFF
 _LONGEST_VARINT = 4
+# Section 3.1.2.3, the connect flags; the will's has QoS 1.
+_CLEAN_START, _RETAINED_WILL, _USER_NAME = 0x02, 0x2C, 0x80
+_RETAIN = 0x01
 # A fixed header with the longest length; a body that follows a length of two bytes or more is never shorter than the rest of it.
 _HEAD_BYTES = 5
 _FIRST_BYTES = 2
@@ -49,6 +52,14 @@ _SUBSCRIPTION_ID = 0x0B
 
 
 @dataclass(frozen=True)
+class Will:
+    """What the broker publishes, with QoS 1 and retained, when the connection ends without a farewell."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
 class Hello:
     """How a connection is asked for; the broker sends no larger packet, and no more QoS 1 messages ahead of our acknowledgements."""
 
@@ -56,6 +67,9 @@ class Hello:
     keepalive_s: int
     receive_maximum: int
     max_packet_bytes: int
+    # Where no certificate says who we are.
+    user: str = ""
+    will: Will | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +117,15 @@ def connect(hello: Hello) -> bytes:
     properties = struct.pack(
         ">BHBI", _Property.RECEIVE_MAXIMUM, hello.receive_maximum, _Property.MAXIMUM_PACKET_SIZE, hello.max_packet_bytes
     )
-    clean_start = 0x02
-    fixed = _text("MQTT") + struct.pack(">BBH", 5, clean_start, hello.keepalive_s)
-    return _packet(_Kind.CONNECT, 0, fixed + _varint(len(properties)) + properties + _text(hello.client_id))
+    flags, tail = _CLEAN_START, _text(hello.client_id)
+    if hello.will is not None:
+        flags |= _RETAINED_WILL
+        tail += b"\x00" + _text(hello.will.topic) + len(hello.will.payload).to_bytes(2, "big") + hello.will.payload
+    if hello.user:
+        flags |= _USER_NAME
+        tail += _text(hello.user)
+    fixed = _text("MQTT") + struct.pack(">BBH", 5, flags, hello.keepalive_s)
+    return _packet(_Kind.CONNECT, 0, fixed + _varint(len(properties)) + properties + tail)
 
 
 def subscribe(packet_id: int, filters: Sequence[str]) -> bytes:
@@ -119,11 +139,11 @@ def unsubscribe(packet_id: int, filters: Sequence[str]) -> bytes:
     return _packet(_Kind.UNSUBSCRIBE, 2, packet_id.to_bytes(2, "big") + b"\x00" + b"".join(map(_text, filters)))
 
 
-def publish(topic: str, size: int, packet_id: int | None = None) -> bytes:
+def publish(topic: str, size: int, packet_id: int | None = None, *, retain: bool = False) -> bytes:
     """Return PUBLISH up to its payload of `size` bytes, which is to follow; QoS 1 with an identifier, else QoS 0."""
     identifier = b"" if packet_id is None else packet_id.to_bytes(2, "big")
     head = _text(topic) + identifier + b"\x00"
-    flags = 0 if packet_id is None else 0x02
+    flags = (0 if packet_id is None else 0x02) | (_RETAIN if retain else 0)
     return bytes([_Kind.PUBLISH << 4 | flags]) + _varint(len(head) + size) + head
 
 

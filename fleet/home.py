@@ -32,6 +32,7 @@ class Home:
         self.keys = self.folder / "keys"
         self.authority = self.folder / "authority"
         self.broker = self.folder / "broker"
+        self.simulation = self.folder / "simulation.sock"
         self.connection = self.folder / "connection.json"
         self.mosquitto_sub = self.folder / "mosquitto_sub"
         self.session_secret = self.folder / "session.secret"

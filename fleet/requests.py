@@ -37,6 +37,20 @@ class NewEnrolmentToken(Body):
         return self
 
 
+class SimulatedDevice(Body):
+    """A device that is played."""
+
+    id: DeviceId
+    hardware: TargetName
+    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=16)] = {}
+
+
+class NewSimulatedDevices(Body):
+    """POST simulated-devices: they need no certificates, because only the server's own user can play them."""
+
+    devices: Annotated[tuple[SimulatedDevice, ...], Field(min_length=1, max_length=1000)]
+
+
 class NewToken(Body):
     """POST tokens: a person or a program that may use the API."""
 
@@ -101,6 +115,12 @@ class GivenAccess(BaseModel, frozen=True):
     url: str
     # The fleet authority's certificate, by which the server is recognised.
     ca: str
+
+
+class SimulationDoor(BaseModel, frozen=True):
+    """The broker's socket for simulated devices, on the server's machine."""
+
+    path: str
 
 
 class LoginLink(BaseModel, frozen=True):

@@ -22,7 +22,7 @@ from fleet.errors import NamelessServerError
 from fleet.home import Home
 from fleet.loops import repeat
 from fleet.north.app import build_app
-from fleet.north.ports import Addresses, Services
+from fleet.north.ports import Addresses, Rehearsal, Services
 from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
@@ -80,6 +80,8 @@ class Settings:
     pace: Pace = UNBOUNDED
     # Where files of releases are kept, such as s3://bucket/fleet; None for the server's folder.
     artifacts: str | None = None
+    # Whether devices may be played.
+    simulation: bool = False
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError."""
@@ -126,7 +128,8 @@ class Fleet:
         self._server_names = _server_names(settings)
         self.server_identity = self.authority.server_identity(self._server_names, utc_now())
         self._server_identity_since = utc_now()
-        address = Address(settings.host, settings.broker_port, self.authority.certificate_file, self.server_identity)
+        simulation = home.simulation if settings.simulation else None
+        address = Address(settings.host, settings.broker_port, self.authority.certificate_file, self.server_identity, simulation)
         self.broker = Broker(home.broker, address)
         reached = reachable(settings.host)
         viewer = self.authority.own_client(VIEWER_USER, utc_now())
@@ -152,6 +155,7 @@ class Fleet:
             artifacts=self.artifacts,
             devices=self.credentials,
             addresses=self.addresses,
+            simulation=Rehearsal(str(self.broker.address.simulation), self.devices) if self.broker.address.simulation else None,
             now=utc_now,
         )
 

@@ -44,6 +44,7 @@ def up(
     ] = None,
     max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
     delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
+    simulation: Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")] = False,
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
@@ -60,7 +61,8 @@ def up(
 
     life = timedelta(seconds=parse_duration("--certificate-life", certificate_life))
     pace = Pace(max_mb_per_s * 1e6, hours)
-    settings = wiring.Settings(folder, host, port, tls_port, broker_port, tuple(public_name or ()), life, trust, pace, artifacts)
+    names = tuple(public_name or ())
+    settings = wiring.Settings(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation)
     anyio.run(wiring.run, settings, announce)
 
 

@@ -39,6 +39,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/releases"): Role.OPERATOR,
     ("POST", "/rollouts"): Role.OPERATOR,
     ("POST", "/enrolment-tokens"): Role.ADMIN,
+    ("POST", "/simulated-devices"): Role.ADMIN,
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,
     ("POST", "/trust"): Role.ADMIN,
     ("POST", "/online-keys/{role}"): Role.ADMIN,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -122,6 +122,21 @@ class Addresses:
     authority: str
 
 
+class Simulated(Protocol):
+    """Keeps devices that are played."""
+
+    def add_simulated(self, devices: Sequence[Device]) -> None:
+        """Keep them, where they are not kept yet; raise DeviceExistsError for the name of a real one."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a server has that takes simulated devices: the broker's door for them, and their list."""
+
+    door: str
+    devices: Simulated
+
+
 @dataclass(frozen=True)
 class Services:
     """All of it; `now` gives aware UTC."""
@@ -136,4 +151,6 @@ class Services:
     artifacts: Artifacts
     devices: Devices
     addresses: Addresses
+    # None where real devices alone are served.
+    simulation: Rehearsal | None
     now: Callable[[], datetime]

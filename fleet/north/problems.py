@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
 from fleet import enrolment_errors, errors
+from fleet.simulate.errors import NoSimulationError
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     errors.UnknownDeviceError: HTTPStatus.NOT_FOUND,
@@ -27,6 +28,7 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     enrolment_errors.EnrolmentTokenError: HTTPStatus.FORBIDDEN,
     enrolment_errors.TokenExistsError: HTTPStatus.CONFLICT,
     enrolment_errors.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
+    NoSimulationError: HTTPStatus.CONFLICT,
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }

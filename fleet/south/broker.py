@@ -54,6 +54,8 @@ class Address:
     authority: Path
     # Key and certificate of the server.
     identity: Path
+    # A socket at which the folder's owner may be any device, by no more than its name; None for none.
+    simulation: Path | None = None
 
 
 class Broker:
@@ -63,7 +65,7 @@ class Broker:
         """Keep configuration and persistence in `folder`; find programs in the folders of `search_path`."""
         self._search_path = search_path
         self._folder = folder
-        self._address = address
+        self.address = address
         self._child: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -72,7 +74,7 @@ class Broker:
         To be called on the main thread: the child is told to die with the thread that started it.
         """
         kicker = self._find_kicker()
-        write_secret(self._folder / "mosquitto.conf", _configuration(self._folder, self._address, kicker).encode())
+        write_secret(self._folder / "mosquitto.conf", _configuration(self._folder, self.address, kicker).encode())
         await self._spawn()
 
     def admit(self, acl: str, revocation_list: bytes) -> None:
@@ -154,7 +156,7 @@ class Broker:
             with socket.socket() as probe:
                 probe.setblocking(False)
                 try:
-                    await asyncio.get_running_loop().sock_connect(probe, (reachable(self._address.host), self._address.port))
+                    await asyncio.get_running_loop().sock_connect(probe, (reachable(self.address.host), self.address.port))
                 except OSError:
                     await asyncio.sleep(0.02)
                 else:
@@ -173,6 +175,7 @@ def reachable(host: str) -> str:
 def _configuration(folder: Path, address: Address, kicker: Path) -> str:
     return f"""\
 # Written by `fieldfare fleet up` at every start; changes are lost.
+{"per_listener_settings true" if address.simulation else ""}
 listener {address.port} {address.host}
 user {pwd.getpwuid(os.geteuid()).pw_name}
 cafile {address.authority}
@@ -209,4 +212,13 @@ log_type error
 log_type warning
 log_type notice
 connection_messages false
+{_simulation(folder, address.simulation) if address.simulation else ""}"""
+
+
+def _simulation(folder: Path, door: Path) -> str:
+    return f"""
+# The folder, and with it this socket, is its owner's alone.
+listener 0 {door}
+allow_anonymous true
+acl_file {folder}/acl
 """

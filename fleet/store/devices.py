@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, Row, select
 
 from contracts.messages import Birth, Reported
-from fleet.core.devices import Device, HeardDevice
+from fleet.core.devices import SIMULATED, Device, HeardDevice
 from fleet.core.rollout import Standing
-from fleet.errors import UnknownDeviceError
+from fleet.errors import DeviceExistsError, UnknownDeviceError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import devices, reports
@@ -24,6 +27,21 @@ class DeviceStore:
         """Return every device's id."""
         with self._database.reading() as connection:
             return tuple(connection.execute(select(devices.c.id).order_by(devices.c.id)).scalars())
+
+    def add_simulated(self, new: Sequence[Device]) -> None:
+        """Keep devices that are played, where they are not kept yet; raise DeviceExistsError for the name of a real one."""
+        with self._database.writing() as connection:
+            kept = {row.id: row for row in connection.execute(select(devices).where(devices.c.id.in_([device.id for device in new])))}
+            for row in kept.values():
+                if not SIMULATED.items() <= device_of(row).labels.items():
+                    raise DeviceExistsError(row.id)
+            rows = [
+                {"id": device.id, "hardware": device.hardware, "labels": json.dumps(dict(device.labels)), "added_at": device.added_at}
+                for device in new
+                if device.id not in kept
+            ]
+            if rows:
+                connection.execute(devices.insert(), rows)
 
     def heard(self) -> tuple[HeardDevice, ...]:
         """Return every device in good standing with its newest words, ordered by id."""

@@ -1,0 +1,25 @@
+"""The API's part in rehearsals: lets devices in that are played on the server's own machine."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from fleet.core.devices import SIMULATED, Device
+from fleet.north.ports import Services
+from fleet.requests import NewSimulatedDevices, SimulationDoor
+from fleet.simulate.errors import NoSimulationError
+
+
+def router(services: Services) -> APIRouter:
+    """Return the route."""
+    routes = APIRouter()
+
+    @routes.post("/simulated-devices")
+    def add(new: NewSimulatedDevices) -> SimulationDoor:
+        if services.simulation is None:
+            raise NoSimulationError
+        now = services.now()
+        services.simulation.devices.add_simulated([Device(one.id, one.hardware, {**one.labels, **SIMULATED}, now) for one in new.devices])
+        return SimulationDoor(path=services.simulation.door)
+
+    return routes

@@ -1,0 +1,140 @@
+"""A played device in simulated time: what it says is valid, and updates come to the end that the scenario gives them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime, timedelta, timezone
+from random import Random
+
+import pytest
+
+from contracts.lifecycle import Phase
+from contracts.messages import UPLINK_MESSAGES, Desired, Health, InferenceWindow, Message, ReleaseRef, Reported
+from fleet.simulate.device import Device, Say
+from fleet.simulate.play import Play
+from fleet.simulate.scenario import Behaviour, Faults, Group, ReleaseEffect, Scenario
+
+BEGAN_S = 1_800_000_000.0
+REF = ReleaseRef(model="digits", release=2, manifest_sha256="ab" * 32)
+
+
+def envelope(release: ReleaseRef | None = REF, generation: int = 1, device: str = "sim-0") -> bytes:
+    now = datetime.fromtimestamp(BEGAN_S, timezone.utc)
+    models = {} if release is None else {release.model: release}
+    wish = Desired(device=device, generation=generation, issued_at=now, expires_at=now + timedelta(days=30), models=models)
+    return json.dumps({"payload": base64.b64encode(wish.model_dump_json().encode()).decode(), "signatures": []}).encode()
+
+
+def play(behaviour: Behaviour = Behaviour.STEADY, **more: object) -> tuple[Play, Device]:
+    scenario = Scenario.model_validate({"groups": (Group(share=1, behaviour=behaviour),), **more})
+    played = Play(scenario, Random(1), "1.0")
+    device = Device("sim-0", scenario.groups[0], "rpi5")
+    played.boot(device, BEGAN_S)
+    return played, device
+
+
+def run(played: Play, device: Device, seconds: float) -> list[Message]:
+    """Let time pass, and return all that was said."""
+    said: list[Say] = []
+    now_s = BEGAN_S
+    while device.next_s <= BEGAN_S + seconds:
+        now_s = max(now_s, device.next_s)
+        said += played.due(device, now_s)
+    return [UPLINK_MESSAGES[say.leaf].model_validate_json(say.payload) for say in said]
+
+
+def phases(said: list[Message]) -> list[Phase]:
+    return [message.models["digits"].phase for message in said if isinstance(message, Reported)]
+
+
+def test_a_release_goes_through_every_phase_and_is_served() -> None:
+    played, device = play()
+
+    first = played.hear(device, envelope(), BEGAN_S)
+    said = run(played, device, 120)
+
+    assert len(first) == 1
+    assert phases(said) == [Phase.STAGING, Phase.TESTING, Phase.SWITCHING, Phase.PROBATION, Phase.COMMITTED]
+    windows = [message for message in said if isinstance(message, InferenceWindow)]
+    assert {window.release for window in windows} == {REF}
+    assert all(window.latencies is not None and window.latencies.count for window in windows)
+
+
+def test_the_same_wish_again_and_one_for_another_change_nothing() -> None:
+    played, device = play()
+    played.hear(device, envelope(), BEGAN_S)
+    run(played, device, 120)
+
+    assert played.hear(device, envelope(), BEGAN_S + 120) == []
+    assert played.hear(device, envelope(generation=9, device="sim-1"), BEGAN_S + 120) == []
+    assert played.hear(device, b"{}", BEGAN_S + 120) == []
+    played.hear(device, envelope(generation=2), BEGAN_S + 121)
+    assert device.updates is not None
+    assert device.updates["digits"].phase is Phase.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "more", "end", "reason"),
+    [
+        (Behaviour.FAILING, {}, Phase.ROLLED_BACK, "golden set"),
+        (Behaviour.STEADY, {"faults": Faults(disk_full=1.0)}, Phase.FAILED, "disk"),
+        (Behaviour.STEADY, {"releases": {"digits 2": ReleaseEffect(rolled_back=1.0)}}, Phase.ROLLED_BACK, "3 crashes"),
+        (Behaviour.SLOW, {"download_s": 1.0, "probation_s": 1.0}, Phase.COMMITTED, ""),
+    ],
+)
+def test_an_update_comes_to_the_end_that_the_scenario_gives_it(
+    behaviour: Behaviour, more: dict[str, object], end: Phase, reason: str
+) -> None:
+    played, device = play(behaviour, **more)
+    played.hear(device, envelope(), BEGAN_S)
+
+    said = run(played, device, 600)
+
+    reports = [message for message in said if isinstance(message, Reported)]
+    last = reports[-1].models["digits"].last
+    assert last is not None
+    assert (last.result, last.release) == (end, REF)
+    assert last.reason.startswith(reason)
+
+
+def test_a_bad_release_shows_in_errors_and_latency() -> None:
+    played, device = play(releases={"digits 2": ReleaseEffect(errors=0.5, latency_factor=3.0)}, requests_per_s=10.0)
+    played.hear(device, envelope(), BEGAN_S)
+
+    windows = [message for message in run(played, device, 900) if isinstance(message, InferenceWindow)]
+
+    share = sum(window.errors for window in windows) / sum(window.requests for window in windows)
+    assert 0.4 < share < 0.62
+    assert all(window.latency_ms.p50 > 40 for window in windows)
+
+
+def test_a_drifting_device_sees_ever_more_of_one_class() -> None:
+    played, device = play(Behaviour.DRIFTING)
+    played.hear(device, envelope(), BEGAN_S)
+
+    windows = [message for message in run(played, device, 3600) if isinstance(message, InferenceWindow)]
+
+    assert windows[0].classes["0"] < windows[-1].classes["0"]
+    assert windows[-1].classes["0"] >= 0.9 * windows[-1].requests
+
+
+def test_a_wrong_clock_is_decades_off_and_nothing_else_is() -> None:
+    played, device = play(Behaviour.WRONG_CLOCK)
+
+    (health, *_) = [message for message in run(played, device, 60) if isinstance(message, Health)]
+
+    assert health.sent_at.year < 2010
+    assert health.uptime_s < 60
+
+
+def test_a_flaky_link_breaks_and_the_next_session_is_another() -> None:
+    played, device = play(Behaviour.FLAKY)
+    before, breaks_s = device.session, device.leave_s
+
+    back_s = played.leave(device, breaks_s)
+    played.boot(device, back_s)
+
+    assert breaks_s < BEGAN_S + 3600
+    assert back_s > breaks_s
+    assert device.session != before

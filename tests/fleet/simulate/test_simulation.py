@@ -1,0 +1,101 @@
+"""A rehearsal as an operator does it: real server, real broker, played devices, one command each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.bundles import make_bundle
+from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
+
+QUICK = """
+health_interval_s = 1
+window_s = 1
+download_s = 0.5
+probation_s = 0.5
+connect_s = 0.5
+"""
+MIXED = """
+[[groups]]
+share = 0.8
+[[groups]]
+share = 0.2
+behaviour = "failing"
+[faults]
+drop = 0.02
+reorder = 0.02
+"""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetProcess]:
+    """A server that takes played devices."""
+    with FleetProcess(tmp_path_factory.mktemp("stage") / "home", None, "--simulation") as running:
+        yield running
+
+
+def simulate(fleet: FleetProcess, *options: str) -> subprocess.Popen[str]:
+    command = (sys.executable, "-m", "cli", "fleet", "simulate", "--json", *options)
+    return subprocess.Popen(command, cwd=ROOT, env=environment(fleet.folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_played_devices_connect_follow_a_rollout_and_leave(stage: FleetProcess, tmp_path: Path) -> None:
+    scenario = tmp_path / "mixed.toml"
+    scenario.write_text(QUICK + MIXED)
+    make_bundle(tmp_path / "one", release=1)
+    stage.ask("release", "add", str(tmp_path / "one"))
+    with simulate(stage, "--devices", "40", "--faults", str(scenario), "--seconds", "25") as played:
+        with stage.api as api:
+            wait_for(lambda: api.get("overview").json()["online"] >= 30)
+        done = stage.run("rollout", "start", "digits", "--to", "all", "--deadline-s", "12", "--wait", "--json")
+        out, err = played.communicate(timeout=60)
+
+    view = json.loads(done.stdout)
+    assert set(view["counts"]) <= {"committed", "rolled_back", "failed"}, done.stderr
+    assert view["counts"]["rolled_back"] >= 4
+    told = json.loads(out)
+    assert err == ""
+    assert told["devices"] == 40
+    assert told["releases"]["digits 1"] >= view["counts"]["committed"] >= 20
+    assert told["messages"]["dropped"] > 0
+    assert told["messages"].get("refused", 0) == 0
+    with stage.api as api:
+        wait_for(lambda: api.get("overview").json()["online"] == 0)
+
+
+def test_the_door_is_its_owners_alone_and_a_name_opens_no_other_topics(stage: FleetProcess) -> None:
+    door = stage.folder / "simulation.sock"
+
+    assert door.is_socket()
+    assert stage.folder.stat().st_mode & 0o077 == 0
+    assert door.stat().st_mode & 0o007 == 0
+
+
+def test_a_real_device_is_never_played(stage: FleetProcess) -> None:
+    stage.add_device("twin-00000")
+
+    played = simulate(stage, "--devices", "1", "--prefix", "twin", "--seconds", "1")
+    _, err = played.communicate(timeout=60)
+
+    assert played.returncode != 0
+    assert "twin-00000" in err
+
+
+def test_a_server_for_real_devices_takes_no_others(fleet: FleetProcess) -> None:
+    done = fleet.run("fleet", "simulate", "--devices", "1", "--seconds", "1")
+
+    assert done.returncode != 0
+    assert "start it so" in done.stderr
+    assert not (fleet.folder / "simulation.sock").exists()
+
+
+def test_more_devices_than_the_system_has_room_for_are_refused_before_anything_else(stage: FleetProcess) -> None:
+    done = stage.run("fleet", "simulate", "--devices", "1000000")
+
+    assert done.returncode == 2
+    assert "--devices: expected at most" in done.stderr
