@@ -11,7 +11,6 @@ DRAWER_BYTES = 64 * 1024
 DRAWER_S = 3600.0
 # More than this is not read into memory at once.
 MAX_PAIR_BYTES = 4 * DRAWER_BYTES
-MAX_LEVEL = 16
 WINDOW_LEAF = "inference"
 
 
@@ -90,15 +89,23 @@ class Drawer:
 
 
 def pair_to_merge(drawers: Sequence[Drawer], *, in_memory: bool) -> tuple[Drawer, Drawer] | None:
-    """Return the two neighbours that were merged least often, the oldest of those first; None when no two fit together.
+    """Return the two neighbours of one level that were merged least often, the oldest of those first; None when no two fit together.
 
-    With `in_memory`, only those count that the disk does not have.
+    Neighbours of two levels are merged only when no others are left. With `in_memory`, those alone count that the disk does not have.
     """
     pairs = [
         (older, newer)
         for older, newer in pairwise(drawers)
-        if older.label.level == newer.label.level < MAX_LEVEL
-        and older.size + newer.size <= MAX_PAIR_BYTES
-        and not (in_memory and (older.is_kept or newer.is_kept))
+        if older.size + newer.size <= MAX_PAIR_BYTES and not (in_memory and (older.is_kept or newer.is_kept))
     ]
-    return min(pairs, key=lambda pair: pair[0].label.level, default=None)
+    return min(pairs, key=lambda pair: _rank(pair[0].label.level, pair[1].label.level), default=None)
+
+
+def label_of(older: Label, newer: Label) -> Label:
+    """Return the label of a drawer that was merged of two."""
+    level = max(older.level, newer.level) + (older.level == newer.level)
+    return Label(older.first, newer.last, level, newer.opened_s)
+
+
+def _rank(older: int, newer: int) -> tuple[bool, int]:
+    return older != newer, max(older, newer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.core.drawers import DRAWER_BYTES, DRAWER_S, Drawer, Label, Letter, pair_to_merge
+from agent.core.drawers import DRAWER_BYTES, DRAWER_S, Drawer, Label, Letter, label_of, pair_to_merge
 from agent.core.merging import halved, parts_of
 from agent.core.shelf import Dropped, Limits, Shelf
 from agent.errors import StateError
@@ -183,8 +183,7 @@ class Outbox:
 
     def _merge(self, older: Drawer, newer: Drawer) -> None:
         letters = halved([*self._open(older), *self._open(newer)])
-        label = Label(older.label.first, newer.label.last, older.label.level + 1, newer.label.opened_s)
-        one = Drawer(label, letters, [*older.files, *newer.files], is_kept=False)
+        one = Drawer(label_of(older.label, newer.label), letters, [*older.files, *newer.files], is_kept=False)
         one.count(letters)
         place = self._drawers.index(older)
         self._drawers[place : place + 2] = [one]
