@@ -113,9 +113,9 @@ class Updater:
         current, previous = self._update.current, self._update.previous
         if current is None:
             return
-        installed = await self._shop.delivery.installed(current)
+        installed = await self._shop.delivery.at_hand(current)
         if installed is None:
-            installed = None if previous is None else await self._shop.delivery.installed(previous)
+            installed = None if previous is None else await self._shop.delivery.at_hand(previous)
             text = f"release {current.release} was damaged on disk; expected its digest {current.manifest_sha256}"
             self._shop.reporter.event("worker", "error", text, self.model)
             await self._move(tasks, *step(self._update, Damaged(None if installed is None else installed.release), utc_now()))
@@ -241,7 +241,7 @@ class Updater:
 
     async def _roll_back(self, release: ReleaseRef) -> None:
         current = self._update.current
-        self.supervisor.want(None if current is None else await self._shop.delivery.installed(current))
+        self.supervisor.want(None if current is None else await self._shop.delivery.at_hand(current))
         await self._discard(release)
 
     async def _installed(self, release: ReleaseRef) -> Installed:
