@@ -48,6 +48,8 @@ class StateStore:
             # What an earlier process saved and we now read may be on its way to the disk still; we are about to act on it.
             for folder in (self._releases, self._models, *self._model_folders()):
                 disk.sync_folder(folder)
+            for model in self.models():
+                self._link(model, self.load(model))
 
     def token_file(self) -> Path:
         """Return the file with the token of local callers, made at the first call."""
@@ -81,10 +83,7 @@ class StateStore:
             if not folder.is_dir():
                 disk.make_folder(folder)
             disk.write_whole(folder / MACHINE, _UPDATE.dump_json(update))
-            targets = {name: None if digest is None else f"../../releases/{digest}" for name, digest in update.slots.named().items()}
-            has_changed = [disk.link_to(folder / name, target) for name, target in targets.items()]
-            if any(has_changed):
-                disk.sync_folder(folder)
+            self._link(model, update)
 
     def load_port(self, model: str) -> int | None:
         """Return the port a model was served on last."""
@@ -177,6 +176,13 @@ class StateStore:
         """Return how much more the disk takes."""
         with disk.state_at(self.root):
             return shutil.disk_usage(self.root).free
+
+    def _link(self, model: str, update: Update) -> None:
+        folder = self._models / model
+        targets = {name: None if digest is None else f"../../releases/{digest}" for name, digest in update.slots.named().items()}
+        has_changed = [disk.link_to(folder / name, target) for name, target in targets.items()]
+        if any(has_changed):
+            disk.sync_folder(folder)
 
     def _unpacked(self) -> Iterator[tuple[Path, Manifest]]:
         for folder in sorted(self._releases.iterdir()):

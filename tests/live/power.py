@@ -1,6 +1,6 @@
 """A disk whose power can be cut: ext4 on a file that lies on XFS, of which an atomic copy can be made while somebody writes.
 
-The copy holds what reached the disk and nothing that the kernel still kept in memory, as after a power cut; mounting it replays the journal.
+A copy holds what reached the disk and nothing that the kernel still had in memory, as after a power cut; mounting it replays the journal.
 """
 
 from __future__ import annotations

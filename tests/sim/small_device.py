@@ -248,7 +248,12 @@ class SmallDevice:
         await anyio.to_thread.run_sync(self.trust.remember, Memory(generation=number))
         self.diary.say(generation=number)
         self.updater.wish(Wish(release.ref, len(codec.encode(release.manifest))))
-        return await self.until(lambda report: report.last is not None and report.last.release == release.ref and report.phase in FINAL)
+
+        def is_over(report: ModelReport) -> bool:
+            about = report.current if report.last is None or report.current == release.ref else report.last.release
+            return report.phase in FINAL and about == release.ref
+
+        return await self.until(is_over)
 
     async def until(self, is_so: object) -> ModelReport:
         """Return the first report that is so."""
@@ -260,6 +265,12 @@ class SmallDevice:
                 if report is not None and is_so(report):
                     return report
                 await self.diary.news.wait()
+
+    async def until_tidy(self) -> None:
+        """Wait until what the end of an update leaves to do, beside its report, is done."""
+        with anyio.fail_after(DEADLINE_S):
+            while any(self.incoming.path("any").parent.iterdir()):  # noqa: ASYNC110 - a folder tells nobody
+                await anyio.sleep(0.005)
 
     async def until_served(self) -> int:
         """Return the release that serves first."""
