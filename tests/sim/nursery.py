@@ -6,6 +6,7 @@ call that was tampered with}.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
@@ -21,7 +22,7 @@ import anyio
 from tests.sim.small_device import SmallDevice, release_of
 
 # A device that has not ended its update by then is still trying, which a restart then takes up.
-PATIENCE_S = 4
+PATIENCE_S = 20
 TRACED_S = 10.0
 
 
@@ -35,6 +36,7 @@ async def take(state: Path, number: int) -> None:
 
 def be_a_device(state: Path, number: int) -> None:
     """Be the child: wait for strace, then work; never return."""
+    faulthandler.register(signal.SIGALRM, chain=True)
     signal.alarm(PATIENCE_S)
     status = 1
     try:

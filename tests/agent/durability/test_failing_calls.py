@@ -43,6 +43,7 @@ class Nursery:
 
     process: subprocess.Popen[str]
     scratch: Path
+    log: Path
 
     def run(self, call: str, fault: str, when: int) -> tuple[int, str]:
         """Let a device take the release while one call goes wrong; return its status, and the call that was hit, if there was one."""
@@ -77,7 +78,7 @@ def nursery(log: Path) -> Iterator[Nursery]:
             )
             with process:
                 try:
-                    yield Nursery(process, scratch)
+                    yield Nursery(process, scratch, log)
                 finally:
                     process.kill()
 
@@ -120,7 +121,7 @@ def sweep(devices: Nursery, call: str, faults: Callable[[int], tuple[str, ...]])
         for fault in faults(when):
             status, hit = devices.run(call, fault, when)
             if not hit:
-                assert status == 0, f"{call} {when} was not hit by {fault}, and the device ended with {status}"
+                assert status == 0, f"{call} {when} was not hit by {fault}, and the device ended with {status}:\n{devices.log.read_text()}"
                 continue
             was_hit = True
             disturbed += 1
