@@ -207,13 +207,13 @@ class Delivery:
         return min(entry.bytes, CHUNK_BYTES * len(self._incoming.missing(entry.sha256, entry.bytes)))
 
     async def _wait_until_fit(self, download_bytes: int, files_bytes: int, witness: Witness) -> None:
-        told = None
+        told, has_made_room = None, False
         while (found := refusal(download_bytes, files_bytes, await self._sensors.condition())) is not None:
-            if found.name == "disk" and told is None:
-                # What is kept without need makes room first.
+            if found.name == "disk" and not has_made_room:
+                # What is kept without need goes first.
                 await anyio.to_thread.run_sync(partial(self._store.collect, keep_earlier=False))
-                if refusal(download_bytes, files_bytes, await self._sensors.condition()) != found:
-                    continue
+                has_made_room = True
+                continue
             if told != found.name:
                 told = found.name
                 witness.on_refusal(found)

@@ -47,8 +47,10 @@ class Wishes:
         reporter: Reporter,
         root_file: str,
         on_wishes: Callable[[dict[str, Wish]], None],
+        retry_s: float = RETRY_S,
     ) -> None:
         """Tell `on_wishes` of every verified document, by model."""
+        self._retry_s = retry_s
         self._files = files
         self._verifier = verifier
         self._reporter = reporter
@@ -81,8 +83,8 @@ class Wishes:
                 if self._files.has_envelope():
                     await self._verify()
             except (VerifierError, StateError) as error:
-                log.error("%s; trying again in %g s", error, RETRY_S)
-                await asyncio.sleep(RETRY_S)
+                log.error("%s; trying again in %g s", error, self._retry_s)
+                await asyncio.sleep(self._retry_s)
                 self._changed.set()
 
     async def _keep(self, name: str, raw: bytes) -> None:

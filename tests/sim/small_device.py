@@ -1,8 +1,8 @@
 """A device without network and runtime: the agent's real updater, state, downloads and trust files, over releases from thin air.
 
-    python -m tests.sim.small_device STATE FIRST LAST
+    python -m tests.sim.small_device STATE LAST
 
-brings the releases FIRST to LAST onto a device, one after the other, and prints each report that it makes of itself as it makes it.
+brings one release after the other onto a device, up to LAST, and prints each report that it makes of itself as it makes it.
 """
 
 from __future__ import annotations
@@ -279,9 +279,13 @@ class SmallDevice:
         return self.launcher.served[0]
 
 
-async def live(state: Path, first: int, last: int) -> None:
-    """Bring releases onto a device, one after the other."""
+async def live(state: Path, last: int) -> None:
+    """Bring one release after the other onto a device, beginning with what was under way when it ended."""
     device = SmallDevice(state, is_loud=True)
+    machine = device.store.load(MODEL)
+    newest = machine.candidate or machine.current
+    first = 1 if newest is None else newest.release
+    device.source.hold(release_of(first))
     async with device.running():
         for number in range(first, last + 1):
             report = await device.wish(number)
@@ -289,4 +293,4 @@ async def live(state: Path, first: int, last: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(live, Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    anyio.run(live, Path(sys.argv[1]), int(sys.argv[2]))

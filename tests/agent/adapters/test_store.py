@@ -152,7 +152,7 @@ def test_a_machine_or_memory_that_the_disk_does_not_take_is_a_state_error_and_le
 
 def test_a_file_that_releases_share_is_fetched_and_stored_once(tmp_path: Path) -> None:
     # Given a device with release 1
-    asyncio.run(live(tmp_path, 1, 1))
+    asyncio.run(live(tmp_path, 1))
     device = SmallDevice(tmp_path)
 
     async def take_the_next() -> None:

@@ -17,7 +17,7 @@ from tests.sim.small_device import FIT, SmallDevice, live, release_of
 
 def device_after(state: Path, damage: Callable[[SmallDevice], None]) -> SmallDevice:
     """Return a device that has release 2 and 1 behind it, once it has inspected what `damage` left of them while it served."""
-    asyncio.run(live(state, 1, 2))
+    asyncio.run(live(state, 2))
     device = SmallDevice(state)
     for number in (1, 2):
         device.source.hold(release_of(number))

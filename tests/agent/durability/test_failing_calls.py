@@ -69,7 +69,7 @@ def nursery(log: Path) -> Iterator[Nursery]:
     in_memory = memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES
     with tempfile.TemporaryDirectory(prefix="fieldfare-nursery-", dir=memory if in_memory else None) as folder:
         scratch = Path(folder)
-        asyncio.run(live(scratch / "template", 1, 2))
+        asyncio.run(live(scratch / "template", 2))
         command = [sys.executable, "-m", "tests.sim.nursery", "3", str(scratch / "strace.log")]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with log.open("wb") as errors:

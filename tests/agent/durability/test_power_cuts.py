@@ -7,14 +7,16 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -27,56 +29,81 @@ CUTS = 100
 CUTS_WITHOUT_FSYNC = 20
 # Cuts after which the device is also given time to end what was interrupted.
 FINISHED_EVERY = 5
+# Cuts after which its process was killed before.
+KILLED_EVERY = 20
+COMMITTED = 5
 MANY = 10_000
 WITHOUT_FSYNC = ["strace", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e", "trace=fsync", "-e", "inject=fsync:retval=0"]
-FIRST_RELEASE_S = 60.0
+FIRST_RELEASES_S = 60.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Said:
-    """What a device has reported so far."""
+    """What a device has reported so far; of its place the newest, which an update that starts over sets back."""
 
     place: Place = (0, 0)
     generation: int = 0
 
 
-@dataclass
 class Writer:
-    """A device at work in a process of its own."""
+    """A device at work in a process of its own, which may die and start again."""
 
-    said: Said = field(default_factory=Said)
+    def __init__(self, state: Path, under: list[str]) -> None:
+        """Work on `state`, under some tool."""
+        self.said = Said()
+        self._command = [*under, sys.executable, "-m", "tests.sim.small_device", str(state), str(MANY)]
+        self._start()
 
-    def hear(self, lines: Iterator[str]) -> None:
-        """Take in what it prints, for ever."""
+    def _start(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(
+            self._command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert self._process.stdout is not None
+        self._listener = threading.Thread(target=self._hear, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
+
+    def _hear(self, lines: IO[str]) -> None:
         for line in lines:
             heard = json.loads(line)
             place = heard.get("place")
             self.said = Said(self.said.place if place is None else (place[0], place[1]), heard.get("generation", self.said.generation))
 
+    def end(self) -> None:
+        """Kill it."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(20)
+        self._listener.join(20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def die_and_start_again(self) -> None:
+        """Kill it; what it left to the kernel is still on its way to the disk when the next one takes it up."""
+        self.end()
+        release, rank = self.said.place
+        # An update that was under way starts over.
+        self.said = Said((release, rank if rank == COMMITTED else 0), self.said.generation)
+        self._start()
+
+    def assert_lives(self) -> None:
+        """Fail when it ended by itself."""
+        assert self._process.poll() is None, "the device ended"
+
 
 @contextmanager
 def at_work(disk: Disk, under: list[str]) -> Iterator[Writer]:
-    """Run a device that takes one release after the other, under some tool; begin when it has its second."""
-    command = [*under, sys.executable, "-m", "tests.sim.small_device", str(disk.folder / "state"), "1", str(MANY)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    writer = Writer()
-    assert process.stdout is not None
-    listener = threading.Thread(target=writer.hear, args=(process.stdout,), daemon=True)
-    listener.start()
+    """Run a device that takes one release after the other; begin when it has its second."""
+    writer = Writer(disk.folder / "state", under)
     try:
-        end_s = time.monotonic() + FIRST_RELEASE_S
+        end_s = time.monotonic() + FIRST_RELEASES_S
         while writer.said.place < (3, 0):
-            assert process.poll() is None, "the device ended"
+            writer.assert_lives()
             assert time.monotonic() < end_s, "the device took no release in time"
             time.sleep(0.01)
         yield writer
-        assert process.poll() is None, "the device ended"
+        writer.assert_lives()
     finally:
-        os.killpg(process.pid, 9)
-        process.wait(20)
-        listener.join(20)
-        process.stdout.close()
+        writer.end()
 
 
 @dataclass(frozen=True)
@@ -124,6 +151,8 @@ def test_no_power_cut_tears_a_release_or_loses_what_was_reported(tmp_path: Path,
     chance, places = random.Random(5), set()
     with power_disk(tmp_path) as disk, at_work(disk, []) as writer:
         for number in range(CUTS):
+            if number % KILLED_EVERY == KILLED_EVERY - 1:
+                writer.die_and_start_again()
             time.sleep(chance.uniform(0.0, 0.1))
             said = writer.said
             with disk.after_a_cut() as folder:
