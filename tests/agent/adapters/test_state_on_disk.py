@@ -77,7 +77,7 @@ def test_a_save_that_dies_at_any_call_leaves_the_old_machine_or_the_new(tmp_path
         "from agent.core.update import Update; store = StateStore(Path(sys.argv[1]))",
         "store.save('digits', TypeAdapter(Update).validate_json(sys.argv[2]))",
     ])  # fmt: skip
-    for count in range(1, 9):
+    for count in range(1, 21):
         command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={count}"]
         try:
             done = subprocess.run(
