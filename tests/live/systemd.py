@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -46,7 +47,8 @@ def booted(binds: Mapping[Path, str]) -> Iterator[Container]:
     """Boot a disposable Debian with these folders of the host, read-only, in it; skip the test where that cannot be done."""
     base = _debian()
     with tempfile.TemporaryDirectory(prefix="fieldfare-container-") as scratch, _overlay(base, Path(scratch)) as root:
-        name = Path(scratch).name
+        # A machine's name is a host name, and tempfile puts underscores into its own.
+        name = f"fieldfare-{secrets.token_hex(6)}"
         options = [f"--bind-ro={source}:{target}" for source, target in binds.items()]
         command = ["systemd-nspawn", "--boot", f"--directory={root}", f"--machine={name}", "--keep-unit", "--register=no", "--console=pipe"]
         # PID 1 needs bpf to bound a unit's addresses, and all capabilities to hand out fewer.
