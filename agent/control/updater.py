@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from agent.control.delivery import Delivery, Installed
 from agent.control.ports.files import Store
 from agent.control.ports.workers import Launcher
+from agent.control.promise import Promise
 from agent.control.reporter import Reporter, utc_now
 from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish
@@ -29,6 +30,8 @@ from contracts.messages import ModelReport, ReleaseRef
 MAX_EVENTS = 256
 PROBATION_POLL_S = 0.25
 PROGRESS_STEP = 0.01
+# Saving a state, after work that must not stop half way has ended.
+MOVE_S = 300.0
 # Work that is pointless once the machine has moved on; all other work ends by itself, and must not stop half way.
 INTERRUPTIBLE = frozenset({Do.FETCH, Do.STAGE, Do.START_CANDIDATE, Do.START_PROBATION})
 
@@ -55,6 +58,7 @@ class Updater:
         self.model = model
         listener = Listener(self._on_crash, shop.reporter.window, self.report)
         self.supervisor = Supervisor(model, shop.launcher, listener, shop.patience)
+        self.promise = Promise(f"updater of {model}")
         self._shop = shop
         self._update = shop.store.load(model)
         self._progress = 0.0
@@ -88,7 +92,8 @@ class Updater:
             await self._move(tasks, *resume(self._update, utc_now()))
             while True:
                 event = await self._events.get()
-                await self._move(tasks, *step(self._update, event, utc_now()))
+                with self.promise.within(MOVE_S):
+                    await self._move(tasks, *step(self._update, event, utc_now()))
 
     def report(self) -> None:
         """Tell the fleet where the model stands."""

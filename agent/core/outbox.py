@@ -22,6 +22,11 @@ class Outbox:
         self._letters: deque[Letter] = deque(maxlen=max_letters)
         self.dropped = 0
 
+    @property
+    def waiting(self) -> int:
+        """Return how many letters wait."""
+        return len(self._letters)
+
     def put(self, letter: Letter) -> None:
         """Queue a letter."""
         if len(self._letters) == self._letters.maxlen:
