@@ -17,7 +17,7 @@ from agent.core.status import Status
 from contracts.messages import WorkerHealth
 
 LOOK_S = 2.0
-WRITE_S = 15.0
+WRITE_S = 5.0
 
 
 @dataclass(frozen=True)
