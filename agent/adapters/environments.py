@@ -60,9 +60,9 @@ class Environments:
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         shared = ["--system-site-packages"] if _sees_the_system() else []
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-input", "--no-cache-dir", "--disable-pip-version-check"]
+        pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "install", "--no-input", "--no-cache-dir", "--disable-pip-version-check"]
         try:
-            _run([sys.executable, "-m", "venv", *shared, str(folder)], VENV_S)
+            _run([sys.executable, "-I", "-m", "venv", *shared, str(folder)], VENV_S)
             _run([*pip, *options, *wanted.requirements], PIP_S)
             os.sync()  # pip does not: a power cut must not leave half of it behind a mark that says complete
             disk.write_whole(folder / COMPLETE, b"", mode=0o644)

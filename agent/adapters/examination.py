@@ -25,6 +25,7 @@ from agent.config import Settings
 from agent.core.checkup import Facts, Node
 from agent.core.clock_floor import judged_now
 from agent.core.install_plan import UNIT
+from agent.core.renewal import Span
 from agent.errors import CredentialError
 from agent.runtimes.installed import installed_runtimes
 
@@ -46,7 +47,7 @@ async def examine(settings: Settings) -> Facts:
     floor = saved_memory(settings.state_dir).floor
     now = datetime.now(timezone.utc)
     identity = IdentityFiles(settings, lambda: judged_now(datetime.now(timezone.utc), floor))
-    ends, certificate_problem = await _certificate(settings, identity)
+    span, certificate_problem = await _certificate(settings, identity)
     free, state_problem = _room(settings.state_dir)
     broker = settings.config.broker
     nodes = _Nodes(user)
@@ -63,7 +64,7 @@ async def examine(settings: Settings) -> Facts:
         disk_free_bytes=free,
         broker=f"{broker.host}:{broker.port}",
         link_problem=await _link_problem(broker.host, broker.port, identity),
-        certificate_ends=ends,
+        certificate=span,
         certificate_problem=certificate_problem,
         hardware=settings.config.device.hardware,
         runtimes={str(name): version for name, version in installed_runtimes().items()},
@@ -147,12 +148,11 @@ def _room(state_dir: Path) -> tuple[int | None, str]:
         return None, error.strerror or repr(error)
 
 
-async def _certificate(settings: Settings, identity: IdentityFiles) -> tuple[datetime | None, str]:
+async def _certificate(settings: Settings, identity: IdentityFiles) -> tuple[Span | None, str]:
     try:
-        span = await CredentialProcess().span(settings.config.device.id, identity.identity(), identity.authority())
+        return await CredentialProcess().span(settings.config.device.id, identity.identity(), identity.authority()), ""
     except (CredentialError, OSError) as error:
         return None, str(error)
-    return span.ends, ""
 
 
 async def _link_problem(host: str, port: int, identity: IdentityFiles) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
+
+from agent.core.renewal import Span
 
 Verdict = Literal["ok", "warn", "fail"]
 # A release and its download lie on the disk at the same time.
 ENOUGH_DISK_BYTES = 1 << 30
 LEAST_DISK_BYTES = 100 << 20
 WARM_C = 75.0
-# A certificate is renewed when a third of its life is left; one that ends so soon was not.
-SOON = timedelta(days=3)
+# A certificate is renewed when a third of its life is left; one of which so little is left was not.
+LATE_SHARE = 1 / 6
 # get_throttled: what is so now, and what was since the start.
 NOW_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 PAST_SHIFT = 16
@@ -54,7 +56,7 @@ class Facts:
     disk_free_bytes: int | None
     broker: str
     link_problem: str
-    certificate_ends: datetime | None
+    certificate: Span | None
     certificate_problem: str
     hardware: str
     runtimes: dict[str, str]
@@ -115,17 +117,17 @@ def _link(facts: Facts) -> Finding:
 
 
 def _certificate(facts: Facts) -> Finding:
-    ends = facts.certificate_ends
-    if ends is None:
+    span = facts.certificate
+    if span is None:
         advice = "run this as root, or enrol anew with a token of `fieldfare device token`"
         return Finding(check="certificate", verdict="fail", text=facts.certificate_problem, advice=advice)
-    if ends <= facts.now:
+    if span.ends <= facts.now:
         advice = "enrol anew with a token of `fieldfare device token`"
-        return Finding(check="certificate", verdict="fail", text=f"ended on {ends:%Y-%m-%d}", advice=advice)
-    if ends - facts.now < SOON:
-        advice = "it is renewed by itself while the link is up: see the check above"
-        return Finding(check="certificate", verdict="warn", text=f"ends on {ends:%Y-%m-%d %H:%M}", advice=advice)
-    return Finding(check="certificate", verdict="ok", text=f"good until {ends:%Y-%m-%d}")
+        return Finding(check="certificate", verdict="fail", text=f"ended on {span.ends:%Y-%m-%d}", advice=advice)
+    if span.ends - facts.now < (span.ends - span.begins) * LATE_SHARE:
+        advice = "it should have been renewed by now, which needs the link: see the check above"
+        return Finding(check="certificate", verdict="warn", text=f"ends on {span.ends:%Y-%m-%d %H:%M} UTC", advice=advice)
+    return Finding(check="certificate", verdict="ok", text=f"good until {span.ends:%Y-%m-%d}")
 
 
 def _runtimes(facts: Facts) -> Finding:

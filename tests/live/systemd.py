@@ -19,6 +19,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "blkio", "devices", "freezer", "cpuset")
 IS_VERSION_2 = (CGROUPS / "cgroup.controllers").exists()
 BOOT_DEADLINE_S = 60.0
+# Nothing that the host's environment says is so in there.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "COLUMNS": "160"}
 STOP_S = 20.0
 
 
@@ -39,14 +41,20 @@ class Container:
     def run(self, *command: str, expected: int | None = 0, deadline_s: float = 120.0) -> str:
         """Run a command as root inside; return its output, or fail with it when its status is not the expected one."""
         done = subprocess.run(
-            self.entered(*command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=deadline_s, check=False
+            self.entered(*command),
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=deadline_s,
+            check=False,
         )
         assert expected is None or done.returncode == expected, f"{command}: status {done.returncode}\n{done.stdout}"
         return done.stdout
 
     def entered(self, *command: str) -> list[str]:
         """Return a command of the host that runs `command` inside."""
-        return ["nsenter", "--target", str(self._leader), "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--wd=/", "--", *command]
+        return ["nsenter", "--target", str(self._leader), "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--", *command]
 
     def unit(self, name: str, key: str) -> str:
         """Return one property of a unit."""
