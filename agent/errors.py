@@ -112,6 +112,22 @@ class InstallError(AgentError):
         super().__init__(f"{thing}: expected {expected}, found {found}")
 
 
+class NotInstalledError(AgentError):
+    """There is no agent here to be upgraded."""
+
+    def __init__(self) -> None:
+        super().__init__("fieldfare-agent.service: expected an installed agent, found none; run `fieldfare agent install` first")
+
+
+class UpgradeError(AgentError):
+    """A new version of the agent did not become ready, and the one before serves again."""
+
+    exit_status = 1
+
+    def __init__(self, candidate: str, good: str, reason: str) -> None:
+        super().__init__(f"version {candidate}: expected it to become ready, found that {reason}; version {good} serves again")
+
+
 class CredentialError(AgentError):
     """A key or certificate is not what the device needs."""
 

@@ -25,12 +25,14 @@ from agent.adapters.outbox_files import OutboxFiles
 from agent.adapters.patcher_process import PatcherProcess
 from agent.adapters.processes import WorkerLauncher
 from agent.adapters.sensors import Sensors
+from agent.adapters.status_file import StatusFile
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
 from agent.adapters.verifier_process import VerifierProcess
 from agent.config import Settings
 from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
+from agent.control.bulletin import Bulletin, Sources
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.inspection import Inspection
@@ -115,6 +117,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
         notifier=ServiceNotifier(),
+        bulletin=Bulletin(Sources(reporter, uplink, str(address)), StatusFile(settings.state_dir), telemetry.health_interval_s),
         health_interval_s=telemetry.health_interval_s,
     )
     try:

@@ -1,56 +1,103 @@
-"""Touches the machine that the agent is installed on: its files, its users and systemd."""
+"""Touches the machine that the agent is installed on: its files, its users and its services."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from agent.adapters import disk
+from agent.adapters import disk, systemd
+from agent.adapters.environments import Environments, sha256_of_file
 from agent.config import Settings
-from agent.core.install_plan import InstallPlan, Placed, plan
+from agent.core.install_plan import COMMAND_LINK, UNIT_FILE, InstallPlan, Placed, Seat, plan, seat_of
+from agent.core.versions import KEPT, Wanted, wanted
 from agent.errors import InstallError
+from agent.runtimes.installed import installed_version
 
-COMMAND_S = 90.0
 # The service's view of the machine leaves these out, so an installation in them could not be started.
 HIDDEN = (PurePosixPath("/home"), PurePosixPath("/root"), PurePosixPath("/run/user"))
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
 
 
-def plan_installation(settings: Settings, prefix: Path | None, root: Path) -> InstallPlan:
+def plan_installation(settings: Settings, seat: Seat, root: Path) -> InstallPlan:
     """Read what is to be installed; raise InstallError when it could not work."""
-    prefix = prefix or Path(sys.prefix)
-    command = PurePosixPath(prefix) / "bin" / "fieldfare"
-    if not (root / command.relative_to("/")).exists():
-        raise InstallError(
-            str(command), "the fieldfare command", "none; pip install fieldfare into a virtual environment there, or set --prefix"
-        )
-    interpreter = Path(os.path.realpath(root / command.relative_to("/").parent / "python"))
-    for place in (command, PurePosixPath(interpreter)):
+    if not seat.prefix.is_absolute() or not set(str(seat.prefix)) <= _PLAIN:
+        raise InstallError(str(seat.prefix), "an absolute path of letters, digits, dots and dashes", "another")
+    if not seat.user.replace("-", "").replace("_", "").isalnum() or len(seat.user) > 31:
+        raise InstallError(seat.user, "a user's name of letters, digits and dashes", "another")
+    if root != Path("/") and not os.path.lexists(root / seat.command.relative_to("/").parents[1]):
+        raise InstallError(str(seat.command), "a version of fieldfare in the image", "none; make one there with `fieldfare agent upgrade`")
+    # An image has a Python of its own.
+    interpreter = PurePosixPath(os.path.realpath(sys.executable)) if root == Path("/") else seat.prefix
+    for place in (seat.prefix, interpreter):
         if any(place.is_relative_to(hidden) for hidden in HIDDEN):
-            found = f"one under {place.parts[0]}{place.parts[1]}, which services do not see; install it under /opt/fieldfare"
+            found = f"one under /{place.parts[1]}, which services do not see; install it under /opt/fieldfare, with the system's Python"
             raise InstallError(str(place), "an installation for the whole system", found)
     folder = resources.files("agent") / "units"
     units = {entry.name: entry.read_text() for entry in folder.iterdir() if entry.name.startswith("fieldfare-agent.")}
-    return plan(units, command, settings.file.read_bytes(), dict(_named_files(settings)), str(root))
+    return plan(units, seat, _groups(root), settings.file.read_bytes(), dict(_named_files(settings)), str(root))
+
+
+def wanted_version(text: str | None) -> Wanted:
+    """Return what to install: a wheel, a version, or without either the version that runs now, always with the runtimes of now."""
+    found = {name: installed_version(name) for name in (*KEPT, "fieldfare")}
+    installed = {name: version for name, version in found.items() if version is not None}
+    text = text or installed["fieldfare"]
+    if not text.endswith(".whl"):
+        return wanted(text, None, installed)
+    file = Path(text).resolve()
+    return wanted(str(file), sha256_of_file(file), installed)
+
+
+def provide(environments: Environments, asked: Wanted, options: tuple[str, ...]) -> Iterator[str]:
+    """Make the first environment, where there is none yet; raise InstallError."""
+    current = environments.named("current")
+    if current is not None and environments.is_complete(current):
+        yield f"unchanged {environments.folder(current)}; another version comes by `fieldfare agent upgrade`"
+    else:
+        yield f"making {environments.folder(asked.label)}: pip installs {' '.join(asked.requirements)}"
+        environments.make(asked, options)
+        environments.point("current", asked.label)
+        yield f"made {environments.folder(asked.label)}"
+    # What an interrupted upgrade left is the guard's business: here only a missing link is made.
+    environments.point("good", environments.named("good") or str(environments.named("current")))
 
 
 def install(installation: InstallPlan, root: Path) -> Iterator[str]:
     """Carry the plan out, saying each thing that was done; what is right already is left alone. Raise InstallError."""
-    if os.geteuid() != 0:
-        raise InstallError("fieldfare agent install", "to be run as root", f"user {os.geteuid()}; use sudo")
-    if root == Path("/") and not Path("/run/systemd/system").is_dir():
-        raise InstallError("/run/systemd/system", "a machine run by systemd", "none; start `fieldfare agent run` by other means")
     for placed in installation.system_files:
         yield _place(placed, root)
     for command in installation.user_commands:
-        yield _run(command)
+        yield systemd.run(command)
     for placed in installation.agent_files:
         yield _place(placed, root)
+    if root == Path("/"):
+        yield _link_command(installation)
     for command in installation.start_commands:
-        yield _run(command)
+        yield systemd.run(command)
+
+
+def installed_seat(root: Path = Path("/")) -> Seat | None:
+    """Return where the agent is installed, by its unit; None when it is not."""
+    try:
+        return seat_of((root / UNIT_FILE.relative_to("/")).read_text())
+    except OSError:
+        return None
+
+
+def _link_command(installation: InstallPlan) -> str:
+    """Put the command where people find it, unless something of that name is there."""
+    unit = next(placed for placed in installation.system_files if placed.path == UNIT_FILE)
+    seat = seat_of(unit.content.decode())
+    assert seat is not None  # we have just written it
+    link = Path(COMMAND_LINK)
+    if os.path.lexists(link) and not (link.is_symlink() and link.readlink() == Path(seat.command)):
+        return f"left {link} alone; this agent's command is {seat.command}"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    disk.link_to(link, str(seat.command))
+    return f"linked {link}"
 
 
 def _named_files(settings: Settings) -> Iterator[tuple[str, tuple[bytes, bool]]]:
@@ -69,7 +116,7 @@ def _named_files(settings: Settings) -> Iterator[tuple[str, tuple[bytes, bool]]]
 
 def _place(placed: Placed, root: Path) -> str:
     path = root / placed.path.relative_to("/")
-    owner, group = _id_of(root, "passwd", placed.owner), _id_of(root, "group", placed.group)
+    owner, group = _known_id(root, "passwd", placed.owner), _known_id(root, "group", placed.group)
     try:
         if path.is_file() and path.read_bytes() == placed.content and _rights(path) == (placed.mode, owner, group):
             return f"unchanged {path}"
@@ -88,21 +135,24 @@ def _rights(path: Path) -> tuple[int, int, int]:
     return found.st_mode & 0o7777, found.st_uid, found.st_gid
 
 
-def _id_of(root: Path, table: str, name: str) -> int:
-    if name == "root":
-        return 0
+def _groups(root: Path) -> frozenset[str]:
+    try:
+        return frozenset(line.split(":")[0] for line in (root / "etc/group").read_text().splitlines())
+    except OSError:
+        return frozenset()  # an empty image
+
+
+def _known_id(root: Path, table: str, name: str) -> int:
+    found = 0 if name == "root" else id_of(root, table, name)
+    if found is None:
+        raise InstallError(str(root / "etc" / table), f"an entry {name}", "none; systemd-sysusers did not make it")
+    return found
+
+
+def id_of(root: Path, table: str, name: str) -> int | None:
+    """Return a user's or a group's number; None for one that is not there."""
     for line in (root / "etc" / table).read_text().splitlines():
         fields = line.split(":")
         if fields[0] == name:
             return int(fields[2])
-    raise InstallError(str(root / "etc" / table), f"an entry {name}", "none; systemd-sysusers did not make it")
-
-
-def _run(command: tuple[str, ...]) -> str:
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMMAND_S)
-    except subprocess.CalledProcessError as error:
-        raise InstallError(" ".join(command), "status 0", f"{error.returncode}: {error.stderr.strip()}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InstallError(" ".join(command), "to run", str(error)) from error
-    return f"ran {' '.join(command)}"
+    return None

@@ -45,7 +45,7 @@ class Sensors:
         """Measure everything once."""
         memory = psutil.virtual_memory()
         disk = shutil.disk_usage(self._disk)
-        bits = await self._throttled_bits()
+        bits = await self.throttled_bits()
         return Readings(
             uptime_s=max(0.0, time.time() - psutil.boot_time()),
             cpu_percent=psutil.cpu_percent(),
@@ -59,7 +59,7 @@ class Sensors:
 
     async def condition(self) -> Condition:
         """Say whether the device is in a state to take more upon itself."""
-        bits = await self._throttled_bits()
+        bits = await self.throttled_bits()
         battery = psutil.sensors_battery()
         return Condition(
             disk_free_bytes=shutil.disk_usage(self._disk).free,
@@ -76,7 +76,8 @@ class Sensors:
         except psutil.Error:
             return 0
 
-    async def _throttled_bits(self) -> int | None:
+    async def throttled_bits(self) -> int | None:
+        """Return what a Pi's firmware says of under-voltage and throttling; None where there is none that does."""
         if self._vcgencmd is None:
             return None
         try:

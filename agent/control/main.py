@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
+from agent.control.bulletin import Bulletin
 from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
 from agent.control.ports.machine import Notifier, Sensors
+from agent.control.promise import Promise
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
 from agent.control.updater import Updater, Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wish, Wishes
+from agent.core.liveness import Duty, overdue
 from contracts.messages import Health, WorkerHealth
 from contracts.topics import of_device, parse_trust_file
 
@@ -24,6 +28,8 @@ from contracts.topics import of_device, parse_trust_file
 MAX_MODELS = 16
 GOODBYE_S = 5.0
 STOP_S = 15.0
+# Reading the sensors and handing the message to the network takes no longer than this.
+HEALTH_S = 15.0
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +47,7 @@ class Parts:
     inspection: Inspection
     sensors: Sensors
     notifier: Notifier
+    bulletin: Bulletin
     health_interval_s: float
 
 
@@ -52,6 +59,7 @@ class Agent:
         self._updaters: dict[str, Updater] = {}
         self._parts: Parts | None = None
         self._tasks: TaskGroup | None = None
+        self._health = Promise("health")
 
     async def run(self, parts: Parts, stop: asyncio.Event) -> None:
         """Serve, update and report until `stop`, then drain the workers and say goodbye."""
@@ -67,6 +75,7 @@ class Agent:
             tasks.start_soon(parts.renewal.run)
             tasks.start_soon(parts.inspection.run)
             tasks.start_soon(self._tell_health)
+            tasks.start_soon(parts.bulletin.run, self.workers)
             tasks.start_soon(self._beat)
             async with anyio.create_task_group() as talk:
                 goodbye = asyncio.Event()
@@ -115,18 +124,37 @@ class Agent:
                     drains.start_soon(updater.leave)
 
     async def _beat(self) -> None:
+        """Feed the watchdog, but only while every loop does what it is there for."""
         notifier = self._running().notifier
-        while notifier.beat_interval_s is not None:
-            notifier.beat()
-            await asyncio.sleep(notifier.beat_interval_s)
+        while (interval_s := notifier.beat_interval_s) is not None:
+            # Who is late by as much as the whole process may be silent for does not come back by itself.
+            stuck = overdue(self._duties(), time.monotonic(), grace_s=2 * interval_s)
+            if stuck:
+                log.error("no progress: %s; the watchdog is not fed", ", ".join(stuck))
+            else:
+                notifier.beat()
+            await asyncio.sleep(interval_s)
+
+    def _duties(self) -> list[Duty]:
+        parts = self._running()
+        promises = [self._health, parts.bulletin.promise, parts.uplink.promise]
+        for updater in self._updaters.values():
+            promises += [updater.promise, updater.supervisor.promise]
+        return [promise.duty for promise in promises]
 
     async def _tell_health(self) -> None:
         parts = self._running()
         while True:
-            readings = await parts.sensors.read()
-            workers = {model: self._worker_health(updater) for model, updater in self._updaters.items()}
-            await parts.uplink.send_now("health", parts.reporter.stamp(Health, **vars(readings), workers=workers))
-            await asyncio.sleep(parts.health_interval_s)
+            with self._health.within(HEALTH_S):
+                readings = await parts.sensors.read()
+                workers = self.workers()
+                await parts.uplink.send_now("health", parts.reporter.stamp(Health, **vars(readings), workers=workers))
+            with self._health.within(parts.health_interval_s):
+                await asyncio.sleep(parts.health_interval_s)
+
+    def workers(self) -> dict[str, WorkerHealth]:
+        """Return how each model's worker is."""
+        return {model: self._worker_health(updater) for model, updater in self._updaters.items()}
 
     def _worker_health(self, updater: Updater) -> WorkerHealth:
         supervisor = updater.supervisor

@@ -101,6 +101,11 @@ class Reporter:
         bitmap = missing.to_hex()
         return self.stamp(Want, digest=digest, bytes=size, bitmap=bitmap, window=request.window, bases=request.bases, round=request.round)
 
+    @property
+    def models(self) -> dict[str, ModelReport]:
+        """Return where each model stands."""
+        return dict(self._models)
+
     def report_model(self, model: str, report: ModelReport) -> None:
         """Say where a model stands."""
         if self._models.get(model) != report:

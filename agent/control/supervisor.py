@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from agent.control.delivery import Installed
 from agent.control.ports.workers import Launcher
+from agent.control.promise import Promise
 from agent.control.worker import Patience, Worker
 from agent.core.backoff import delay_s
 from agent.errors import AgentError, WorkerError
@@ -24,6 +25,8 @@ FIRST_RESTART_S = 0.2
 LONGEST_RESTART_S = 60.0
 # Who served for so long has shown that it can.
 STEADY_S = 60.0
+# What a start takes beside the worker's own time to get ready: the wait before it, and draining what is not needed.
+START_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Supervisor:
     def __init__(self, model: str, launcher: Launcher, listener: Listener, patience: Patience) -> None:
         """Supervise `model`; `run` must be running for all else to work."""
         self.model = model
+        self.promise = Promise(f"supervisor of {model}")
         self.restarts = 0
         self.serving: Worker | None = None
         self.candidate: Worker | None = None
@@ -83,7 +87,7 @@ class Supervisor:
                 await self._wake.wait()
                 self._wake.clear()
                 async with self._hands:
-                    with anyio.CancelScope() as self._attempt:
+                    with anyio.CancelScope() as self._attempt, self.promise.within(self._patience.ready_s + START_S):
                         await self._reconcile()
 
     def want(self, installed: Installed | None) -> None:

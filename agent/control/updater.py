@@ -17,6 +17,7 @@ from agent.control.delivery import Delivery, Installed
 from agent.control.herald import Herald
 from agent.control.ports.files import Store
 from agent.control.ports.workers import Launcher
+from agent.control.promise import Promise
 from agent.control.reporter import Reporter, utc_now
 from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish
@@ -32,6 +33,8 @@ from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 
 PROBATION_POLL_S = 0.25
+# Saving a state once, or waiting for work that must not stop half way.
+MOVE_S = 300.0
 FIRST_SAVE_AGAIN_S = 1.0
 LONGEST_SAVE_AGAIN_S = 60.0
 log = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ class Updater:
         self.model = model
         listener = Listener(self._on_crash, shop.reporter.window, self.report)
         self.supervisor = Supervisor(model, shop.launcher, listener, shop.patience)
+        self.promise = Promise(f"updater of {model}")
         self._shop = shop
         self._update = shop.store.load(model)
         self._herald = Herald(model, shop.reporter)
@@ -136,7 +140,8 @@ class Updater:
 
     async def _move(self, tasks: TaskGroup, update: Update, effects: list[Effect]) -> None:
         if effects:
-            await self._bench.clear()
+            with self.promise.within(MOVE_S):
+                await self._bench.clear()
         failures = 0
         while update != self._update and not await self._adopt(update):
             failures += 1
@@ -153,7 +158,8 @@ class Updater:
         before = self._update
         try:
             async with self._saving:
-                await anyio.to_thread.run_sync(self._shop.store.save, self.model, update)
+                with self.promise.within(MOVE_S):
+                    await anyio.to_thread.run_sync(self._shop.store.save, self.model, update)
                 self._update = update
         except StateError as error:
             self._herald.hold(before.phase, str(error))

@@ -7,17 +7,21 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import anyio
 
 from agent.control.ports.link import Broker, Connection
-from agent.control.reporter import Reporter, facts_of
+from agent.control.promise import Promise
+from agent.control.reporter import Reporter, facts_of, utc_now
 from agent.core.reconnect import loss_of, wait_s
 from agent.errors import LinkLostError
 from contracts.topics import DOWNLINKS, TRUST, of_device
 
 # A link that held for so long was a good one: the next loss starts over with short waits.
 STEADY_S = 30.0
+# A connection gives up waiting for the broker long before; what hangs for so long hangs in us.
+EXCHANGE_S = 180.0
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,9 @@ class Uplink:
 
     def __init__(self, broker: Broker, reporter: Reporter, on_message: Callable[[str, bytes], Awaitable[None]], keepalive_s: float) -> None:
         """Give every message of the subscribed topics to `on_message`; all waits between connections are counted in `keepalive_s`."""
+        self.promise = Promise("uplink")
+        # When the broker was heard last; None before the first time.
+        self.last_contact_at: datetime | None = None
         self._broker = broker
         self._keepalive_s = keepalive_s
         self._reporter = reporter
@@ -54,6 +61,11 @@ class Uplink:
                 pause_s = wait_s(loss_of(error.reason_code), failures, random.random(), self._keepalive_s)  # noqa: S311 - spreads load
             with anyio.move_on_after(pause_s):
                 await stop.wait()
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether there is a link."""
+        return self._connection is not None
 
     def reconnect(self) -> None:
         """Connect anew, to be known by the newest certificate; what is not acknowledged by then is sent again."""
@@ -113,19 +125,27 @@ class Uplink:
             self._reporter.wake.clear()
             if self._reporter.is_report_due:
                 self._reporter.is_report_due = False
-                await connection.publish(of_device(self._device, "reported"), self._reporter.reported(), qos=1, retain=True)
+                await self._publish(connection, "reported", self._reporter.reported(), retain=True)
             letter = self._reporter.outbox.first()
             if letter is not None:
-                await connection.publish(of_device(self._device, letter.leaf), letter.payload, qos=1, retain=False)
+                await self._publish(connection, letter.leaf, letter.payload, retain=False)
                 self._reporter.outbox.remove(letter)
             elif not self._reporter.is_report_due:
                 self._reporter.tell_dropped()
                 await self._reporter.wake.wait()
 
+    async def _publish(self, connection: Connection, leaf: str, payload: bytes, *, retain: bool) -> None:
+        with self.promise.within(EXCHANGE_S):
+            await connection.publish(of_device(self._device, leaf), payload, qos=1, retain=retain)
+        self.last_contact_at = utc_now()
+
     async def _receive(self, connection: Connection) -> None:
         while True:
-            for topic, payload in await connection.receive():
-                await self._on_message(topic, payload)
+            messages = await connection.receive()
+            self.last_contact_at = utc_now()
+            with self.promise.within(EXCHANGE_S):
+                for topic, payload in messages:
+                    await self._on_message(topic, payload)
 
     def _tell_of_return(self) -> None:
         if self._lost_at_s is not None:

@@ -18,13 +18,14 @@ def installed_runtimes() -> dict[Runtime, str]:
     found: dict[Runtime, str] = {}
     for runtime, sources in _SOURCES.items():
         for module, distribution in sources:
-            version = _version_of(distribution)
+            version = installed_version(distribution)
             if runtime not in found and version is not None and util.find_spec(module) is not None:
                 found[runtime] = version
     return found
 
 
-def _version_of(distribution: str) -> str | None:
+def installed_version(distribution: str) -> str | None:
+    """Return a distribution's version, None when it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

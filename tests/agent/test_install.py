@@ -115,7 +115,7 @@ def test_the_unit_is_valid_and_hardened(tmp_path: Path) -> None:
     verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")
     judged = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(unit)],
+        ["systemd-analyze", "security", "--offline=true", "--threshold=13", str(unit)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,94 +1,314 @@
-"""The installed service under real systemd, in a container: it starts, is watched, and comes back."""
+"""The service under real systemd, in a container, from the built wheel: it starts, is watched, bounded, replaced and taken away."""
 
 from __future__ import annotations
 
-import site
-import sys
+import json
+import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 
+from tests.agent.conftest import until
 from tests.live.authority import authority, identity_of
+from tests.live.debian import FIRST, WHEELS
+from tests.live.mosquitto import Mosquitto
 from tests.live.systemd import Container, booted
+from tests.live.wheels import another_version, build_wheel
 
-ROOT = Path(__file__).parents[2]
 UNIT = "fieldfare-agent.service"
+STATE = "/var/lib/fieldfare"
+FIELDFARE = "/usr/local/bin/fieldfare"
+BUILT = "/opt/built"
 CONFIG = """
 [device]
 id = "pi-1"
-hardware = "rpi5"
+hardware = "cpu"
 [broker]
 host = "127.0.0.1"
-port = 1
+port = {port}
+[telemetry]
+health_interval_s = 1
 """
+# Prints every folder and file that whoever runs it may write to; below such a folder it does not look.
+WRITABLE = """
+import os
+for top, folders, files in os.walk("/"):
+    folders[:] = [name for name in folders if os.path.join(top, name) not in {"/proc", "/sys"}]
+    found = [top] if os.access(top, os.W_OK) else [path for path in (os.path.join(top, name) for name in files) if os.access(path, os.W_OK)]
+    print(*found, sep="\\n")
+    if top in found:
+        folders.clear()
+"""
+# Of an installation that comes and goes, what is not its own: logs, caches, and what systemd itself remembers of having run.
+NOT_OURS = ("/var/log", "/var/cache", "/var/lib/systemd", "/var/tmp", "/opt/first", "/etc/.pwd.lock", "/root")
+BACKUPS = ("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A container with an installed agent, and the versions of it that can be had there."""
+
+    container: Container
+    wheel: str
+    better: str
+    mute: str
+    # What was there before the installation, and what the installation said.
+    before: frozenset[str]
+    said: str
+
+    def fieldfare(self, *arguments: str, expected: int | None = 0) -> str:
+        """Run the installed command."""
+        return self.container.run(FIELDFARE, "agent", *arguments, expected=expected)
+
+    def status(self) -> dict[str, object]:
+        """Return what `status --json` says, whether or not the agent runs."""
+        found: dict[str, object] = json.loads(self.fieldfare("status", "--json", expected=None))
+        return found
+
+    def pid(self) -> str:
+        """Return the service's process."""
+        return self.container.unit(UNIT, "MainPID")
+
+    def is_linked(self) -> bool:
+        """Tell whether the process that runs now has reached the broker."""
+        agent = self.status()["agent"]
+        return isinstance(agent, dict) and bool(agent["is_linked"]) and str(agent["pid"]) == self.pid()
 
 
 @pytest.fixture(scope="module")
-def container() -> Iterator[Container]:
-    """A Debian with this source tree and its dependencies under /opt, and the agent installed by its own command."""
-    binds = {ROOT: "/opt/source", Path(site.getsitepackages()[0]): "/opt/packages"}
-    with booted(binds) as container:
-        if container.run("python3", "-c", "import sys; print(sys.version_info[:2])") != f"{sys.version_info[:2]}\n":
-            pytest.skip("the container's Python is another one than ours, so it cannot use our packages")
-        container.run("python3", "-m", "venv", "--without-pip", "/opt/fieldfare")
-        script = "#!/opt/fieldfare/bin/python\nimport cli\ncli.main()\n"
-        packages = "/opt/fieldfare/lib/python3.11/site-packages"
-        for path, text in ((f"{packages}/here.pth", "/opt/source\n/opt/packages\n"), ("/opt/fieldfare/bin/fieldfare", script)):
-            (container.root / path.lstrip("/")).write_text(text)
-        container.run("chmod", "755", "/opt/fieldfare/bin/fieldfare")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A broker that the container reaches, because it shares this machine's network."""
+    mosquitto = Mosquitto(tmp_path_factory.mktemp("broker"))
+    mosquitto.start()
+    yield mosquitto
+    mosquitto.stop()
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Iterator[Device]:
+    """A device on which the agent was installed from its wheel, as a user does it."""
+    built = tmp_path_factory.mktemp("built")
+    wheel = build_wheel(built)
+    better = another_version(wheel, "9.0.0", {})
+    mute = another_version(wheel, "9.1.0", {"agent/adapters/notify.py": ("READY=1", "STATUS=not ready yet")})
+    with booted({built: BUILT}) as container:
         folder = container.root / "root" / "pi-1"
         folder.mkdir()
-        (folder / "agent.toml").write_text(CONFIG)
+        (folder / "agent.toml").write_text(CONFIG.format(port=broker.port))
         (folder / "root.json").write_text("{}")
         (folder / "ca.pem").write_text(authority().pem)
         (folder / "identity.pem").write_text(identity_of("pi-1"))
-        container.run("/opt/fieldfare/bin/fieldfare", "agent", "install", "--config", "/root/pi-1")
-        yield container
+        before = tree(container)
+        # The wheel runs from where it lies, on the dependencies that the tree has: so one environment less is made.
+        first = ("env", f"PYTHONPATH={BUILT}/{wheel.name}", "PYTHONDONTWRITEBYTECODE=1", f"{FIRST}/bin/python", "-m", "cli")
+        source = ("--from", f"{BUILT}/{wheel.name}", "--index", WHEELS)
+        said = container.run(*first, "agent", "install", "--config", "/root/pi-1", *source)
+        paths = [f"{BUILT}/{path.name}" for path in (wheel, better, mute)]
+        yield Device(container, paths[0], paths[1], paths[2], before, said)
 
 
-def test_the_service_is_up_as_its_own_user_without_a_broker(container: Container) -> None:
+def test_the_service_is_up_as_its_own_user_and_reaches_the_broker(device: Device) -> None:
+    container = device.container
     assert container.unit(UNIT, "ActiveState") == "active"
-    pid = container.unit(UNIT, "MainPID")
-    assert container.run("stat", "-c", "%U", f"/proc/{pid}").strip() == "fieldfare"
+    assert container.run("stat", "-c", "%U", f"/proc/{device.pid()}").strip() == "fieldfare"
     assert container.run("stat", "-c", "%U %a", "/etc/fieldfare/identity.pem").strip() == "fieldfare 600"
-    assert container.run("stat", "-c", "%U", "/var/lib/fieldfare/releases").strip() == "fieldfare"
+    assert container.run("readlink", "/opt/fieldfare/current").startswith("versions/")
+    until(device.is_linked, timeout_s=30)
+    assert "video" in container.run("id", "--groups", "--name", "fieldfare").split()
 
 
-def test_installing_again_leaves_every_file_alone(container: Container) -> None:
-    said = container.run("/opt/fieldfare/bin/fieldfare", "agent", "install", "--config", "/root/pi-1")
-    assert [line for line in said.splitlines() if line.startswith("wrote")] == []
-    assert container.unit(UNIT, "ActiveState") == "active"
+def test_installing_again_leaves_every_file_and_the_environment_alone(device: Device) -> None:
+    said = device.fieldfare("install", "--config", "/root/pi-1")
+    assert [line for line in said.splitlines() if line.startswith(("wrote", "made"))] == []
+    assert device.container.unit(UNIT, "ActiveState") == "active"
 
 
-def test_a_killed_agent_is_started_again(container: Container) -> None:
-    before = container.unit(UNIT, "MainPID")
-    container.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
-    wait_until_active(container, before)
+def test_status_tells_of_the_running_agent_in_a_table_and_in_json(device: Device) -> None:
+    until(device.is_linked, timeout_s=30)
+    shown = device.fieldfare("status")
+    assert "active since" in shown
+    assert "link     up" in shown
+    assert device.status()["is_running"] is True
 
 
-def test_a_hung_agent_is_ended_by_the_watchdog_and_started_again(container: Container) -> None:
-    container.run("mkdir", "-p", f"/run/systemd/system/{UNIT}.d")
-    container.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=2\\n' > /run/systemd/system/{UNIT}.d/fast.conf")
-    container.run("systemctl", "daemon-reload")
-    container.run("systemctl", "restart", UNIT)
-    before = container.unit(UNIT, "MainPID")
-    container.run("systemctl", "kill", "--signal=STOP", "--kill-whom=main", UNIT)
-    wait_until_active(container, before)
-    assert "Watchdog timeout" in container.run("journalctl", "--unit", UNIT, "--no-pager")
+def test_doctor_names_what_is_wrong_and_what_to_do(device: Device) -> None:
+    # Given a device without any runtime
+    found = {finding["check"]: finding for finding in json.loads(device.fieldfare("doctor", "--json", expected=1))}
+    # Then that is what fails, with advice, while the link and the certificate are as they should be
+    assert [name for name, finding in found.items() if finding["verdict"] == "fail"] == ["runtimes"]
+    assert "fieldfare[litert]" in found["runtimes"]["advice"]
+    assert found["link"]["verdict"] == "ok"
+    assert found["certificate"]["text"].startswith("good until")
 
 
-def test_the_service_sees_a_read_only_system_no_homes_and_a_memory_limit(container: Container) -> None:
-    inside = ("nsenter", "--target", container.unit(UNIT, "MainPID"), "--mount", "--", "sh", "-c")
-    assert container.run(*inside, "touch /etc/x /usr/x", expected=1).count("Read-only file system") == 2
-    assert container.run(*inside, "ls -A /root").strip() == ""
-    assert int(container.unit(UNIT, "MemoryMax")) < 1 << 60
+def test_a_killed_agent_is_back_within_three_seconds(device: Device) -> None:
+    # The machine that tests run on may be busy: one of three must show it.
+    took_s = []
+    for _ in range(3):
+        before = device.pid()
+        began_s = time.monotonic()
+        device.container.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
+        wait_until_active(device, before)
+        took_s.append(time.monotonic() - began_s)
+        if took_s[-1] <= 3:
+            return
+    pytest.fail(f"back after {took_s} s")
 
 
-def wait_until_active(container: Container, before: str, *, timeout_s: float = 20) -> None:
+def test_an_agent_that_stands_still_is_ended_by_the_watchdog_and_started_again(device: Device) -> None:
+    with fast_watchdog(device):
+        before = device.pid()
+        device.container.run("systemctl", "kill", "--signal=STOP", "--kill-whom=main", UNIT)
+        wait_until_active(device, before)
+
+
+def test_an_agent_of_which_one_loop_hangs_is_ended_by_the_watchdog_although_the_others_turn(device: Device) -> None:
+    with fast_watchdog(device) as container:
+        # Given a place to write to that never answers
+        before = device.pid()
+        container.run("mkfifo", "--mode=666", "/run/fieldfare/.status.json.new")
+        # Then systemd ends the agent, because it asked nobody to be fed
+        wait_until_active(device, before)
+        assert "no progress: status" in container.run("journalctl", "--unit", UNIT, "--no-pager", "--lines=50")
+        container.run("rm", "-f", "/run/fieldfare/.status.json.new")
+
+
+def test_the_limits_are_real(device: Device) -> None:
+    container = device.container
+    assert int(container.unit(UNIT, "MemoryCurrent")) > 1 << 20
+    group = container.unit(UNIT, "ControlGroup")
+    before = device.pid()
+    container.run("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=150M", "TasksMax=100")
+    # Given a process of the service's control groups, when it takes more than they may, then it is killed, and the agent is not
+    folders = " ".join(f"/sys/fs/cgroup{hierarchy}{group}" for hierarchy in ("/memory", "/pids", ""))
+    join = f"for folder in {folders}; do echo $$ > $folder/cgroup.procs; done 2>/dev/null; "
+    eaten = container.run("sh", "-c", f"({join} exec python3 -c 'x = bytearray(400 << 20)'); echo status $?")
+    assert "status 137" in eaten
+    # When it starts more than they may, then it cannot
+    many = "import threading as t; e = t.Event(); [t.Thread(target=e.wait, daemon=True).start() for _ in range(120)]"
+    assert "can't start new thread" in container.run("sh", "-c", join + f'exec python3 -c "{many}"', expected=1)
+    assert device.pid() == before
+    container.run("systemctl", "revert", UNIT)
+
+
+def test_it_can_write_to_its_state_and_nowhere_else(device: Device) -> None:
+    container = device.container
+    number = container.run("id", "--user", "fieldfare").strip()
+    inside = ("nsenter", "--target", device.pid(), "--mount", "--", "setpriv", f"--reuid={number}", f"--regid={number}", "--init-groups")
+    writable = set(container.run(*inside, "python3", "-c", WRITABLE).split())
+    assert writable <= {STATE, "/run/fieldfare", "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"} | {
+        path for path in writable if path.startswith("/dev/")
+    }
+    assert {STATE, "/run/fieldfare"} <= writable
+    as_root = ("nsenter", "--target", device.pid(), "--mount", "--", "sh", "-c")
+    assert container.run(*as_root, "touch /etc/x /usr/x /opt/fieldfare/x", expected=1).count("Read-only file system") == 3
+    assert container.run(*as_root, "ls -A /root").strip() == ""
+
+
+def test_a_version_that_becomes_ready_and_reaches_the_broker_takes_over(device: Device) -> None:
+    until(device.is_linked, timeout_s=30)
+    before = device.pid()
+    said = device.fieldfare("upgrade", device.better, "--index", WHEELS)
+    assert "it must reach the broker too" in said
+    assert device.pid() != before
+    until(device.is_linked, timeout_s=30)
+    assert str(device.status()["current"]).startswith("9.0.0-")
+    assert device.status()["good"] == device.status()["current"]
+
+
+def test_a_version_that_never_becomes_ready_is_taken_back(device: Device) -> None:
+    good = device.status()["current"]
+    said = device.fieldfare("upgrade", device.mute, "--index", WHEELS, "--deadline", "4", expected=1)
+    assert f"version {good} serves again" in said
+    assert device.status()["current"] == good
+    assert device.container.unit(UNIT, "ActiveState") == "active"
+    until(device.is_linked, timeout_s=30)
+
+
+def test_state_survives_a_reboot_and_an_upgrade_that_was_cut_off_by_it_is_undone(device: Device) -> None:
+    # Given state, a journal, and a new version on trial that is not ready yet
+    container = device.container
+    container.run("mkdir", "--parents", "/var/log/journal")
+    container.run("journalctl", "--flush")
+    good = device.status()["current"]
+    identity = container.run("sha256sum", f"{STATE}/api.token", "/etc/fieldfare/identity.pem", expected=None)
+    leading = subprocess.Popen(
+        container.entered(FIELDFARE, "agent", "upgrade", device.mute, "--index", WHEELS, "--deadline", "300"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: container.unit(UNIT, "ActiveState") == "activating", timeout_s=60)
+    assert device.status()["current"] != good
+    # When the machine goes down
+    container.power_off()
+    leading.wait(20)
+    container.boot()
+    # Then the version that was good serves again, on the state that was there
+    until(lambda: container.unit(UNIT, "ActiveState") == "active", timeout_s=30)
+    assert device.status()["current"] == good
+    assert container.run("sha256sum", f"{STATE}/api.token", "/etc/fieldfare/identity.pem", expected=None) == identity
+    said = container.run("journalctl", "--unit", UNIT, "--no-pager")
+    assert "an upgrade was cut off: back to version" in said
+    assert container.run("journalctl", "--list-boots", "--no-pager").count("\n") >= 2
+    until(device.is_linked, timeout_s=30)
+
+
+def test_status_of_a_stopped_agent_is_what_it_left(device: Device) -> None:
+    device.container.run("systemctl", "stop", UNIT)
+    shown = device.fieldfare("status", expected=1)
+    assert "inactive" in shown
+    assert "stopped" in shown
+    assert "last contact" in shown
+
+
+def test_uninstalling_leaves_nothing_but_what_it_was_told_and_learned_and_purging_not_even_that(device: Device) -> None:
+    # When it is uninstalled, then configuration and state are there still, closed to everybody
+    device.fieldfare("uninstall")
+    kept = {path for path in tree(device.container) ^ device.before if not path.startswith(("/etc/fieldfare", STATE))}
+    assert kept == set()
+    assert device.container.run("stat", "-c", "%U %a", "/etc/fieldfare", STATE).split() == ["root", "700", "root", "700"]
+    assert device.container.run("getent", "passwd", "fieldfare", expected=2) == ""
+    # When it is purged, then not even that
+    first = ("env", f"PYTHONPATH={device.wheel}", "PYTHONDONTWRITEBYTECODE=1", f"{FIRST}/bin/python", "-m", "cli")
+    device.container.run(*first, "agent", "uninstall", "--purge")
+    assert tree(device.container) == device.before
+
+
+class fast_watchdog:  # noqa: N801 - used as a verb's object: with fast_watchdog(device)
+    """Let the watchdog bite after two seconds instead of thirty."""
+
+    def __init__(self, device: Device) -> None:
+        self._container = device.container
+
+    def __enter__(self) -> Container:
+        self._container.run("mkdir", "-p", f"/run/systemd/system/{UNIT}.d")
+        self._container.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=2\\n' > /run/systemd/system/{UNIT}.d/fast.conf")
+        self._apply()
+        return self._container
+
+    def __exit__(self, *_: object) -> None:
+        assert "Watchdog timeout" in self._container.run("journalctl", "--unit", UNIT, "--no-pager", "--lines=200")
+        self._container.run("rm", "-r", f"/run/systemd/system/{UNIT}.d")
+        self._apply()
+
+    def _apply(self) -> None:
+        self._container.run("systemctl", "daemon-reload")
+        self._container.run("systemctl", "restart", UNIT)
+
+
+def wait_until_active(device: Device, before: str, *, timeout_s: float = 40) -> None:
     """Wait until another process than `before` is the service's."""
     end_s = time.monotonic() + timeout_s
-    while container.unit(UNIT, "ActiveState") != "active" or container.unit(UNIT, "MainPID") == before:
-        assert time.monotonic() < end_s, container.run("journalctl", "--unit", UNIT, "--no-pager", "--lines=30")
-        time.sleep(0.1)
+    while device.container.unit(UNIT, "ActiveState") != "active" or device.pid() == before:
+        assert time.monotonic() < end_s, device.container.run("journalctl", "--unit", UNIT, "--no-pager", "--lines=30")
+        time.sleep(0.05)
+
+
+def tree(container: Container) -> frozenset[str]:
+    """Return every path of the container's disk that an installation could have made, and the users and groups it could."""
+    found = container.run("find", "/", "-xdev", "-not", "-path", "/tmp/*", "-not", "-path", "/run/*").splitlines()
+    paths = {path for path in found if not path.startswith((*NOT_OURS, *BACKUPS))}
+    lines = {line for file in ("passwd", "group", "shadow") for line in container.run("cat", f"/etc/{file}").splitlines()}
+    return frozenset(paths | lines)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from agent.cli import run_until_signalled, start_logging
+from agent.cli.running import run_until_signalled, start_logging
 from agent.config import load_settings
 from agent.control.worker import Patience
 from agent.wiring import WorkerKind

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from agent.core.preflight import Condition
 from agent.core.readings import Readings
+from agent.core.status import Status
 from contracts.messages import Machine
 
 
@@ -38,3 +39,10 @@ class Notifier(Protocol):
 
     def stopping(self) -> None:
         """We are leaving."""
+
+
+class Board(Protocol):
+    """Where the agent shows people on the device how it is."""
+
+    def show(self, status: Status) -> None:
+        """Put it up in place of the one before; a board that cannot be written to is no fault of the agent."""

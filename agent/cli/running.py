@@ -1,4 +1,4 @@
-"""The commands `fieldfare agent run` and `fieldfare agent install`."""
+"""The commands that make this machine a device and run its agent: `run`, `enroll` and `check`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,10 @@ if TYPE_CHECKING:
     from agent.config import Settings
     from agent.wiring import WorkerKind
 
-app = typer.Typer(no_args_is_help=True)
-agent = typer.Typer(no_args_is_help=True, help="Run or install the agent on this device.")
-app.add_typer(agent, name="agent")
-
 TOKEN_VARIABLE = "FIELDFARE_ENROLMENT_TOKEN"  # noqa: S105 - the name of a variable
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
 
-@agent.callback()
-def _agent() -> None:
-    """Hold the device's commands together."""
-
-
-@agent.command()
 def run(
     config: Annotated[Path, typer.Option(help="The device's agent.toml.")],
     state_dir: Annotated[Path | None, typer.Option(help="Keep state here, instead of where agent.toml says.")] = None,
@@ -46,7 +36,6 @@ def run(
     asyncio.run(run_until_signalled(settings, WorkerKind(WORKER_COMMAND, installed_runtimes(), Patience())))
 
 
-@agent.command()
 def enroll(
     server: Annotated[str, typer.Option(help="The fleet's address with TLS: https://HOST:PORT.")],
     token: Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="From `fieldfare device token`.")],
@@ -62,27 +51,20 @@ def enroll(
     typer.echo(f"enrolled {device}; now run: fieldfare agent run --config {out}/agent.toml")
 
 
-@agent.command()
-def install(
-    config: Annotated[Path, typer.Option(help="The device's agent.toml, or the folder it is in.", exists=True)],
-    prefix: Annotated[Path | None, typer.Option(help="Virtual environment that the service runs from. [default: this one]")] = None,
-    root: Annotated[Path, typer.Option(help="Install into the system image mounted here.", exists=True, file_okay=False)] = Path("/"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be written and run.")] = False,
+def check(
+    config: Annotated[Path, typer.Option(help="The device's agent.toml, or the folder it is in.")],
+    state_dir: Annotated[Path | None, typer.Option(help="Read state here, instead of where agent.toml says.")] = None,
 ) -> None:
-    """Install the agent as a hardened systemd service, and start it; doing so again changes only what differs."""
-    from agent.adapters.installation import install, plan_installation
+    """Say whether this version can take the device over: it loads every part, and reads the configuration and the state."""
+    from importlib import metadata
+
+    from agent import wiring  # noqa: F401 - that it can be loaded is what is asked
+    from agent.adapters.store import StateStore
     from agent.config import load_settings
 
-    settings = load_settings(config / "agent.toml" if config.is_dir() else config)
-    installation = plan_installation(settings, prefix, root.resolve())
-    if not dry_run:
-        for done in install(installation, root.resolve()):
-            typer.echo(done)
-        return
-    for placed in (*installation.system_files, *installation.agent_files):
-        typer.echo(f"would write {placed.path} ({placed.mode:04o} {placed.owner}:{placed.group})")
-    for command in (*installation.user_commands, *installation.start_commands):
-        typer.echo(f"would run {' '.join(command)}")
+    settings = load_settings(config / "agent.toml" if config.is_dir() else config, state_dir)
+    models = StateStore(settings.state_dir).models()
+    typer.echo(f"fieldfare {metadata.version('fieldfare')}: {settings.config.device.id} with {len(models)} models can be served")
 
 
 async def run_until_signalled(settings: Settings, kind: WorkerKind) -> None:

@@ -1,0 +1,136 @@
+"""Composes and prints what people see of an agent: its status, and a doctor's findings."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from agent.adapters import systemd
+from agent.adapters.environments import Environments
+from agent.adapters.installation import installed_seat
+from agent.adapters.saved_state import saved_models
+from agent.adapters.status_file import StatusFile
+from agent.config import Settings
+from agent.core.checkup import Finding
+from agent.core.install_plan import UNIT
+from agent.core.status import SERVICE_STATE_DIR, Status
+from contracts.messages import ModelReport
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+DIGEST_CHARS = 12
+
+
+class Page(BaseModel, frozen=True):
+    """Everything `status` shows; without a service `service` is None, without a status `agent` is."""
+
+    device: str
+    is_running: bool
+    service: str | None
+    since: str
+    restarts: int
+    # Which environments the service's links name.
+    current: str | None
+    good: str | None
+    agent: Status | None
+    models: dict[str, ModelReport]
+
+
+def compose(settings: Settings, now: datetime) -> Page:
+    """Read the running agent's status, or what a stopped one left; raise StateError."""
+    is_service = settings.state_dir == Path(SERVICE_STATE_DIR)
+    seat = installed_seat() if is_service else None
+    agent = StatusFile(settings.state_dir).read()
+    seen = systemd.properties(UNIT, "ActiveState", "ActiveEnterTimestamp", "NRestarts", "MainPID") if seat is not None else {}
+    if seat is not None:
+        is_running = seen["ActiveState"] == "active"
+    else:  # started by hand: it lives while its word is fresh
+        oldest = timedelta(seconds=3 * settings.config.telemetry.health_interval_s + 5)
+        is_running = agent is not None and abs(now - agent.written_at) < oldest
+    environments = None if seat is None else Environments(Path(seat.prefix))
+    if agent is not None and is_running:
+        models = agent.models
+    else:
+        models = {
+            name: ModelReport(
+                phase=saved.phase,
+                reason=saved.reason,
+                attempt=saved.attempt,
+                current=saved.current,
+                previous=saved.previous,
+                candidate=saved.candidate,
+                last=saved.last,
+            )
+            for name, saved in saved_models(settings.state_dir).items()
+        }
+    return Page(
+        device=settings.config.device.id,
+        is_running=is_running,
+        service=seen.get("ActiveState") or None,
+        since=seen.get("ActiveEnterTimestamp", ""),
+        restarts=int(seen.get("NRestarts") or 0),
+        current=None if environments is None else environments.named("current"),
+        good=None if environments is None else environments.named("good"),
+        agent=agent,
+        models=models,
+    )
+
+
+def print_page(page: Page) -> None:
+    """Print a few lines and the table of models."""
+    console = Console()
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("device", page.device)
+    facts.add_row("service", _service(page))
+    agent = page.agent
+    if agent is not None:
+        facts.add_row("agent", f"fieldfare {agent.agent_version}, process {agent.pid}" if page.is_running else "stopped")
+        link = "up" if agent.is_linked and page.is_running else "down"
+        heard = "never" if agent.last_contact_at is None else f"{agent.last_contact_at:%Y-%m-%d %H:%M:%S} UTC"
+        facts.add_row("link", f"{link}, {agent.broker}, last contact {heard}")
+        facts.add_row("outbox", f"{agent.waiting_bytes} bytes waiting, {agent.dropped} messages dropped")
+    console.print(facts)
+    if page.models:
+        console.print(_table(page))
+    else:
+        console.print("no models yet: the fleet has not asked for any")
+
+
+def print_findings(found: tuple[Finding, ...]) -> None:
+    """Print one line for each check, and below it what to do."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("check", "", "found", "what to do"):
+        table.add_column(name, overflow="fold")
+    for finding in found:
+        table.add_row(finding.check, f"[{COLOURS[finding.verdict]}]{finding.verdict}[/]", finding.text, finding.advice)
+    Console().print(table)
+
+
+def _service(page: Page) -> str:
+    if page.service is None:
+        return "not installed"
+    version = "" if page.current is None else f", version {page.current}"
+    trial = "" if page.current == page.good else f" on trial; {page.good} is good"
+    return f"{page.service} since {page.since or 'never'}, {page.restarts} restarts{version}{trial}"
+
+
+def _table(page: Page) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("model", "phase", "release", "digest", "worker", "endpoint", "reason"):
+        table.add_column(name, overflow="fold")
+    workers = {} if page.agent is None or not page.is_running else page.agent.workers
+    for name, model in sorted(page.models.items()):
+        current = model.current
+        table.add_row(
+            name,
+            model.phase.value,
+            "-" if current is None else str(current.release),
+            "-" if current is None else current.manifest_sha256[:DIGEST_CHARS],
+            workers[name].state if name in workers else "stopped",
+            model.endpoint or "-",
+            model.reason,
+        )
+    return table
