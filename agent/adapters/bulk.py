@@ -22,7 +22,7 @@ from contracts import mqtt
 ACK_S = 20.0
 CLOSE_S = 3.0
 # The event loop is told of so many at a time, or of fewer in a pause.
-TOLD_TOGETHER = 4
+TOLD_TOGETHER = 8
 MAX_FOUND = 1000
 
 log = logging.getLogger(__name__)

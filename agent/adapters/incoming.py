@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agent.adapters import disk
+from agent.adapters.arriving import ArrivingFile
 from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.chunks import CHUNK_BYTES, MAX_FILE_BYTES, Bitmap, chunk_count, chunk_length
@@ -32,6 +33,7 @@ class Incoming:
             disk.make_folder(folder)
         # Files of which this process wrote, or read again, every chunk that is here.
         self._checked: set[str] = set()
+        self._open: ArrivingFile | None = None
         self._synced_at_s = time.monotonic()
 
     def path(self, digest: str) -> Path:
@@ -64,13 +66,13 @@ class Incoming:
 
     def write(self, digest: str, index: int, chunk: bytes | memoryview, missing: Bitmap) -> None:
         """Put a checked chunk in its place; `missing` is what is left after it."""
-        with self.path(digest).open("r+b", buffering=0) as stream:
-            os.pwrite(stream.fileno(), chunk, index * CHUNK_BYTES)
-        self._mark(digest, (index,), missing)
+        arriving = self._opened(digest)
+        arriving.write(index, chunk, missing)
         if not missing or time.monotonic() - self._synced_at_s > SYNC_EVERY_S:
-            disk.sync_file(self.path(digest))
-            disk.sync_file(self._bitmap(digest))
+            arriving.sync()
             self._synced_at_s = time.monotonic()
+        if not missing:
+            self._let_go()
 
     def is_whole(self, digest: str, size: int) -> bool:
         """Say whether a file is here, every byte checked; one that is full but wrong is thrown away."""
@@ -91,6 +93,7 @@ class Incoming:
 
     def adopt(self, digest: str, size: int) -> None:
         """Take a file that was put together, and checked, for one that arrived."""
+        self._let_go()
         disk.sync_file(self.patched(digest))
         self.patched(digest).replace(self.path(digest))
         self._mark_whole(digest, size)
@@ -107,12 +110,14 @@ class Incoming:
 
     def drop(self, digest: str) -> None:
         """Forget one file."""
+        self._let_go()
         self._checked.discard(digest)
         self._bitmap(digest).unlink(missing_ok=True)
         self.path(digest).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget every file; what a release needed was linked into it."""
+        self._let_go()
         self._checked.clear()
         for path in self._folder.iterdir():
             path.unlink()
@@ -122,6 +127,18 @@ class Incoming:
         for pattern in ("*.patched", ".*.new"):
             for leftover in self._folder.glob(pattern):
                 leftover.unlink()
+
+    def _opened(self, digest: str) -> ArrivingFile:
+        if self._open is None or self._open.path != self.path(digest):
+            self._let_go()
+            self._open = ArrivingFile(self.path(digest), self._bitmap(digest))
+        return self._open
+
+    def _let_go(self) -> None:
+        """Hold nothing open: what is put in the place of a file, or removes it, comes after this."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     def _mark(self, digest: str, indexes: Iterable[int], missing: Bitmap) -> None:
         with self._bitmap(digest).open("r+b", buffering=0) as stream:
@@ -148,6 +165,7 @@ class Incoming:
         return missing
 
     def _make_room(self, digest: str, size: int) -> None:
+        self._let_go()
         for path, length in ((self.path(digest), size), (self._bitmap(digest), -(-chunk_count(size) // 8))):
             path.unlink(missing_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)

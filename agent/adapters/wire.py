@@ -24,6 +24,8 @@ MAX_UNSENT_BYTES = 1 << 20
 ACKNOWLEDGE_EVERY = 8
 # Nothing for so long is a pause.
 GATHER_S = 0.005
+# While chunks flow, the kernel wakes us for so much at a time, or after a pause: waking costs more than reading a record does.
+WAKE_BYTES = 128 * 1024
 
 
 class Wire:
@@ -40,6 +42,7 @@ class Wire:
         self._ours.setblocking(False)
         self._socket: ssl.SSLSocket | None = None
         self._is_closing = False
+        self._wakes_at = 1
 
     def open(self) -> None:
         """Connect, and wait for the broker's consent; raise LinkLostError."""
@@ -54,8 +57,7 @@ class Wire:
             self._socket = context.wrap_socket(plain, server_hostname=address.host)
             hello = mqtt.Hello(address.identity.client_id("bulk"), address.keepalive_s, MAX_WINDOW, MAX_PACKET_BYTES)
             self._socket.sendall(mqtt.connect(hello))
-            while (packet := self._read(self._socket)) is None:
-                pass  # more of it is to come
+            packet = self._read(self._socket)
             self._socket.setblocking(False)
         except (OSError, MalformedPacketError) as error:
             raise LinkLostError(str(address), str(error)) from error
@@ -73,18 +75,17 @@ class Wire:
                 try:
                     packet = self._read(self._socket)
                 except ssl.SSLWantReadError:
-                    if not self._wait(self._socket, GATHER_S):
+                    if not self._wait(self._socket, GATHER_S) and not self._is_any_left(self._socket):
                         pause()
                         self._speak(self._socket)
                         self._rest(self._socket)
-                    continue
-                if packet is None:
                     continue
                 if isinstance(packet, mqtt.Farewell):
                     raise ConnectionResetError(f"ended by the broker with reason {packet.reason:#04x}")
                 hear(packet)
                 if isinstance(packet, mqtt.Message) and packet.packet_id is not None:
                     self._owe(self._socket, packet.packet_id)
+                    self._wake_at(self._socket, WAKE_BYTES)
             self._socket.settimeout(1.0)
             self._socket.sendall(mqtt.DISCONNECT)
         except (OSError, MalformedPacketError) as error:
@@ -112,11 +113,25 @@ class Wire:
         with contextlib.suppress(OSError):  # it is awake already, or gone
             self._theirs.send(b"!")
 
-    def _read(self, wire: ssl.SSLSocket) -> mqtt.Packet | None:
-        count = wire.recv_into(self._reader.room())
-        if not count:
-            raise ConnectionResetError("the broker hung up")
-        return self._reader.took(count)
+    def _read(self, wire: ssl.SSLSocket) -> mqtt.Packet:
+        """Return the next packet, record by record; SSLWantReadError leaves what came of it for the next call."""
+        reader = self._reader
+        while count := wire.recv_into(reader.room()):
+            packet = reader.took(count)
+            if packet is not None:
+                return packet
+        raise ConnectionResetError("the broker hung up")
+
+    def _is_any_left(self, wire: ssl.SSLSocket) -> bool:
+        """Say whether something came that is less than what wakes us; from here on, a byte does."""
+        was_enough = self._wakes_at == 1
+        self._wake_at(wire, 1)
+        return not was_enough and self._wait(wire, 0.0)
+
+    def _wake_at(self, wire: ssl.SSLSocket, size: int) -> None:
+        if size != self._wakes_at:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            self._wakes_at = size
 
     def _owe(self, wire: ssl.SSLSocket, packet_id: int) -> None:
         word = mqtt.acknowledge(packet_id)

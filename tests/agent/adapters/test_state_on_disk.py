@@ -132,6 +132,24 @@ def test_a_chunk_that_a_power_cut_took_comes_again(tmp_path: Path) -> None:
     assert list(Incoming(tmp_path).missing(digest, len(raw))) == [3, 8, 9]
 
 
+def test_a_download_that_begins_anew_is_written_to_its_new_file(tmp_path: Path) -> None:
+    # Given a file that was forgotten while it arrived
+    raw = bytes(range(256)) * (2 * CHUNK_BYTES // 256)
+    digest, chunks, incoming = codec.sha256_of(raw), chunk_digests(raw), Incoming(tmp_path)
+    missing = incoming.begin(digest, len(raw), chunks)
+    incoming.write(digest, *piece(raw, 0), missing.without(0))
+    incoming.drop(digest)
+    # Then nothing more is taken for it
+    with pytest.raises(FileNotFoundError):
+        incoming.write(digest, *piece(raw, 1), missing.without(0, 1))
+    # When it begins anew, then its chunks are where it is now
+    missing = incoming.begin(digest, len(raw), chunks)
+    for index in range(2):
+        missing = missing.without(index)
+        incoming.write(digest, *piece(raw, index), missing)
+    assert incoming.path(digest).read_bytes() == raw
+
+
 def test_a_download_whose_bytes_are_wrong_is_thrown_away(tmp_path: Path) -> None:
     incoming, digest = Incoming(tmp_path), codec.sha256_of(b"right")
     incoming.begin(digest, 5, None)
