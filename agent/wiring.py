@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 
 from agent.adapters.address import BrokerAddress
+from agent.adapters.builder_process import BuilderProcess
 from agent.adapters.bulk import BulkBroker
 from agent.adapters.credential_process import CredentialProcess
 from agent.adapters.folder_source import FolderSource
@@ -21,7 +23,9 @@ from agent.adapters.link_file import LinkFile
 from agent.adapters.mqtt import MqttBroker
 from agent.adapters.notify import ServiceNotifier
 from agent.adapters.patcher_process import PatcherProcess
-from agent.adapters.processes import WorkerLauncher
+from agent.adapters.platform_facts import PlatformFacts
+from agent.adapters.processes import Terms, WorkerLauncher
+from agent.adapters.release_notes import ReleaseNotes
 from agent.adapters.sensors import Sensors
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
@@ -31,8 +35,10 @@ from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
+from agent.control.engines import Engines
 from agent.control.main import Agent, Parts
 from agent.control.ports.sources import Source
+from agent.control.proof import ProvingLauncher
 from agent.control.renewal import Renewal
 from agent.control.reporter import Identity, Reporter, utc_now
 from agent.control.shortcut import Shortcut
@@ -48,15 +54,19 @@ from contracts.manifest import Runtime
 from contracts.pace import Hours
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
+BUILDER_COMMAND = (sys.executable, "-m", "agent.builder")
 
 
 @dataclass(frozen=True)
 class WorkerKind:
-    """Which program serves a model, which runtimes it brings, and how long it may take."""
+    """Which program serves a model, which one builds its engine, which runtimes they bring, and how long they may take."""
 
     command: Sequence[str]
     runtimes: dict[Runtime, str]
     patience: Patience
+    builder: Sequence[str] = BUILDER_COMMAND
+    # Under which the system's own files tell what it is made of.
+    system: Path = Path("/")
 
 
 def _sources(name: SourceName, settings: Settings, broker: BrokerSource, tls: Tls) -> list[Source]:
@@ -95,13 +105,17 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
-    launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, config.telemetry.window_s)
+    terms = Terms(config.telemetry.window_s, config.runtime)
+    workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms)
+    notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
+    engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
+    launcher = ProvingLauncher(workers, engines, facts, notes, reporter)
     parts = Parts(
         reporter=reporter,
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
-        workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
+        workshop=Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, kind.patience),
         sensors=sensors,
         notifier=ServiceNotifier(),
         health_interval_s=config.telemetry.health_interval_s,
@@ -109,4 +123,4 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     try:
         await agent.run(parts, stop)
     finally:
-        launcher.close()
+        workers.close()

@@ -78,6 +78,11 @@ class StateStore:
         (self._models / model).mkdir(mode=0o750, exist_ok=True)
         disk.write_whole(self._models / model / "port", str(port).encode())
 
+    @property
+    def releases(self) -> Path:
+        """Return where all unpacked releases lie."""
+        return self._releases
+
     def release_dir(self, digest: str) -> Path:
         """Return where a release lies once it is unpacked."""
         return self._releases / digest

@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent.control.delivery import Delivery, Installed
+from agent.control.engines import Engines
 from agent.control.ports.files import Store
 from agent.control.ports.workers import Launcher
 from agent.control.reporter import Reporter, utc_now
@@ -41,6 +42,7 @@ class Workshop:
 
     store: Store
     delivery: Delivery
+    engines: Engines
     launcher: Launcher
     reporter: Reporter
     probation_s: float
@@ -58,8 +60,9 @@ class Updater:
         self._shop = shop
         self._update = shop.store.load(model)
         self._progress = 0.0
-        # Why a download waits.
+        # Why a download waits, and how far the building of an engine is.
         self._refusal = ""
+        self._building = ""
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=MAX_EVENTS)
         self._doing: Do | None = None
         self._work = anyio.CancelScope()
@@ -97,8 +100,8 @@ class Updater:
             self.model,
             ModelReport(
                 phase=update.phase,
-                reason=(self._refusal if update.phase is Phase.FETCHING else "") or update.reason,
-                progress=round(self._progress, 2) if update.phase is Phase.FETCHING else 0.0,
+                reason={Phase.FETCHING: self._refusal, Phase.STAGING: self._building}.get(update.phase) or update.reason,
+                progress=round(self._progress, 2) if update.phase in {Phase.FETCHING, Phase.STAGING} else 0.0,
                 attempt=update.attempt,
                 current=update.current,
                 previous=update.previous,
@@ -147,7 +150,7 @@ class Updater:
 
     def _tell(self, before: Update) -> None:
         self._progress = 0.0
-        self._refusal = ""
+        self._refusal = self._building = ""
         self.report()
         update = self._update
         if update.last is not None and update.last != before.last:
@@ -195,7 +198,7 @@ class Updater:
             self._shop.reporter.event("refused", "warning", f"not now: {refusal.text}", self.model, {"class": refusal.name})
 
     async def _stage(self, release: ReleaseRef) -> None:
-        await self._try(release, Phase.STAGING, self._shop.delivery.stage(release))
+        await self._try(release, Phase.STAGING, self._unpack_and_build(release))
 
     async def _start_candidate(self, release: ReleaseRef) -> None:
         await self._try(release, Phase.TESTING, self._test(release))
@@ -213,6 +216,15 @@ class Updater:
             self._hear(Failed(release, phase, str(error)))
         else:
             self._hear(Done(release, phase))
+
+    async def _unpack_and_build(self, release: ReleaseRef) -> None:
+        installed = await self._shop.delivery.stage(release)
+        await self._shop.engines.ensure(installed.folder, installed.target, self.on_building)
+
+    def on_building(self, share: float, text: str) -> None:
+        """Report how far the engine's building is."""
+        self._progress, self._building = share, text
+        self.report()
 
     async def _test(self, release: ReleaseRef) -> None:
         ready = await self.supervisor.test(await self._installed(release))

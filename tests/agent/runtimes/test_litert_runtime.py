@@ -34,7 +34,7 @@ def source(file: Path, target: str = "rpi4", output: str = "Identity", classes: 
         tolerance=Tolerance(absolute=0, same_argmax=True),
         gate=GATE,
     )
-    return ModelSource(file, artifact, target, threads=1, cache_dir=file.parent)
+    return ModelSource(file, artifact, target, threads=1)
 
 
 def evaluate(runtime: litert.LiteRuntime) -> tuple[float, npt.NDArray[np.float64]]:

@@ -11,15 +11,18 @@ import pytest
 from agent.runtimes import onnx
 from agent.runtimes.errors import InferenceError, ModelUnloadableError, TensorMismatchError
 from agent.runtimes.port import ModelSource
+from contracts.agent_config import RuntimeSection
 from contracts.manifest import Artifact
 from tests.sim.tiny_release import INNER, SCORES, TinyRelease
+
+LENIENT = RuntimeSection(allow_cpu_fallback=True)
 
 
 def source(folder: Path, target: str = "cpu", **changes: object) -> ModelSource:
     """Return a tiny release's artifact, changed in some fields."""
     artifact = TinyRelease().write(folder / "release").artifacts["cpu"]
     artifact = Artifact.model_validate({**artifact.model_dump(), **changes})
-    return ModelSource(folder / "release" / artifact.file, artifact, target, threads=1, cache_dir=folder / "engines")
+    return ModelSource(folder / "release" / artifact.file, artifact, target, 1, LENIENT, engine_dir=folder / "engines")
 
 
 def test_tensorrt_comes_before_cuda_before_cpu_and_what_is_not_there_is_not_asked_for(tmp_path: Path) -> None:
