@@ -64,13 +64,14 @@ def load(source: ModelSource) -> OnnxRuntime:
     except ImportError as error:
         raise RuntimeMissingError("onnx", "onnx", str(error)) from error
     available = onnxruntime.get_available_providers()
-    session = _open(onnxruntime, source, provider_options(available, source))
+    session = open_session(onnxruntime, source, provider_options(available, source))
     _check_names(source, "inputs", source.artifact.inputs, (tensor.name for tensor in session.get_inputs()))
     _check_names(source, "outputs", source.artifact.outputs, (tensor.name for tensor in session.get_outputs()))
     return OnnxRuntime(session, source, str(onnxruntime.__version__), preferred_provider(source.target, available))
 
 
-def _open(onnxruntime: ModuleType, source: ModelSource, providers: list[tuple[str, dict[str, str]]]) -> onnxruntime.InferenceSession:
+def open_session(onnxruntime: ModuleType, source: ModelSource, providers: list[tuple[str, dict[str, str]]]) -> onnxruntime.InferenceSession:
+    """Open a session on these providers; raise CpuFallbackError or ModelUnloadableError."""
     is_strict = must_not_fall_back(source)
     if not providers:
         raise CpuFallbackError(str(source.file), TENSORRT, "an ONNX Runtime without TensorRT and CUDA")
