@@ -83,6 +83,15 @@ class GoldenSetError(WorkerError):
         super().__init__(f"golden set: expected outputs within {tolerance:g}, found {error:g}" + (f" ({reason})" if reason else ""))
 
 
+class EngineError(AgentError):
+    """The engine that a release needs could not be built on this device."""
+
+    exit_status = 1
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"engine: expected it to be built, found {found}")
+
+
 class ProbationError(WorkerError):
     """A release that serves answers too many requests with an error."""
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 
 from agent.adapters.address import BrokerAddress
+from agent.adapters.builder_process import BuilderProcess
 from agent.adapters.bulk import BulkBroker
 from agent.adapters.credential_process import CredentialProcess
 from agent.adapters.folder_source import FolderSource
@@ -23,7 +25,9 @@ from agent.adapters.mqtt import MqttBroker
 from agent.adapters.notify import ServiceNotifier
 from agent.adapters.outbox_files import OutboxFiles
 from agent.adapters.patcher_process import PatcherProcess
-from agent.adapters.processes import WorkerLauncher
+from agent.adapters.platform_facts import PlatformFacts
+from agent.adapters.processes import Terms, WorkerLauncher
+from agent.adapters.release_notes import ReleaseNotes
 from agent.adapters.sensors import Sensors
 from agent.adapters.status_file import StatusFile
 from agent.adapters.store import StateStore
@@ -35,10 +39,12 @@ from agent.control.broker_source import BrokerSource
 from agent.control.bulletin import Bulletin, Sources
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
+from agent.control.engines import Engines
 from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
 from agent.control.main import Agent, Parts
 from agent.control.ports.sources import Source
+from agent.control.proof import ProvingLauncher
 from agent.control.renewal import Renewal
 from agent.control.reporter import Identity, Reporter, utc_now
 from agent.control.shortcut import Shortcut
@@ -57,15 +63,19 @@ from contracts.manifest import Runtime
 from contracts.pace import Hours
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
+BUILDER_COMMAND = (sys.executable, "-m", "agent.builder")
 
 
 @dataclass(frozen=True)
 class WorkerKind:
-    """Which program serves a model, which runtimes it brings, and how long it may take."""
+    """Which program serves a model, which one builds its engine, which runtimes they bring, and how long they may take."""
 
     command: Sequence[str]
     runtimes: dict[Runtime, str]
     patience: Patience
+    builder: Sequence[str] = BUILDER_COMMAND
+    # Under which the system's own files tell what it is made of.
+    system: Path = Path("/")
 
 
 def _sources(name: SourceName, settings: Settings, broker: BrokerSource, tls: Tls) -> list[Source]:
@@ -106,14 +116,18 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
-    launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, telemetry.window_s)
+    terms = Terms(telemetry.window_s, config.runtime)
+    workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms)
+    notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
+    engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
+    launcher = ProvingLauncher(workers, engines, facts, notes, reporter)
     parts = Parts(
         reporter=reporter,
         keeping=Keeping(reporter, outbox_files),
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
-        workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
+        workshop=Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, kind.patience),
         inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
         notifier=ServiceNotifier(),
@@ -124,4 +138,4 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         await agent.run(parts, stop)
     finally:
         outbox_files.close()
-        launcher.close()
+        workers.close()

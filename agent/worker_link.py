@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from contracts.agent_config import RuntimeSection
 from contracts.messages import InferenceWindow
 
 MAX_LINE_BYTES = 256 * 1024
@@ -29,6 +30,7 @@ class WorkerSetup(Line):
     token_file: str
     window_s: Annotated[float, Field(gt=0)]
     threads: Annotated[int, Field(ge=1)] = 1
+    runtime: RuntimeSection = RuntimeSection()
 
 
 class Serve(Line):
@@ -53,6 +55,8 @@ class Ready(Line):
     # What really runs, and what the hardware's best would have been.
     provider: str
     preferred_provider: str
+    # How many operators each provider runs; empty where the runtime does not tell.
+    placement: dict[str, int] = {}
     load_s: float
     golden_passed: bool
     golden_samples: int

@@ -87,6 +87,21 @@ class StorageSection(Section):
     max_bytes: Annotated[int, Field(ge=0, le=2**53)] = 0
 
 
+class RuntimeSection(Section):
+    """What may run a model, and what building an accelerator's engine may cost."""
+
+    # Whether a release that was compiled for an accelerator may run on the CPU, wholly or in part, where the accelerator does not take it.
+    # Off, because ten times the latency is no answer that anybody rolled out: the release is refused by name, and the one before serves on.
+    allow_cpu_fallback: bool = False
+    # TensorRT's effort, 0 to 5, and the scratch memory that it may take.
+    engine_effort: Annotated[int, Field(ge=0, le=5)] = 3
+    engine_workspace_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 1 << 30
+    # A build that takes longer has failed.
+    engine_build_s: Seconds = 3600.0
+    # All engines on the disk together.
+    engine_cache_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 4 << 30
+
+
 class DeliverySection(Section):
     """Where files come from, how fast and at what time of the day."""
 
@@ -113,5 +128,6 @@ class AgentConfig(Section):
     serve: ServeSection = ServeSection()
     telemetry: TelemetrySection = TelemetrySection()
     update: UpdateSection = UpdateSection()
+    runtime: RuntimeSection = RuntimeSection()
     delivery: DeliverySection = DeliverySection()
     storage: StorageSection = StorageSection()

@@ -18,6 +18,7 @@ from contracts.tensors import TensorSpec
 MAX_MANIFEST_BYTES = 8 << 20
 ReleaseCounter = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Share = Annotated[float, Field(allow_inf_nan=False)]
+Step = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Verdict = Literal["proven", "unproven", "failed"]
 # What became of an int8 file for an Edge TPU when the bundle was made.
 EdgeTpuOutcome = Literal["compiled", "not-installed", "failed", "timed-out", "nothing-mapped"]
@@ -89,12 +90,15 @@ class GateEvidence(Grown, frozen=True, extra="forbid"):
     folds: Annotated[int, Field(ge=2)] | None = None
 
 
-class Tolerance(BaseModel, frozen=True, extra="forbid"):
+class Tolerance(Grown, frozen=True, extra="forbid"):
     """How far a device's golden outputs may lie from the compiler's."""
 
     absolute: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     # For classifiers: the largest output must stay the same one.
     same_argmax: bool
+    # Of an integer engine: by output, the distance between two neighbouring values. No value of such an output may lie more than one
+    # step away, whatever `absolute` says.
+    steps: dict[str, Step] | None = None
 
 
 class EdgeTpuBuild(Grown, frozen=True, extra="forbid"):

@@ -82,7 +82,7 @@ class ModelReport(BaseModel, frozen=True, extra="ignore"):
 
     phase: Phase
     reason: Text = ""
-    # Share of the bytes that are here, 0 to 1, while fetching.
+    # Share of the work that is done, 0 to 1: of the bytes while fetching, of an engine's building while staging.
     progress: Annotated[float, Field(ge=0, le=1)] = 0.0
     attempt: Counter = 0
     current: ReleaseRef | None = None
@@ -107,7 +107,7 @@ class Reported(Message):
     refused: Annotated[dict[RefusalName, Counter], Field(max_length=32)] = {}
 
 
-class WorkerHealth(BaseModel, frozen=True, extra="ignore"):
+class WorkerHealth(Grown, frozen=True, extra="ignore"):
     """One worker process, and what really runs in it."""
 
     state: Literal["starting", "serving", "draining", "restarting", "stopped"]
@@ -117,6 +117,8 @@ class WorkerHealth(BaseModel, frozen=True, extra="ignore"):
     # Execution provider or delegate in use, and the one the hardware would allow.
     provider: str = ""
     preferred_provider: str = ""
+    # How many of the model's operators each provider runs, where the runtime tells.
+    placement: Annotated[dict[str, Counter], Field(max_length=8)] | None = None
 
 
 class Health(Message):

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,7 @@ from agent.adapters.sockets import MAX_PORTS_TRIED, Listeners, open_listeners
 from agent.adapters.store import StateStore
 from agent.errors import WorkerError
 from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, WorkerLine, WorkerSetup
+from contracts.agent_config import RuntimeSection
 
 SEND_S = 5.0
 MAX_THREADS = 4
@@ -62,10 +64,18 @@ class WorkerProcess:
             self._process.kill()
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What every worker is told at its start: how often it reports, and what may run its model."""
+
+    window_s: float
+    runtime: RuntimeSection
+
+
 class WorkerLauncher:
     """Starts workers of any model."""
 
-    def __init__(self, command: Sequence[str], store: StateStore, host: str, first_port: int, window_s: float) -> None:
+    def __init__(self, command: Sequence[str], store: StateStore, host: str, first_port: int, terms: Terms) -> None:
         """Run `command` with the setup appended; models are served on `host` from `first_port` on."""
         # A worker must not outlive us; systemd sees to that too, this is for when there is none.
         setpriv = shutil.which("setpriv")
@@ -73,7 +83,7 @@ class WorkerLauncher:
         self._store = store
         self._host = host
         self._first_port = first_port
-        self._window_s = window_s
+        self._terms = terms
         self._doors: dict[str, Listeners] = {}
 
     def endpoint(self, model: str) -> str:
@@ -92,8 +102,9 @@ class WorkerLauncher:
             link_fd=theirs.fileno(),
             listen_fds=doors.fds,
             token_file=str(self._store.token_file()),
-            window_s=self._window_s,
+            window_s=self._terms.window_s,
             threads=min(MAX_THREADS, os.cpu_count() or 1),
+            runtime=self._terms.runtime,
         )
         arguments = [*self._command, setup.model_dump_json()]
         inherited = (setup.link_fd, *setup.listen_fds)

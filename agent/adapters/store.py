@@ -101,6 +101,11 @@ class StateStore:
             disk.make_folder(folder)
             disk.write_whole(folder / "port", str(port).encode())
 
+    @property
+    def releases(self) -> Path:
+        """Return where all unpacked releases lie."""
+        return self._releases
+
     def release_dir(self, digest: str) -> Path:
         """Return where a release lies once it is unpacked."""
         return self._releases / digest

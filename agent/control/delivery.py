@@ -81,18 +81,21 @@ class Delivery:
         except StateError as error:
             raise FetchError(f"disk: {error.reason}") from error
 
-    async def stage(self, release: ReleaseRef) -> None:
+    async def stage(self, release: ReleaseRef) -> Installed:
         """Unpack what was fetched; raise FetchError when the disk does not take it."""
-        if await self.installed(release) is not None:
-            return
+        if (installed := await self.installed(release)) is not None:
+            return installed
         digest = release.manifest_sha256
         try:
             raw = read_bounded(self._incoming.path(digest), MAX_MANIFEST_BYTES)
             files = {path: self._incoming.path(entry.sha256) for path, entry in self._files(decode_manifest(raw)).items()}
             await anyio.to_thread.run_sync(self._store.stage, digest, raw, files)
-            await anyio.to_thread.run_sync(self._store.check, digest, self._fit)
+            installed = await self.installed(release)
         except (OSError, ContractError, StateError) as error:
             raise FetchError(f"unpacking: {error}") from error
+        if installed is None:
+            raise FetchError(f"unpacking: expected release {release.release} as its digest {digest} says, found other bytes")
+        return installed
 
     async def installed(self, release: ReleaseRef) -> Installed | None:
         """Return an unpacked release if every byte of it is right; raise StateError when that cannot be told now."""

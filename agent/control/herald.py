@@ -24,14 +24,15 @@ class Herald:
         self._model = model
         self._reporter = reporter
         self._progress = 0.0
-        # Why a download waits.
+        # Why a download waits, and how far the building of an engine is.
         self._refusal = ""
+        self._building = ""
         # Why the machine does not go on.
         self._hold = ""
 
     def report(self, update: Update, target: str, endpoint: str) -> None:
         """Tell where the model stands."""
-        waits = self._refusal if update.phase is Phase.FETCHING else ""
+        waits = {Phase.FETCHING: self._refusal, Phase.STAGING: self._building}.get(update.phase, "")
         self._reporter.report_model(
             self._model,
             ModelReport(
@@ -51,7 +52,7 @@ class Herald:
     def tell(self, before: Update, update: Update) -> None:
         """Tell what a step has changed."""
         if (update.phase, update.candidate) != (before.phase, before.candidate):
-            self._progress, self._refusal = 0.0, ""
+            self._progress, self._refusal, self._building = 0.0, "", ""
         if update.last is not None and update.last != before.last:
             severity: Literal["info", "warning"] = "info" if update.last.result is Phase.COMMITTED else "warning"
             self._tell_phase(update.last.release, update.last.result, severity, update.last.reason)
@@ -64,6 +65,10 @@ class Herald:
         if is_worth_it:
             self._progress = min(share, 1.0)
         return is_worth_it
+
+    def build(self, text: str) -> None:
+        """Take in how far the building of an engine is, for the next report."""
+        self._building = text
 
     def refuse(self, refusal: Refusal | None) -> None:
         """Tell why the device does not take a release now, or that it does again."""

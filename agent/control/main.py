@@ -167,6 +167,7 @@ class Agent:
             runtime="" if ready is None else f"{ready.runtime} {ready.runtime_version}",
             provider="" if ready is None else ready.provider,
             preferred_provider="" if ready is None else ready.preferred_provider,
+            placement=None if ready is None or not ready.placement else ready.placement,
         )
 
     def _running(self) -> Parts:

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from agent.control.clock import Clock
 from agent.control.delivery import Delivery, Installed
+from agent.control.engines import Engines
 from agent.control.herald import Herald
 from agent.control.ports.files import Store
 from agent.control.ports.workers import Launcher
@@ -46,6 +47,7 @@ class Workshop:
 
     store: Store
     delivery: Delivery
+    engines: Engines
     launcher: Launcher
     reporter: Reporter
     probation_s: float
@@ -190,6 +192,11 @@ class Updater:
         if self._herald.is_news(share):
             self.report()
 
+    def on_building(self, share: float, text: str) -> None:
+        """Report how far the building of the release's engine is."""
+        self._herald.build(text)
+        self.on_progress(share)
+
     def on_refusal(self, refusal: Refusal | None) -> None:
         """Report why the device does not take the release now, or that it does again."""
         self._herald.refuse(refusal)
@@ -222,7 +229,11 @@ class Updater:
             self._hear(Done(release, Phase.FETCHING))
 
     async def _stage(self, release: ReleaseRef) -> None:
-        await self._try(release, Phase.STAGING, self._shop.delivery.stage(release))
+        await self._try(release, Phase.STAGING, self._unpack_and_build(release))
+
+    async def _unpack_and_build(self, release: ReleaseRef) -> None:
+        installed = await self._shop.delivery.stage(release)
+        await self._shop.engines.ensure(installed.folder, installed.target, self.on_building)
 
     async def _start_candidate(self, release: ReleaseRef) -> None:
         await self._try(release, Phase.TESTING, self._test(release))

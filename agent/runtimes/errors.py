@@ -27,6 +27,18 @@ class ModelUnloadableError(RuntimeFaultError):
         self.file = file
 
 
+class CpuFallbackError(RuntimeFaultError):
+    """The release was compiled for an accelerator which does not take it, and the device's policy leaves nothing to the CPU."""
+
+    def __init__(self, file: str, provider: str, found: str) -> None:
+        super().__init__(
+            f"{file}: expected {provider} to run it, found: {_one_line(found)}; see to the accelerator, "
+            "or set runtime.allow_cpu_fallback = true in agent.toml"
+        )
+        self.file = file
+        self.provider = provider
+
+
 class TensorMismatchError(RuntimeFaultError):
     """The model's tensors are not those that its manifest promises."""
 

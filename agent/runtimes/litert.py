@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.runtimes.errors import InferenceError, ModelUnloadableError, RuntimeMissingError, TensorMismatchError
+from agent.runtimes.errors import CpuFallbackError, InferenceError, ModelUnloadableError, RuntimeMissingError, TensorMismatchError
 from agent.runtimes.port import Array, Arrays, ModelSource
 from contracts.affine import quantized, real
 from contracts.tensors import NUMPY_DTYPES, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
     from types import ModuleType
 
 EDGE_TPU, XNNPACK, CPU = "EdgeTPU", "XNNPACK", "CPU"
+BEST_FIRST = (EDGE_TPU, XNNPACK, CPU)
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
 # The one operation that the Edge TPU compiler leaves where it took others away.
-EDGE_TPU_OPERATION = b"edgetpu-custom-op"
+EDGE_TPU_OPERATION = "edgetpu-custom-op"
+# What the interpreter calls an operator that stands for those a delegate took.
+DELEGATE = "DELEGATE"
 # Modules that hold the interpreter, and the distributions they come from, best first.
 MODULES = {"ai_edge_litert.interpreter": "ai-edge-litert", "tflite_runtime.interpreter": "tflite-runtime"}
 
@@ -44,9 +46,10 @@ class LiteRuntime:
 
     name = "litert"
 
-    def __init__(self, interpreter: Any, source: ModelSource, version: str, provider: str) -> None:
+    def __init__(self, interpreter: Any, source: ModelSource, version: str, placement: dict[str, int]) -> None:
         self.version = version
-        self.provider = provider
+        self.placement = placement
+        self.provider = next((name for name in BEST_FIRST if name in placement), CPU)
         self.preferred_provider = EDGE_TPU if source.target == "coral" else XNNPACK
         self.inputs: tuple[TensorSpec, ...] = source.artifact.inputs
         self.outputs: tuple[TensorSpec, ...] = source.artifact.outputs
@@ -75,11 +78,15 @@ class LiteRuntime:
 
 
 def load(source: ModelSource) -> LiteRuntime:
-    """Build the interpreter; raise RuntimeMissingError, ModelUnloadableError or TensorMismatchError."""
+    """Build the interpreter; raise RuntimeMissingError, ModelUnloadableError, CpuFallbackError or TensorMismatchError."""
     library, distribution = _import_interpreter()
-    delegates = _edge_tpu_delegates(library) if source.target == "coral" else []
-    # A file that was compiled for the accelerator runs nowhere else; without it the CPU has the file that it was compiled from.
-    file = source.file if delegates or source.cpu_file is None else source.cpu_file
+    delegates, why_none = _edge_tpu_delegates(library) if source.target == "coral" else ([], "")
+    file = source.file
+    if not delegates and source.cpu_file is not None:
+        # A file that was compiled for the accelerator runs nowhere else; without it the CPU has the file that it was compiled from.
+        if not source.runtime.allow_cpu_fallback:
+            raise CpuFallbackError(str(file), EDGE_TPU, why_none)
+        file = source.cpu_file
     try:
         interpreter = library.Interpreter(model_path=str(file), num_threads=source.threads, experimental_delegates=delegates)
         interpreter.allocate_tensors()
@@ -88,7 +95,7 @@ def load(source: ModelSource) -> LiteRuntime:
     except SystemError as error:
         # tflite-runtime 2.14 can be imported beside numpy 2, and only then fails.
         raise RuntimeMissingError("litert", "coral", f"{distribution} that cannot work with numpy {np.__version__}") from error
-    return LiteRuntime(interpreter, source, metadata.version(distribution), _provider(interpreter, file, bool(delegates)))
+    return LiteRuntime(interpreter, source, metadata.version(distribution), _placement(interpreter))
 
 
 def _import_interpreter() -> tuple[ModuleType, str]:
@@ -105,22 +112,41 @@ def _imported(module: str, distribution: str) -> ModuleType:
         raise RuntimeMissingError("litert", "litert", f"{distribution} that does not import: {error}") from error
 
 
-def _edge_tpu_delegates(library: ModuleType) -> list[Any]:
-    """Return the Edge TPU's delegate, or none where its library or the device is missing: `provider` then says so."""
+def _edge_tpu_delegates(library: ModuleType) -> tuple[list[Any], str]:
+    """Return the Edge TPU's delegate, or none and why: its library or the device is missing."""
     try:
         # Looked for first: a delegate that fails to load its library raises once more while it is thrown away.
         ctypes.CDLL(EDGE_TPU_LIBRARY)
-        return [library.load_delegate(EDGE_TPU_LIBRARY)]
-    except (OSError, ValueError):
-        return []
+        return [library.load_delegate(EDGE_TPU_LIBRARY)], ""
+    except (OSError, ValueError) as error:
+        return [], str(error)
 
 
-def _provider(interpreter: Any, file: Path, has_edge_tpu: bool) -> str:
-    # The delegate takes any model, and leaves one that was not compiled for it to the CPU.
-    if has_edge_tpu and EDGE_TPU_OPERATION in file.read_bytes():
-        return EDGE_TPU
-    # No public call tells whether XNNPACK took part; its nodes stand in the execution plan under this name.
-    return XNNPACK if any(node["op_name"] == "DELEGATE" for node in interpreter._get_ops_details()) else CPU
+def _placement(interpreter: Any) -> dict[str, int]:
+    """Count the model's operators by what runs them.
+
+    No public call tells what a delegate took. In the interpreter's list the operators of the file come first, then those that stand for a
+    delegate's share. Walking back from the outputs by the newest operator that makes each tensor meets what really runs; the others were
+    taken. An operator that the Edge TPU's compiler made stands for all that it holds.
+    """
+    makers: dict[int, dict[str, Any]] = {}
+    operators = interpreter._get_ops_details()
+    for operator in operators:
+        makers.update({int(tensor): operator for tensor in operator["outputs"]})
+    waiting, met = [int(detail["index"]) for detail in interpreter.get_output_details()], set[int]()
+    counts = {EDGE_TPU: 0, XNNPACK: 0, CPU: 0}
+    while waiting:
+        operator = makers.get(waiting.pop(), {"index": -1})
+        if operator["index"] in {-1, *met}:
+            continue
+        met.add(operator["index"])
+        waiting += [int(tensor) for tensor in operator["inputs"]]
+        if operator["op_name"] not in (DELEGATE, EDGE_TPU_OPERATION):
+            counts[CPU] += 1
+    in_file = [operator["op_name"] for operator in operators if operator["op_name"] != DELEGATE]
+    counts[EDGE_TPU] = in_file.count(EDGE_TPU_OPERATION)
+    counts[XNNPACK] = len(in_file) - counts[CPU] - counts[EDGE_TPU]
+    return {name: count for name, count in counts.items() if count}
 
 
 def _tensors(source: ModelSource, side: str, specs: tuple[TensorSpec, ...], details: Iterable[Mapping[str, Any]]) -> dict[str, Tensor]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from contracts.agent_config import RuntimeSection
 from contracts.manifest import Artifact
 from contracts.tensors import TensorSpec
 
@@ -26,8 +27,10 @@ class ModelSource:
     # The device profile it was compiled for, which says what accelerator to hope for.
     target: str
     threads: int
-    # Where engines built on this device may be kept.
-    cache_dir: Path
+    # Whether it may fall back to the CPU, and how an engine is built.
+    runtime: RuntimeSection = field(default_factory=RuntimeSection)
+    # Where the engines built on this device are, or go; None where nothing may be kept.
+    engine_dir: Path | None = None
     # The same model for this device's CPU, where `file` needs an accelerator.
     cpu_file: Path | None = None
 
@@ -50,6 +53,10 @@ class Runtime(Protocol):
     @property
     def preferred_provider(self) -> str:
         """What this hardware's best would have been."""
+
+    @property
+    def placement(self) -> dict[str, int]:
+        """How many of the model's operators each provider runs; empty where the library does not tell."""
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from agent.runtimes.port import Array, Arrays
+from agent.worker.decisions import Decisions
 from agent.worker.errors import SetupError
 from contracts.manifest import Artifact, Manifest, Tolerance
 from contracts.tensors import TensorSpec
 
 # The same formula on the same numbers: only the last bits of an exponential may differ.
 RESULT_TOLERANCE = 1e-5
+# A step is told as a float, whose product with an integer is rounded.
+STEP_SLACK = 1.001
 
 
 @dataclass(frozen=True)
@@ -73,23 +76,33 @@ def check_results(folder: Path, manifest: Manifest, artifact: Artifact, golden: 
     return ""
 
 
-def run_golden(infer: Callable[[Arrays], Arrays], golden: GoldenSet, tolerance: Tolerance) -> Verdict:
-    """Run every sample; the first that strays gives the reason."""
+def run_golden(infer: Callable[[Arrays], Arrays], golden: GoldenSet, tolerance: Tolerance, decisions: Decisions | None = None) -> Verdict:
+    """Run every sample; the first that strays gives the reason: a value beyond its tolerance, or another decision."""
     worst, reason = 0.0, ""
-    ranked = next(iter(golden.outputs)) if tolerance.same_argmax else None
     for index in range(golden.samples):
         found = infer(golden.sample(index))
-        for name, expected in golden.outputs.items():
-            difference = _largest_difference(expected[index], found[name])
-            worst = max(worst, difference)
-            if reason:
-                continue
-            thing = f"golden sample {index}, output {name}"
-            if difference > tolerance.absolute:
-                reason = f"{thing}: {_worst_value(expected[index], found[name])}, tolerance {tolerance.absolute:g}"
-            elif name == ranked:
-                reason = _moved_class(thing, expected[index], found[name])
+        expected = {name: values[index] for name, values in golden.outputs.items()}
+        worst = max(worst, *(_largest_difference(values, found[name]) for name, values in expected.items()))
+        stray = "" if reason else _stray(expected, found, tolerance, decisions)
+        reason = reason or (stray and f"golden sample {index}, {stray}")
     return Verdict(not reason, golden.samples, worst, reason)
+
+
+def _stray(expected: Arrays, found: Arrays, tolerance: Tolerance, decisions: Decisions | None) -> str:
+    """Say where one sample's outputs stray, or nothing."""
+    steps = tolerance.steps or {}
+    for name, values in expected.items():
+        step = steps.get(name)
+        allowed = tolerance.absolute if step is None else step * STEP_SLACK
+        if _largest_difference(values, found[name]) > allowed:
+            limit = f"tolerance {tolerance.absolute:g}" if step is None else f"allowed one step of {step:g}"
+            return f"output {name}: {_worst_value(values, found[name])}, {limit}"
+    ranked = next(iter(expected))
+    if tolerance.same_argmax and (moved := _moved_class(expected[ranked], found[ranked])):
+        return f"output {ranked}: {moved}"
+    if decisions is not None and (moved := decisions.moved(expected, found)):
+        return f"decision: {moved}"
+    return ""
 
 
 def _read_results(path: Path) -> Arrays:
@@ -116,9 +129,9 @@ def _worst_value(expected: Array, found: Array) -> str:
     return f"value {at}: expected {here[at]:g}, found {there[at]:g}"
 
 
-def _moved_class(thing: str, expected: Array, found: Array) -> str:
+def _moved_class(expected: Array, found: Array) -> str:
     here, there = int(_flat(expected).argmax()), int(_flat(found).argmax())
-    return "" if here == there else f"{thing}: expected class {here} on top, found class {there}"
+    return "" if here == there else f"expected class {here} on top, found class {there}"
 
 
 def _flat(values: Array) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -163,6 +163,7 @@ def _ready(prepared: Prepared) -> Ready:
         runtime_version=runtime.version,
         provider=runtime.provider,
         preferred_provider=runtime.preferred_provider,
+        placement=runtime.placement,
         load_s=prepared.load_s,
         golden_passed=verdict.passed,
         golden_samples=verdict.samples,

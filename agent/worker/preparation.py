@@ -7,18 +7,33 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
+from agent.core.engines import DEVICE_FOLDER, ENGINE_LINK
 from agent.runtimes.loaders import LOADERS
 from agent.runtimes.port import ModelSource
+from agent.worker.decisions import decisions_of
 from agent.worker.errors import SetupError
-from agent.worker.golden import Verdict, check_results, read_golden, run_golden
+from agent.worker.golden import GoldenSet, Verdict, check_results, read_golden, run_golden
 from agent.worker.model import Model
 from agent.worker_link import WorkerSetup
+from contracts.agent_config import RuntimeSection
 from contracts.bundle import MANIFEST, check_files, read_bounded
 from contracts.manifest import MAX_MANIFEST_BYTES, Artifact, Manifest, decode_manifest
 
 # Runtimes choose kernels and fill caches in their first calls.
 WARM_UP_RUNS = 3
-ENGINES = "engines"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which model to load, and how."""
+
+    model: str
+    folder: Path
+    target: str
+    threads: int
+    runtime: RuntimeSection
+    # Where the engines built on this device are, or go.
+    engine_dir: Path | None
 
 
 @dataclass(frozen=True)
@@ -32,35 +47,47 @@ class Prepared:
 
 def prepare(setup: WorkerSetup) -> Prepared:
     """Load, warm up and prove; raise an error that names the file or runtime at fault."""
-    folder = Path(setup.release_dir)
     started = monotonic()
-    manifest = _read_manifest(folder, setup)
-    artifact = manifest.artifacts[setup.target]
-    # A card can rot between the day a release was fetched and the day its worker starts again.
-    check_files(folder, manifest, manifest.paths_for(setup.target))
-    source = _source(folder, artifact, setup)
-    model = Model(manifest, artifact, LOADERS[artifact.runtime](source))
-    golden = read_golden(folder, manifest, artifact)
-    infer = partial(model.infer, count=1)
-    for _ in range(WARM_UP_RUNS):
-        infer(golden.sample(0))
+    folder = Path(setup.release_dir)
+    engine_dir = folder / DEVICE_FOLDER / ENGINE_LINK
+    known = engine_dir if engine_dir.is_dir() else None
+    model, golden = load_warm(Order(setup.model, folder, setup.target, setup.threads, setup.runtime, known))
     load_s = monotonic() - started
-    verdict = run_golden(infer, golden, artifact.tolerance)
-    if verdict.passed and (reason := check_results(folder, manifest, artifact, golden)):
-        verdict = replace(verdict, passed=False, reason=reason)
-    return Prepared(model, load_s, verdict)
+    return Prepared(model, load_s, _judge(folder, model, golden))
 
 
-def _source(folder: Path, artifact: Artifact, setup: WorkerSetup) -> ModelSource:
+def load_warm(order: Order) -> tuple[Model, GoldenSet]:
+    """Load a model and run it a few times; raise an error that names the file or runtime at fault."""
+    manifest = _read_manifest(order)
+    artifact = manifest.artifacts[order.target]
+    # A card can rot between the day a release was fetched and the day its worker starts again.
+    check_files(order.folder, manifest, manifest.paths_for(order.target))
+    model = Model(manifest, artifact, LOADERS[artifact.runtime](_source(order, artifact)))
+    golden = read_golden(order.folder, manifest, artifact)
+    for _ in range(WARM_UP_RUNS):
+        model.infer(golden.sample(0), count=1)
+    return model, golden
+
+
+def _judge(folder: Path, model: Model, golden: GoldenSet) -> Verdict:
+    decisions = decisions_of(model.manifest, model.artifact)
+    verdict = run_golden(partial(model.infer, count=1), golden, model.artifact.tolerance, decisions)
+    if verdict.passed and (reason := check_results(folder, model.manifest, model.artifact, golden)):
+        return replace(verdict, passed=False, reason=reason)
+    return verdict
+
+
+def _source(order: Order, artifact: Artifact) -> ModelSource:
     judged = artifact.edge_tpu.judged_file if artifact.edge_tpu else None
-    cpu_file = folder / judged if judged else None
-    return ModelSource(folder / artifact.file, artifact, setup.target, setup.threads, folder / ENGINES, cpu_file)
+    cpu_file = order.folder / judged if judged else None
+    return ModelSource(order.folder / artifact.file, artifact, order.target, order.threads, order.runtime, order.engine_dir, cpu_file)
 
 
-def _read_manifest(folder: Path, setup: WorkerSetup) -> Manifest:
-    manifest = decode_manifest(read_bounded(folder / MANIFEST, MAX_MANIFEST_BYTES), str(folder / MANIFEST))
-    if manifest.name != setup.model:
-        raise SetupError(str(folder / MANIFEST), f"model {setup.model}", manifest.name)
-    if setup.target not in manifest.artifacts:
-        raise SetupError(str(folder / MANIFEST), f"an artifact for {setup.target}", ", ".join(manifest.artifacts))
+def _read_manifest(order: Order) -> Manifest:
+    name = str(order.folder / MANIFEST)
+    manifest = decode_manifest(read_bounded(order.folder / MANIFEST, MAX_MANIFEST_BYTES), name)
+    if manifest.name != order.model:
+        raise SetupError(name, f"model {order.model}", manifest.name)
+    if order.target not in manifest.artifacts:
+        raise SetupError(name, f"an artifact for {order.target}", ", ".join(manifest.artifacts))
     return manifest

@@ -23,7 +23,13 @@ HERE = Path(__file__).parent
 DEVICES = {"pi-1": "rpi5", "coral-1": "coral", "jetson-1": "jetson-orin"}
 COMPILED_FOR = ("cpu", "rpi5", "jetson-orin", "coral")
 # Quick, so that the demo is; the defaults suit a fleet.
-SETTINGS = ("telemetry.health_interval_s=2", "telemetry.window_s=5", "update.probation_s=4")
+SETTINGS = (
+    "telemetry.health_interval_s=2",
+    "telemetry.window_s=5",
+    "update.probation_s=4",
+    # This computer plays the part of a Coral and of a Jetson, whose accelerators it has not.
+    "runtime.allow_cpu_fallback=true",
+)
 MARKER = ".fieldfare-demo"
 
 console = Console(highlight=False)

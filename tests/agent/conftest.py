@@ -32,6 +32,9 @@ class AgentProcess:
     serve_port: int
     # What the stand-in worker does for which release; None runs the real command with the real worker.
     behaviours: dict[str, str] | None = field(default_factory=dict)
+    # What the stand-in builder does, and where it and the agent find the system's files.
+    building: dict[str, object] = field(default_factory=dict)
+    system: Path = Path("/")
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,6 +49,7 @@ class AgentProcess:
             command += ["cli", "agent", "run", "--config", str(self.config)]
         else:
             command += ["tests.sim.agent_process", str(self.config), json.dumps(self.behaviours)]
+            command += [json.dumps(self.building), str(self.system)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with (self.config.parent / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

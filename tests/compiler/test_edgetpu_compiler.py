@@ -18,6 +18,7 @@ from compiler.edgetpu.score import agreement
 from compiler.edgetpu.stage import finish
 from compiler.edgetpu.tool import compile_file
 from compiler.importers.tflite.flatbuffer import read_flat
+from contracts.agent_config import RuntimeSection
 from contracts.bundle import read_bundle
 from tests.compiler.material import digits_command, run
 from tests.shared_data import shared_file
@@ -143,7 +144,7 @@ def test_the_bundle_holds_both_files_and_a_device_without_the_accelerator_runs_t
     assert report["agreement"]["differed"] == 0
     file, judged = tmp_path / "bundle" / artifact.file, tmp_path / "bundle" / str(artifact.edge_tpu.judged_file)
     assert b"edgetpu-custom-op" in file.read_bytes()
-    runtime = litert.load(ModelSource(file, artifact, "coral", threads=1, cache_dir=tmp_path, cpu_file=judged))
+    runtime = litert.load(ModelSource(file, artifact, "coral", threads=1, runtime=RuntimeSection(allow_cpu_fallback=True), cpu_file=judged))
     assert (runtime.provider, runtime.preferred_provider) == (litert.XNNPACK, litert.EDGE_TPU)
     sample: Arrays = {spec.name: np.zeros(spec.shape, np.float32) for spec in artifact.inputs}
     assert runtime.infer(sample)[artifact.outputs[0].name].shape == artifact.outputs[0].shape

@@ -42,7 +42,7 @@ def test_the_gate_reads_of_an_integer_model_what_the_device_reads() -> None:
         tolerance=Tolerance(absolute=0, same_argmax=True),
         gate=GATE,
     )
-    device = on_device.load(ModelSource(file, artifact, "rpi4", threads=1, cache_dir=file.parent))
+    device = on_device.load(ModelSource(file, artifact, "rpi4", threads=1))
     gate = LiteRunner("rpi4", file.read_bytes(), MODEL)
     assert gate.version.startswith("ai-edge-litert ")
     for feed in samples(50):

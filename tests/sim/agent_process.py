@@ -1,4 +1,9 @@
-"""Runs the agent as the command does, but with the stand-in worker: python -m tests.sim.agent_process CONFIG BEHAVIOURS."""
+"""Runs the agent as the command does, but with stand-ins for its other programs.
+
+    python -m tests.sim.agent_process CONFIG BEHAVIOURS [BUILDER [SYSTEM]]
+
+BEHAVIOURS are the stand-in worker's, BUILDER those of the stand-in builder; under SYSTEM the system's own files are looked for.
+"""
 
 from __future__ import annotations
 
@@ -15,5 +20,12 @@ PATIENCE = Patience(ready_s=20, serving_s=10, silence_s=3, drain_s=5)
 
 if __name__ == "__main__":
     start_logging("info")
-    command = (sys.executable, "-m", "tests.sim.worker", sys.argv[2])
-    asyncio.run(run_until_signalled(load_settings(Path(sys.argv[1])), WorkerKind(command, {"onnx": "1.0"}, PATIENCE)))
+    worker, builder, system = (sys.argv[2:] + ["{}", "/"][len(sys.argv) - 3 :])[:3]
+    kind = WorkerKind(
+        (sys.executable, "-m", "tests.sim.worker", worker),
+        {"onnx": "1.0"},
+        PATIENCE,
+        (sys.executable, "-m", "tests.sim.builder", builder),
+        Path(system),
+    )
+    asyncio.run(run_until_signalled(load_settings(Path(sys.argv[1])), kind))

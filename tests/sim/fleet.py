@@ -238,10 +238,15 @@ class SimFleet:
                     found = [(type(message).__name__, message.model_dump(exclude={"machine"})) for _, message in self.heard[-8:]]
                     raise AssertionError(f"no such {kind.__name__} in {timeout_s} s; heard last: {found}")
 
-    def wait_for_model(self, device: str, is_so: Callable[[ModelReport], bool], *, model: str = "digits", since: int = 0) -> ModelReport:
+    def wait_for_model(
+        self, device: str, is_so: Callable[[ModelReport], bool], *, model: str = "digits", since: int = 0, timeout_s: float = 20
+    ) -> ModelReport:
         """Return the first report of a model that is so."""
-        reported = self.wait_for(Reported, device, lambda said: model in said.models and is_so(said.models[model]), since=since)
-        return reported.models[model]
+
+        def is_heard(said: Reported) -> bool:
+            return model in said.models and is_so(said.models[model])
+
+        return self.wait_for(Reported, device, is_heard, since=since, timeout_s=timeout_s).models[model]
 
     def wait_for_birth(self, device: str, *, online: bool, since: int = 0) -> Birth:
         """Return the first birth, or last will."""

@@ -21,15 +21,19 @@ from typing import TypeAlias
 
 import anyio
 
+from agent.adapters.builder_process import BuilderProcess
 from agent.adapters.incoming import Incoming
 from agent.adapters.outbox_files import OutboxFiles
 from agent.adapters.patcher_process import PatcherProcess
+from agent.adapters.platform_facts import PlatformFacts
+from agent.adapters.release_notes import ReleaseNotes
 from agent.adapters.sensors import Sensors
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
 from agent.control.basket import Pace
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
+from agent.control.engines import Engines
 from agent.control.inspection import Inspection
 from agent.control.reporter import Identity, Reporter
 from agent.control.shortcut import Shortcut
@@ -45,9 +49,10 @@ from agent.core.retention import Retention
 from agent.core.shelf import Limits
 from agent.core.update import Update
 from agent.errors import SourceFailedError
+from agent.wiring import BUILDER_COMMAND
 from agent.worker_link import Line, Ready, Serve, Serving, WorkerLine
 from contracts import codec
-from contracts.agent_config import DeviceSection
+from contracts.agent_config import DeviceSection, RuntimeSection
 from contracts.bundle import MANIFEST
 from contracts.chunks import CHUNK_BYTES
 from contracts.lifecycle import FINAL, Phase
@@ -230,7 +235,9 @@ class SmallDevice:
         downloader = Downloader((self.source,), self.incoming, Pace(0.0, None))
         shortcut = Shortcut(self.store, self.incoming, downloader, PatcherProcess())
         self.delivery = Delivery(self.store, self.incoming, shortcut, FIT, Sensors(state), look_again_s=0.05)
-        self.workshop = Workshop(self.store, self.delivery, self.launcher, self.diary, 0.01, PATIENCE)
+        builder = BuilderProcess(BUILDER_COMMAND)
+        engines = Engines(ReleaseNotes(self.store.releases), PlatformFacts(Path("/")), builder, RuntimeSection())
+        self.workshop = Workshop(self.store, self.delivery, engines, self.launcher, self.diary, 0.01, PATIENCE)
         self.inspection = Inspection(self.store, self.delivery, self.diary, settle_s=0.0)
         self.updater: Updater
 

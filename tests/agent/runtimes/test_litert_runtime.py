@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from agent.runtimes import litert
-from agent.runtimes.errors import ModelUnloadableError, RuntimeMissingError, TensorMismatchError
+from agent.runtimes.errors import CpuFallbackError, ModelUnloadableError, RuntimeMissingError, TensorMismatchError
 from agent.runtimes.installed import installed_runtimes
 from agent.runtimes.port import ModelSource
+from contracts.agent_config import RuntimeSection
 from contracts.manifest import Artifact, Tolerance
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
@@ -34,7 +36,7 @@ def source(file: Path, target: str = "rpi4", output: str = "Identity", classes: 
         tolerance=Tolerance(absolute=0, same_argmax=True),
         gate=GATE,
     )
-    return ModelSource(file, artifact, target, threads=1, cache_dir=file.parent)
+    return ModelSource(file, artifact, target, threads=1)
 
 
 def evaluate(runtime: litert.LiteRuntime) -> tuple[float, npt.NDArray[np.float64]]:
@@ -89,3 +91,25 @@ def test_tensors_other_than_the_manifest_promises_are_refused(output: str, class
 def test_a_device_without_the_runtime_is_told_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(RuntimeMissingError, match=r"fieldfare\[litert\]"):
         litert.load(source(tmp_path / "model.tflite"))
+
+
+@needs_litert
+@pytest.mark.parametrize(
+    ("file", "placement"),
+    # Of the integer model XNNPACK leaves the pooling and the softmax over.
+    [("kws01/dscnn_int8_ref.tflite", {"XNNPACK": 11, "CPU": 2}), ("kws01/dscnn_float.tflite", {"XNNPACK": 13})],
+)
+def test_what_the_delegate_took_and_what_it_left_over_is_told(file: str, placement: dict[str, int]) -> None:
+    assert litert.load(source(shared_file(file))).placement == placement
+
+
+@needs_litert
+def test_a_release_compiled_for_the_edge_tpu_goes_to_the_cpu_only_where_that_is_allowed() -> None:
+    judged = shared_file("kws01/dscnn_int8_ref.tflite")
+    compiled = replace(source(shared_file("edgetpu_twins/keras_lstm_mnist_ptq_edgetpu.tflite"), target="coral"), cpu_file=judged)
+
+    with pytest.raises(CpuFallbackError, match=r"expected EdgeTPU to run it, found: .*libedgetpu.* set runtime.allow_cpu_fallback"):
+        litert.load(compiled)
+
+    allowed = litert.load(replace(compiled, runtime=RuntimeSection(allow_cpu_fallback=True)))
+    assert (allowed.provider, allowed.preferred_provider) == ("XNNPACK", "EdgeTPU")

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from agent.runtimes import onnx
-from agent.runtimes.errors import InferenceError, ModelUnloadableError, TensorMismatchError
+from agent.runtimes.errors import CpuFallbackError, InferenceError, ModelUnloadableError, TensorMismatchError
 from agent.runtimes.port import ModelSource
+from contracts.agent_config import RuntimeSection
 from contracts.manifest import Artifact
 from tests.sim.tiny_release import INNER, SCORES, TinyRelease
+
+LENIENT = RuntimeSection(allow_cpu_fallback=True)
 
 
 def source(folder: Path, target: str = "cpu", **changes: object) -> ModelSource:
     """Return a tiny release's artifact, changed in some fields."""
     artifact = TinyRelease().write(folder / "release").artifacts["cpu"]
     artifact = Artifact.model_validate({**artifact.model_dump(), **changes})
-    return ModelSource(folder / "release" / artifact.file, artifact, target, threads=1, cache_dir=folder / "engines")
+    return ModelSource(folder / "release" / artifact.file, artifact, target, 1, LENIENT, engine_dir=folder / "engines")
 
 
 def test_tensorrt_comes_before_cuda_before_cpu_and_what_is_not_there_is_not_asked_for(tmp_path: Path) -> None:
@@ -42,6 +47,37 @@ def test_tensorrt_keeps_its_engines_and_takes_the_artifacts_precision(tmp_path: 
     assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "True"
     assert options["trt_engine_cache_path"] == str(tmp_path / "engines")
     assert (options["trt_fp16_enable"], options["trt_int8_enable"]) == (fp16, int8)
+
+
+def test_tensorrt_is_given_what_agent_toml_allows_and_keeps_nothing_where_nothing_may_be_kept(tmp_path: Path) -> None:
+    settings = RuntimeSection(engine_effort=5, engine_workspace_bytes=1 << 28)
+    bare = replace(source(tmp_path), runtime=settings, engine_dir=None)
+
+    ((_, options),) = onnx.provider_options(["TensorrtExecutionProvider"], bare)
+
+    assert (options["trt_builder_optimization_level"], options["trt_max_workspace_size"]) == ("5", str(1 << 28))
+    assert not any(name.startswith(("trt_engine_cache", "trt_timing_cache")) for name in options)
+
+
+def test_what_was_compiled_for_a_gpu_is_not_left_to_the_cpu_unless_that_is_allowed(tmp_path: Path) -> None:
+    strict = replace(source(tmp_path, target="jetson-orin"), runtime=RuntimeSection())
+    names = ["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
+
+    assert [name for name, _ in onnx.provider_options(names, strict)] == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+    with pytest.raises(CpuFallbackError, match=r"expected TensorrtExecutionProvider .* without TensorRT and CUDA; .*allow_cpu_fallback"):
+        onnx.load(strict)
+
+
+def test_an_operator_that_the_gpu_leaves_over_is_refused_in_the_runtimes_words(tmp_path: Path) -> None:
+    # A library with some other provider than the CPU's, which takes none of the operators
+    strict = replace(source(tmp_path, target="jetson-orin"), runtime=RuntimeSection())
+
+    with pytest.raises(CpuFallbackError, match=r"nodes that are assigned to the default CPU EP.*allow_cpu_fallback"):
+        onnx.open_session(onnxruntime, strict, [("AzureExecutionProvider", {})])
+
+
+def test_which_provider_runs_how_many_operators_is_told(tmp_path: Path) -> None:
+    assert onnx.load(source(tmp_path)).placement == {"CPUExecutionProvider": 3}
 
 
 def test_a_jetson_without_its_accelerator_says_so(tmp_path: Path) -> None:

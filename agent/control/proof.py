@@ -1,0 +1,117 @@
+"""Starts workers so that each is proved on this very platform: its engine fits, and how its golden set went is noted and told."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from agent.control.engines import Engines
+from agent.control.ports.proof import PlatformFacts, ReleaseNotes
+from agent.control.ports.workers import Launcher, Process
+from agent.control.reporter import Reporter, utc_now
+from agent.core.platform import Platform
+from agent.core.proof import Proof, worth_telling
+from agent.worker_link import Line, Ready, WorkerLine
+from contracts.bundle import MANIFEST, read_bounded
+from contracts.manifest import MAX_MANIFEST_BYTES, decode_manifest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose proof it is."""
+
+    model: str
+    folder: Path
+    platform: Platform
+
+
+class ProvingLauncher:
+    """A launcher whose workers never serve an engine, or a platform, that nobody has looked at.
+
+    Every worker runs its golden set before it may serve, whoever starts it: a candidate, a restart, the first start after the system
+    was updated. So a change of the system needs no extra proof, only that engines are built anew before, and that people are told.
+    One that fails does not serve: the supervisor counts it as a crash, and the update machine falls back to the release before, which
+    has to prove itself in the same way. Where that fails too the model stays away, because a wrong answer is worse than none.
+    """
+
+    def __init__(self, launcher: Launcher, engines: Engines, facts: PlatformFacts, notes: ReleaseNotes, reporter: Reporter) -> None:
+        """Start workers by `launcher`."""
+        self._launcher = launcher
+        self._engines = engines
+        self._facts = facts
+        self._notes = notes
+        self._reporter = reporter
+
+    def endpoint(self, model: str) -> str:
+        """Return where callers reach a model, empty before its first worker."""
+        return self._launcher.endpoint(model)
+
+    async def start(self, model: str, folder: Path, target: str) -> Process:
+        """Start a worker; raise AgentError."""
+        await self._engines.ensure(folder, target, lambda share, text: log.info("%s: %.0f %%: %s", model, 100 * share, text))
+        # Read before the worker is: what changes between the two is then noticed as a change later on.
+        subject = Subject(model, folder, await self._facts.read())
+        return ProvedProcess(await self._launcher.start(model, folder, target), self, subject)
+
+    async def note(self, subject: Subject, ready: Ready) -> None:
+        """Keep a proof, and tell what people must hear."""
+        before = await anyio.to_thread.run_sync(self._notes.proof, subject.folder)
+        proof = Proof(
+            platform=subject.platform,
+            passed=ready.golden_passed,
+            runtime=f"{ready.runtime} {ready.runtime_version}",
+            provider=ready.provider,
+            preferred_provider=ready.preferred_provider,
+            samples=ready.golden_samples,
+            error=ready.golden_error,
+            reason=ready.reason,
+            at=utc_now(),
+        )
+        news = worth_telling(await anyio.to_thread.run_sync(_release_of, subject.folder), before, proof)
+        if news is not None:
+            self._reporter.event("worker", *news, subject.model)
+        if before is None or before.model_copy(update={"at": proof.at}) != proof:
+            try:
+                await anyio.to_thread.run_sync(self._notes.keep_proof, subject.folder, proof)
+            except OSError as error:
+                # The worker has proved itself all the same; at the next start the proof counts as the first.
+                log.warning("%s: expected room for a proof, found %s", subject.model, error)
+
+
+class ProvedProcess:
+    """A worker process whose golden test is noted as it is reported."""
+
+    def __init__(self, process: Process, launcher: ProvingLauncher, subject: Subject) -> None:
+        """Pass everything on to `process`."""
+        self.pid = process.pid
+        self._process = process
+        self._launcher = launcher
+        self._subject = subject
+
+    async def send(self, line: Line) -> None:
+        """Write a line; raise WorkerError."""
+        await self._process.send(line)
+
+    async def receive(self) -> WorkerLine | None:
+        """Return the next line, None at the end; raise WorkerError."""
+        line = await self._process.receive()
+        if isinstance(line, Ready):
+            await self._launcher.note(self._subject, line)
+        return line
+
+    async def wait(self) -> str:
+        """Wait for its end, and say how it ended."""
+        return await self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+
+def _release_of(folder: Path) -> int:
+    return decode_manifest(read_bounded(folder / MANIFEST, MAX_MANIFEST_BYTES), str(folder / MANIFEST)).release

@@ -1,0 +1,173 @@
+"""A release that needs an engine built on the device: built in the background, kept, built anew for another system, given up in time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.lifecycle import Phase
+from contracts.messages import DeviceEvent, ModelReport, Outcome
+from tests.agent.conftest import DEVICE, AgentProcess, until
+from tests.live.mosquitto import free_port
+from tests.sim.fleet import Release, SimFleet, make_release, write_device
+
+JETSON = "jetson-orin"
+
+
+def jetson_release(number: int) -> Release:
+    return make_release(number, targets=(JETSON,))
+
+
+class Jetson:
+    """A device whose system lies in a folder, with a builder that stands in for TensorRT's."""
+
+    def __init__(self, folder: Path, fleet: SimFleet) -> None:
+        port = free_port()
+        self.fleet = fleet
+        self.log = folder / "builds.log"
+        self.system = folder / "system"
+        self.install_tensorrt("10.3.0")
+        self.agent = AgentProcess(write_device(folder / "device", DEVICE, fleet, hardware=JETSON, serve_port=port), port)
+        self.agent.system = self.system
+        self.agent.building = {"log": str(self.log), "seconds": 0}
+
+    def install_tensorrt(self, version: str) -> None:
+        """Update the system."""
+        folder = self.system / "usr" / "lib" / "aarch64-linux-gnu"
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        (folder / f"libnvinfer.so.{version}").write_bytes(b"library")
+
+    def wish(self, release: Release, generation: int | None = None) -> None:
+        """Have the fleet wish for a release."""
+        self.fleet.release(release)
+        self.fleet.wish(DEVICE, generation or release.manifest.release, release)
+
+    def committed(self, release: Release) -> ModelReport:
+        """Wait until it serves for good."""
+        return self.hears(lambda model: model.phase is Phase.COMMITTED and model.current == release.ref)
+
+    def hears(self, is_so: Callable[[ModelReport], bool]) -> ModelReport:
+        """Wait until the device reports so; its builder only gets what nobody else on a busy machine wants."""
+        return self.fleet.wait_for_model(DEVICE, is_so, timeout_s=90)
+
+    def staging(self, text: str) -> ModelReport:
+        """Wait until staging says so."""
+        return self.hears(lambda model: model.phase is Phase.STAGING and text in model.reason)
+
+    def ended(self, release: Release) -> Outcome:
+        """Wait for the end of a release's attempt."""
+        report = self.hears(lambda model: model.last is not None and model.last.release == release.ref)
+        assert report.last is not None
+        return report.last
+
+    def builds(self) -> list[dict[str, Any]]:
+        """Return what was built so far, in order."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def engine(self, release: Release) -> Path:
+        """Return where the engine is that a worker finds."""
+        return self.agent.state / "releases" / release.manifest.sha256 / ".device" / "engine" / "model_sm87.engine"
+
+    def restart(self) -> None:
+        """Stop the agent in good order and start it again."""
+        assert self.agent.stop() == 0
+        self.agent.start()
+
+
+@pytest.fixture
+def jetson(tmp_path: Path, fleet: SimFleet) -> Iterator[Jetson]:
+    made = Jetson(tmp_path, fleet)
+    yield made
+    if made.agent.process is not None and made.agent.process.poll() is None:
+        made.agent.stop()
+    assert "Traceback" not in made.agent.log()
+    assert not any(is_alive(build["pid"]) for build in made.builds())
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_engine_is_built_while_staging_out_of_everybodys_way_and_kept_for_the_next_start(jetson: Jetson) -> None:
+    # Given a builder that takes its time
+    jetson.agent.building["seconds"] = 2.5
+    first = jetson_release(1)
+    jetson.agent.start()
+    # When a release arrives that needs an engine
+    jetson.wish(first)
+    # Then its staging tells how far it is
+    report = jetson.staging("building the engine for 1 s")
+    assert "no earlier build to go by" in report.reason
+    assert 0 <= report.progress < 1
+    jetson.committed(first)
+    assert jetson.engine(first).read_bytes() == b"half"
+    # And it took what nobody else wanted
+    (build,) = jetson.builds()
+    assert (build["nice"], build["is_idle"], build["disk"]) == (19, True, 3)
+    # When the agent starts again, the engine is used as it is
+    jetson.restart()
+    until(lambda: jetson.agent.who_serves() == "1", timeout_s=90)
+    assert len(jetson.builds()) == 1
+    # And the next build is measured against this one
+    second = jetson_release(2)
+    jetson.wish(second)
+    jetson.staging("the build before took")
+    jetson.committed(second)
+    assert [build["release"] for build in jetson.builds()] == [1, 2]
+
+
+def test_after_an_update_of_the_system_the_engine_is_built_anew_before_the_model_serves(jetson: Jetson) -> None:
+    first = jetson_release(1)
+    jetson.agent.start()
+    jetson.wish(first)
+    jetson.committed(first)
+    # When the system gets another TensorRT
+    assert jetson.agent.stop() == 0
+    jetson.install_tensorrt("10.7.0")
+    mark = jetson.fleet.mark
+    jetson.agent.start()
+    # Then the release is built and proved once more, and that is told
+    told = jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "proved again" in event.text, timeout_s=90, since=mark)
+    assert "tensorrt libnvinfer.so.10.3.0 (7 bytes) -> libnvinfer.so.10.7.0 (7 bytes)" in told.text
+    until(lambda: jetson.agent.who_serves() == "1", timeout_s=90)
+    assert [build["release"] for build in jetson.builds()] == [1, 1]
+    # And nothing is left of the engine before
+    engines = jetson.engine(first).parent.parent / "engines"
+    assert len(list(engines.iterdir())) == 1
+
+
+def test_a_build_that_fails_fails_the_release_with_the_builders_last_lines_and_the_one_before_serves(jetson: Jetson) -> None:
+    jetson.agent.building["2"] = "fail"
+    first, second = jetson_release(1), jetson_release(2)
+    jetson.agent.start()
+    jetson.wish(first)
+    jetson.committed(first)
+    jetson.wish(second)
+    outcome = jetson.ended(second)
+    assert outcome.result is Phase.FAILED
+    assert "exit status 1" in outcome.reason
+    assert "layer conv1: could not find any implementation | [E] build failed" in outcome.reason
+    assert jetson.agent.who_serves() == "1"
+
+
+def test_a_build_ends_when_its_release_is_withdrawn(jetson: Jetson) -> None:
+    jetson.agent.building["1"] = "hang"
+    jetson.agent.start()
+    jetson.wish(jetson_release(1))
+    until(lambda: len(jetson.builds()) == 1, timeout_s=90)
+    second = jetson_release(2)
+    jetson.wish(second)
+    jetson.committed(second)
+    assert not is_alive(jetson.builds()[0]["pid"])
+    assert [build["release"] for build in jetson.builds()] == [1, 2]
