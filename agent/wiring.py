@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
 
 from agent.adapters.address import BrokerAddress
 from agent.adapters.bulk import BulkBroker
@@ -42,6 +41,7 @@ from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
 from agent.core.clock_floor import judged_now
+from agent.runtimes.installed import version_of
 from contracts.agent_config import SourceName
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
@@ -77,7 +77,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     sensors = Sensors(settings.state_dir)
     trust = TrustFiles(settings.state_dir)
     incoming = Incoming(settings.state_dir / "incoming")
-    identity = Identity(config.device, metadata.version("fieldfare"), kind.runtimes, sensors.machine(), secrets.token_hex(8))
+    identity = Identity(config.device, version_of("fieldfare") or "unknown", kind.runtimes, sensors.machine(), secrets.token_hex(8))
     reporter = Reporter(identity, trust.memory())
     broker = config.broker
 

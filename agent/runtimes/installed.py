@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata, util
 
 from contracts.manifest import Runtime
@@ -18,14 +19,18 @@ def installed_runtimes() -> dict[Runtime, str]:
     found: dict[Runtime, str] = {}
     for runtime, sources in _SOURCES.items():
         for module, distribution in sources:
-            version = _version_of(distribution)
+            version = version_of(distribution)
             if runtime not in found and version is not None and util.find_spec(module) is not None:
                 found[runtime] = version
     return found
 
 
-def _version_of(distribution: str) -> str | None:
+def version_of(distribution: str) -> str | None:
+    """Return an installed distribution's version, by its one line: parsing the whole description would load an e-mail library."""
     try:
-        return metadata.version(distribution)
+        installed = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return None
+    described = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""
+    found = re.search(r"^Version: *(\S+)", described, re.MULTILINE)
+    return found[1] if found else None
