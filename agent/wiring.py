@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 
 from agent.adapters.address import BrokerAddress
@@ -57,6 +56,7 @@ from agent.core.clock_floor import judged_now
 from agent.core.outbox import Outbox
 from agent.core.retention import Retention
 from agent.core.shelf import Limits
+from agent.runtimes.installed import installed_version
 from contracts.agent_config import SourceName
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
@@ -96,7 +96,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     sensors = Sensors(settings.state_dir)
     trust = TrustFiles(settings.state_dir)
     incoming = Incoming(settings.state_dir / "incoming")
-    identity = Identity(config.device, metadata.version("fieldfare"), kind.runtimes, sensors.machine(), secrets.token_hex(8))
+    identity = Identity(config.device, installed_version("fieldfare") or "unknown", kind.runtimes, sensors.machine(), secrets.token_hex(8))
     telemetry, outbox_files = config.telemetry, OutboxFiles(settings.state_dir / "outbox")
     outbox = Outbox(outbox_files, Limits(telemetry.outbox_max_bytes, telemetry.outbox_max_age_s), time.monotonic)
     reporter = Reporter(identity, trust.memory(), outbox)

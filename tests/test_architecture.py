@@ -130,7 +130,7 @@ def test_every_file_opens_with_a_sentence_that_says_what_it_decides_or_touches()
     assert silent == []
 
 
-@pytest.mark.parametrize("module", ["agent.control.main", "agent.cli", "agent.wiring"])
+@pytest.mark.parametrize("module", ["agent.control.main", "agent.cli", "agent.service", "agent.wiring"])
 def test_the_control_process_loads_neither_numpy_nor_a_runtime(module: str) -> None:
     heavy = {"numpy", "onnxruntime", "cv2", "tuf", "cryptography", "ai_edge_litert"}
     program = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"

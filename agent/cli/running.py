@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
+import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from contracts.enrolment import parse_pairs
 
-if TYPE_CHECKING:
-    from agent.config import Settings
-    from agent.wiring import WorkerKind
-
 TOKEN_VARIABLE = "FIELDFARE_ENROLMENT_TOKEN"  # noqa: S105 - the name of a variable
-LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is worth a line of the log.")]
+# What the control process imports, besides what the command line did.
+NEEDED = ("anyio", "paho", "psutil")
 
 
 def run(
@@ -26,14 +24,12 @@ def run(
     log_level: LogLevel = "info",
 ) -> None:
     """Serve this device's models and keep them up to date, until stopped by SIGTERM or Ctrl-C."""
-    from agent.config import load_settings
-    from agent.control.worker import Patience
-    from agent.runtimes.installed import installed_runtimes
-    from agent.wiring import WORKER_COMMAND, WorkerKind
-
-    settings = load_settings(config, state_dir)
-    start_logging(log_level)
-    asyncio.run(run_until_signalled(settings, WorkerKind(WORKER_COMMAND, installed_runtimes(), Patience())))
+    for module in NEEDED:
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(name=module)
+    given = [] if state_dir is None else [str(state_dir)]
+    # In place of this process and under its number: what a command line needs is out of memory then.
+    os.execv(sys.executable, [sys.executable, "-m", "agent", str(config), log_level, *given])  # noqa: S606 - ourselves, and no shell
 
 
 def enroll(
@@ -65,31 +61,3 @@ def check(
     settings = load_settings(config / "agent.toml" if config.is_dir() else config, state_dir)
     models = StateStore(settings.state_dir).models()
     typer.echo(f"fieldfare {metadata.version('fieldfare')}: {settings.config.device.id} with {len(models)} models can be served")
-
-
-async def run_until_signalled(settings: Settings, kind: WorkerKind) -> None:
-    """Run the agent until SIGTERM or SIGINT."""
-    from agent import wiring
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await wiring.run(settings, kind, stop)
-
-
-def start_logging(level: str) -> None:
-    """Log one line per record to stderr; the journal adds the time."""
-    if level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise typer.BadParameter(f"expected debug, info, warning or error, found {level}", param_hint="--log-level")
-    handler = logging.StreamHandler()
-    handler.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-
-
-class OneLine(logging.Formatter):
-    """A record is one line, whatever a device or a broker put into it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Escape line breaks."""
-        return super().format(record).replace("\n", "\\n").replace("\r", "\\r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata, util
 
 from contracts.manifest import Runtime
@@ -27,6 +28,9 @@ def installed_runtimes() -> dict[Runtime, str]:
 def installed_version(distribution: str) -> str | None:
     """Return a distribution's version, None when it is not installed."""
     try:
-        return metadata.version(distribution)
+        installed = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return None
+    described = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""
+    found = re.search(r"^Version: *(\S+)", described, re.MULTILINE)
+    return found[1] if found else None

@@ -92,8 +92,10 @@ def running_broker(folder: Path) -> Iterator[Mosquitto]:
     """A broker that knows everybody by his certificate."""
     mosquitto = Mosquitto(folder / "broker")
     mosquitto.start()
-    yield mosquitto
-    mosquitto.stop()
+    try:
+        yield mosquitto
+    finally:
+        mosquitto.stop()
 
 
 @contextmanager
@@ -101,8 +103,10 @@ def listening_fleet(broker: Mosquitto) -> Iterator[SimFleet]:
     """The fleet's side."""
     sim = SimFleet(broker.port)
     sim.start()
-    yield sim
-    sim.stop()
+    try:
+        yield sim
+    finally:
+        sim.stop()
 
 
 @contextmanager
@@ -110,9 +114,11 @@ def provisioned_device(folder: Path, fleet: SimFleet) -> Iterator[AgentProcess]:
     """A device whose agent a test starts."""
     port = free_port()
     agent = AgentProcess(write_device(folder / "device", DEVICE, fleet, serve_port=port), port)
-    yield agent
-    if agent.process is not None and agent.process.poll() is None:
-        agent.stop()
+    try:
+        yield agent
+    finally:
+        if agent.process is not None and agent.process.poll() is None:
+            agent.stop()
     assert "Traceback" not in agent.log()
 
 

@@ -11,9 +11,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from agent.cli.running import run_until_signalled, start_logging
 from agent.config import load_settings
 from agent.control.worker import Patience
+from agent.service import run_until_signalled, start_logging
 from agent.wiring import WorkerKind
 
 PATIENCE = Patience(ready_s=20, serving_s=10, silence_s=3, drain_s=5)

@@ -1,0 +1,68 @@
+"""What the resident process holds in memory: no module that only a short-lived process needs, and no more than is said here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.lazy import CONTROL
+from tests.agent.conftest import DEVICE, ROOT, AgentProcess
+from tests.sim.fleet import SimFleet
+
+# What it cannot share with others, on CPython 3.10 to 3.13; about 25 MiB on 3.11.
+MAX_PRIVATE_MIB = 30
+# Of whoever starts the agent, asks the verifier, makes keys, patches, serves a model, or looks at a package's description.
+ELSEWHERE = {
+    "typer",
+    "click",
+    "rich",
+    "tuf",
+    "securesystemslib",
+    "cryptography",
+    "backports.zstd",
+    "numpy",
+    "onnxruntime",
+    "httptools",
+    "email.message",
+}
+
+
+def private_mib(pid: int) -> float:
+    """Return the memory of a process that it shares with nobody, its files on disk apart."""
+    with Path(f"/proc/{pid}/smaps_rollup").open(encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 1024
+
+
+def test_the_control_process_runs_no_module_that_it_does_not_use() -> None:
+    # Given the modules that wait until they are touched, and the ones that are another process's
+    program = (
+        f"from agent.lazy import CONTROL, spare; spare(CONTROL); import agent.service, sys;"
+        f"from importlib.util import _LazyModule as Waiting;"
+        f"print(*(name for name in sorted(CONTROL | {ELSEWHERE}) if not isinstance(sys.modules.get(name, Waiting('')), Waiting)))"
+    )
+    # When the control process is imported
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    # Then none of them has run, but for those that the standard library touches
+    assert set(found.stdout.split()) <= {"textwrap", "tokenize"}
+
+
+def test_a_module_that_waits_is_whole_once_it_is_touched() -> None:
+    program = "from agent.lazy import CONTROL, spare; spare(CONTROL); import http.client; print(http.client.HTTPSConnection.__name__)"
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "HTTPSConnection\n"
+
+
+def test_every_module_that_waits_exists() -> None:
+    program = f"import {', '.join(sorted(CONTROL))}"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_an_idle_agent_holds_little_memory_of_its_own(fleet: SimFleet, device: AgentProcess) -> None:
+    # Given the agent as the command runs it, connected
+    device.behaviours = None
+    device.start()
+    fleet.wait_for_birth(DEVICE, online=True)
+    assert device.process is not None
+    # Then what the command line took is gone, and what is left is bounded
+    assert private_mib(device.process.pid) < MAX_PRIVATE_MIB
