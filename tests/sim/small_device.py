@@ -195,7 +195,6 @@ class Diary(Reporter):
     def __init__(self, identity: Identity, memory: Memory, outbox: Outbox, *, is_loud: bool) -> None:
         """Nothing was reported yet."""
         super().__init__(identity, memory, outbox)
-        self.models: dict[str, ModelReport] = {}
         self.texts: list[str] = []
         self.news = asyncio.Event()
         self._is_loud = is_loud
@@ -203,7 +202,6 @@ class Diary(Reporter):
     def report_model(self, model: str, report: ModelReport) -> None:
         """Note and print it."""
         super().report_model(model, report)
-        self.models[model] = report
         self.say(place=place_of(report), previous=None if report.previous is None else report.previous.release)
         self.news.set()
 
