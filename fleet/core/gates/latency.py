@@ -1,4 +1,4 @@
-"""Decides which requests count as slow: those beyond a multiple of the 95th percentile that was usual, on the device itself if it is known."""
+"""Decides which requests are slow: those beyond a multiple of the 95th percentile that was usual, on the device itself where known."""
 
 from __future__ import annotations
 
