@@ -238,6 +238,7 @@ class SmallDevice:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.updater.run)
             yield
+            await self.updater.leave()
             tasks.cancel_scope.cancel()
 
     async def wish(self, number: int) -> ModelReport:
@@ -247,7 +248,7 @@ class SmallDevice:
         await anyio.to_thread.run_sync(self.trust.put_envelope, b"wish %d" % number)
         await anyio.to_thread.run_sync(self.trust.remember, Memory(generation=number))
         self.diary.say(generation=number)
-        self.updater.wish(Wish(release.ref, len(codec.encode(release.manifest))))
+        self.updater.wish(Wish(release.ref, len(codec.encode(release.manifest))), number)
 
         def is_over(report: ModelReport) -> bool:
             about = report.current if report.last is None or report.current == release.ref else report.last.release

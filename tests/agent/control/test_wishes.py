@@ -41,9 +41,13 @@ class Listener:
         self.repository.list(self.release)
         (folder / "root.json").write_bytes(self.repository.root)
         self.files = TrustFiles(folder / "state")
-        self.heard: asyncio.Queue[dict[str, Wish]] = asyncio.Queue()
+        self.heard: asyncio.Queue[tuple[dict[str, Wish], int]] = asyncio.Queue()
         reporter = Reporter(Identity(DeviceSection(id=DEVICE, hardware="cpu"), "0", {}, MACHINE, "0" * 16), Memory())
-        self.wishes = Wishes(self.files, VerifierAtHand(), reporter, str(folder / "root.json"), self.heard.put_nowait, retry_s=0.02)
+        self.wishes = Wishes(self.files, VerifierAtHand(), reporter, str(folder / "root.json"), self.hear_wish, retry_s=0.02)
+
+    def hear_wish(self, wishes: dict[str, Wish], generation: int) -> None:
+        """Keep it."""
+        self.heard.put_nowait((wishes, generation))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -65,7 +69,7 @@ class Listener:
 
 @pytest.mark.parametrize("blocked", ["mirror/timestamp.json", "mirror/desired", "memory.json"])
 def test_a_wish_that_the_disk_does_not_take_is_followed_when_it_does(tmp_path: Path, blocked: str) -> None:
-    async def run() -> tuple[Listener, dict[str, Wish]]:
+    async def run() -> tuple[Listener, tuple[dict[str, Wish], int]]:
         # Given a file that cannot be written, because a folder is in its way
         listener = Listener(tmp_path)
         obstacle = listener.files.mirror_dir.parent / blocked
@@ -79,6 +83,6 @@ def test_a_wish_that_the_disk_does_not_take_is_followed_when_it_does(tmp_path: P
             shutil.rmtree(obstacle)
             return listener, await listener.heard.get()
 
-    listener, wishes = asyncio.run(asyncio.wait_for(run(), 30))
+    listener, (wishes, generation) = asyncio.run(asyncio.wait_for(run(), 30))
     assert wishes["digits"].release == listener.release.ref
-    assert listener.files.memory().generation == 7
+    assert listener.files.memory().generation == generation == 7
