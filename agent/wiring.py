@@ -31,6 +31,7 @@ from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
+from agent.control.inspection import Inspection
 from agent.control.main import Agent, Parts
 from agent.control.ports.sources import Source
 from agent.control.renewal import Renewal
@@ -42,6 +43,7 @@ from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
 from agent.core.clock_floor import judged_now
+from agent.core.retention import Retention
 from contracts.agent_config import SourceName
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
@@ -73,7 +75,7 @@ def _sources(name: SourceName, settings: Settings, broker: BrokerSource, tls: Tl
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
     """Run the agent that `settings` describe until `stop`."""
     config = settings.config
-    store = StateStore(settings.state_dir)
+    store = StateStore(settings.state_dir, Retention(config.storage.earlier_releases, config.storage.max_bytes))
     sensors = Sensors(settings.state_dir)
     trust = TrustFiles(settings.state_dir)
     incoming = Incoming(settings.state_dir / "incoming")
@@ -102,6 +104,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
         workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
+        inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
         notifier=ServiceNotifier(),
         health_interval_s=config.telemetry.health_interval_s,

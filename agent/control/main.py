@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
+from agent.control.inspection import Inspection
 from agent.control.ports.machine import Notifier, Sensors
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
@@ -35,6 +36,7 @@ class Parts:
     wishes: Wishes
     renewal: Renewal
     workshop: Workshop
+    inspection: Inspection
     sensors: Sensors
     notifier: Notifier
     health_interval_s: float
@@ -54,11 +56,13 @@ class Agent:
         self._parts = parts
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            await parts.workshop.delivery.sweep()
             for model in parts.workshop.store.models():
                 self._take_up(model)
             parts.reporter.event("started", "info", f"agent {parts.reporter.identity.agent_version} started")
             tasks.start_soon(parts.wishes.run)
             tasks.start_soon(parts.renewal.run)
+            tasks.start_soon(parts.inspection.run)
             tasks.start_soon(self._tell_health)
             tasks.start_soon(self._beat)
             async with anyio.create_task_group() as talk:
