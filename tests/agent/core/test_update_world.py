@@ -1,7 +1,11 @@
-"""The update machine in every world that two or three mishaps can bring it to: no state without an exit, never two bad slots."""
+"""The update machine in every world that up to three mishaps can bring it to, and in long lives with many more.
+
+No state is without an exit, and never are both slots bad; a violation is told with all that led to it.
+"""
 
 from __future__ import annotations
 
+import random
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -121,3 +125,22 @@ def test_every_world_has_an_exit_and_a_good_release(capsys: pytest.CaptureFixtur
             f"\nupdate machine: {states} states and {transitions} transitions explored ({len(machine.updates)} states of the machine "
             f"itself), each at rest within {longest} steps; {time.process_time() - began_s:.1f} s"
         )
+
+
+LIVES = 400
+MOMENTS = 150
+
+
+def test_long_lives_with_many_mishaps_and_changes_of_mind_end_as_well() -> None:
+    machine, chance = Machine(), random.Random(5)
+    physics = Physics(machine)
+    for _ in range(LIVES):
+        world = world_of(machine, chance.choice((EMPTY, SETTLED, ON_TRIAL, LAST_TRY)), faults=12, wishes=8)
+        lived: Worlds = {world: None}
+        for _ in range(MOMENTS):
+            name, after = chance.choice(list(physics.moves(world)))
+            lived.setdefault(after, (name, world))
+            world = after
+            with told_with(lived, world):
+                judge(machine, world)
+        check_exits(machine, lived, works=chance.random() < 0.5)
