@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.errors import StateError
+
+# What a medium says of bytes that it can no longer read; anything else that a system may say can pass.
+DAMAGE = frozenset({errno.EIO, errno.EUCLEAN, errno.EBADMSG})
 
 
 @contextmanager
@@ -36,8 +40,14 @@ def write_whole(path: Path, raw: bytes, mode: int = 0o640) -> None:
     sync_folder(path.parent)
 
 
-def link_to(link: Path, target: str | None) -> bool:
-    """Make the symbolic link `link` name `target`, or be gone, in one step; return whether the folder has to be synced for it."""
+def link_to(link: Path, target: str | None) -> None:
+    """Make the symbolic link `link` name `target`, or be gone, in one step; a no-op when it already is so."""
+    if point(link, target):
+        sync_folder(link.parent)
+
+
+def point(link: Path, target: str | None) -> bool:
+    """Do as `link_to`, but leave the folder to be synced by the caller; return whether it has to be."""
     found = str(link.readlink()) if link.is_symlink() else None
     if found == target:
         return False

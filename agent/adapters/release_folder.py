@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import time
@@ -21,8 +20,6 @@ from contracts.chunks import chunk_count
 from contracts.errors import ContractError, MissingFileError, TamperedError
 from contracts.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, decode_manifest
 
-# What a medium says of bytes that it can no longer read; anything else a system may say passes.
-DAMAGE = frozenset({errno.EIO, errno.EUCLEAN, errno.EBADMSG})
 PIECE_BYTES = 1 << 20
 # An inspection beside a serving model rests three times as long as it works.
 REST = 3.0
@@ -116,7 +113,7 @@ def sweep(releases: Path) -> None:
     for leftover in releases.glob(".*"):
         shutil.rmtree(leftover)
     for leftover in releases.rglob(".*.new"):
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
 
 
 def size_of(folder: Path) -> int:
@@ -156,6 +153,6 @@ def _reading(place: Path, digest: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or repr(error)
-        if error.errno in DAMAGE:
+        if error.errno in disk.DAMAGE:
             raise TamperedError(str(place), digest, reason) from error
         raise StateError(str(place), reason) from error

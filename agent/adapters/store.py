@@ -17,7 +17,7 @@ from agent.core.retention import Held, Retention, Serving, surplus
 from agent.core.update import Update
 from agent.errors import StateError
 from contracts.bundle import read_bounded
-from contracts.errors import ContractError
+from contracts.errors import ContractError, MissingFileError
 from contracts.lifecycle import Phase
 from contracts.manifest import Manifest
 from contracts.messages import ReleaseRef
@@ -34,7 +34,7 @@ class StateStore:
     """Everything the agent must not forget; what the disk refuses is a StateError."""
 
     def __init__(self, root: Path, retention: Retention | None = None) -> None:
-        """Make the folders, and remove what a process that died left half done."""
+        """Make the folders, and clear away what a process that died left half done; a disk that takes nothing more is read all the same."""
         self.root = root
         self._retention = retention or Retention()
         self._releases = root / "releases"
@@ -42,14 +42,10 @@ class StateStore:
         with disk.state_at(root):
             for folder in (self._releases, self._models):
                 disk.make_folder(folder)
-            release_folder.sweep(self._releases)
-            for leftover in self._models.glob("*/.*.new"):
-                leftover.unlink()
-            # What an earlier process saved and we now read may be on its way to the disk still; we are about to act on it.
-            for folder in (self._releases, self._models, *self._model_folders()):
-                disk.sync_folder(folder)
-            for model in self.models():
-                self._link(model, self.load(model))
+        try:
+            self._clear_up()
+        except (OSError, StateError) as error:
+            log.error("%s: what was left half done stays so for now: %s", root, error)
 
     def token_file(self) -> Path:
         """Return the file with the token of local callers, made at the first call."""
@@ -66,10 +62,10 @@ class StateStore:
             return tuple(sorted(folder.name for folder in known))
 
     def load(self, model: str) -> Update:
-        """Return a model's machine; of one that cannot be read, what its links name, because the fleet's wish is heard again."""
+        """Return a model's machine; of a damaged one what its links name, because the fleet's wish is heard again."""
         try:
-            return _UPDATE.validate_json(read_bounded(self._models / model / MACHINE, MAX_MACHINE_BYTES))
-        except (ContractError, ValidationError, OSError) as error:
+            return self._read(model)
+        except (ContractError, ValidationError) as error:
             current, previous = self._linked(model, "current"), self._linked(model, "previous")
             if current is None:
                 return Update()
@@ -182,10 +178,35 @@ class StateStore:
         with disk.state_at(self.root):
             return shutil.disk_usage(self.root).free
 
+    def _clear_up(self) -> None:
+        release_folder.sweep(self._releases)
+        for leftover in self._models.glob("*/.*.new"):
+            leftover.unlink()
+        # What an earlier process saved and we now read may be on its way to the disk still; we are about to act on it.
+        for folder in (self._releases, self._models, *self._model_folders()):
+            disk.sync_folder(folder)
+        for model in self.models():
+            self._take_up(model)
+
+    def _take_up(self, model: str) -> None:
+        try:
+            self._link(model, self._read(model))
+        except (ContractError, ValidationError):
+            self.save(model, self.load(model))
+
+    def _read(self, model: str) -> Update:
+        """Return a model's machine; raise a ContractError or ValidationError when it is damaged, StateError when it cannot be read now."""
+        place = self._models / model / MACHINE
+        try:
+            return _UPDATE.validate_json(read_bounded(place, MAX_MACHINE_BYTES))
+        except OSError as error:
+            reason = error.strerror or repr(error)
+            raise (MissingFileError(str(place)) if error.errno in disk.DAMAGE else StateError(str(place), reason)) from error
+
     def _link(self, model: str, update: Update) -> None:
         folder = self._models / model
         targets = {name: None if digest is None else f"../../releases/{digest}" for name, digest in update.slots.named().items()}
-        has_changed = [disk.link_to(folder / name, target) for name, target in targets.items()]
+        has_changed = [disk.point(folder / name, target) for name, target in targets.items()]
         if any(has_changed):
             disk.sync_folder(folder)
 
@@ -204,6 +225,6 @@ class StateStore:
         try:
             digest = (self._models / model / slot).readlink().name
             manifest = release_folder.read_manifest(self.release_dir(digest))
-        except (OSError, ContractError, StateError):
+        except (OSError, ContractError):
             return None
         return ReleaseRef(model=manifest.name, release=manifest.release, manifest_sha256=digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from agent.adapters import disk
@@ -14,6 +15,8 @@ from contracts.trust import MAX_ENVELOPE_BYTES, MAX_TRUST_FILE_BYTES
 
 MAX_FILES = 128
 MAX_MEMORY_BYTES = 16 * 1024
+
+log = logging.getLogger(__name__)
 
 
 class TrustFiles:
@@ -30,9 +33,12 @@ class TrustFiles:
         with disk.state_at(root):
             for folder in (self.mirror_dir, self.cache_dir):
                 disk.make_folder(folder)
+        try:
             # The verifier's library writes beside, too, under names that begin with tmp.
             for leftover in (*self.mirror_dir.glob(".*.new"), *self.cache_dir.glob("tmp*"), *root.glob(".*.new")):
                 leftover.unlink()
+        except OSError as error:
+            log.error("%s: what was left half done stays so for now: %s", root, error)
 
     def put(self, name: str, raw: bytes) -> bool:
         """Mirror a trust file, an empty one meaning that it was withdrawn; return whether anything changed."""

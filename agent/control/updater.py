@@ -28,7 +28,7 @@ from agent.core.backoff import delay_s
 from agent.core.preflight import Refusal
 from agent.core.probation import Watch, verdict
 from agent.core.update import Crashed, Damaged, Do, Done, Effect, Event, Failed, Progressed, Unsuitable, Update, Wished, leave, resume, step
-from agent.core.update.inbox import filed
+from agent.core.update.inbox import filed, without_work
 from agent.errors import AgentError, FetchError, GoldenSetError, ProbationError, StateError, UnsuitableReleaseError
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
@@ -144,6 +144,7 @@ class Updater:
         if effects:
             with self.promise.within(MOVE_S):
                 await self._bench.clear()
+            self._events = without_work(self._events)
         failures = 0
         while update != self._update and not await self._adopt(update):
             failures += 1

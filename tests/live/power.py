@@ -32,6 +32,10 @@ class Disk:
     copy: Path
     copied: Path
 
+    def freeze(self) -> None:
+        """Take no writes any more, as a file system does that has found an error."""
+        _run("mount", "-o", "remount,ro", str(self.folder))
+
     @contextmanager
     def after_a_cut(self) -> Iterator[Path]:
         """Cut the power now, and yield what a device finds when it comes back; whoever writes to the disk goes on unharmed."""

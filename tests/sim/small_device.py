@@ -248,6 +248,7 @@ class SmallDevice:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.updater.run)
             yield
+            await self.updater.leave()
             tasks.cancel_scope.cancel()
 
     async def wish(self, number: int) -> ModelReport:

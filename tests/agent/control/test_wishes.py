@@ -45,13 +45,14 @@ class Listener:
         self.repository.list(self.release)
         (folder / "root.json").write_bytes(self.repository.root)
         self.files = TrustFiles(folder / "state")
-        self.heard: asyncio.Queue[dict[str, Wish]] = asyncio.Queue()
+        self.heard: asyncio.Queue[tuple[dict[str, Wish], int]] = asyncio.Queue()
         outbox = Outbox(OutboxFiles(folder / "outbox"), Limits(1 << 20, 3600.0), time.monotonic)
         reporter = Reporter(Identity(DeviceSection(id=DEVICE, hardware="cpu"), "0", {}, MACHINE, "0" * 16), Memory(), outbox)
-        self.wishes = Wishes(self.files, VerifierAtHand(), reporter, str(folder / "root.json"), self._follow, retry_s=0.02)
+        self.wishes = Wishes(self.files, VerifierAtHand(), reporter, str(folder / "root.json"), self.hear_wish, retry_s=0.02)
 
-    def _follow(self, wishes: dict[str, Wish], _generation: int) -> None:
-        self.heard.put_nowait(wishes)
+    def hear_wish(self, wishes: dict[str, Wish], generation: int) -> None:
+        """Keep it."""
+        self.heard.put_nowait((wishes, generation))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,7 +74,7 @@ class Listener:
 
 @pytest.mark.parametrize("blocked", ["mirror/timestamp.json", "mirror/desired", "memory.json"])
 def test_a_wish_that_the_disk_does_not_take_is_followed_when_it_does(tmp_path: Path, blocked: str) -> None:
-    async def run() -> tuple[Listener, dict[str, Wish]]:
+    async def run() -> tuple[Listener, tuple[dict[str, Wish], int]]:
         # Given a file that cannot be written, because a folder is in its way
         listener = Listener(tmp_path)
         obstacle = listener.files.mirror_dir.parent / blocked
@@ -87,6 +88,6 @@ def test_a_wish_that_the_disk_does_not_take_is_followed_when_it_does(tmp_path: P
             shutil.rmtree(obstacle)
             return listener, await listener.heard.get()
 
-    listener, wishes = asyncio.run(asyncio.wait_for(run(), 30))
+    listener, (wishes, generation) = asyncio.run(asyncio.wait_for(run(), 30))
     assert wishes["digits"].release == listener.release.ref
-    assert listener.files.memory().generation == 7
+    assert listener.files.memory().generation == generation == 7

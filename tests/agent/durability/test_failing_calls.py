@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.bundle import MANIFEST
 from contracts.lifecycle import Phase
 from tests.sim.small_device import MODEL, SmallDevice, live, release_of
 
@@ -45,18 +46,22 @@ class Nursery:
     scratch: Path
     log: Path
 
-    def run(self, call: str, fault: str, when: int) -> tuple[int, str]:
-        """Let a device take the release while one call goes wrong; return its status, and the call that was hit, if there was one."""
-        state = self.scratch / "state"
-        shutil.rmtree(state, ignore_errors=True)
-        shutil.copytree(self.scratch / "template", state, symlinks=True)
-        options = ["-e", f"trace={CALLS[call]}", "-e", f"inject={CALLS[call]}:{FAULTS[fault]}:when={when}"]
+    @property
+    def state(self) -> Path:
+        """Where the newest device has its state."""
+        return self.scratch / "state"
+
+    def run(self, calls: str, fault: str, *options: str) -> tuple[int, str]:
+        """Let a new device take the release while a call goes wrong; return its status, and the call that was hit, if there was one."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        shutil.copytree(self.scratch / "template", self.state, symlinks=True)
+        options = (*options, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}")
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"state": str(state), "options": options}) + "\n")
+        self.process.stdin.write(json.dumps({"state": str(self.state), "options": options}) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
-        was_hit = answer["status"] == KILLED if fault == "KILL" else "INJECTED" in answer["hit"]
+        was_hit = answer["status"] == KILLED if "KILL" in fault else "INJECTED" in answer["hit"]
         return answer["status"], answer["hit"] if was_hit else ""
 
 
@@ -119,14 +124,14 @@ def sweep(devices: Nursery, call: str, faults: Callable[[int], tuple[str, ...]])
     for when in itertools.count(1):
         was_hit = False
         for fault in faults(when):
-            status, hit = devices.run(call, fault, when)
+            status, hit = devices.run(CALLS[call], f"{FAULTS[fault]}:when={when}")
             if not hit:
                 assert status == 0, f"{call} {when} was not hit by {fault}, and the device ended with {status}:\n{devices.log.read_text()}"
                 continue
             was_hit = True
             disturbed += 1
             try:
-                check_good(devices.scratch / "state")
+                check_good(devices.state)
             except BaseException as error:
                 error.args = (f"after {fault} at {call} {when}, {hit}: {error}",)
                 raise
@@ -160,3 +165,19 @@ def test_whichever_call_goes_wrong_in_whichever_way_the_next_start_makes_it_good
         counts = {call: sweep(devices, call, every_fault) for call in CALLS}
     report_line(f"disturbed updates: {sum(counts.values())}: {counts}")
     assert min(counts.values()) >= 1
+
+
+@pytest.mark.parametrize("damaged", ["machine", "memory", "manifest", "model"])
+def test_a_device_starts_and_takes_the_next_release_although_a_file_can_never_be_read_again(tmp_path: Path, damaged: str) -> None:
+    with nursery(tmp_path / "nursery.log") as devices:
+        release = devices.state / "releases" / release_of(2).manifest.sha256
+        file = {
+            "machine": devices.state / "models" / MODEL / "update.json",
+            "memory": devices.state / "memory.json",
+            "manifest": release / MANIFEST,
+            "model": release / "artifacts/cpu/model.onnx",
+        }[damaged]
+        status, hit = devices.run("openat", "error=EIO", "-P", str(file))
+        assert str(file) in hit
+        assert status == 0, devices.log.read_text()
+        check_good(devices.state)

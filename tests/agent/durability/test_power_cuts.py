@@ -22,7 +22,7 @@ import pytest
 
 from contracts.lifecycle import Phase
 from tests.live.power import Disk, power_disk
-from tests.sim.small_device import MODEL, Place, SmallDevice, place_of, release_of
+from tests.sim.small_device import MODEL, Place, SmallDevice, live, place_of, release_of
 
 ROOT = Path(__file__).parents[3]
 CUTS = 100
@@ -188,3 +188,24 @@ def test_a_device_that_does_not_sync_loses_what_it_reported(tmp_path: Path, repo
             lost += found.lacks(said)
     report_line(f"power cuts without fsync: {CUTS_WITHOUT_FSYNC}: {torn} torn, {lost} lost")
     assert lost
+
+
+def test_what_a_killed_process_had_not_synced_is_synced_before_it_is_relied_on(tmp_path: Path) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    with power_disk(tmp_path) as disk:
+        # Given a device that is killed just when it would sync the last file of release 3, all of which is written
+        state = disk.folder / "state"
+        asyncio.run(live(state, 2))
+        model = release_of(3).manifest.files["artifacts/cpu/model.onnx"].sha256
+        on_that_file = ["-P", str(state / "incoming" / model), "-e", "trace=fsync", "-e", "inject=fsync:signal=KILL:when=1"]
+        command = ["strace", "-f", "-qq", "-o", "/dev/null", *on_that_file, sys.executable, "-m", "tests.sim.small_device", str(state), "3"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        killed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert place_of(SmallDevice(state).store.load(MODEL)) == (3, 0)
+        # When it starts again, finds all of it there and commits it, just before the power goes
+        asyncio.run(live(state, 3))
+        with disk.after_a_cut() as folder:
+            # Then the release is whole
+            assert look(folder / "state") == Found((3, COMMITTED), 3, ())
