@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import metadata
 
@@ -21,7 +21,7 @@ from agent.adapters.link_file import LinkFile
 from agent.adapters.mqtt import MqttBroker
 from agent.adapters.notify import ServiceNotifier
 from agent.adapters.patcher_process import PatcherProcess
-from agent.adapters.processes import WorkerLauncher
+from agent.adapters.processes import Terms, WorkerLauncher
 from agent.adapters.sensors import Sensors
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
@@ -42,9 +42,12 @@ from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
 from agent.core.clock_floor import judged_now
-from contracts.agent_config import SourceName
+from agent.core.growth import MIB
+from agent.core.probation import Limits
+from contracts.agent_config import SourceName, WorkerSection
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
+from contracts.messages import Machine
 from contracts.pace import Hours
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
@@ -68,6 +71,12 @@ def _sources(name: SourceName, settings: Settings, broker: BrokerSource, tls: Tl
         return [FolderSource(settings.file.parent / delivery.folder)] if delivery.folder else []
     own = [HttpSource(f"{delivery.server.rstrip('/')}{ARTIFACTS_PATH}", tls, may_lead=True)] if delivery.server else []
     return [*own, *(HttpSource(url) for url in delivery.urls)]
+
+
+def _patience(kind: WorkerKind, bounds: WorkerSection, machine: Machine) -> Patience:
+    """Return what a worker may take on this machine."""
+    memory_bytes = bounds.memory_mib * MIB or machine.memory_bytes // 2
+    return replace(kind.patience, inference_s=bounds.inference_s, memory_bytes=memory_bytes)
 
 
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
@@ -95,13 +104,17 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
-    launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, config.telemetry.window_s)
+    patience = _patience(kind, config.worker, identity.machine)
+    terms = Terms(config.telemetry.window_s, patience.memory_bytes)
+    launcher = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms)
+    limits = Limits(**config.update.model_dump(exclude={"probation_s"}))
+    workshop = Workshop(store, delivery, launcher, reporter, config.update.probation_s, limits, sensors, patience)
     parts = Parts(
         reporter=reporter,
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
-        workshop=Workshop(store, delivery, launcher, reporter, config.update.probation_s, kind.patience),
+        workshop=workshop,
         sensors=sensors,
         notifier=ServiceNotifier(),
         health_interval_s=config.telemetry.health_interval_s,

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -19,6 +20,12 @@ from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, WorkerLine, Wor
 
 SEND_S = 5.0
 MAX_THREADS = 4
+# One serves, one relieves it, one is tried, one drains; many more of a model can only be processes that not even SIGKILL ends.
+MAX_PROCESSES = 8
+# Beyond what is watched for, so that only a sudden growth meets the kernel's limit.
+DATA_SHARE = 2.0
+# CUDA reserves address space by the gigabyte, all of which the limit would count.
+CUDA_TARGETS = "jetson"
 LAST_PORT = 65535
 
 
@@ -50,6 +57,11 @@ class WorkerProcess:
         except (asyncio.LimitOverrunError, ValidationError) as error:
             raise WorkerError(f"it sent no line of the link: {error!r}"[:200]) from error
 
+    @property
+    def has_ended(self) -> bool:
+        """Say whether it is gone."""
+        return self._process.returncode is not None
+
     async def wait(self) -> str:
         """Wait until it has ended, and say how."""
         status = await self._process.wait()
@@ -62,10 +74,18 @@ class WorkerProcess:
             self._process.kill()
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What every worker is told at its start: how often it reports, and how much memory is its share."""
+
+    window_s: float
+    memory_bytes: int
+
+
 class WorkerLauncher:
     """Starts workers of any model."""
 
-    def __init__(self, command: Sequence[str], store: StateStore, host: str, first_port: int, window_s: float) -> None:
+    def __init__(self, command: Sequence[str], store: StateStore, host: str, first_port: int, terms: Terms) -> None:
         """Run `command` with the setup appended; models are served on `host` from `first_port` on."""
         # A worker must not outlive us; systemd sees to that too, this is for when there is none.
         setpriv = shutil.which("setpriv")
@@ -73,8 +93,9 @@ class WorkerLauncher:
         self._store = store
         self._host = host
         self._first_port = first_port
-        self._window_s = window_s
+        self._terms = terms
         self._doors: dict[str, Listeners] = {}
+        self._processes: dict[str, list[WorkerProcess]] = {}
 
     def endpoint(self, model: str) -> str:
         """Return where callers reach the model, empty before its first worker."""
@@ -83,29 +104,44 @@ class WorkerLauncher:
 
     async def start(self, model: str, folder: Path, target: str) -> WorkerProcess:
         """Start a worker on a release; raise WorkerError, NoFreePortError or StateError."""
-        doors = self._doors.get(model) or self._open(model)
+        alive = self._processes[model] = [process for process in self._processes.get(model, ()) if not process.has_ended]
+        if len(alive) >= MAX_PROCESSES:
+            raise WorkerError(f"it cannot be started: expected earlier ones to end, found {len(alive)} that a driver holds in the kernel")
+        try:
+            doors = self._doors.get(model) or self._open(model)
+            process = await self._spawn(model, folder, target, doors)
+        except OSError as error:
+            raise WorkerError(f"it cannot be started: {error}") from error
+        alive.append(process)
+        return process
+
+    async def _spawn(self, model: str, folder: Path, target: str, doors: Listeners) -> WorkerProcess:
         ours, theirs = socket.socketpair()
-        setup = WorkerSetup(
-            model=model,
-            release_dir=str(folder),
-            target=target,
-            link_fd=theirs.fileno(),
-            listen_fds=doors.fds,
-            token_file=str(self._store.token_file()),
-            window_s=self._window_s,
-            threads=min(MAX_THREADS, os.cpu_count() or 1),
-        )
-        arguments = [*self._command, setup.model_dump_json()]
-        inherited = (setup.link_fd, *setup.listen_fds)
         try:
             # Cancelled half way, the process would be nobody's.
             with theirs, anyio.CancelScope(shield=True):
+                setup = self._setup(model, folder, target, doors, theirs.fileno())
+                arguments = [*self._command, setup.model_dump_json()]
+                inherited = (setup.link_fd, *setup.listen_fds)
                 process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=inherited)
                 streams = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
-        except OSError as error:
+        except OSError:
             ours.close()
-            raise WorkerError(f"it cannot be started: {error}") from error
+            raise
         return WorkerProcess(process, *streams)
+
+    def _setup(self, model: str, folder: Path, target: str, doors: Listeners, link_fd: int) -> WorkerSetup:
+        return WorkerSetup(
+            model=model,
+            release_dir=str(folder),
+            target=target,
+            link_fd=link_fd,
+            listen_fds=doors.fds,
+            token_file=str(self._store.token_file()),
+            window_s=self._terms.window_s,
+            threads=min(MAX_THREADS, os.cpu_count() or 1),
+            data_bytes=None if target.startswith(CUDA_TARGETS) else int(self._terms.memory_bytes * DATA_SHARE),
+        )
 
     def close(self) -> None:
         """Shut every door."""
@@ -119,6 +155,10 @@ class WorkerLauncher:
         last = min(self._first_port + MAX_PORTS_TRIED, LAST_PORT + 1)
         ports = [port for port in range(self._first_port, last) if port not in others]
         doors = open_listeners(self._host, ports if known is None else [known, *ports], self._store.root / "run" / f"{model}.sock")
-        self._store.save_port(model, doors.port)
+        try:
+            self._store.save_port(model, doors.port)
+        except OSError:
+            doors.close()
+            raise
         self._doors[model] = doors
         return doors

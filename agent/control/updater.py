@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -14,20 +13,22 @@ from anyio.abc import TaskGroup
 
 from agent.control.delivery import Delivery, Installed
 from agent.control.ports.files import Store
+from agent.control.ports.machine import Sensors
 from agent.control.ports.workers import Launcher
+from agent.control.probation import Probation
 from agent.control.reporter import Reporter, utc_now
 from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish
 from agent.control.worker import Patience
+from agent.core.alarm import Alarm
 from agent.core.preflight import Refusal
-from agent.core.probation import Watch, verdict
+from agent.core.probation import Limits
 from agent.core.update import Crashed, Damaged, Do, Done, Effect, Event, Failed, Unsuitable, Update, Wished, resume, step
-from agent.errors import AgentError, FetchError, GoldenSetError, ProbationError, UnsuitableReleaseError
+from agent.errors import AgentError, FetchError, GoldenSetError, UnsuitableReleaseError
 from contracts.lifecycle import FINAL, Phase
 from contracts.messages import ModelReport, ReleaseRef
 
 MAX_EVENTS = 256
-PROBATION_POLL_S = 0.25
 PROGRESS_STEP = 0.01
 # Work that is pointless once the machine has moved on; all other work ends by itself, and must not stop half way.
 INTERRUPTIBLE = frozenset({Do.FETCH, Do.STAGE, Do.START_CANDIDATE, Do.START_PROBATION})
@@ -44,6 +45,8 @@ class Workshop:
     launcher: Launcher
     reporter: Reporter
     probation_s: float
+    limits: Limits
+    sensors: Sensors
     patience: Patience
 
 
@@ -53,7 +56,7 @@ class Updater:
     def __init__(self, model: str, shop: Workshop) -> None:
         """Take up a model that is known or was just wished for."""
         self.model = model
-        listener = Listener(self._on_crash, shop.reporter.window, self.report)
+        listener = Listener(self._on_crash, self._on_alarm, shop.reporter.window, self.report)
         self.supervisor = Supervisor(model, shop.launcher, listener, shop.patience)
         self._shop = shop
         self._update = shop.store.load(model)
@@ -162,8 +165,11 @@ class Updater:
         self._shop.reporter.event("phase", severity, text, self.model, facts)
 
     def _on_crash(self, release: ReleaseRef, reason: str) -> None:
-        self._shop.reporter.event("worker", "error", f"release {release.release} crashed: {reason}", self.model)
         self._hear(Crashed(release, reason))
+
+    def _on_alarm(self, release: ReleaseRef, alarm: Alarm) -> None:
+        facts = {"state": alarm.state, "release": str(release.release), "restarts": str(self.supervisor.restarts)}
+        self._shop.reporter.event("worker", alarm.severity, f"release {release.release} {alarm.text}", self.model, facts)
 
     def _hear(self, event: Event) -> None:
         try:
@@ -204,7 +210,9 @@ class Updater:
         await self._try(release, Phase.SWITCHING, self.supervisor.switch())
 
     async def _watch(self, release: ReleaseRef) -> None:
-        await self._try(release, Phase.PROBATION, self._pass_probation())
+        shop = self._shop
+        probation = Probation(self.supervisor, shop.sensors, shop.limits, shop.probation_s)
+        await self._try(release, Phase.PROBATION, probation.watch(release, self._update.current))
 
     async def _try(self, release: ReleaseRef, phase: Phase, work: Awaitable[None]) -> None:
         try:
@@ -218,19 +226,6 @@ class Updater:
         ready = await self.supervisor.test(await self._installed(release))
         if not ready.golden_passed:
             raise GoldenSetError(ready.golden_error, ready.golden_tolerance, ready.reason)
-
-    async def _pass_probation(self) -> None:
-        began_s = time.monotonic()
-        while True:
-            pulse = self.supervisor.pulse
-            requests, errors = (0, 0) if pulse is None else (pulse.requests, pulse.errors)
-            is_alive = self.supervisor.state == "serving"
-            match verdict(Watch(time.monotonic() - began_s, is_alive, requests, errors), self._shop.probation_s):
-                case "fit":
-                    return
-                case "unfit":
-                    raise ProbationError(requests, errors)
-            await asyncio.sleep(min(PROBATION_POLL_S, self._shop.probation_s))
 
     async def _tidy(self, release: ReleaseRef) -> None:
         await self._shop.delivery.tidy(release)

@@ -10,8 +10,9 @@ from time import monotonic
 from agent.runtimes.loaders import LOADERS
 from agent.runtimes.port import ModelSource
 from agent.worker.errors import SetupError
-from agent.worker.golden import Verdict, check_results, read_golden, run_golden
+from agent.worker.golden import GoldenSet, Verdict, check_results, read_golden, run_golden
 from agent.worker.model import Model
+from agent.worker.vigil import Vigil
 from agent.worker_link import WorkerSetup
 from contracts.bundle import MANIFEST, check_files, read_bounded
 from contracts.manifest import MAX_MANIFEST_BYTES, Artifact, Manifest, decode_manifest
@@ -28,6 +29,7 @@ class Prepared:
     model: Model
     load_s: float
     verdict: Verdict
+    vigil: Vigil
 
 
 def prepare(setup: WorkerSetup) -> Prepared:
@@ -39,16 +41,28 @@ def prepare(setup: WorkerSetup) -> Prepared:
     # A card can rot between the day a release was fetched and the day its worker starts again.
     check_files(folder, manifest, manifest.paths_for(setup.target))
     source = _source(folder, artifact, setup)
-    model = Model(manifest, artifact, LOADERS[artifact.runtime](source))
+    vigil = Vigil(LOADERS[artifact.runtime](source))
+    model = Model(manifest, artifact, vigil)
     golden = read_golden(folder, manifest, artifact)
     infer = partial(model.infer, count=1)
     for _ in range(WARM_UP_RUNS):
         infer(golden.sample(0))
+    vigil.forget_warm_up()
     load_s = monotonic() - started
-    verdict = run_golden(infer, golden, artifact.tolerance)
-    if verdict.passed and (reason := check_results(folder, manifest, artifact, golden)):
-        verdict = replace(verdict, passed=False, reason=reason)
-    return Prepared(model, load_s, verdict)
+    return Prepared(model, load_s, _proven(model, golden, folder), vigil)
+
+
+def prove_again(prepared: Prepared, folder: Path) -> Verdict:
+    """Run the golden set once more; raise SetupError when it cannot be read any more."""
+    model = prepared.model
+    return _proven(model, read_golden(folder, model.manifest, model.artifact), folder)
+
+
+def _proven(model: Model, golden: GoldenSet, folder: Path) -> Verdict:
+    verdict = run_golden(partial(model.infer, count=1), golden, model.artifact.tolerance)
+    if verdict.passed and (reason := check_results(folder, model.manifest, model.artifact, golden)):
+        return replace(verdict, passed=False, reason=reason)
+    return verdict
 
 
 def _source(folder: Path, artifact: Artifact, setup: WorkerSetup) -> ModelSource:

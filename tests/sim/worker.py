@@ -2,7 +2,10 @@
 
     python -m tests.sim.worker '{"2": "golden"}' '<WorkerSetup>'
 
-Behaviours by release counter: `golden` fails the golden set, `failed` cannot load, `crash` dies once it serves, `hang` falls silent then.
+Behaviours by release counter: `golden` fails the golden set, `failed` cannot load, `unproven` fails it once it serves; once it serves
+`crash` dies, `hang` falls silent, `stuck` has an inference that never ends, `garbage` writes no line, `half` never ends one, `flood` writes
+without end, `errors` answers every request by one, `fat` takes more memory than it may, and `heavy` so much that it must end at once.
+A behaviour of several words is lived through one after the other, one by each worker, and the last for ever: `crash crash good`.
 """
 
 from __future__ import annotations
@@ -12,14 +15,17 @@ import json
 import os
 import socket
 import sys
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from agent.worker_link import CONTROL_LINE, Failed, Line, Pulse, Ready, Serve, Serving, Window, WorkerSetup
+from agent.worker_link import CONTROL_LINE, Drain, Failed, Line, Prove, Proven, Pulse, Ready, Serve, Serving, Window, WorkerSetup
 from contracts.manifest import decode_manifest
 from contracts.messages import InferenceWindow, Latency, ReleaseRef
 
 PULSE_S = 0.1
+# What it says that it takes; agents that are tested with it allow 100 MiB.
+USUAL_BYTES, FAT_BYTES, HEAVY_BYTES = 32 << 20, 120 << 20, 200 << 20
 
 
 class StandIn:
@@ -30,8 +36,10 @@ class StandIn:
         manifest = decode_manifest((Path(setup.release_dir) / "manifest.json").read_bytes())
         self.setup = setup
         self.release = ReleaseRef(model=manifest.name, release=manifest.release, manifest_sha256=manifest.sha256)
-        self.behaviour = behaviours.get(str(manifest.release), "good")
-        self.requests = 0
+        turns = behaviours.get(str(manifest.release), "good").split()
+        self.behaviour = turn(Path(setup.token_file).parent, setup.model, manifest.release, turns)
+        self.requests = self.errors = 0
+        self.is_misbehaving = False
         self.writer: asyncio.StreamWriter
 
     async def run(self) -> None:
@@ -44,12 +52,16 @@ class StandIn:
         pulse = asyncio.create_task(self.pulse())
         servers: list[asyncio.Server] = []
         while raw := await reader.readline():
-            line = CONTROL_LINE.validate_json(raw)
-            if not isinstance(line, Serve):
-                break
-            servers = [await asyncio.start_server(self.answer, sock=socket.socket(fileno=fd)) for fd in self.setup.listen_fds]
-            await self.say(Serving())
-            self.misbehave()
+            match CONTROL_LINE.validate_json(raw):
+                case Drain():
+                    break
+                case Prove():
+                    passed = self.behaviour != "unproven"
+                    await self.say(Proven(passed=passed, reason="" if passed else "the stand-in was told to fail"))
+                case Serve():
+                    servers = [await asyncio.start_server(self.answer, sock=socket.socket(fileno=fd)) for fd in self.setup.listen_fds]
+                    await self.say(Serving())
+                    await self.misbehave()
         pulse.cancel()
         for server in servers:
             server.close()
@@ -68,24 +80,40 @@ class StandIn:
             golden_tolerance=0.1,
         )
 
-    def misbehave(self) -> None:
-        """Crash or hang, if told to."""
-        if self.behaviour == "crash":
-            os._exit(70)
-        if self.behaviour == "hang":
-            import time
-
-            time.sleep(3600)
+    async def misbehave(self) -> None:
+        """Do what it was told to."""
+        self.is_misbehaving = True
+        match self.behaviour:
+            case "crash":
+                os._exit(70)
+            case "hang":
+                hang()
+            case "garbage":
+                self.writer.write(b"\x00 this is no line of the link\n")
+            case "half":
+                self.writer.write(b'{"kind": "pul')
+                await asyncio.sleep(3600)
+            case "flood":
+                while True:
+                    await self.say(self.sign_of_life())
 
     async def pulse(self) -> None:
         """Show signs of life, and a window now and then."""
         told = 0
         while True:
-            await self.say(Pulse(requests=self.requests, errors=0, in_flight=0))
+            if self.behaviour != "half":
+                await self.say(self.sign_of_life())
             if self.requests > told:
                 await self.say(self.window(self.requests - told))
                 told = self.requests
             await asyncio.sleep(PULSE_S)
+
+    def sign_of_life(self) -> Pulse:
+        """Return a pulse."""
+        behaviour = self.behaviour if self.is_misbehaving else "good"
+        rss_bytes = {"fat": FAT_BYTES, "heavy": HEAVY_BYTES}.get(behaviour, USUAL_BYTES)
+        age_s = 3600.0 if behaviour == "stuck" else 0.0
+        return Pulse(requests=self.requests, errors=self.errors, in_flight=0, inference_age_s=age_s, rss_bytes=rss_bytes)
 
     def window(self, requests: int) -> Window:
         """Return statistics of some requests."""
@@ -108,8 +136,12 @@ class StandIn:
         """Answer any request with the release that serves."""
         await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
+        status = "200 OK"
+        if self.behaviour == "errors":
+            self.errors += 1
+            status = "500 Internal Server Error"
         body = str(self.release.release).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        writer.write(b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body))
         await writer.drain()
         writer.close()
 
@@ -117,6 +149,19 @@ class StandIn:
         """Write a line to the control process."""
         self.writer.write(line.model_dump_json().encode() + b"\n")
         await self.writer.drain()
+
+
+def hang() -> None:
+    """Keep the loop from turning."""
+    time.sleep(3600)
+
+
+def turn(folder: Path, model: str, release: int, behaviours: list[str]) -> str:
+    """Return what the next worker of a release does."""
+    file = folder / f"turns-{model}-{release}"
+    turns = int(file.read_text()) if file.exists() else 0
+    file.write_text(str(turns + 1))
+    return behaviours[min(turns, len(behaviours) - 1)]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from agent.core.preflight import Condition
+from agent.core.probation import Heat
 from agent.core.readings import Readings
 from contracts.messages import Machine
 
@@ -20,6 +21,9 @@ class Sensors(Protocol):
 
     async def condition(self) -> Condition:
         """Say whether the device is in a state to take more upon itself."""
+
+    async def heat(self) -> Heat:
+        """Feel how warm the device is."""
 
     def rss_bytes(self, pid: int) -> int:
         """Return a process's resident memory."""
