@@ -19,6 +19,7 @@ from agent.errors import WorkerError
 from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, WorkerLine, WorkerSetup
 
 SEND_S = 5.0
+SHOWN_BYTES = 60
 MAX_THREADS = 4
 # One serves, one relieves it, one is tried, one drains; many more of a model can only be processes that not even SIGKILL ends.
 MAX_PROCESSES = 8
@@ -51,11 +52,14 @@ class WorkerProcess:
         """Return the next line, None when the worker closed the link; raise WorkerError for a line that is none."""
         try:
             raw = await self._reader.readuntil()
-            return WORKER_LINE.validate_json(raw)
         except (asyncio.IncompleteReadError, OSError):
             return None
-        except (asyncio.LimitOverrunError, ValidationError) as error:
-            raise WorkerError(f"it sent no line of the link: {error!r}"[:200]) from error
+        except asyncio.LimitOverrunError as error:
+            raise WorkerError(f"its link: expected lines of at most {MAX_LINE_BYTES} bytes, found a longer one") from error
+        try:
+            return WORKER_LINE.validate_json(raw)
+        except ValidationError as error:
+            raise WorkerError(f"its link: expected a line of a worker, found {raw[:SHOWN_BYTES]!r}") from error
 
     @property
     def has_ended(self) -> bool:

@@ -196,8 +196,10 @@ class Supervisor:
         self._served_since_s = time.monotonic()
         if old is not None and not old.has_ended:
             self._task_group().start_soon(old.drain)
-        if fresh is not None and fresh.has_ended:
-            self._lose(fresh)  # it died between its last word and now
+        if fresh is not None:
+            self._believe(fresh)
+            if fresh.has_ended:
+                self._lose(fresh)  # between its last word and now
         self._listener.on_change()
 
     async def _start(self, installed: Installed) -> Worker:
@@ -226,20 +228,22 @@ class Supervisor:
         self._listener.on_crash(release, reason)
 
     def _on_pulse(self, worker: Worker) -> None:
-        if worker is not self.serving or worker.installed != self._wanted:
-            return
+        if worker is self.serving and worker.installed == self._wanted:
+            self._believe(worker)
+            if worker.tiredness:
+                self._wake.set()
+
+    def _believe(self, worker: Worker) -> None:
         self._trouble, alarm = self._trouble.served(time.monotonic() - self._served_since_s)
         if alarm is not None:
             self._listener.on_alarm(worker.installed.release, alarm)
-        if worker.tiredness:
-            self._wake.set()
 
     def _on_window(self, window: InferenceWindow) -> None:
         self.ledger.note(window)
         self._listener.on_window(window)
 
     def _begin_anew(self) -> None:
-        self._trouble = Trouble()
+        self._trouble = self._trouble.forgiven()
         self._reliefs = 0
 
     def _task_group(self) -> TaskGroup:

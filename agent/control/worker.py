@@ -23,8 +23,6 @@ MAX_LINES_AT_ONCE, MAX_LINES_PER_S = 500, 100.0
 # An accelerator that is hot, shared or swapped out is slower than in the golden test, but not by so much.
 SLOWEST_TIMES = 20.0
 MEMORY_INTERVAL_S, MAX_SAMPLES = 10.0, 60
-# A killed process is gone in no time, unless a driver holds it in the kernel.
-KILLED_S = 5.0
 UNKNOWN = 1 << 62
 
 
@@ -35,7 +33,11 @@ class Patience:
     ready_s: float = 1200.0
     serving_s: float = 10.0
     silence_s: float = 10.0
+    # Until it is ready: an import or a compiler may keep the interpreter's lock for long.
+    starting_silence_s: float = 120.0
     drain_s: float = 10.0
+    # A killed process is gone in no time, unless a driver holds it in the kernel.
+    killed_s: float = 5.0
     # One call of the runtime; a model that is slower in its golden test is given more.
     inference_s: float = 10.0
     # Resident memory beyond which it is replaced in good order.
@@ -81,7 +83,7 @@ class Worker:
                 self._end(await self._process.wait())
         finally:
             self._process.kill()
-            with anyio.move_on_after(KILLED_S, shield=True):
+            with anyio.move_on_after(self._patience.killed_s, shield=True):
                 self._end(await self._process.wait())
             if not self.has_ended:
                 self._end("SIGKILL in vain: a driver holds it in the kernel")
@@ -124,7 +126,7 @@ class Worker:
 
     async def _listen(self) -> None:
         while not self.end_reason:
-            silence_s = self._patience.silence_s if self.is_serving else None
+            silence_s = self._patience.starting_silence_s if self.ready is None else self._patience.silence_s
             try:
                 line = await asyncio.wait_for(self._process.receive(), silence_s)
             except asyncio.TimeoutError:
@@ -160,13 +162,15 @@ class Worker:
         """Judge how the worker is."""
         self.pulse = pulse
         now_s, bound = time.monotonic(), self._patience.memory_bytes
+        if self.ready is not None and pulse.inference_age_s > (deadline_s := self._inference_deadline_s(self.ready)):
+            self._condemn(f"it hung: an inference took longer than {deadline_s:g} s")
+            return
+        if is_last_straw(pulse.rss_bytes, bound):
+            self._condemn(f"memory: expected at most {bound // MIB} MiB, found {pulse.rss_bytes // MIB} MiB")
+            return
         if not self._memory or now_s - self._memory[-1].at_s >= MEMORY_INTERVAL_S or pulse.rss_bytes > bound:
             self._memory.append(Sample(now_s, pulse.rss_bytes))
             self.tiredness = tiredness(self._memory, bound)
-        if self.ready is not None and pulse.inference_age_s > (deadline_s := self._inference_deadline_s(self.ready)):
-            self._condemn(f"it hung: an inference took longer than {deadline_s:g} s")
-        elif is_last_straw(pulse.rss_bytes, bound):
-            self._condemn(f"memory: expected at most {bound // MIB} MiB, found {pulse.rss_bytes // MIB} MiB")
         self._ears.on_pulse(self)
 
     def _inference_deadline_s(self, ready: Ready) -> float:

@@ -36,13 +36,17 @@ class Trouble:
         times = f" ({failures} failures in a row)" if failures > 1 else ""
         return trouble, Alarm("error", "down", f"crashed: {reason}{times}") if is_news else None
 
+    def forgiven(self) -> Trouble:
+        """Start over with another release; an alarm stays until that one serves."""
+        return Trouble(is_alarmed=self.is_alarmed)
+
     def served(self, seconds: float) -> tuple[Trouble, Alarm | None]:
         """Take note that a worker has served for so long; the alarm is cleared by one that can be believed."""
         is_believed = seconds >= STEADY_S or self.failures <= FEW_FAILURES
-        alarm = Alarm("info", "up", f"serves again after {_times(self.failures)}") if self.is_alarmed and is_believed else None
+        alarm = Alarm("info", "up", f"serves again{_after(self.failures)}") if self.is_alarmed and is_believed else None
         trouble = Trouble() if seconds >= STEADY_S else replace(self, is_alarmed=self.is_alarmed and alarm is None)
         return trouble, alarm
 
 
-def _times(failures: int) -> str:
-    return "one failure" if failures == 1 else f"{failures} failures"
+def _after(failures: int) -> str:
+    return "" if failures == 0 else " after one failure" if failures == 1 else f" after {failures} failures"
