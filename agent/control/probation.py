@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 
-from agent.control.ports.machine import Sensors
+from agent.control.ports.machine import Thermometer
 from agent.control.supervisor import Supervisor
 from agent.core.growth import Sample
 from agent.core.probation import Heat, Limits, Unfit, Watch, Work, verdict
@@ -21,10 +21,10 @@ LOOKS = 60
 class Probation:
     """One release's trial."""
 
-    def __init__(self, supervisor: Supervisor, sensors: Sensors, limits: Limits, probation_s: float) -> None:
+    def __init__(self, supervisor: Supervisor, thermometer: Thermometer, limits: Limits, probation_s: float) -> None:
         """Watch what `supervisor` has serve."""
         self._supervisor = supervisor
-        self._sensors = sensors
+        self._thermometer = thermometer
         self._limits = limits
         self._probation_s = probation_s
         self._memory: deque[Sample] = deque(maxlen=LOOKS)
@@ -37,13 +37,13 @@ class Probation:
         usual = Work() if before is None else ledger.work(before.manifest_sha256)
         ledger.forget(release.manifest_sha256)  # it may have been tried before
         calm_since_s, restarts = time.monotonic(), self._supervisor.restarts
-        first = await self._sensors.heat()
+        first = await self._thermometer.heat()
         while True:
             if restarts != self._supervisor.restarts:
                 calm_since_s, restarts = time.monotonic(), self._supervisor.restarts
                 self._memory.clear()
             is_alive = self._look()
-            self._heats.append(await self._sensors.heat())
+            self._heats.append(await self._thermometer.heat())
             work = self._work(ledger.work(release.manifest_sha256))
             watch = Watch(time.monotonic() - calm_since_s, is_alive, work, usual, self._memory, (first, *self._heats))
             match verdict(watch, self._limits, self._probation_s):

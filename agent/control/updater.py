@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from agent.control.delivery import Delivery, Installed
 from agent.control.ports.files import Store
-from agent.control.ports.machine import Sensors
+from agent.control.ports.machine import Thermometer
 from agent.control.ports.workers import Launcher
 from agent.control.probation import Probation
 from agent.control.reporter import Reporter, utc_now
@@ -46,7 +46,7 @@ class Workshop:
     reporter: Reporter
     probation_s: float
     limits: Limits
-    sensors: Sensors
+    thermometer: Thermometer
     patience: Patience
 
 
@@ -211,7 +211,7 @@ class Updater:
 
     async def _watch(self, release: ReleaseRef) -> None:
         shop = self._shop
-        probation = Probation(self.supervisor, shop.sensors, shop.limits, shop.probation_s)
+        probation = Probation(self.supervisor, shop.thermometer, shop.limits, shop.probation_s)
         await self._try(release, Phase.PROBATION, probation.watch(release, self._update.current))
 
     async def _try(self, release: ReleaseRef, phase: Phase, work: Awaitable[None]) -> None:

@@ -22,11 +22,15 @@ class Sensors(Protocol):
     async def condition(self) -> Condition:
         """Say whether the device is in a state to take more upon itself."""
 
-    async def heat(self) -> Heat:
-        """Feel how warm the device is."""
-
     def rss_bytes(self, pid: int) -> int:
         """Return a process's resident memory."""
+
+
+class Thermometer(Protocol):
+    """What a probation feels of the device."""
+
+    async def heat(self) -> Heat:
+        """Feel how warm it is."""
 
 
 class Notifier(Protocol):
