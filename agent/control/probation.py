@@ -13,9 +13,9 @@ from agent.core.probation import Heat, Limits, Unfit, Watch, Work, verdict
 from agent.errors import GoldenSetError, ProbationError, WorkerError
 from contracts.messages import ReleaseRef
 
-SHORTEST_POLL_S, LONGEST_POLL_S = 0.25, 60.0
-# Looks at a release in one probation, so that a slope can be seen at its end.
-LOOKS = 60
+SHORTEST_POLL_S, LONGEST_POLL_S = 0.25, 2.0
+# Samples of memory and heat in one probation, spread over all of it.
+SAMPLES = 60
 
 
 class Probation:
@@ -27,8 +27,9 @@ class Probation:
         self._thermometer = thermometer
         self._limits = limits
         self._probation_s = probation_s
-        self._memory: deque[Sample] = deque(maxlen=LOOKS)
-        self._heats: deque[Heat] = deque(maxlen=LOOKS)
+        self._memory: deque[Sample] = deque(maxlen=SAMPLES)
+        self._heats: deque[Heat] = deque(maxlen=SAMPLES)
+        self._sampled_s = 0.0
         self._requests = self._errors = 0
 
     async def watch(self, release: ReleaseRef, before: ReleaseRef | None) -> None:
@@ -42,9 +43,8 @@ class Probation:
             if restarts != self._supervisor.restarts:
                 calm_since_s, restarts = time.monotonic(), self._supervisor.restarts
                 self._memory.clear()
-            is_alive = self._look()
-            self._heats.append(await self._thermometer.heat())
-            work = self._work(ledger.work(release.manifest_sha256))
+            await self._look()
+            is_alive, work = self._supervisor.state == "serving", self._work(ledger.work(release.manifest_sha256))
             watch = Watch(time.monotonic() - calm_since_s, is_alive, work, usual, self._memory, (first, *self._heats))
             match verdict(watch, self._limits, self._probation_s):
                 case "fit":
@@ -53,17 +53,18 @@ class Probation:
                     return
                 case Unfit(name, text):
                     raise ProbationError(name, text)
-            await asyncio.sleep(min(LONGEST_POLL_S, max(SHORTEST_POLL_S, self._probation_s / LOOKS)))
+            await asyncio.sleep(min(LONGEST_POLL_S, max(SHORTEST_POLL_S, self._probation_s / SAMPLES)))
 
-    def _look(self) -> bool:
-        """Take note of the newest pulse; say whether somebody serves."""
-        if self._supervisor.state != "serving":
-            return False
-        pulse = self._supervisor.pulse
-        if pulse is not None:
-            self._requests, self._errors = pulse.requests, pulse.errors
-            self._memory.append(Sample(time.monotonic(), pulse.rss_bytes))
-        return True
+    async def _look(self) -> None:
+        """Take note of the newest pulse, and now and then of memory and heat."""
+        pulse, now_s = self._supervisor.pulse, time.monotonic()
+        if pulse is None:
+            return
+        self._requests, self._errors = pulse.requests, pulse.errors
+        if now_s - self._sampled_s >= self._probation_s / SAMPLES:
+            self._sampled_s = now_s
+            self._memory.append(Sample(now_s, pulse.rss_bytes))
+            self._heats.append(await self._thermometer.heat())
 
     def _work(self, told: Work) -> Work:
         # A pulse knows of every request at once, a window only when it is over; but a worker that was restarted counts from nothing.

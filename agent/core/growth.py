@@ -38,8 +38,8 @@ def steady_growth_bytes_per_s(samples: Sequence[Sample]) -> float:
     """Return how fast memory grows in both halves of the samples; 0 for what has settled, or for too few samples."""
     if len(samples) < MIN_SAMPLES:
         return 0.0
-    middle = len(samples) // 2
-    return max(0.0, min(slope_bytes_per_s(samples), slope_bytes_per_s(samples[:middle]), slope_bytes_per_s(samples[middle:])))
+    every, middle = tuple(samples), len(samples) // 2
+    return max(0.0, min(slope_bytes_per_s(every), slope_bytes_per_s(every[:middle]), slope_bytes_per_s(every[middle:])))
 
 
 def tiredness(samples: Sequence[Sample], bound_bytes: int) -> str:

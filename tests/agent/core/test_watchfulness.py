@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from agent.core.alarm import FEW_FAILURES, STEADY_S, Alarm, Trouble
 from agent.core.allowance import Allowance
 from agent.core.growth import MIB, Sample, is_last_straw, slope_bytes_per_s, tiredness
@@ -9,9 +11,9 @@ from agent.core.growth import MIB, Sample, is_last_straw, slope_bytes_per_s, tir
 BOUND = 100 * MIB
 
 
-def samples(*mib: float, every_s: float = 10.0) -> list[Sample]:
-    """Return samples at a steady pace."""
-    return [Sample(i * every_s, int(size * MIB)) for i, size in enumerate(mib)]
+def samples(*mib: float, every_s: float = 10.0) -> deque[Sample]:
+    """Return samples at a steady pace, as whoever takes them keeps them."""
+    return deque(Sample(i * every_s, int(size * MIB)) for i, size in enumerate(mib))
 
 
 def test_the_slope_is_the_middle_of_all_slopes() -> None:
