@@ -1,7 +1,8 @@
-"""The life of one release on one device, as data: the phases, and which party may take each step."""
+"""The life of one release on one device, as data: the phases, which party may take each step, and how long each may wait."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
 from contracts.errors import ForbiddenEdgeError
@@ -26,7 +27,7 @@ class Phase(str, Enum):
     PROBATION = "probation"  # it serves, and the previous one is kept ready
     COMMITTED = "committed"
     REJECTED = "rejected"  # not for this device, or not to be trusted: nothing was tried
-    FAILED = "failed"  # it could not be carried out: link, disk, time
+    FAILED = "failed"  # it could not be carried out: link, disk, time; tried again while the fleet wishes it
     ROLLED_BACK = "rolled_back"  # it was tried and found wanting; the previous release serves
     CANCELLED = "cancelled"  # the fleet withdrew it
 
@@ -56,6 +57,35 @@ EDGES: dict[tuple[Phase, Phase], Party] = {
     (Phase.SWITCHING, Phase.ROLLED_BACK): Party.AGENT,
     (Phase.PROBATION, Phase.COMMITTED): Party.AGENT,
     (Phase.PROBATION, Phase.ROLLED_BACK): Party.AGENT,
+    # A committed release is on trial until it has served steadily; one that brings worker or agent down again and again is left.
+    (Phase.COMMITTED, Phase.ROLLED_BACK): Party.AGENT,
+}
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """How long a release may stay in a phase, and what becomes of it then.
+
+    Durations are of a clock that never jumps. What was waited outlives a restart of the agent: while fetching as a sum, in later
+    phases as a number of attempts.
+    """
+
+    after_s: float
+    outcome: Phase
+    # Every sign of progress starts it anew.
+    is_renewed: bool = False
+
+
+# What waits on the device ends there by itself. What waits for the device (planned, offered) ends by the rollout's own deadline.
+DEADLINES: dict[Phase, Deadline] = {
+    # A device may be without a link for days, too hot or too full.
+    Phase.FETCHING: Deadline(7 * 86400.0, Phase.FAILED, is_renewed=True),
+    # Building an accelerator's engine takes tens of minutes, and often says nothing for long.
+    Phase.STAGING: Deadline(2 * 3600.0, Phase.FAILED, is_renewed=True),
+    Phase.TESTING: Deadline(3600.0, Phase.ROLLED_BACK),
+    Phase.SWITCHING: Deadline(120.0, Phase.ROLLED_BACK),
+    # Counted from the end of the configured probation on: by then the worker must be alive.
+    Phase.PROBATION: Deadline(900.0, Phase.ROLLED_BACK),
 }
 
 

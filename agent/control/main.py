@@ -85,7 +85,7 @@ class Agent:
             if name is not None:
                 await parts.wishes.hear_trust_file(name, payload)
 
-    def follow(self, wishes: dict[str, Wish]) -> None:
+    def follow(self, wishes: dict[str, Wish], generation: int) -> None:
         """Take a verified wish for all models; one it does not name keeps what it has, and tries nothing new."""
         for model in wishes:
             if model not in self._updaters and len(self._updaters) < MAX_MODELS:
@@ -93,7 +93,7 @@ class Agent:
             elif model not in self._updaters:
                 log.error("expected at most %d models, found one more: %s", MAX_MODELS, model)
         for model, updater in self._updaters.items():
-            updater.wish(wishes.get(model))
+            updater.wish(wishes.get(model), generation)
 
     def _take_up(self, model: str) -> None:
         updater = self._updaters[model] = Updater(model, self._running().workshop)
@@ -105,7 +105,7 @@ class Agent:
         with anyio.move_on_after(STOP_S):
             async with anyio.create_task_group() as drains:
                 for updater in self._updaters.values():
-                    drains.start_soon(updater.supervisor.drain)
+                    drains.start_soon(updater.leave)
 
     async def _beat(self) -> None:
         notifier = self._running().notifier

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
+from agent.control.clock import Clock
 from agent.control.delivery import Delivery, Installed
+from agent.control.herald import Herald
 from agent.control.ports.files import Store
 from agent.control.ports.machine import Thermometer
 from agent.control.ports.workers import Launcher
@@ -19,19 +21,19 @@ from agent.control.probation import Probation
 from agent.control.reporter import Reporter, utc_now
 from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish
+from agent.control.workbench import Workbench
 from agent.control.worker import Patience
-from agent.core.alarm import Alarm
+from agent.core.backoff import delay_s
 from agent.core.preflight import Refusal
 from agent.core.probation import Limits
-from agent.core.update import Crashed, Damaged, Do, Done, Effect, Event, Failed, Unsuitable, Update, Wished, resume, step
-from agent.errors import AgentError, FetchError, GoldenSetError, UnsuitableReleaseError
-from contracts.lifecycle import FINAL, Phase
-from contracts.messages import ModelReport, ReleaseRef
+from agent.core.update import Crashed, Damaged, Do, Done, Effect, Event, Failed, Progressed, Unsuitable, Update, Wished, leave, resume, step
+from agent.core.update.inbox import filed, without_work
+from agent.errors import AgentError, FetchError, GoldenSetError, StateError, UnsuitableReleaseError
+from contracts.lifecycle import Phase
+from contracts.messages import ReleaseRef
 
-MAX_EVENTS = 256
-PROGRESS_STEP = 0.01
-# Work that is pointless once the machine has moved on; all other work ends by itself, and must not stop half way.
-INTERRUPTIBLE = frozenset({Do.FETCH, Do.STAGE, Do.START_CANDIDATE, Do.START_PROBATION})
+FIRST_SAVE_AGAIN_S = 1.0
+LONGEST_SAVE_AGAIN_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -56,149 +58,165 @@ class Updater:
     def __init__(self, model: str, shop: Workshop) -> None:
         """Take up a model that is known or was just wished for."""
         self.model = model
-        listener = Listener(self._on_crash, self._on_alarm, shop.reporter.window, self.report)
+        self._herald = Herald(model, shop.reporter)
+        listener = Listener(self._on_crash, self._herald.alarm, shop.reporter.window, self.report)
         self.supervisor = Supervisor(model, shop.launcher, listener, shop.patience)
         self._shop = shop
         self._update = shop.store.load(model)
-        self._progress = 0.0
-        # Why a download waits.
-        self._refusal = ""
-        self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=MAX_EVENTS)
-        self._doing: Do | None = None
-        self._work = anyio.CancelScope()
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
-        self._deeds: dict[Do, Callable[[ReleaseRef], Awaitable[None]]] = {
-            Do.FETCH: self._fetch,
-            Do.STAGE: self._stage,
-            Do.START_CANDIDATE: self._start_candidate,
-            Do.SWITCH: self._switch,
-            Do.START_PROBATION: self._watch,
-            Do.COMMIT: self._tidy,
-            Do.DISCARD: self._discard,
-            Do.ROLL_BACK: self._roll_back,
-        }
+        self._clock = Clock(shop.probation_s)
+        self._events: tuple[Event, ...] = ()
+        self._news = asyncio.Event()
+        self._following = anyio.CancelScope()
+        self._saving = anyio.Lock()
+        self._bench = Workbench(
+            model,
+            {
+                Do.SERVE: self._serve,
+                Do.FETCH: self._fetch,
+                Do.STAGE: self._stage,
+                Do.START_CANDIDATE: self._start_candidate,
+                Do.SWITCH: self._switch,
+                Do.START_PROBATION: self._watch,
+                Do.COMMIT: self._tidy,
+                Do.DISCARD: self._discard,
+                Do.ROLL_BACK: self._roll_back,
+            },
+        )
 
-    def wish(self, wish: Wish | None) -> None:
-        """Take what the fleet wants of this model."""
-        self._hear(Wished(None) if wish is None else Wished(wish.release, wish.manifest_bytes))
+    def wish(self, wish: Wish | None, generation: int) -> None:
+        """Take what the fleet's newest document wants of this model."""
+        self._hear(Wished(None, 0, generation) if wish is None else Wished(wish.release, wish.manifest_bytes, generation))
 
     async def run(self) -> None:
         """Serve what is committed, go on with what was under way, then follow events."""
         async with anyio.create_task_group() as tasks:
             await tasks.start(self.supervisor.run)
-            await self._serve_committed(tasks)
-            await self._move(tasks, *resume(self._update, utc_now()))
-            while True:
-                event = await self._events.get()
-                await self._move(tasks, *step(self._update, event, utc_now()))
+            with self._following:
+                await self._resume(tasks)
+                while True:
+                    event = await self._next_event()
+                    await self._move(tasks, *step(self._update, event, utc_now()))
+
+    async def leave(self) -> None:
+        """Stop serving in good order; `run` follows no events any more."""
+        self._following.cancel()
+        async with self._saving:
+            update = leave(self._update)
+            if update != self._update:
+                try:
+                    await anyio.to_thread.run_sync(self._shop.store.save, self.model, update)
+                except StateError as error:
+                    log.error("%s: %s; the next start counts as one after a death", self.model, error)
+        await self.supervisor.drain()
 
     def report(self) -> None:
         """Tell the fleet where the model stands."""
-        update = self._update
-        self._shop.reporter.report_model(
-            self.model,
-            ModelReport(
-                phase=update.phase,
-                reason=(self._refusal if update.phase is Phase.FETCHING else "") or update.reason,
-                progress=round(self._progress, 2) if update.phase is Phase.FETCHING else 0.0,
-                attempt=update.attempt,
-                current=update.current,
-                previous=update.previous,
-                candidate=update.candidate,
-                last=update.last,
-                target=self.supervisor.target,
-                endpoint=self._shop.launcher.endpoint(self.model),
-            ),
-        )
+        self._herald.report(self._update, self.supervisor.target, self._shop.launcher.endpoint(self.model))
 
-    async def _serve_committed(self, tasks: TaskGroup) -> None:
-        current, previous = self._update.current, self._update.previous
-        if current is None:
-            return
-        installed = await self._shop.delivery.installed(current)
-        if installed is None:
-            installed = None if previous is None else await self._shop.delivery.installed(previous)
-            text = f"release {current.release} was damaged on disk; expected its digest {current.manifest_sha256}"
-            self._shop.reporter.event("worker", "error", text, self.model)
-            await self._move(tasks, *step(self._update, Damaged(None if installed is None else installed.release), utc_now()))
-        self.supervisor.want(installed)
+    async def _resume(self, tasks: TaskGroup) -> None:
+        update, effects = resume(self._update, utc_now())
+        if update != self._update and not await self._adopt(update) and update.current is not None:
+            # A disk that takes nothing must not keep a device from its work.
+            self._update, before = update, self._update
+            await self._serve(update.current)
+            self._update = before
+        self._clock.begin(update.phase)
+        await self._move(tasks, update, effects)
+
+    async def _next_event(self) -> Event:
+        while True:
+            with anyio.move_on_after(self._clock.pause_s(self._update)):
+                while not self._events:
+                    self._news.clear()
+                    await self._news.wait()
+                event, *rest = self._events
+                self._events = tuple(rest)
+                return event
+            worker = self.supervisor.serving
+            due = self._clock.due(self._update, None if worker is None else worker.installed.release)
+            if due is not None:
+                return due
 
     async def _move(self, tasks: TaskGroup, update: Update, effects: list[Effect]) -> None:
         if effects:
-            # The state must not change under work that belongs to the old one.
-            if self._doing in INTERRUPTIBLE:
-                self._work.cancel()
-            await self._is_idle.wait()
-        if update != self._update:
-            before, self._update = self._update, update
-            await anyio.to_thread.run_sync(self._shop.store.save, self.model, update)
-            self._tell(before)
+            await self._bench.clear()
+            self._events = without_work(self._events)
+        failures = 0
+        while update != self._update and not await self._adopt(update):
+            failures += 1
+            if self._update.candidate is not None and update.candidate is None:
+                # What came for a release that is over may be what fills the disk.
+                await self._shop.delivery.tidy(self._update.candidate)
+            chance = random.random()  # noqa: S311 - spreads load
+            await asyncio.sleep(delay_s(failures, chance, first_s=FIRST_SAVE_AGAIN_S, longest_s=LONGEST_SAVE_AGAIN_S))
         if effects:
-            self._is_idle.clear()
-            tasks.start_soon(self._perform, effects)
+            self._bench.begin(tasks, effects)
 
-    async def _perform(self, effects: list[Effect]) -> None:
+    async def _adopt(self, update: Update) -> bool:
+        """Save a state and then make it ours; say whether the disk took it."""
+        before = self._update
         try:
-            with anyio.CancelScope() as self._work:
-                for effect in effects:
-                    self._doing = effect.do
-                    await self._deeds[effect.do](effect.release)
-        finally:
-            self._doing = None
-            self._is_idle.set()
-
-    def _tell(self, before: Update) -> None:
-        self._progress = 0.0
-        self._refusal = ""
+            async with self._saving:
+                await anyio.to_thread.run_sync(self._shop.store.save, self.model, update)
+                self._update = update
+        except StateError as error:
+            self._herald.hold(before.phase, str(error))
+            self.report()
+            return False
+        if (update.phase, update.candidate, update.attempt) != (before.phase, before.candidate, before.attempt):
+            self._clock.begin(update.phase)
+        self._herald.go_on(update.phase)
+        self._herald.tell(before, update)
         self.report()
-        update = self._update
-        if update.last is not None and update.last != before.last:
-            severity: Literal["info", "warning"] = "info" if update.last.result is Phase.COMMITTED else "warning"
-            self._tell_phase(update.last.release, update.last.result, severity, update.last.reason)
-        if update.phase is not before.phase and update.phase not in FINAL and update.candidate is not None:
-            self._tell_phase(update.candidate, update.phase, "info", "")
-
-    def _tell_phase(self, release: ReleaseRef, phase: Phase, severity: Literal["info", "warning"], reason: str) -> None:
-        text = f"release {release.release} {phase.value}" + (f": {reason}" if reason else "")
-        facts = {"phase": phase.value, "release": str(release.release), "manifest_sha256": release.manifest_sha256}
-        self._shop.reporter.event("phase", severity, text, self.model, facts)
+        return True
 
     def _on_crash(self, release: ReleaseRef, reason: str) -> None:
+        self._clock.disturb()
         self._hear(Crashed(release, reason))
 
-    def _on_alarm(self, release: ReleaseRef, alarm: Alarm) -> None:
-        facts = {"state": alarm.state, "release": str(release.release), "restarts": str(self.supervisor.restarts)}
-        self._shop.reporter.event("worker", alarm.severity, f"release {release.release} {alarm.text}", self.model, facts)
-
     def _hear(self, event: Event) -> None:
-        try:
-            self._events.put_nowait(event)
-        except asyncio.QueueFull:
-            log.error("%s: more than %d events wait; dropped %s", self.model, MAX_EVENTS, type(event).__name__)
+        self._events = filed(self._events, event)
+        self._news.set()
+
+    def on_progress(self, share: float) -> None:
+        """Report what share of the phase's work is done, and wait on for the rest."""
+        self._clock.renew()
+        update = self._update
+        if update.waited_s and update.candidate is not None:
+            self._hear(Progressed(update.candidate, update.phase))
+        if self._herald.is_news(share):
+            self.report()
+
+    def on_refusal(self, refusal: Refusal | None) -> None:
+        """Report why the device does not take the release now, or that it does again."""
+        self._herald.refuse(refusal)
+        self.report()
+
+    async def _serve(self, release: ReleaseRef) -> None:
+        self.supervisor.want(await self._committed(release))
+
+    async def _committed(self, release: ReleaseRef | None) -> Installed | None:
+        """Return the committed release as it lies on the disk; what stands in for it when it is damaged."""
+        if release is None:
+            return None
+        installed = await self._shop.delivery.installed(release)
+        if installed is None:
+            previous = self._update.previous
+            installed = None if previous is None else await self._shop.delivery.installed(previous)
+            text = f"release {release.release} was damaged on disk; expected its digest {release.manifest_sha256}"
+            self._shop.reporter.event("worker", "error", text, self.model)
+            self._hear(Damaged(release, None if installed is None else installed.release))
+        return installed
 
     async def _fetch(self, release: ReleaseRef) -> None:
         try:
             await self._shop.delivery.fetch(release, self._update.manifest_bytes, self)
         except UnsuitableReleaseError as error:
             self._hear(Unsuitable(release, str(error)))
-        except FetchError as error:
+        except AgentError as error:
             self._hear(Failed(release, Phase.FETCHING, str(error)))
         else:
             self._hear(Done(release, Phase.FETCHING))
-
-    def on_progress(self, share: float) -> None:
-        """Report what share of the bytes is here."""
-        if share - self._progress >= PROGRESS_STEP:
-            self._progress = share
-            self.report()
-
-    def on_refusal(self, refusal: Refusal | None) -> None:
-        """Report why the device does not take the release now, or that it does again."""
-        self._refusal = "" if refusal is None else refusal.text
-        self.report()
-        if refusal is not None:
-            self._shop.reporter.event("refused", "warning", f"not now: {refusal.text}", self.model, {"class": refusal.name})
 
     async def _stage(self, release: ReleaseRef) -> None:
         await self._try(release, Phase.STAGING, self._shop.delivery.stage(release))
@@ -235,8 +253,7 @@ class Updater:
         await self._tidy(release)
 
     async def _roll_back(self, release: ReleaseRef) -> None:
-        current = self._update.current
-        self.supervisor.want(None if current is None else await self._shop.delivery.installed(current))
+        self.supervisor.want(await self._committed(self._update.current))
         await self._discard(release)
 
     async def _installed(self, release: ReleaseRef) -> Installed:

@@ -43,9 +43,9 @@ class Wishes:
         verifier: Verifier,
         reporter: Reporter,
         root_file: str,
-        on_wishes: Callable[[dict[str, Wish]], None],
+        on_wishes: Callable[[dict[str, Wish], int], None],
     ) -> None:
-        """Tell `on_wishes` of every verified document, by model."""
+        """Tell `on_wishes` of every verified document, by model, and of its generation."""
         self._files = files
         self._verifier = verifier
         self._reporter = reporter
@@ -104,7 +104,8 @@ class Wishes:
     async def _follow(self, verdict: Verified) -> None:
         desired = verdict.desired
         await self._remember(verdict.memory)
-        self._on_wishes({model: Wish(release, verdict.manifest_bytes[model]) for model, release in desired.models.items()})
+        wishes = {model: Wish(release, verdict.manifest_bytes[model]) for model, release in desired.models.items()}
+        self._on_wishes(wishes, desired.generation)
 
     async def _refuse(self, refused: Refused) -> None:
         if refused.refusal == "incomplete":
