@@ -1,4 +1,4 @@
-"""Keeps one model served: starts its workers, restarts those that crash or hang, and hands over without a gap."""
+"""Keeps one model served: starts its workers, restarts those that crash or hang, relieves those that grow, and hands over without a gap."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from anyio.abc import TaskGroup, TaskStatus
 from agent.control.delivery import Installed
 from agent.control.ports.workers import Launcher
 from agent.control.promise import Promise
-from agent.control.worker import Patience, Worker
+from agent.control.worker import Ears, Patience, Worker
+from agent.core.alarm import Alarm, Trouble
 from agent.core.backoff import delay_s
+from agent.core.ledger import Ledger
+from agent.core.relief import Relief
 from agent.errors import AgentError, WorkerError
 from agent.worker_link import Pulse, Ready
 from contracts.messages import InferenceWindow, ReleaseRef
 
-FIRST_RESTART_S = 0.2
-LONGEST_RESTART_S = 60.0
-# Who served for so long has shown that it can.
-STEADY_S = 60.0
+FIRST_RESTART_S, LONGEST_RESTART_S = 0.2, 60.0
 # What a start takes beside the worker's own time to get ready: the wait before it, and draining what is not needed.
 START_S = 300.0
 
@@ -34,6 +34,7 @@ class Listener:
     """Who is told what workers do."""
 
     on_crash: Callable[[ReleaseRef, str], None]
+    on_alarm: Callable[[ReleaseRef, Alarm], None]
     on_window: Callable[[InferenceWindow], None]
     on_change: Callable[[], None]
 
@@ -48,11 +49,14 @@ class Supervisor:
         self.restarts = 0
         self.serving: Worker | None = None
         self.candidate: Worker | None = None
+        self.ledger = Ledger()
         self._launcher = launcher
         self._listener = listener
         self._patience = patience
+        self._ears = Ears(self._on_window, self._on_pulse)
         self._wanted: Installed | None = None
-        self._failures = 0
+        self._trouble = Trouble()
+        self._relief = Relief()
         self._served_since_s = 0.0
         self._wake = asyncio.Event()
         self._attempt = anyio.CancelScope()
@@ -93,7 +97,7 @@ class Supervisor:
     def want(self, installed: Installed | None) -> None:
         """Have this release serve as soon as it can; the one before serves until then."""
         self._wanted = installed
-        self._failures = 0
+        self._begin_anew()
         self._attempt.cancel()  # whatever is being started may be another one
         self._wake.set()
 
@@ -115,7 +119,7 @@ class Supervisor:
             await candidate.serve()
             self.candidate = None
             self._wanted = candidate.installed
-            self._failures = 0
+            self._begin_anew()
             self._take_over(candidate)
 
     async def discard(self) -> None:
@@ -136,62 +140,114 @@ class Supervisor:
 
     async def _reconcile(self) -> None:
         worker, wanted = self.serving, self._wanted
-        if worker is not None and worker.has_ended:
-            worker = self.serving = None
-            self._wake.set()
         if wanted is None:
             self._take_over(None)
-            return
-        if worker is not None and worker.installed == wanted:
-            return
-        await asyncio.sleep(self._restart_delay_s())
+        elif worker is None or worker.installed != wanted:
+            await self._restart(wanted)
+        elif self._is_relief_due(worker):
+            await self._relieve(worker)
+
+    async def _restart(self, wanted: Installed) -> None:
+        if self._trouble.failures:
+            await asyncio.sleep(delay_s(self._trouble.failures, _chance(), first_s=FIRST_RESTART_S, longest_s=LONGEST_RESTART_S))
         try:
-            fresh = await self._start(wanted)
-            try:
-                ready = await fresh.until_ready()
-                if not ready.golden_passed:
-                    raise WorkerError(f"golden set: {ready.reason}")
-                await fresh.serve()
-            except BaseException:  # a cancellation too must leave no half-started process behind
-                fresh.kill()
-                raise
+            fresh = await self._bring_up(wanted)
         except AgentError as error:
-            self._failures += 1
-            self._listener.on_crash(wanted.release, str(error))
+            self._fail(wanted.release, str(error))
             self._wake.set()
-            return
-        self._take_over(fresh)
+        else:
+            self._take_over(fresh)
+
+    async def _relieve(self, worker: Worker) -> None:
+        """Replace a worker in good order: it serves until another one does."""
+        now_s = time.monotonic()
+        self._relief = self._relief.tried(now_s, now_s - self._served_since_s, _chance())
+        release = worker.installed.release
+        self._listener.on_alarm(release, Alarm("warning", "tired", f"is being replaced: {worker.tiredness}"))
+        try:
+            # An accelerator that one process holds may leave the next one to the CPU; that would be no relief.
+            fresh = await self._bring_up(worker.installed, provider="" if worker.ready is None else worker.ready.provider)
+        except AgentError as error:
+            self._listener.on_alarm(release, Alarm("warning", "tired", f"serves on, because its replacement failed: {error}"))
+        else:
+            self._take_over(fresh)
+            self._listener.on_alarm(release, Alarm("info", "up", "was replaced without a gap"))
+
+    async def _bring_up(self, installed: Installed, provider: str = "") -> Worker:
+        fresh = await self._start(installed)
+        try:
+            ready = await fresh.until_ready()
+            if not ready.golden_passed:
+                raise WorkerError(f"golden set: {ready.reason}")
+            if provider not in ("", ready.provider):
+                raise WorkerError(f"provider: expected {provider}, found {ready.provider}")
+            await fresh.serve()
+        except BaseException:  # a cancellation too must leave no half-started process behind
+            fresh.kill()
+            raise
+        return fresh
 
     def _take_over(self, fresh: Worker | None) -> None:
         old, self.serving = self.serving, fresh
         self._served_since_s = time.monotonic()
         if old is not None and not old.has_ended:
             self._task_group().start_soon(old.drain)
+        if fresh is not None:
+            self._believe(fresh)
+            if fresh.has_ended:
+                self._lose(fresh)  # between its last word and now
         self._listener.on_change()
 
     async def _start(self, installed: Installed) -> Worker:
         process = await self._launcher.start(self.model, installed.folder, installed.target)
-        worker = Worker(installed, process, self._patience, self._listener.on_window)
+        worker = Worker(installed, process, self._patience, self._ears)
         self._task_group().start_soon(self._follow, worker)
         return worker
 
     async def _follow(self, worker: Worker) -> None:
         await worker.run()
         if worker is self.serving:
-            if time.monotonic() - self._served_since_s > STEADY_S:
-                self._failures = 0
-            self._failures += 1
-            self.restarts += 1
-            self._listener.on_crash(worker.installed.release, worker.end_reason)
-            self._wake.set()
+            self._lose(worker)
             self._listener.on_change()
 
-    def _restart_delay_s(self) -> float:
-        if not self._failures:
-            return 0.0
-        chance = random.random()  # noqa: S311 - spreads load
-        return delay_s(self._failures, chance, first_s=FIRST_RESTART_S, longest_s=LONGEST_RESTART_S)
+    def _lose(self, worker: Worker) -> None:
+        self.serving = None
+        self.restarts += 1
+        self._fail(worker.installed.release, worker.end_reason)
+        self._wake.set()
+
+    def _fail(self, release: ReleaseRef, reason: str) -> None:
+        self._trouble, alarm = self._trouble.failed(reason)
+        if alarm is not None:
+            self._listener.on_alarm(release, alarm)
+        self._listener.on_crash(release, reason)
+
+    def _on_pulse(self, worker: Worker) -> None:
+        if worker is self.serving and worker.installed == self._wanted:
+            self._believe(worker)
+            if self._is_relief_due(worker):
+                self._wake.set()
+
+    def _is_relief_due(self, worker: Worker) -> bool:
+        return bool(worker.tiredness) and self.candidate is None and time.monotonic() >= self._relief.due_s
+
+    def _believe(self, worker: Worker) -> None:
+        self._trouble, alarm = self._trouble.served(time.monotonic() - self._served_since_s)
+        if alarm is not None:
+            self._listener.on_alarm(worker.installed.release, alarm)
+
+    def _on_window(self, window: InferenceWindow) -> None:
+        self.ledger.note(window)
+        self._listener.on_window(window)
+
+    def _begin_anew(self) -> None:
+        self._trouble = self._trouble.forgiven()
+        self._relief = Relief()
 
     def _task_group(self) -> TaskGroup:
         assert self._workers is not None  # `run` is running
         return self._workers
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - spreads load

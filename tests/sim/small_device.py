@@ -40,6 +40,7 @@ from agent.control.shortcut import Shortcut
 from agent.control.updater import Updater, Workshop
 from agent.control.wishes import Wish
 from agent.control.worker import Patience
+from agent.core import probation
 from agent.core.admission import Fit
 from agent.core.basket import Basket
 from agent.core.memory import Memory
@@ -232,10 +233,11 @@ class SmallDevice:
         self.diary = Diary(Identity(section, "0", {}, MACHINE, "0" * 16), self.trust.memory(), outbox, is_loud=is_loud)
         downloader = Downloader((self.source,), self.incoming, Pace(0.0, None))
         shortcut = Shortcut(self.store, self.incoming, downloader, PatcherProcess())
-        self.delivery = Delivery(self.store, self.incoming, shortcut, FIT, Sensors(state), look_again_s=0.05)
+        sensors = Sensors(state)
+        self.delivery = Delivery(self.store, self.incoming, shortcut, FIT, sensors, look_again_s=0.05)
         builder = BuilderProcess(BUILDER_COMMAND)
         engines = Engines(ReleaseNotes(self.store.releases), PlatformFacts(Path("/")), builder, RuntimeSection())
-        self.workshop = Workshop(self.store, self.delivery, engines, self.launcher, self.diary, 0.01, PATIENCE)
+        self.workshop = Workshop(self.store, self.delivery, engines, self.launcher, self.diary, 0.01, probation.Limits(), sensors, PATIENCE)
         self.inspection = Inspection(self.store, self.delivery, self.diary, settle_s=0.0)
         self.updater: Updater
 
