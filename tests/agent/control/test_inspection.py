@@ -71,6 +71,13 @@ def test_several_damaged_files_behind_a_damaged_manifest_are_all_mended(tmp_path
     assert is_right(device_after(tmp_path, damage), 1)
 
 
+def test_a_copy_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    device = SmallDevice(tmp_path)
+    raw = release_of(1).files[GOLDEN]
+    assert not device.incoming.take(codec.sha256_of(raw), len(raw), tmp_path / "nowhere")
+    assert not device.incoming.take(codec.sha256_of(raw), len(raw), tmp_path)
+
+
 def test_damage_that_cannot_be_mended_now_is_told_and_stops_nothing(tmp_path: Path) -> None:
     def damage(device: SmallDevice) -> None:
         flip(file_of(device, 1, ARTIFACT))
