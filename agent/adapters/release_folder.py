@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 from agent.adapters import disk
 from agent.core.admission import Fit
@@ -22,7 +23,9 @@ from contracts.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, decode_m
 
 PIECE_BYTES = 1 << 20
 # An inspection beside a serving model rests three times as long as it works.
-REST = 3.0
+REST_SHARE = 3.0
+# Waits for some seconds; true when there is no time to go on.
+Rest: TypeAlias = Callable[[float], bool | None]
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -57,7 +60,7 @@ def glance(folder: Path, fit: Fit) -> Manifest:
     return manifest
 
 
-def damaged(folder: Path, fit: Fit) -> dict[str, WantedFile]:
+def damaged(folder: Path, fit: Fit, rest: Rest) -> dict[str, WantedFile]:
     """Return what has to be fetched again, by path, reading at a quarter of the speed; a damaged manifest hides what else is."""
     try:
         manifest = read_manifest(folder)
@@ -70,7 +73,9 @@ def damaged(folder: Path, fit: Fit) -> dict[str, WantedFile]:
         return {MANIFEST: WantedFile(folder.name, size, (folder.name,) if chunk_count(size) == 1 else None)}
     files = needed_files(manifest, fit)
     return {
-        path: WantedFile(entry.sha256, entry.bytes, entry.chunks) for path, entry in files.items() if not _is_right(folder / path, entry)
+        path: WantedFile(entry.sha256, entry.bytes, entry.chunks)
+        for path, entry in files.items()
+        if not _is_right(folder / path, entry, rest)
     }
 
 
@@ -121,21 +126,22 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _is_right(place: Path, entry: FileEntry) -> bool:
+def _is_right(place: Path, entry: FileEntry, rest: Rest) -> bool:
     try:
         with _reading(place, entry.sha256):
-            return place.is_file() and place.stat().st_size == entry.bytes and _digest_unhurried(place) == entry.sha256
+            return place.is_file() and place.stat().st_size == entry.bytes and _digest_unhurried(place, rest) == entry.sha256
     except TamperedError:
         return False
 
 
-def _digest_unhurried(place: Path) -> str:
+def _digest_unhurried(place: Path, rest: Rest) -> str:
     digest = sha256()
     with place.open("rb", buffering=0) as stream:
         began_s = time.monotonic()
         while piece := stream.read(PIECE_BYTES):
             digest.update(piece)
-            time.sleep(min(1.0, REST * (time.monotonic() - began_s)))
+            if rest(min(1.0, REST_SHARE * (time.monotonic() - began_s))):
+                raise StateError(str(place), "no time to read all of it, for the agent is leaving")
             began_s = time.monotonic()
         # What is read only to be checked must not push out of memory what serves.
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from agent.adapters import disk, release_folder
+from agent.adapters.release_folder import Rest
 from agent.core.admission import Fit
 from agent.core.pieces import WantedFile
 from agent.core.retention import Held, Retention, Serving, surplus
@@ -114,10 +116,10 @@ class StateStore:
         """Check an unpacked release's manifest and sizes only; raise as `check`."""
         return release_folder.glance(self.release_dir(digest), fit)
 
-    def damaged(self, digest: str, fit: Fit) -> dict[str, WantedFile]:
+    def damaged(self, digest: str, fit: Fit, rest: Rest = time.sleep) -> dict[str, WantedFile]:
         """Return by path which files of a release have to be fetched again; raise ContractError when that cannot be told."""
         with disk.state_at(self.release_dir(digest)):
-            return release_folder.damaged(self.release_dir(digest), fit)
+            return release_folder.damaged(self.release_dir(digest), fit, rest)
 
     def mend(self, digest: str, path: str, source: Path) -> None:
         """Put a file that was fetched again in its place."""

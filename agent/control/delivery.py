@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -114,7 +115,7 @@ class Delivery:
         """Fetch damaged files of an unpacked release again, in place; return them. Raise ContractError, AgentError or OSError."""
         digest = release.manifest_sha256
         mended: dict[str, WantedFile] = {}
-        while damaged := await anyio.to_thread.run_sync(self._store.damaged, digest, self._fit):
+        while damaged := await self._damaged(digest):
             if not damaged.keys().isdisjoint(mended):
                 raise FetchError(f"expected the disk to keep what is written, found {', '.join(damaged)} wrong again")
             async with self._hands:
@@ -187,6 +188,14 @@ class Delivery:
         for entry in entries:
             bases = await anyio.to_thread.run_sync(self._store.held, release.model, paths[entry.sha256])
             await self._shortcut.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), bases, count)
+
+    async def _damaged(self, digest: str) -> dict[str, WantedFile]:
+        # An agent that leaves must not wait until gigabytes were read.
+        leaving = threading.Event()
+        try:
+            return await anyio.to_thread.run_sync(self._store.damaged, digest, self._fit, leaving.wait, abandon_on_cancel=True)
+        finally:
+            leaving.set()
 
     async def _take_copies(self, wanted: Iterable[WantedFile]) -> None:
         """Let what other releases on this disk have count as arrived: a file that releases share is fetched, and stored, once."""

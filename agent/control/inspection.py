@@ -31,6 +31,8 @@ class Inspection:
         self._delivery = delivery
         self._reporter = reporter
         self._settle_s = settle_s
+        # What was told to be beyond mending is not told each hour.
+        self._told: set[str] = set()
 
     async def run(self) -> None:
         """Inspect after the start and then every week, for ever."""
@@ -53,9 +55,12 @@ class Inspection:
         try:
             mended = await self._delivery.mend(release)
         except (AgentError, ContractError, OSError) as error:
-            text = f"release {release.release} is damaged on disk, and could not be mended: {error}"
-            self._reporter.event("worker", "error", text, model)
+            if release.manifest_sha256 not in self._told:
+                self._told.add(release.manifest_sha256)
+                text = f"release {release.release} is damaged on disk, and could not be mended: {error}"
+                self._reporter.event("worker", "error", text, model)
             return False
+        self._told.discard(release.manifest_sha256)
         if mended:
             text = f"release {release.release} was damaged on disk; fetched again: {', '.join(mended)}"
             self._reporter.event("worker", "warning", text, model)

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ FICLONE = 0x40049409
 DISK_BYTES = 320 << 20
 # The journal goes to the disk each second by itself: what was not synced must not survive for long by luck, nor be lost for ever.
 OPTIONS = "loop,commit=1,noatime"
+BUSY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Disk:
         try:
             yield self.copied
         finally:
-            _run("umount", str(self.copied))
+            _unmount(self.copied)
 
 
 @contextmanager
@@ -76,11 +78,19 @@ def _mounted(image: Path, size: int, make: list[str], folder: Path, options: str
     try:
         yield
     finally:
-        _run("umount", str(folder))
+        _unmount(folder)
 
 
 def _found(tool: str) -> str | None:
     return shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _unmount(folder: Path) -> None:
+    """Unmount; a loop device below it, or the end of a process that was killed, takes the kernel a moment."""
+    end_s = time.monotonic() + BUSY_S
+    while subprocess.run(["umount", str(folder)], capture_output=True, check=False, timeout=60).returncode != 0:
+        assert time.monotonic() < end_s, f"{folder} stays busy"
+        time.sleep(0.05)
 
 
 def _run(*command: str) -> None:

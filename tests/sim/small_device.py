@@ -75,7 +75,7 @@ Place: TypeAlias = tuple[int, int]
 
 @cache
 def release_of(number: int) -> Release:
-    """Return a release; every other one has the golden inputs of the one before, and a model of its own."""
+    """Return a release; all have the same golden inputs, and each a model of its own."""
     return make_release(number, model=MODEL, size=RELEASE_BYTES)
 
 
@@ -120,7 +120,6 @@ class NoProcess:
 
     launcher: NoLauncher
     release: int
-    is_whole: bool
     pid: int = field(default_factory=os.getpid)
     lines: asyncio.Queue[WorkerLine | None] = field(default_factory=asyncio.Queue)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -168,7 +167,7 @@ class NoLauncher:
         wrong = wrong_files(folder, manifest, target)
         if wrong:
             self.torn.append(manifest.release)
-        worker = NoProcess(self, manifest.release, not wrong)
+        worker = NoProcess(self, manifest.release)
         ready = Ready(
             runtime="none",
             runtime_version="1",

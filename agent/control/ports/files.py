@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -72,8 +72,11 @@ class Store(Protocol):
     def glance(self, digest: str, fit: Fit) -> Manifest:
         """Look at an unpacked release's manifest and sizes only; raise ContractError."""
 
-    def damaged(self, digest: str, fit: Fit) -> dict[str, WantedFile]:
-        """Return which of a release's files must be fetched again, without haste; raise ContractError when that cannot be told."""
+    def damaged(self, digest: str, fit: Fit, rest: Callable[[float], bool | None]) -> dict[str, WantedFile]:
+        """Return which files of a release must be fetched again; raise ContractError when that cannot be told.
+
+        It is read without haste: `rest` waits for some seconds, and is true when there is no time to go on.
+        """
 
     def mend(self, digest: str, path: str, source: Path) -> None:
         """Put a file that was fetched again in its place."""

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from contracts import codec
 from contracts.bundle import MANIFEST, file_entry
+from contracts.chunks import chunk_count
+from contracts.manifest import FileEntry
 from tests.agent.adapters.test_store import ARTIFACT, GOLDEN, flip, unpacked
 from tests.sim.fleet import Release
 from tests.sim.small_device import FIT, SmallDevice, live, release_of
+
+LARGE_BYTES = 16 << 30
+ENDS_S = 10.0
 
 
 def device_after(state: Path, damage: Callable[[SmallDevice], None]) -> SmallDevice:
@@ -62,6 +71,13 @@ def test_several_damaged_files_behind_a_damaged_manifest_are_all_mended(tmp_path
     assert is_right(device_after(tmp_path, damage), 1)
 
 
+def test_a_copy_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    device = SmallDevice(tmp_path)
+    raw = release_of(1).files[GOLDEN]
+    assert not device.incoming.take(codec.sha256_of(raw), len(raw), tmp_path / "nowhere")
+    assert not device.incoming.take(codec.sha256_of(raw), len(raw), tmp_path)
+
+
 def test_damage_that_cannot_be_mended_now_is_told_and_stops_nothing(tmp_path: Path) -> None:
     def damage(device: SmallDevice) -> None:
         flip(file_of(device, 1, ARTIFACT))
@@ -104,3 +120,25 @@ def stage(device: SmallDevice, release: Release) -> None:
     for path, raw in release.files.items():
         files[path].write_bytes(raw)
     device.store.stage(release.manifest.sha256, codec.encode(release.manifest), files)
+
+
+def test_an_agent_that_leaves_does_not_wait_until_a_large_release_was_read(tmp_path: Path) -> None:
+    # Given a file of 16 GiB, which takes minutes to read without haste
+    device = SmallDevice(tmp_path)
+    small = unpacked(device.store, 1)[0]
+    entry = FileEntry(sha256="0" * 64, bytes=LARGE_BYTES, chunks=("0" * 64,) * chunk_count(LARGE_BYTES))
+    manifest = small.manifest.model_copy(update={"files": {**small.manifest.files, ARTIFACT: entry}})
+    stage(device, Release(manifest, small.files))
+    os.truncate(device.store.release_dir(manifest.sha256) / ARTIFACT, LARGE_BYTES)
+
+    async def inspect_and_leave() -> None:
+        with anyio.move_on_after(0.3):
+            await device.delivery.mend(Release(manifest, {}).ref)
+
+    before = threading.active_count()
+    asyncio.run(inspect_and_leave())
+    # Then the thread that read it ends when nobody waits for it any more
+    end_s = time.monotonic() + ENDS_S
+    while threading.active_count() > before:
+        assert time.monotonic() < end_s, "the inspection goes on"
+        time.sleep(0.05)

@@ -167,7 +167,7 @@ def test_whichever_call_goes_wrong_in_whichever_way_the_next_start_makes_it_good
     assert min(counts.values()) >= 1
 
 
-@pytest.mark.parametrize("damaged", ["machine", "memory", "manifest", "model"])
+@pytest.mark.parametrize("damaged", ["machine", "memory", "manifest", "model", "shared"])
 def test_a_device_starts_and_takes_the_next_release_although_a_file_can_never_be_read_again(tmp_path: Path, damaged: str) -> None:
     with nursery(tmp_path / "nursery.log") as devices:
         release = devices.state / "releases" / release_of(2).manifest.sha256
@@ -176,6 +176,7 @@ def test_a_device_starts_and_takes_the_next_release_although_a_file_can_never_be
             "memory": devices.state / "memory.json",
             "manifest": release / MANIFEST,
             "model": release / "artifacts/cpu/model.onnx",
+            "shared": release / "golden/inputs.npz",
         }[damaged]
         status, hit = devices.run("openat", "error=EIO", "-P", str(file))
         assert str(file) in hit
