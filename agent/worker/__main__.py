@@ -2,6 +2,10 @@
 
 import sys
 
-from agent.worker.main import main
+from agent.worker.priority import step_back
+
+step_back()
+
+from agent.worker.main import main  # noqa: E402 - importing a runtime is the first of the work that can wait
 
 main(sys.argv[1:])

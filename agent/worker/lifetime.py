@@ -20,6 +20,7 @@ from agent.worker.errors import LinkBrokenError, SetupError
 from agent.worker.link import Link
 from agent.worker.listener import Listener
 from agent.worker.preparation import Prepared, prepare
+from agent.worker.priority import come_forward
 from agent.worker.reporting import WindowReporter
 from agent.worker.service import ModelService
 from agent.worker.statistics import Statistics
@@ -111,6 +112,7 @@ class Worker:
             service = ModelService(model, self._engine, self._statistics, self._token, metadata.version("fieldfare"))
             sockets = [socket.socket(fileno=fd) for fd in self._setup.listen_fds]
             self._listener = Listener(sockets, service, service.signature.max_request_bytes)
+            come_forward()
             self._listener.accept()
             self._windows = WindowReporter(self._link, self._statistics, model)
             self._start("sweep", self._listener.sweep)
