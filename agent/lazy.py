@@ -10,7 +10,7 @@ from importlib.util import LazyLoader
 from types import ModuleType
 
 # Each is imported whole by a library, for the sake of something that it does not do here. A name that is touched after all is loaded then.
-CONTROL = frozenset({
+UNUSED = frozenset({
     "urllib.request",  # paho: proxies of the environment
     "http.client",  # sources over HTTP that may never be asked
     "tarfile",  # bundles on a stick that may never come

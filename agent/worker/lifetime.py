@@ -9,12 +9,12 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
+from agent.runtimes.installed import version_of
 from agent.worker.engine import Engine
 from agent.worker.errors import LinkBrokenError, SetupError
 from agent.worker.link import Link
@@ -109,7 +109,7 @@ class Worker:
             return
         if self._listener is None:
             model = self._prepared.model
-            service = ModelService(model, self._engine, self._statistics, self._token, metadata.version("fieldfare"))
+            service = ModelService(model, self._engine, self._statistics, self._token, version_of("fieldfare") or "unknown")
             sockets = [socket.socket(fileno=fd) for fd in self._setup.listen_fds]
             self._listener = Listener(sockets, service, service.signature.max_request_bytes)
             come_forward()

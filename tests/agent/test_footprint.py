@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agent.lazy import CONTROL
+from agent.lazy import UNUSED
 from tests.agent.conftest import DEVICE, ROOT, AgentProcess
 from tests.sim.fleet import SimFleet
 
@@ -37,9 +37,9 @@ def private_mib(pid: int) -> float:
 def test_the_control_process_runs_no_module_that_it_does_not_use() -> None:
     # Given the modules that wait until they are touched, and the ones that are another process's
     program = (
-        f"from agent.lazy import CONTROL, spare; spare(CONTROL); import agent.service, sys;"
+        f"from agent.lazy import UNUSED, spare; spare(UNUSED); import agent.service, sys;"
         f"from importlib.util import _LazyModule as Waiting;"
-        f"print(*(name for name in sorted(CONTROL | {ELSEWHERE}) if not isinstance(sys.modules.get(name, Waiting('')), Waiting)))"
+        f"print(*(name for name in sorted(UNUSED | {ELSEWHERE}) if not isinstance(sys.modules.get(name, Waiting('')), Waiting)))"
     )
     # When the control process is imported
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
@@ -48,13 +48,13 @@ def test_the_control_process_runs_no_module_that_it_does_not_use() -> None:
 
 
 def test_a_module_that_waits_is_whole_once_it_is_touched() -> None:
-    program = "from agent.lazy import CONTROL, spare; spare(CONTROL); import http.client; print(http.client.HTTPSConnection.__name__)"
+    program = "from agent.lazy import UNUSED, spare; spare(UNUSED); import http.client; print(http.client.HTTPSConnection.__name__)"
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout == "HTTPSConnection\n"
 
 
 def test_every_module_that_waits_exists() -> None:
-    program = f"import {', '.join(sorted(CONTROL))}"
+    program = f"import {', '.join(sorted(UNUSED))}"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
