@@ -24,6 +24,7 @@ ELSEWHERE = {
     "numpy",
     "onnxruntime",
     "httptools",
+    "psutil",
     "email.message",
 }
 
