@@ -59,9 +59,7 @@ def main() -> None:
         with plain_session(next((folder / "release").rglob("model.onnx"))) as session:
             rows.append(row("plain ONNX Runtime session", session))
     alone, beside, served, _ = (float(entry["PSS MiB"]) for entry in rows)
-    rows += [
-        {"process": system, "PSS MiB": mib} | dict.fromkeys(("USS MiB", "RSS MiB", "threads"), "") for system, mib in PUBLISHED.items()
-    ]
+    rows += [{"process": system, "PSS MiB": mib, "USS MiB": "", "RSS MiB": "", "threads": ""} for system, mib in PUBLISHED.items()]
     bars = [
         Bar("idle_pss", alone, "<=", 25, " MiB"),
         Bar("idle_cpu", idle_percent, "<=", 0.5, " % of a core"),
