@@ -66,4 +66,4 @@ def test_the_limit_of_the_unit_lets_a_worker_come_forward_without_any_privilege(
 def test_what_runs_beside_the_workers_stands_behind_them() -> None:
     *command, _, _ = beside("agent.verifier")
     said = subprocess.run([*command, "-c", SAY], capture_output=True, text=True, check=True, timeout=60)
-    assert int(said.stdout) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    assert int(said.stdout) == min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
