@@ -2,9 +2,9 @@
 
 import sys
 
-from agent.lazy import CONTROL, spare
+from agent.lazy import UNUSED, spare
 
-spare(CONTROL)
+spare(UNUSED)
 
 from agent.service import main  # noqa: E402 - what it imports is what `spare` is about
 

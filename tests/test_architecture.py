@@ -52,7 +52,6 @@ PURE = ("contracts", "agent.core", "fleet.core")
 # A foreign library lives in one file, its adapter; these are the ones whose surface must not spread.
 ONE_HOME = {
     "paho": ("agent.adapters.mqtt", "fleet.south.mqtt", "fleet.cli.listener"),
-    "psutil": ("agent.adapters",),
     "onnxruntime": ("agent.runtimes.onnx", "compiler"),
     "cv2": ("compiler.evaluate.folder",),
     "sqlalchemy": ("fleet.store",),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TypeVar
 
 import anyio
 from pydantic import BaseModel, ValidationError
 
+from agent.adapters.beside import beside
 from agent.core.renewal import Check, Make, NextKey, Span
 from agent.errors import CredentialError
 
@@ -28,7 +28,7 @@ class CredentialProcess:
 
 
 async def _ask(question: Make | Check, kind: type[Answer]) -> Answer:
-    command = [sys.executable, "-m", "agent.credential"]
+    command = beside("agent.credential")
     try:
         with anyio.fail_after(ANSWER_S):
             done = await anyio.run_process(command, input=question.model_dump_json().encode(), check=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import anyio
 
+from agent.adapters.beside import beside
 from agent.core.patching import MAX_REASON_BYTES, PatchOrder
 from agent.errors import PatchError
 
@@ -18,7 +18,7 @@ class PatcherProcess:
 
     async def apply(self, order: PatchOrder) -> None:
         """Write the target; raise PatchError when it is not made in time, or made wrong."""
-        command = [sys.executable, "-m", "agent.patcher"]
+        command = beside("agent.patcher")
         # Threads of linear algebra, which a delta has no use for, take memory each.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         try:

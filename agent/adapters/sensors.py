@@ -1,15 +1,15 @@
-"""Touches the machine's sensors through psutil, sysfs and, on a Pi, vcgencmd; what is not there is None."""
+"""Touches the machine's sensors through /proc, /sys and, on a Pi, vcgencmd; what is not there is None."""
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
-import time
 from pathlib import Path
 
 import anyio
-import psutil
 
+from agent.adapters import proc
 from agent.core.preflight import Condition
 from agent.core.probation import Heat
 from agent.core.readings import Readings
@@ -29,7 +29,7 @@ class Sensors:
         """Measure the disk that holds `disk`."""
         self._disk = disk
         self._vcgencmd = shutil.which("vcgencmd")
-        psutil.cpu_percent()  # the first call only starts the interval that the next one reports on
+        self._load = proc.LoadMeter()
 
     def machine(self) -> Machine:
         """Say what this device is made of."""
@@ -37,21 +37,21 @@ class Sensors:
             architecture=platform.machine(),
             system=f"{platform.system()} {platform.release()}",
             python=platform.python_version(),
-            cpu_count=psutil.cpu_count() or 1,
-            memory_bytes=psutil.virtual_memory().total,
+            cpu_count=os.cpu_count() or 1,
+            memory_bytes=proc.memory().total_bytes,
             disk_bytes=shutil.disk_usage(self._disk).total,
         )
 
     async def read(self) -> Readings:
         """Measure everything once."""
-        memory = psutil.virtual_memory()
+        memory = proc.memory()
         disk = shutil.disk_usage(self._disk)
         bits = await self.throttled_bits()
         return Readings(
-            uptime_s=max(0.0, time.time() - psutil.boot_time()),
-            cpu_percent=psutil.cpu_percent(),
-            memory_used_bytes=memory.total - memory.available,
-            memory_total_bytes=memory.total,
+            uptime_s=proc.uptime_s(),
+            cpu_percent=self._load.percent(),
+            memory_used_bytes=memory.total_bytes - memory.available_bytes,
+            memory_total_bytes=memory.total_bytes,
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
             temperature_c=_hottest_zone_c(),
@@ -61,13 +61,12 @@ class Sensors:
     async def condition(self) -> Condition:
         """Say whether the device is in a state to take more upon itself."""
         bits = await self.throttled_bits()
-        battery = psutil.sensors_battery()
         return Condition(
             disk_free_bytes=shutil.disk_usage(self._disk).free,
-            memory_free_bytes=psutil.virtual_memory().available,
+            memory_free_bytes=proc.memory().available_bytes,
             temperature_c=_hottest_zone_c(),
             is_undervolted=None if bits is None else bool(bits & UNDERVOLTED_NOW),
-            battery_percent=None if battery is None or battery.power_plugged is not False else float(battery.percent),
+            battery_percent=proc.draining_battery_percent(),
         )
 
     async def heat(self) -> Heat:
@@ -77,10 +76,7 @@ class Sensors:
 
     def rss_bytes(self, pid: int) -> int:
         """Return a process's resident memory, 0 when it has ended."""
-        try:
-            return int(psutil.Process(pid).memory_info().rss)
-        except psutil.Error:
-            return 0
+        return proc.rss_bytes(pid)
 
     async def throttled_bits(self) -> int | None:
         """Return what a Pi's firmware says of under-voltage and throttling; None where there is none that does."""

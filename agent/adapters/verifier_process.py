@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import anyio
 from pydantic import ValidationError
 
+from agent.adapters.beside import beside
 from agent.core.verdict import MAX_ANSWER_BYTES, VERDICT, Question, Verdict
 from agent.errors import VerifierError
 
@@ -18,7 +17,7 @@ class VerifierProcess:
 
     async def ask(self, question: Question) -> Verdict:
         """Return its verdict; raise VerifierError when there is none in time."""
-        command = [sys.executable, "-m", "agent.verifier"]
+        command = beside("agent.verifier")
         try:
             with anyio.fail_after(ANSWER_S):
                 done = await anyio.run_process(command, input=question.model_dump_json().encode(), stderr=None, check=False)

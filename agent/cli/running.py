@@ -15,7 +15,7 @@ from contracts.enrolment import parse_pairs
 TOKEN_VARIABLE = "FIELDFARE_ENROLMENT_TOKEN"  # noqa: S105 - the name of a variable
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is worth a line of the log.")]
 # What the control process imports, besides what the command line did.
-NEEDED = ("anyio", "paho", "psutil")
+NEEDED = ("anyio", "paho")
 
 
 def run(

@@ -2,6 +2,12 @@
 
 import sys
 
-from agent.worker.main import main
+from agent.lazy import UNUSED, spare
+from agent.worker.priority import step_back
+
+step_back()
+spare(UNUSED)
+
+from agent.worker.main import main  # noqa: E402 - importing a runtime is the first of the work that can wait
 
 main(sys.argv[1:])

@@ -8,18 +8,19 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
+from agent.runtimes.installed import installed_version
 from agent.worker.bounds import resident_bytes
 from agent.worker.engine import Engine
 from agent.worker.errors import LinkBrokenError, OverloadedError, SetupError
 from agent.worker.link import Link
 from agent.worker.listener import Listener
 from agent.worker.preparation import Prepared, prepare, prove_again
+from agent.worker.priority import come_forward
 from agent.worker.reporting import WindowReporter
 from agent.worker.service import ModelService
 from agent.worker.statistics import Statistics
@@ -133,9 +134,10 @@ class Worker:
             return
         if self._listener is None:
             model = self._prepared.model
-            service = ModelService(model, self._engine, self._statistics, self._token, metadata.version("fieldfare"))
+            service = ModelService(model, self._engine, self._statistics, self._token, installed_version("fieldfare") or "unknown")
             sockets = [socket.socket(fileno=fd) for fd in self._setup.listen_fds]
             self._listener = Listener(sockets, service, service.signature.max_request_bytes)
+            come_forward()
             self._listener.accept()
             self._windows = WindowReporter(self._link, self._statistics, model)
             self._start("sweep", self._listener.sweep)

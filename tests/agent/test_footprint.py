@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from agent.lazy import CONTROL
+from agent.lazy import UNUSED
 from tests.agent.conftest import DEVICE, ROOT, AgentProcess
 from tests.sim.fleet import SimFleet
 
@@ -24,6 +25,7 @@ ELSEWHERE = {
     "numpy",
     "onnxruntime",
     "httptools",
+    "psutil",
     "email.message",
 }
 
@@ -37,9 +39,8 @@ def private_mib(pid: int) -> float:
 def test_the_control_process_runs_no_module_that_it_does_not_use() -> None:
     # Given the modules that wait until they are touched, and the ones that are another process's
     program = (
-        f"from agent.lazy import CONTROL, spare; spare(CONTROL); import agent.service, sys;"
-        f"from importlib.util import _LazyModule as Waiting;"
-        f"print(*(name for name in sorted(CONTROL | {ELSEWHERE}) if not isinstance(sys.modules.get(name, Waiting('')), Waiting)))"
+        f"from agent.lazy import UNUSED, WaitingModule, spare; spare(UNUSED); import agent.service, sys;"
+        f"print(*(name for name in sorted(UNUSED | {ELSEWHERE}) if name in sys.modules and type(sys.modules[name]) is not WaitingModule))"
     )
     # When the control process is imported
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
@@ -48,13 +49,40 @@ def test_the_control_process_runs_no_module_that_it_does_not_use() -> None:
 
 
 def test_a_module_that_waits_is_whole_once_it_is_touched() -> None:
-    program = "from agent.lazy import CONTROL, spare; spare(CONTROL); import http.client; print(http.client.HTTPSConnection.__name__)"
+    program = "from agent.lazy import UNUSED, spare; spare(UNUSED); import http.client; print(http.client.HTTPSConnection.__name__)"
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout == "HTTPSConnection\n"
 
 
+def test_threads_that_touch_a_waiting_module_together_all_find_it_whole(tmp_path: Path) -> None:
+    # Given a module that takes its time, and counts how often it is run
+    (tmp_path / "slow.py").write_text("import sys, time\nsys.runs = getattr(sys, 'runs', 0) + 1\ntime.sleep(0.2)\nlast = 1\n")
+    program = (
+        "import sys, threading; from agent.lazy import spare; spare(frozenset({'slow'})); import slow; found = [];"
+        "threads = [threading.Thread(target=lambda: found.append(slow.last)) for _ in range(8)];"
+        "runs_before = getattr(sys, 'runs', 0); [thread.start() for thread in threads]; [thread.join() for thread in threads];"
+        "print(runs_before, sys.runs, found)"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    # When many threads touch it at once
+    found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    # Then it runs once, and none of them finds a part of it missing
+    assert found.stdout == f"0 1 {[1] * 8}\n"
+
+
+def test_a_waiting_module_that_cannot_run_says_so_each_time(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("raise OSError('no such accelerator')\n")
+    program = (
+        "from agent.lazy import spare; spare(frozenset({'broken'})); import broken\n"
+        "for _ in range(2):\n  try: broken.name\n  except OSError as error: print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "no such accelerator\n" * 2
+
+
 def test_every_module_that_waits_exists() -> None:
-    program = f"import {', '.join(sorted(CONTROL))}"
+    program = f"import {', '.join(sorted(UNUSED))}"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
