@@ -27,8 +27,6 @@ def plan_installation(settings: Settings, seat: Seat, root: Path) -> InstallPlan
         raise InstallError(str(seat.prefix), "an absolute path of letters, digits, dots and dashes", "another")
     if not seat.user.replace("-", "").replace("_", "").isalnum() or len(seat.user) > 31:
         raise InstallError(seat.user, "a user's name of letters, digits and dashes", "another")
-    if root != Path("/") and not os.path.lexists(root / seat.command.relative_to("/").parents[1]):
-        raise InstallError(str(seat.command), "a version of fieldfare in the image", "none; make one there with `fieldfare agent upgrade`")
     # An image has a Python of its own.
     interpreter = PurePosixPath(os.path.realpath(sys.executable)) if root == Path("/") else seat.prefix
     for place in (seat.prefix, interpreter):
@@ -63,6 +61,12 @@ def provide(environments: Environments, asked: Wanted, options: tuple[str, ...])
         yield f"made {environments.folder(asked.label)}"
     # What an interrupted upgrade left is the guard's business: here only a missing link is made.
     environments.point("good", environments.named("good") or str(environments.named("current")))
+
+
+def adopt(environments: Environments) -> Iterator[str]:
+    """Take the environment that an image came with; raise InstallError."""
+    if environments.named("current") is None:
+        yield f"linked {environments.adopt()}, the version in the image"
 
 
 def install(installation: InstallPlan, root: Path) -> Iterator[str]:
