@@ -40,7 +40,7 @@ class Page(BaseModel, frozen=True):
 
 
 def compose(settings: Settings, now: datetime) -> Page:
-    """Read the running agent's status, or what a stopped one left; raise StateError."""
+    """Read the running agent's status, or what a stopped one left; raise UnreadableStateError."""
     is_service = settings.state_dir == Path(SERVICE_STATE_DIR)
     seat = installed_seat() if is_service else None
     agent = StatusFile(settings.state_dir).read()
