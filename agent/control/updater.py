@@ -30,8 +30,9 @@ from contracts.messages import ModelReport, ReleaseRef
 MAX_EVENTS = 256
 PROBATION_POLL_S = 0.25
 PROGRESS_STEP = 0.01
-# Saving a state, after work that must not stop half way has ended.
-MOVE_S = 300.0
+# How long work that must not stop half way may take to its end, and a disk to take a few hundred bytes.
+END_S = 300.0
+SAVE_S = 120.0
 # Work that is pointless once the machine has moved on; all other work ends by itself, and must not stop half way.
 INTERRUPTIBLE = frozenset({Do.FETCH, Do.STAGE, Do.START_CANDIDATE, Do.START_PROBATION})
 
@@ -92,8 +93,7 @@ class Updater:
             await self._move(tasks, *resume(self._update, utc_now()))
             while True:
                 event = await self._events.get()
-                with self.promise.within(MOVE_S):
-                    await self._move(tasks, *step(self._update, event, utc_now()))
+                await self._move(tasks, *step(self._update, event, utc_now()))
 
     def report(self) -> None:
         """Tell the fleet where the model stands."""
@@ -131,10 +131,12 @@ class Updater:
             # The state must not change under work that belongs to the old one.
             if self._doing in INTERRUPTIBLE:
                 self._work.cancel()
-            await self._is_idle.wait()
+            with self.promise.within(END_S):
+                await self._is_idle.wait()
         if update != self._update:
             before, self._update = self._update, update
-            await anyio.to_thread.run_sync(self._shop.store.save, self.model, update)
+            with self.promise.within(SAVE_S):
+                await anyio.to_thread.run_sync(self._shop.store.save, self.model, update)
             self._tell(before)
         if effects:
             self._is_idle.clear()

@@ -32,18 +32,26 @@ port = {port}
 [telemetry]
 health_interval_s = 1
 """
-# Prints every folder and file that whoever runs it may write to; below such a folder it does not look.
+# Tries to write to every folder and file that there is, and prints those that take it; below such a folder it does not look.
 WRITABLE = """
-import os
+import os, tempfile
+def takes(path):
+    try:
+        if os.path.isdir(path):
+            tempfile.TemporaryFile(dir=path).close()
+        else:
+            open(path, "ab").close()
+    except OSError:
+        return False
+    return True
 for top, folders, files in os.walk("/"):
     folders[:] = [name for name in folders if os.path.join(top, name) not in {"/proc", "/sys"}]
-    if os.access(top, os.W_OK):
+    if takes(top):
         print(top)
         folders.clear()
         continue
-    for path in (os.path.join(top, name) for name in files):
-        if os.path.isfile(path) and not os.path.islink(path) and os.access(path, os.W_OK):
-            print(path)
+    paths = [os.path.join(top, name) for name in files]
+    print(*(path for path in paths if os.path.isfile(path) and not os.path.islink(path) and takes(path)), sep="\\n")
 """
 # Of an installation that comes and goes, what is not its own: logs, caches, and what systemd itself remembers of having run.
 NOT_OURS = ("/var/log", "/var/cache", "/var/lib/systemd", "/var/tmp", "/opt/first", "/etc/.pwd.lock", "/root")
