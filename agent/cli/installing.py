@@ -50,7 +50,7 @@ def install(
     """Install the agent as a hardened systemd service, and start it; doing so again changes only what differs."""
     from agent.adapters import systemd
     from agent.adapters.environments import Environments
-    from agent.adapters.installation import adopt, plan_installation, provide, wanted_version
+    from agent.adapters.installation import adopt, plan_installation, provide, start, wanted_version
     from agent.adapters.installation import install as carry_out
     from agent.config import load_settings
     from agent.core.install_plan import Seat
@@ -69,8 +69,12 @@ def install(
         provided = provide(Environments(prefix), wanted_version(source), pip_options(index))
     else:
         provided = adopt(Environments(root / seat.prefix.relative_to("/")))
+    is_changed = False
     for done in chain(provided, carry_out(installation, root)):
-        typer.echo(done)
+        is_changed = is_changed or done.is_change
+        typer.echo(done.text)
+    for done in start(installation, is_changed):
+        typer.echo(done.text)
 
 
 def upgrade(

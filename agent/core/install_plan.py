@@ -99,8 +99,7 @@ def plan(
         ("systemd-tmpfiles", *elsewhere, "--create", SYSTEM_FILES["fieldfare-agent.tmpfiles.conf"].name),
     )
     enable = ("systemctl", *elsewhere, "enable", UNIT)
-    verify = ("systemd-analyze", "verify", str(UNIT_FILE))
-    start = (verify, ("systemctl", "daemon-reload"), enable, ("systemctl", "restart", UNIT)) if root == "/" else (enable,)
+    start = (("systemctl", "daemon-reload"), enable, ("systemctl", "restart", UNIT)) if root == "/" else (enable,)
     return InstallPlan(system, make_user, tuple(files), start)
 
 
