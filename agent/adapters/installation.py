@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from agent.runtimes.installed import installed_version
 
 # The service's view of the machine leaves these out, so an installation in them could not be started.
 HIDDEN = (PurePosixPath("/home"), PurePosixPath("/root"), PurePosixPath("/run/user"))
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Done:
 
 def plan_installation(settings: Settings, seat: Seat, root: Path) -> InstallPlan:
     """Read what is to be installed; raise InstallError when it could not work."""
-    if not seat.prefix.is_absolute() or not set(str(seat.prefix)) <= _PLAIN:
+    if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", str(seat.prefix)) or ".." in seat.prefix.parts:
         raise InstallError(str(seat.prefix), "an absolute path of letters, digits, dots and dashes", "another")
-    if not seat.user.replace("-", "").replace("_", "").isalnum() or len(seat.user) > 31:
-        raise InstallError(seat.user, "a user's name of letters, digits and dashes", "another")
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", seat.user):
+        raise InstallError(seat.user, "a user's name of small letters, digits and dashes", "another")
     # An image has a Python of its own.
     interpreter = PurePosixPath(os.path.realpath(sys.executable)) if root == Path("/") else seat.prefix
     for place in (seat.prefix, interpreter):
@@ -51,7 +51,7 @@ def wanted_version(text: str | None) -> Wanted:
     """Return what to install: a wheel, a version, or without either the version that runs now, always with the runtimes of now."""
     found = {name: installed_version(name) for name in (*KEPT, "fieldfare")}
     installed = {name: version for name, version in found.items() if version is not None}
-    text = text or installed["fieldfare"]
+    text = text or installed.get("fieldfare", "")
     if not text.endswith(".whl"):
         return wanted(text, None, installed)
     file = Path(text).resolve()
