@@ -29,6 +29,15 @@ class StateError(AgentError):
         self.reason = reason
 
 
+class UnreadableStateError(AgentError):
+    """What an agent left in its state folder says nothing to this version of it."""
+
+    exit_status = 3
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path}: expected state that this version and this user can read, found {found}")
+
+
 class NoFreePortError(AgentError):
     """Every port a model could be served on is taken."""
 

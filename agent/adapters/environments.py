@@ -21,6 +21,7 @@ from agent.core.versions import Wanted
 from agent.errors import InstallError
 
 Link = Literal["current", "good"]
+LINKS: tuple[Link, ...] = ("current", "good")
 VENV_S = 600.0
 # Over a slow link to a slow card.
 PIP_S = 3600.0
@@ -51,6 +52,17 @@ class Environments:
     def is_complete(self, name: str) -> bool:
         """Tell whether an environment was made to its end."""
         return (self.folder(name) / COMPLETE).is_file()
+
+    def adopt(self) -> str:
+        """Make the only environment that somebody put into an image the current and the good one; raise InstallError."""
+        found = [folder.name for folder in self.folder("").glob("*") if (folder / "bin" / "fieldfare").is_file()]
+        if len(found) != 1:
+            advice = "run in the image: python3 -m venv /opt/fieldfare/versions/first, and its pip install 'fieldfare[agent]'"
+            raise InstallError(str(self.folder("")), "one environment with fieldfare", f"{len(found)}; {advice}")
+        disk.write_whole(self.folder(found[0]) / COMPLETE, b"", mode=0o644)
+        for link in LINKS:
+            self.point(link, found[0])
+        return found[0]
 
     def make(self, wanted: Wanted, options: tuple[str, ...]) -> bool:
         """Make an environment, whole or not at all; return False when it is there already. Raise InstallError."""

@@ -46,8 +46,13 @@ async def examine(settings: Settings) -> Facts:
     user = seat.user if seat is not None else pwd.getpwuid(os.geteuid()).pw_name
     floor = saved_memory(settings.state_dir).floor
     now = datetime.now(timezone.utc)
-    identity = IdentityFiles(settings, lambda: judged_now(datetime.now(timezone.utc), floor))
-    span, certificate_problem = await _certificate(settings, identity)
+    try:
+        identity = IdentityFiles(settings, lambda: judged_now(datetime.now(timezone.utc), floor))
+        span, certificate_problem = await _certificate(settings, identity)
+        link_problem = await _link_problem(settings.config.broker.host, settings.config.broker.port, identity)
+    except OSError as error:  # the files are root's and the service's
+        span, certificate_problem = None, str(error)
+        link_problem = f"cannot be tried: {error}"
     free, state_problem = _room(settings.state_dir)
     broker = settings.config.broker
     nodes = _Nodes(user)
@@ -63,7 +68,7 @@ async def examine(settings: Settings) -> Facts:
         state_problem=state_problem,
         disk_free_bytes=free,
         broker=f"{broker.host}:{broker.port}",
-        link_problem=await _link_problem(broker.host, broker.port, identity),
+        link_problem=link_problem,
         certificate=span,
         certificate_problem=certificate_problem,
         hardware=settings.config.device.hardware,

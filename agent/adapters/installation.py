@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from agent.adapters import disk, systemd
 from agent.adapters.environments import Environments, sha256_of_file
 from agent.config import Settings
-from agent.core.install_plan import COMMAND_LINK, UNIT_FILE, InstallPlan, Placed, Seat, plan, seat_of
+from agent.core.install_plan import COMMAND_LINK, UNIT, UNIT_FILE, InstallPlan, Placed, Seat, plan, seat_of
 from agent.core.versions import KEPT, Wanted, wanted
 from agent.errors import InstallError
 from agent.runtimes.installed import installed_version
 
 # The service's view of the machine leaves these out, so an installation in them could not be started.
 HIDDEN = (PurePosixPath("/home"), PurePosixPath("/root"), PurePosixPath("/run/user"))
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
+
+
+@dataclass(frozen=True)
+class Done:
+    """One step, in words, and whether anything is another than before."""
+
+    text: str
+    is_change: bool = True
 
 
 def plan_installation(settings: Settings, seat: Seat, root: Path) -> InstallPlan:
     """Read what is to be installed; raise InstallError when it could not work."""
-    if not seat.prefix.is_absolute() or not set(str(seat.prefix)) <= _PLAIN:
+    if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", str(seat.prefix)) or ".." in seat.prefix.parts:
         raise InstallError(str(seat.prefix), "an absolute path of letters, digits, dots and dashes", "another")
-    if not seat.user.replace("-", "").replace("_", "").isalnum() or len(seat.user) > 31:
-        raise InstallError(seat.user, "a user's name of letters, digits and dashes", "another")
-    if root != Path("/") and not os.path.lexists(root / seat.command.relative_to("/").parents[1]):
-        raise InstallError(str(seat.command), "a version of fieldfare in the image", "none; make one there with `fieldfare agent upgrade`")
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", seat.user):
+        raise InstallError(seat.user, "a user's name of small letters, digits and dashes", "another")
     # An image has a Python of its own.
     interpreter = PurePosixPath(os.path.realpath(sys.executable)) if root == Path("/") else seat.prefix
     for place in (seat.prefix, interpreter):
@@ -44,39 +51,54 @@ def wanted_version(text: str | None) -> Wanted:
     """Return what to install: a wheel, a version, or without either the version that runs now, always with the runtimes of now."""
     found = {name: installed_version(name) for name in (*KEPT, "fieldfare")}
     installed = {name: version for name, version in found.items() if version is not None}
-    text = text or installed["fieldfare"]
+    text = text or installed.get("fieldfare", "")
     if not text.endswith(".whl"):
         return wanted(text, None, installed)
     file = Path(text).resolve()
     return wanted(str(file), sha256_of_file(file), installed)
 
 
-def provide(environments: Environments, asked: Wanted, options: tuple[str, ...]) -> Iterator[str]:
+def provide(environments: Environments, asked: Wanted, options: tuple[str, ...]) -> Iterator[Done]:
     """Make the first environment, where there is none yet; raise InstallError."""
     current = environments.named("current")
     if current is not None and environments.is_complete(current):
-        yield f"unchanged {environments.folder(current)}; another version comes by `fieldfare agent upgrade`"
+        yield Done(f"unchanged {environments.folder(current)}; another version comes by `fieldfare agent upgrade`", is_change=False)
     else:
-        yield f"making {environments.folder(asked.label)}: pip installs {' '.join(asked.requirements)}"
+        yield Done(f"making {environments.folder(asked.label)}: pip installs {' '.join(asked.requirements)}")
         environments.make(asked, options)
         environments.point("current", asked.label)
-        yield f"made {environments.folder(asked.label)}"
+        yield Done(f"made {environments.folder(asked.label)}")
     # What an interrupted upgrade left is the guard's business: here only a missing link is made.
     environments.point("good", environments.named("good") or str(environments.named("current")))
 
 
-def install(installation: InstallPlan, root: Path) -> Iterator[str]:
-    """Carry the plan out, saying each thing that was done; what is right already is left alone. Raise InstallError."""
+def adopt(environments: Environments) -> Iterator[Done]:
+    """Take the environment that an image came with; raise InstallError."""
+    if environments.named("current") is None:
+        yield Done(f"linked {environments.adopt()}, the version in the image")
+
+
+def install(installation: InstallPlan, root: Path) -> Iterator[Done]:
+    """Carry the plan out up to its start, saying each thing that was done; what is right is left alone. Raise InstallError."""
     for placed in installation.system_files:
         yield _place(placed, root)
     for command in installation.user_commands:
-        yield systemd.run(command)
+        yield Done(systemd.run(command), is_change=False)
     for placed in installation.agent_files:
         yield _place(placed, root)
     if root == Path("/"):
         yield _link_command(installation)
+        systemd.verify(Path(UNIT_FILE))
+        yield Done(f"verified {UNIT_FILE}", is_change=False)
+
+
+def start(installation: InstallPlan, is_changed: bool) -> Iterator[Done]:
+    """Start the service, or start it anew after a change: an agent that is as it should be is not disturbed. Raise InstallError."""
+    if not is_changed and systemd.properties(UNIT, "ActiveState")["ActiveState"] == "active":
+        yield Done(f"unchanged: {UNIT} is active", is_change=False)
+        return
     for command in installation.start_commands:
-        yield systemd.run(command)
+        yield Done(systemd.run(command))
 
 
 def installed_seat(root: Path = Path("/")) -> Seat | None:
@@ -87,17 +109,17 @@ def installed_seat(root: Path = Path("/")) -> Seat | None:
         return None
 
 
-def _link_command(installation: InstallPlan) -> str:
+def _link_command(installation: InstallPlan) -> Done:
     """Put the command where people find it, unless something of that name is there."""
     unit = next(placed for placed in installation.system_files if placed.path == UNIT_FILE)
     seat = seat_of(unit.content.decode())
     assert seat is not None  # we have just written it
     link = Path(COMMAND_LINK)
     if os.path.lexists(link) and not (link.is_symlink() and link.readlink() == Path(seat.command)):
-        return f"left {link} alone; this agent's command is {seat.command}"
+        return Done(f"left {link} alone; this agent's command is {seat.command}", is_change=False)
     link.parent.mkdir(parents=True, exist_ok=True)
     disk.link_to(link, str(seat.command))
-    return f"linked {link}"
+    return Done(f"linked {link}", is_change=False)
 
 
 def _named_files(settings: Settings) -> Iterator[tuple[str, tuple[bytes, bool]]]:
@@ -114,12 +136,12 @@ def _named_files(settings: Settings) -> Iterator[tuple[str, tuple[bytes, bool]]]
             yield name, (file.read_bytes(), is_secret)
 
 
-def _place(placed: Placed, root: Path) -> str:
+def _place(placed: Placed, root: Path) -> Done:
     path = root / placed.path.relative_to("/")
     owner, group = _known_id(root, "passwd", placed.owner), _known_id(root, "group", placed.group)
     try:
         if path.is_file() and path.read_bytes() == placed.content and _rights(path) == (placed.mode, owner, group):
-            return f"unchanged {path}"
+            return Done(f"unchanged {path}", is_change=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Born unreadable for others, whatever it will be allowed to be.
         disk.write_whole(path, placed.content, mode=0o600)
@@ -127,7 +149,7 @@ def _place(placed: Placed, root: Path) -> str:
         path.chmod(placed.mode)
     except OSError as error:
         raise InstallError(str(path), "a place to write", str(error)) from error
-    return f"wrote {path} ({placed.mode:04o} {placed.owner}:{placed.group})"
+    return Done(f"wrote {path} ({placed.mode:04o} {placed.owner}:{placed.group})")
 
 
 def _rights(path: Path) -> tuple[int, int, int]:

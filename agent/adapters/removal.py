@@ -29,10 +29,10 @@ def remove(removal: RemovalPlan) -> Iterator[str]:
     yield systemd.run(reload)
     if id_of(Path("/"), "passwd", delete_user[-1]) is not None:
         yield systemd.run(delete_user)
-    prefix = Path(removal.paths[-1]).parent
-    if prefix.is_dir() and not any(prefix.iterdir()):
-        prefix.rmdir()
-        yield f"removed {prefix}"
+    for folder in map(Path, removal.emptied):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            yield f"removed {folder}"
 
 
 def _keep_or_purge(removal: RemovalPlan) -> Iterator[str]:
@@ -60,4 +60,4 @@ def _delete(path: Path) -> bool:
 
 
 def _is_our_link(path: Path, removal: RemovalPlan) -> bool:
-    return path.is_symlink() and path.readlink().is_relative_to(Path(removal.paths[-1]).parent)
+    return path.is_symlink() and path.readlink().is_relative_to(Path(removal.emptied[-1]))

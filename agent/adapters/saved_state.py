@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.core.memory import Memory
 from agent.core.update import Update
-from agent.errors import StateError
+from agent.errors import UnreadableStateError
 from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.errors import ContractError
@@ -18,13 +18,16 @@ _UPDATE: TypeAdapter[Update] = TypeAdapter(Update)
 
 
 def saved_models(state_dir: Path) -> dict[str, Update]:
-    """Return every model's machine as it was saved last; raise StateError for one that this version cannot read."""
+    """Return every model's machine as it was saved last; raise UnreadableStateError."""
     found = {}
+    path = state_dir
     try:
         for path in sorted((state_dir / "models").glob("*/update.json")):
             found[path.parent.name] = _UPDATE.validate_json(read_bounded(path, MAX_FILE_BYTES))
-    except (OSError, ContractError, ValidationError) as error:
-        raise StateError(str(state_dir), str(error).splitlines()[0]) from error
+    except ValidationError as error:
+        raise UnreadableStateError(str(path), str(codec.invalid_document("it", error))) from error
+    except (OSError, ContractError) as error:
+        raise UnreadableStateError(str(path), str(error)) from error
     return found
 
 

@@ -41,6 +41,14 @@ def run(command: Sequence[str]) -> str:
     return f"ran {' '.join(command)}"
 
 
+def verify(unit_file: Path) -> None:
+    """Raise InstallError for what systemd does not like about a unit; what it says of other units is not our business."""
+    done = subprocess.run(["systemd-analyze", "verify", str(unit_file)], capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    ours = [line for line in done.stderr.splitlines() if unit_file.name in line]
+    if done.returncode != 0 and ours:
+        raise InstallError(str(unit_file), "a unit that this systemd takes", ours[0])
+
+
 def ask(command: Sequence[str]) -> str:
     """Return what a command says, and nothing when it cannot be run or fails."""
     try:

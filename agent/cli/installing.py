@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +50,8 @@ def install(
     """Install the agent as a hardened systemd service, and start it; doing so again changes only what differs."""
     from agent.adapters import systemd
     from agent.adapters.environments import Environments
+    from agent.adapters.installation import adopt, plan_installation, provide, start, wanted_version
     from agent.adapters.installation import install as carry_out
-    from agent.adapters.installation import plan_installation, provide, wanted_version
     from agent.config import load_settings
     from agent.core.install_plan import Seat
     from agent.core.versions import pip_options
@@ -65,10 +66,15 @@ def install(
     systemd.need_root("fieldfare agent install")
     if root == Path("/"):
         systemd.need_systemd()
-        for done in provide(Environments(prefix), wanted_version(source), pip_options(index)):
-            typer.echo(done)
-    for done in carry_out(installation, root):
-        typer.echo(done)
+        provided = provide(Environments(prefix), wanted_version(source), pip_options(index))
+    else:
+        provided = adopt(Environments(root / seat.prefix.relative_to("/")))
+    is_changed = False
+    for done in chain(provided, carry_out(installation, root)):
+        is_changed = is_changed or done.is_change
+        typer.echo(done.text)
+    for done in start(installation, is_changed):
+        typer.echo(done.text)
 
 
 def upgrade(

@@ -40,16 +40,16 @@ class Page(BaseModel, frozen=True):
 
 
 def compose(settings: Settings, now: datetime) -> Page:
-    """Read the running agent's status, or what a stopped one left; raise StateError."""
+    """Read the running agent's status, or what a stopped one left; raise UnreadableStateError."""
     is_service = settings.state_dir == Path(SERVICE_STATE_DIR)
     seat = installed_seat() if is_service else None
     agent = StatusFile(settings.state_dir).read()
     seen = systemd.properties(UNIT, "ActiveState", "ActiveEnterTimestamp", "NRestarts", "MainPID") if seat is not None else {}
     if seat is not None:
         is_running = seen["ActiveState"] == "active"
-    else:  # started by hand: it lives while its word is fresh
+    else:  # started by hand: its number may be another process's by now, but then its word is old
         oldest = timedelta(seconds=3 * settings.config.telemetry.health_interval_s + 5)
-        is_running = agent is not None and abs(now - agent.written_at) < oldest
+        is_running = agent is not None and Path(f"/proc/{agent.pid}").exists() and abs(now - agent.written_at) < oldest
     environments = None if seat is None else Environments(Path(seat.prefix))
     if agent is not None and is_running:
         models = agent.models

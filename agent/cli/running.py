@@ -55,9 +55,9 @@ def check(
     from importlib import metadata
 
     from agent import wiring  # noqa: F401 - that it can be loaded is what is asked
-    from agent.adapters.store import StateStore
+    from agent.adapters.saved_state import saved_models
     from agent.config import load_settings
 
     settings = load_settings(config / "agent.toml" if config.is_dir() else config, state_dir)
-    models = StateStore(settings.state_dir).models()
+    models = saved_models(settings.state_dir)
     typer.echo(f"fieldfare {metadata.version('fieldfare')}: {settings.config.device.id} with {len(models)} models can be served")

@@ -34,8 +34,8 @@ from agent.errors import AgentError, FetchError, GoldenSetError, StateError, Uns
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 
-# Saving a state once, or waiting for work that must not stop half way.
-MOVE_S = 300.0
+# How long work that must not stop half way may take to its end, and a disk to take a few hundred bytes.
+END_S, SAVE_S = 300.0, 120.0
 FIRST_SAVE_AGAIN_S = 1.0
 LONGEST_SAVE_AGAIN_S = 60.0
 
@@ -145,7 +145,7 @@ class Updater:
 
     async def _move(self, tasks: TaskGroup, update: Update, effects: list[Effect]) -> None:
         if effects:
-            with self.promise.within(MOVE_S):
+            with self.promise.within(END_S):
                 await self._bench.clear()
             self._events = without_work(self._events)
         failures = 0
@@ -164,7 +164,7 @@ class Updater:
         before = self._update
         try:
             async with self._saving:
-                with self.promise.within(MOVE_S):
+                with self.promise.within(SAVE_S):
                     await anyio.to_thread.run_sync(self._shop.store.save, self.model, update)
                 self._update = update
         except StateError as error:

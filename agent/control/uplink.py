@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import anyio
@@ -84,7 +85,9 @@ class Uplink:
     async def _converse(self, stop: asyncio.Event) -> None:
         birth_topic = of_device(self._device, "birth")
         self._is_outdated.clear()
-        async with self._broker.connect(birth_topic, self._reporter.birth(is_online=False)) as connection:
+        async with AsyncExitStack() as stack:
+            with self.promise.within(EXCHANGE_S):
+                connection = await stack.enter_async_context(self._broker.connect(birth_topic, self._reporter.birth(is_online=False)))
             await connection.publish(birth_topic, self._reporter.birth(is_online=True), qos=1, retain=True)
             self._reporter.is_report_due = True
             self._tell_of_return()

@@ -68,6 +68,8 @@ class RemovalPlan:
     user_commands: tuple[tuple[str, ...], ...]
     kept: tuple[PurePosixPath, ...]
     is_purge: bool
+    # Removed when nothing else is in them.
+    emptied: tuple[PurePosixPath, ...]
 
 
 def seat_of(unit: str) -> Seat | None:
@@ -97,8 +99,7 @@ def plan(
         ("systemd-tmpfiles", *elsewhere, "--create", SYSTEM_FILES["fieldfare-agent.tmpfiles.conf"].name),
     )
     enable = ("systemctl", *elsewhere, "enable", UNIT)
-    verify = ("systemd-analyze", "verify", str(UNIT_FILE))
-    start = (verify, ("systemctl", "daemon-reload"), enable, ("systemctl", "restart", UNIT)) if root == "/" else (enable,)
+    start = (("systemctl", "daemon-reload"), enable, ("systemctl", "restart", UNIT)) if root == "/" else (enable,)
     return InstallPlan(system, make_user, tuple(files), start)
 
 
@@ -108,4 +109,4 @@ def removal(seat: Seat, is_purge: bool) -> RemovalPlan:
     of_prefix = tuple(seat.prefix / name for name in ("current", "good", "versions", "upgrade.json", "upgrade.lock", "upgrade.reason"))
     paths = (*SYSTEM_FILES.values(), PurePosixPath(status_file(SERVICE_STATE_DIR)).parent, COMMAND_LINK, *of_prefix)
     after = (("systemctl", "daemon-reload"), ("userdel", seat.user))
-    return RemovalPlan(stop, paths, after, (CONFIG_DIR, SERVICE_STATE_DIR), is_purge)
+    return RemovalPlan(stop, paths, after, (CONFIG_DIR, SERVICE_STATE_DIR), is_purge, (PurePosixPath("/etc/sysusers.d"), seat.prefix))
