@@ -182,6 +182,8 @@ class MqttBroker:
             with anyio.move_on_after(CLOSE_S, shield=True):
                 client.disconnect(reasoncode=reason)
                 await anyio.to_thread.run_sync(client.loop_stop, abandon_on_cancel=True)
+            # Without this circle the client is freed at once, and with it the sockets by which paho wakes its thread.
+            client.on_connect = client.on_disconnect = client.on_publish = client.on_subscribe = client.on_message = None
 
     async def _dial(self, client: paho.Client) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho left this one untyped

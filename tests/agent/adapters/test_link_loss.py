@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +60,14 @@ async def code_of(answer: bytes) -> int | None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
     try:
-        with pytest.raises(LinkLostError) as loss:
-            async with MqttBroker(BrokerAddress("127.0.0.1", port, 15, KnownBy(file_of("pi-1")))).connect("will", b"{}") as connection:
-                await connection.receive()
+        async with MqttBroker(BrokerAddress("127.0.0.1", port, 15, KnownBy(file_of("pi-1")))).connect("will", b"{}") as connection:
+            await connection.receive()
+    except LinkLostError as error:
+        return error.reason_code
     finally:
         server.close()
         await server.wait_closed()
-    return loss.value.reason_code
+    raise AssertionError("expected a loss, found messages")
 
 
 @pytest.mark.parametrize(
@@ -84,3 +87,20 @@ def test_what_the_broker_says_of_a_loss_decides_whom_it_concerns(answer: bytes, 
     assert loss_of(code) is loss
     if answer != WELCOME:
         assert code == (answer[-2] if answer[0] == 0x20 and len(answer) == 5 else answer[-1])
+
+
+def test_a_connection_that_ended_leaves_no_descriptor_for_the_collector() -> None:
+    async def run() -> list[int]:
+        counts = []
+        for _ in range(5):
+            await code_of(WELCOME)
+            counts.append(sum(1 for _ in os.scandir("/proc/self/fd")))
+        return counts
+
+    gc.collect()
+    gc.disable()
+    try:
+        counts = asyncio.run(asyncio.wait_for(run(), 60))
+    finally:
+        gc.enable()
+    assert counts[-1] <= counts[0]
