@@ -57,8 +57,9 @@ class MqttConnection:
         self._client = client
         self._address = address
         loop = asyncio.get_running_loop()
-        self._connected: asyncio.Future[None] = loop.create_future()
-        self._acks: dict[int, asyncio.Future[None]] = {}
+        # False is a loss: an exception kept here would keep all of this until it is collected.
+        self._connected: asyncio.Future[bool] = loop.create_future()
+        self._acks: dict[int, asyncio.Future[bool]] = {}
         self._inbox = Inbox(MAX_INBOX_BYTES)
         self._loss: str | None = None
         self._loss_code: int | None = None
@@ -82,9 +83,11 @@ class MqttConnection:
     async def open(self) -> None:
         """Wait for the broker's consent; raise LinkLostError."""
         try:
-            await asyncio.wait_for(self._connected, CONNECT_S)
+            is_connected = await asyncio.wait_for(self._connected, CONNECT_S)
         except asyncio.TimeoutError as error:
             raise self._lost("no answer") from error
+        if not is_connected:
+            raise self._lost()
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Send one message, and with QoS 1 wait for its acknowledgement; raise LinkLostError."""
@@ -107,7 +110,7 @@ class MqttConnection:
         """Return the next messages, at least one, each with its topic; raise LinkLostError."""
         messages = await self._inbox.take()
         if not messages:
-            raise self._lost(self._loss or "closed")
+            raise self._lost()
         return messages
 
     def close(self) -> None:
@@ -118,23 +121,24 @@ class MqttConnection:
 
     async def _acknowledged(self, code: MQTTErrorCode, mid: int) -> None:
         if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or self._loss is not None:
-            raise self._lost(self._loss or paho.error_string(code))
+            raise self._lost(paho.error_string(code))
         ack = self._acks[mid] = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait_for(ack, ACK_S)
+            has_arrived = await asyncio.wait_for(ack, ACK_S)
         except asyncio.TimeoutError as error:
             raise self._lost(f"no acknowledgement in {ACK_S:g} s") from error
         finally:
             self._acks.pop(mid, None)
+        if not has_arrived:
+            raise self._lost()
 
     def _on_connect(self, reason: ReasonCode) -> None:
         if self._connected.done():
             return
         if reason.is_failure:
-            self._loss_code = reason.value
-            self._connected.set_exception(self._lost(str(reason)))
+            self._on_loss(str(reason), reason.value)
         else:
-            self._connected.set_result(None)
+            self._connected.set_result(True)
 
     def _on_ack(self, mid: int, reasons: list[ReasonCode]) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
@@ -142,7 +146,7 @@ class MqttConnection:
             log.warning("broker %s refused a message or subscription: %s", self._address, refused[0])
         ack = self._acks.get(mid)
         if ack is not None and not ack.done():
-            ack.set_result(None)
+            ack.set_result(True)
 
     def _on_loss(self, reason: str, code: int | None = None) -> None:
         if self._loss is not None:
@@ -150,11 +154,11 @@ class MqttConnection:
         self._loss, self._loss_code = reason, code
         for waiting in (self._connected, *self._acks.values()):
             if not waiting.done():
-                waiting.set_exception(self._lost(reason))
+                waiting.set_result(False)
         self._inbox.close()
 
-    def _lost(self, reason: str) -> LinkLostError:
-        return LinkLostError(str(self._address), reason, self._loss_code)
+    def _lost(self, reason: str = "closed") -> LinkLostError:
+        return LinkLostError(str(self._address), self._loss or reason, self._loss_code)
 
 
 class MqttBroker:
@@ -182,6 +186,8 @@ class MqttBroker:
             with anyio.move_on_after(CLOSE_S, shield=True):
                 client.disconnect(reasoncode=reason)
                 await anyio.to_thread.run_sync(client.loop_stop, abandon_on_cancel=True)
+            # Without this circle the client is freed at once, and with it the sockets by which paho wakes its thread.
+            client.on_connect = client.on_disconnect = client.on_publish = client.on_subscribe = client.on_message = None
 
     async def _dial(self, client: paho.Client) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho left this one untyped

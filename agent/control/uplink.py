@@ -117,7 +117,7 @@ class Uplink:
             tasks.start_soon(self._cancel_when, self._is_outdated, tasks.cancel_scope)
             await self._cancel_when(stop, tasks.cancel_scope)
         if losses:
-            raise losses[0]
+            raise losses.pop()  # kept in a list of this frame, it would keep the connection until it is collected
 
     async def _cancel_when(self, event: asyncio.Event, scope: anyio.CancelScope) -> None:
         await event.wait()

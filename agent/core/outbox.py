@@ -209,7 +209,8 @@ class Outbox:
         except StateError as error:
             self.trouble = str(error)
             return
-        stale, drawer.files, drawer.is_kept = [label for label in drawer.files if label != drawer.label], [drawer.label], True
+        stale = [label for label in drawer.files if label != drawer.label]
+        drawer.files, drawer.is_kept = [drawer.label], True
         for label in stale:
             self._clear_away(label)
         if drawer is not self._active and drawer is not self._drawers[0]:

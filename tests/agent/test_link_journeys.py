@@ -76,6 +76,27 @@ def test_windows_and_events_wait_while_the_broker_restarts(broker: Mosquitto, fl
     assert windows.session == back.session
 
 
+def test_what_waited_for_the_link_outlives_a_kill_of_the_agent(broker: Mosquitto, fleet: SimFleet, device: AgentProcess) -> None:
+    # Given an agent without a link, whose model was asked once, and which is killed once the window waits on the disk
+    device.start()
+    mark = committed(fleet, device)
+    broker.stop()
+    until(lambda: "expected a connection" in device.log())
+    session = fleet.wait_for_birth(DEVICE, online=True).session
+    assert device.who_serves() == "1"
+    outbox = device.state / "outbox"
+    until(lambda: any(b" inference " in path.read_bytes() for path in outbox.glob("*.letters")))
+    device.kill()
+    # When broker and agent are back
+    broker.start()
+    fleet.wait_until_listening()
+    device.start()
+    # Then the window of the session before arrives, with its distribution
+    window = fleet.wait_for(InferenceWindow, DEVICE, lambda window: window.session == session, since=mark)
+    assert window.requests == 1
+    assert window.ordinal is not None
+
+
 def test_health_and_windows_carry_one_growing_sequence(fleet: SimFleet, device: AgentProcess) -> None:
     device.start()
     committed(fleet, device)
