@@ -38,10 +38,11 @@ from agent.control.downloader import Downloader
 from agent.control.engines import Engines
 from agent.control.main import Agent, Parts
 from agent.control.ports.sources import Source
-from agent.control.proof import ProvingLauncher
+from agent.control.proof import ProvingLauncher, Told
 from agent.control.renewal import Renewal
 from agent.control.reporter import Identity, Reporter, utc_now
 from agent.control.shortcut import Shortcut
+from agent.control.system_watch import SystemWatch
 from agent.control.updater import Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wishes
@@ -109,7 +110,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms)
     notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
     engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
-    launcher = ProvingLauncher(workers, engines, facts, notes, reporter)
+    launcher = ProvingLauncher(workers, engines, facts, notes, Told(reporter, agent.disprove))
     parts = Parts(
         reporter=reporter,
         uplink=uplink,
@@ -117,6 +118,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
         workshop=Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, kind.patience),
         sensors=sensors,
+        system_watch=SystemWatch(facts, config.runtime.look_s),
         notifier=ServiceNotifier(),
         health_interval_s=config.telemetry.health_interval_s,
     )

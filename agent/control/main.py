@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from agent.control.ports.machine import Notifier, Sensors
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
+from agent.control.system_watch import SystemWatch
 from agent.control.updater import Updater, Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wish, Wishes
@@ -36,6 +37,7 @@ class Parts:
     renewal: Renewal
     workshop: Workshop
     sensors: Sensors
+    system_watch: SystemWatch
     notifier: Notifier
     health_interval_s: float
 
@@ -60,6 +62,7 @@ class Agent:
             tasks.start_soon(parts.wishes.run)
             tasks.start_soon(parts.renewal.run)
             tasks.start_soon(self._tell_health)
+            tasks.start_soon(parts.system_watch.run, self._updaters.values)
             tasks.start_soon(self._beat)
             async with anyio.create_task_group() as talk:
                 goodbye = asyncio.Event()
@@ -94,6 +97,12 @@ class Agent:
                 log.error("expected at most %d models, found one more: %s", MAX_MODELS, model)
         for model, updater in self._updaters.items():
             updater.wish(wishes.get(model), generation)
+
+    def disprove(self, model: str, manifest_sha256: str, reason: str) -> None:
+        """Tell a model's updater that one of its workers failed the golden set."""
+        updater = self._updaters.get(model)
+        if updater is not None:
+            updater.disprove(manifest_sha256, reason)
 
     def _take_up(self, model: str) -> None:
         updater = self._updaters[model] = Updater(model, self._running().workshop)

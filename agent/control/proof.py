@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from contracts.manifest import MAX_MANIFEST_BYTES, decode_manifest
 log = logging.getLogger(__name__)
 
 
+# Is told the model, the release's digest and the reason.
+OnDisproof = Callable[[str, str, str], None]
+
+
 @dataclass(frozen=True)
 class Subject:
     """Whose proof it is."""
@@ -30,22 +35,30 @@ class Subject:
     platform: Platform
 
 
+@dataclass(frozen=True)
+class Told:
+    """Who hears of proofs: the fleet of news, the update machine of failures."""
+
+    reporter: Reporter
+    on_disproof: OnDisproof
+
+
 class ProvingLauncher:
     """A launcher whose workers never serve an engine, or a platform, that nobody has looked at.
 
     Every worker runs its golden set before it may serve, whoever starts it: a candidate, a restart, the first start after the system
     was updated. So a change of the system needs no extra proof, only that engines are built anew before, and that people are told.
-    One that fails does not serve: the supervisor counts it as a crash, and the update machine falls back to the release before, which
-    has to prove itself in the same way. Where that fails too the model stays away, because a wrong answer is worse than none.
+    One that fails does not serve, and if nothing else serves the update machine falls back to the release before, which has to prove
+    itself in the same way. Where that fails too the model stays away, because a wrong answer is worse than none.
     """
 
-    def __init__(self, launcher: Launcher, engines: Engines, facts: PlatformFacts, notes: ReleaseNotes, reporter: Reporter) -> None:
-        """Start workers by `launcher`."""
+    def __init__(self, launcher: Launcher, engines: Engines, facts: PlatformFacts, notes: ReleaseNotes, told: Told) -> None:
+        """Start workers by `launcher`, with engines seen to."""
         self._launcher = launcher
         self._engines = engines
         self._facts = facts
         self._notes = notes
-        self._reporter = reporter
+        self._told = told
 
     def endpoint(self, model: str) -> str:
         """Return where callers reach a model, empty before its first worker."""
@@ -74,7 +87,9 @@ class ProvingLauncher:
         )
         news = worth_telling(await anyio.to_thread.run_sync(_release_of, subject.folder), before, proof)
         if news is not None:
-            self._reporter.event("worker", *news, subject.model)
+            self._told.reporter.event("worker", *news, subject.model)
+        if not proof.passed:
+            self._told.on_disproof(subject.model, subject.folder.name, proof.reason)
         if before is None or before.model_copy(update={"at": proof.at}) != proof:
             try:
                 await anyio.to_thread.run_sync(self._notes.keep_proof, subject.folder, proof)

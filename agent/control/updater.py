@@ -26,10 +26,26 @@ from agent.control.worker import Patience
 from agent.core.backoff import delay_s
 from agent.core.preflight import Refusal
 from agent.core.probation import Watch, verdict
-from agent.core.update import Crashed, Damaged, Do, Done, Effect, Event, Failed, Progressed, Unsuitable, Update, Wished, leave, resume, step
+from agent.core.update import (
+    Crashed,
+    Damaged,
+    Disproved,
+    Do,
+    Done,
+    Effect,
+    Event,
+    Failed,
+    Progressed,
+    Unsuitable,
+    Update,
+    Wished,
+    leave,
+    resume,
+    step,
+)
 from agent.core.update.inbox import filed
 from agent.errors import AgentError, FetchError, GoldenSetError, ProbationError, StateError, UnsuitableReleaseError
-from contracts.lifecycle import Phase
+from contracts.lifecycle import IN_PROGRESS, Phase
 from contracts.messages import ReleaseRef
 
 PROBATION_POLL_S = 0.25
@@ -173,6 +189,17 @@ class Updater:
         self._clock.disturb()
         self._hear(Crashed(release, reason))
 
+    def disprove(self, manifest_sha256: str, reason: str) -> None:
+        """Hear that a worker failed the golden set; it is a candidate's own affair, or a restart's while an older worker serves on."""
+        current, serving = self._update.current, self.supervisor.serving
+        if current is not None and current.manifest_sha256 == manifest_sha256 and (serving is None or serving.has_ended):
+            self._hear(Disproved(current, reason))
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Say whether no update is under way."""
+        return self._update.phase not in IN_PROGRESS
+
     def _hear(self, event: Event) -> None:
         self._events = filed(self._events, event)
         self._news.set()
@@ -188,8 +215,10 @@ class Updater:
 
     def on_building(self, share: float, text: str) -> None:
         """Report how far the building of the release's engine is."""
-        self._herald.build(text)
+        is_first = self._herald.build(text)
         self.on_progress(share)
+        if is_first:
+            self.report()
 
     def on_refusal(self, refusal: Refusal | None) -> None:
         """Report why the device does not take the release now, or that it does again."""
