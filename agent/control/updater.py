@@ -43,7 +43,7 @@ from agent.core.update import (
     resume,
     step,
 )
-from agent.core.update.inbox import filed
+from agent.core.update.inbox import filed, without_work
 from agent.errors import AgentError, FetchError, GoldenSetError, ProbationError, StateError, UnsuitableReleaseError
 from contracts.lifecycle import IN_PROGRESS, Phase
 from contracts.messages import ReleaseRef
@@ -155,6 +155,7 @@ class Updater:
     async def _move(self, tasks: TaskGroup, update: Update, effects: list[Effect]) -> None:
         if effects:
             await self._bench.clear()
+            self._events = without_work(self._events)
         failures = 0
         while update != self._update and not await self._adopt(update):
             failures += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.update.events import Crashed, Event, Wished
+from agent.core.update.events import Crashed, Done, Event, Failed, Progressed, Unsuitable, Wished
 from agent.core.update.state import MAX_CRASHES, MAX_STRIKES
 
 
@@ -21,3 +21,8 @@ def filed(waiting: tuple[Event, ...], event: Event) -> tuple[Event, ...]:
             return waiting if len(crashes) >= max(MAX_CRASHES, MAX_STRIKES) else (*waiting, event)
         case _:
             return waiting if event in waiting else (*waiting, event)
+
+
+def without_work(waiting: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Return what still matters once the work under way has been given up: nothing that came of it."""
+    return tuple(event for event in waiting if not isinstance(event, Done | Failed | Unsuitable | Progressed))

@@ -1,0 +1,112 @@
+"""The update machine in every world that two or three mishaps can bring it to: no state without an exit, never two bad slots."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import pytest
+
+from agent.core.update import MAX_ATTEMPTS, MAX_STRIKES, Update
+from contracts.lifecycle import Phase
+from tests.sim.update_world import RELEASES, Machine, Physics, World, judge, judge_end
+
+ONE, TWO = RELEASES[1], RELEASES[2]
+# Nothing that happens by itself goes on for longer.
+MAX_MOMENTS = 200
+
+# Each with what happened last, and to which world.
+Worlds = dict[World, tuple[str, World] | None]
+
+EMPTY = Update()
+SETTLED = Update(phase=Phase.COMMITTED, wish=ONE, current=ONE, good=ONE, generation=1)
+ON_TRIAL = Update(phase=Phase.COMMITTED, wish=TWO, current=TWO, previous=ONE, good=ONE, strikes=MAX_STRIKES - 1, generation=1)
+LAST_TRY = Update(
+    phase=Phase.STAGING, wish=TWO, candidate=TWO, current=ONE, good=ONE, attempt=MAX_ATTEMPTS, generation=1, manifest_bytes=100
+)
+
+
+def world_of(machine: Machine, update: Update, faults: int, wishes: int) -> World:
+    """Return a world in which an agent has just been started on a state."""
+    files = {RELEASES.index(release) for release in (update.current, update.previous) if release}
+    wish = (RELEASES.index(update.wish), 1)
+    return World(
+        disk=machine.number(update), mind=None, decided=None, deeds=(), events=(), files=frozenset(files), serving=0, is_full=False,
+        wish=wish, old_wish=wish, faults=faults, wishes=wishes, blamed=frozenset(), was_damaged=False,
+    )  # fmt: skip
+
+
+def explore(machine: Machine, start: World) -> tuple[Worlds, int]:
+    """Return all worlds that can come of one, each with how it came about, and how many moves there are between them."""
+    physics, waiting, moves = Physics(machine), deque([start]), 0
+    found: Worlds = {start: None}
+    while waiting:
+        world = waiting.popleft()
+        for name, after in physics.moves(world):
+            moves += 1
+            if after not in found:
+                found[after] = (name, world)
+                waiting.append(after)
+                with told_with(found, after):
+                    judge(machine, after)
+    return found, moves
+
+
+@contextmanager
+def told_with(found: Worlds, world: World) -> Iterator[None]:
+    """Add to what is found wrong in a world how it came about."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nafter: {story(found, world)}") from error
+
+
+def story(found: Worlds, world: World) -> str:
+    """Return what happened up to a world."""
+    names: list[str] = []
+    came = found[world]
+    while came is not None:
+        names.append(came[0])
+        came = found[came[1]]
+    return " > ".join(reversed(names))
+
+
+def check_exits(machine: Machine, worlds: Worlds, *, works: bool) -> int:
+    """Follow every world until it stays as it is; return in how many moments all of them get there."""
+    physics = Physics(machine)
+    moments: dict[World, int] = {}
+    for world in worlds:
+        path: list[World] = []
+        at: World | None = world
+        while at is not None and at not in moments:
+            path.append(at)
+            with told_with(worlds, world):
+                assert len(path) <= MAX_MOMENTS, f"no end of {machine.updates[world.disk]}"
+                judge(machine, at)
+                at = physics.settled(at, works=works)
+        if at is None:
+            with told_with(worlds, world):
+                judge_end(machine, path[-1])
+        length = -1 if at is None else moments[at]
+        moments.update(zip(reversed(path), count(length + 1), strict=False))
+    return max(moments.values())
+
+
+@pytest.mark.parametrize(
+    ("update", "faults", "wishes"),
+    [(EMPTY, 2, 1), (SETTLED, 2, 1), (SETTLED, 1, 2), (ON_TRIAL, 2, 0), (LAST_TRY, 2, 0)],
+    ids=["an empty device", "a settled one", "one with a fickle fleet", "one on trial", "one on its last try"],
+)
+def test_every_world_has_an_exit_and_a_good_release(update: Update, faults: int, wishes: int, capsys: pytest.CaptureFixture[str]) -> None:
+    began_s = time.process_time()
+    machine = Machine()
+    worlds, moves = explore(machine, world_of(machine, update, faults, wishes))
+    longest = [check_exits(machine, worlds, works=works) for works in (True, False)]
+    with capsys.disabled():
+        print(  # noqa: T201 - the bar asks for the figure
+            f"\nupdate machine: {len(worlds)} states, {moves} transitions, {len(machine.updates)} machine states, "
+            f"at rest in at most {max(longest)} steps, {time.process_time() - began_s:.1f} s"
+        )
