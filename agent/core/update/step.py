@@ -222,7 +222,9 @@ def _fall_back(update: Update, text: str, now: datetime) -> Next:
     assert bad is not None  # it is on trial, or was disproved
     check_step(Phase.COMMITTED, Phase.ROLLED_BACK, Party.AGENT)
     outcome = Outcome(release=bad, result=Phase.ROLLED_BACK, reason=text[:1000], at=now)
-    back = replace(update, current=update.previous, previous=None, strikes=0, last=outcome, reason=outcome.reason, waited_s=0.0)
+    # What was steady before the system changed is good no more.
+    good = None if is_same(bad, update.good) else update.good
+    back = replace(update, current=update.previous, previous=None, good=good, strikes=0, last=outcome, reason=outcome.reason, waited_s=0.0)
     served = [Effect(Do.ROLL_BACK, bad)]
     if update.candidate is None and not update.may_try_again:
         return replace(back, phase=Phase.ROLLED_BACK, is_transient=False), served
