@@ -18,7 +18,7 @@ MAX_ORDER_BYTES = 64 * 1024
 
 def build(order: BuildOrder) -> Built:
     """Load the model as a worker will, with an empty place for engines; its first calls build those that loading did not."""
-    model, _ = load_warm(Order(order.model, Path(order.release_dir), order.target, 1, order.runtime, Path(order.into)))
+    model, _, _ = load_warm(Order(order.model, Path(order.release_dir), order.target, 1, order.runtime, Path(order.into)))
     return Built(provider=model.runtime.provider)
 
 

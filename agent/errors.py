@@ -89,10 +89,11 @@ class EngineError(AgentError):
 
 
 class ProbationError(WorkerError):
-    """A release that serves answers too many requests with an error."""
+    """A release that serves does worse than it may; `name` is the limit that it is past."""
 
-    def __init__(self, requests: int, errors: int) -> None:
-        super().__init__(f"probation: expected working answers, found {errors} errors in {requests} requests")
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"probation: {name}: {text}")
+        self.name = name
 
 
 class VerifierError(AgentError):

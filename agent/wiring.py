@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -49,9 +49,12 @@ from agent.control.wishes import Wishes
 from agent.control.worker import Patience
 from agent.core.admission import Fit
 from agent.core.clock_floor import judged_now
-from contracts.agent_config import SourceName
+from agent.core.growth import MIB
+from agent.core.probation import Limits
+from contracts.agent_config import SourceName, WorkerSection
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
+from contracts.messages import Machine
 from contracts.pace import Hours
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
@@ -81,6 +84,12 @@ def _sources(name: SourceName, settings: Settings, broker: BrokerSource, tls: Tl
     return [*own, *(HttpSource(url) for url in delivery.urls)]
 
 
+def _patience(kind: WorkerKind, bounds: WorkerSection, machine: Machine) -> Patience:
+    """Return what a worker may take on this machine."""
+    memory_bytes = bounds.memory_mib * MIB or machine.memory_bytes // 2
+    return replace(kind.patience, inference_s=bounds.inference_s, memory_bytes=memory_bytes)
+
+
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
     """Run the agent that `settings` describe until `stop`."""
     config = settings.config
@@ -106,17 +115,20 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     downloader = Downloader(sources, incoming, pace)
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
-    terms = Terms(config.telemetry.window_s, config.runtime)
+    patience = _patience(kind, config.worker, identity.machine)
+    terms = Terms(config.telemetry.window_s, patience.memory_bytes, config.runtime)
     workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms)
     notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
     engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
     launcher = ProvingLauncher(workers, engines, facts, notes, Told(reporter, agent.disprove))
+    limits = Limits(**config.update.model_dump(exclude={"probation_s"}))
+    workshop = Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, limits, sensors, patience)
     parts = Parts(
         reporter=reporter,
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
-        workshop=Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, kind.patience),
+        workshop=workshop,
         sensors=sensors,
         system_watch=SystemWatch(facts, config.runtime.look_s),
         notifier=ServiceNotifier(),

@@ -31,6 +31,8 @@ class WorkerSetup(Line):
     window_s: Annotated[float, Field(gt=0)]
     threads: Annotated[int, Field(ge=1)] = 1
     runtime: RuntimeSection = RuntimeSection()
+    # Writable private memory that the kernel gives it at most; None where that would count what an accelerator's driver only reserves.
+    data_bytes: Annotated[int, Field(gt=0)] | None = None
 
 
 class Serve(Line):
@@ -44,6 +46,12 @@ class Drain(Line):
 
     kind: Literal["drain"] = "drain"
     deadline_s: Annotated[float, Field(gt=0)]
+
+
+class Prove(Line):
+    """Control: run the golden set once more, between requests, and answer by Proven."""
+
+    kind: Literal["prove"] = "prove"
 
 
 class Ready(Line):
@@ -64,6 +72,16 @@ class Ready(Line):
     golden_error: float
     golden_tolerance: float
     reason: str = ""
+    # The slowest call of the runtime once it was warm: what an inference takes on this device.
+    inference_s: float = 0.0
+
+
+class Proven(Line):
+    """Worker: how the golden set went once more."""
+
+    kind: Literal["proven"] = "proven"
+    passed: bool
+    reason: str = ""
 
 
 class Failed(Line):
@@ -80,12 +98,15 @@ class Serving(Line):
 
 
 class Pulse(Line):
-    """Worker, every second: its loop turns."""
+    """Worker, every second: its loop turns, which says nothing of the thread that runs the model."""
 
     kind: Literal["pulse"] = "pulse"
     requests: int
     errors: int
     in_flight: int
+    # How long the runtime has been busy with the call that it is in; 0 while it is in none.
+    inference_age_s: float = 0.0
+    rss_bytes: int = 0
 
 
 class Window(Line):
@@ -95,8 +116,8 @@ class Window(Line):
     window: InferenceWindow
 
 
-ControlLine = Annotated[Serve | Drain, Field(discriminator="kind")]
-WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window, Field(discriminator="kind")]
+ControlLine = Annotated[Serve | Drain | Prove, Field(discriminator="kind")]
+WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window | Proven, Field(discriminator="kind")]
 
 CONTROL_LINE: TypeAdapter[ControlLine] = TypeAdapter(ControlLine)
 WORKER_LINE: TypeAdapter[WorkerLine] = TypeAdapter(WorkerLine)

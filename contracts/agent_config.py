@@ -13,6 +13,7 @@ SourceName = Literal["mqtt", "https", "folder"]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=2000)]
 FleetUrl = Annotated[str, Field(pattern=r"^(|https://[^\s?#]+)$", max_length=2000)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Section(BaseModel, frozen=True, extra="forbid"):
@@ -69,9 +70,26 @@ class TelemetrySection(Section):
 
 
 class UpdateSection(Section):
-    """How an update is watched."""
+    """How long a new release is watched, and how much worse than the one before it may be; past a limit it is rolled back."""
 
     probation_s: Seconds = 30.0
+    # Share of requests that fail, while no release before it shows what share is usual; then by how much the share may rise.
+    max_error_share: Share = 0.5
+    max_error_rise: Share = 0.05
+    # Of the 95th percentile of latency.
+    max_latency_ratio: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 2.0
+    # Of a worker's resident memory, once it grows steadily.
+    max_growth_mib_per_h: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 256.0
+    max_temperature_rise_c: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] = 20.0
+
+
+class WorkerSection(Section):
+    """What the process that serves one model may take."""
+
+    # One call of the runtime takes longer only where it hangs; a model that is slow in its golden test is given twenty times that.
+    inference_s: Seconds = 10.0
+    # Resident memory beyond which it is replaced without a gap; 0 is half of the device's.
+    memory_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 0
 
 
 class RuntimeSection(Section):
@@ -118,4 +136,5 @@ class AgentConfig(Section):
     telemetry: TelemetrySection = TelemetrySection()
     update: UpdateSection = UpdateSection()
     runtime: RuntimeSection = RuntimeSection()
+    worker: WorkerSection = WorkerSection()
     delivery: DeliverySection = DeliverySection()

@@ -23,10 +23,10 @@ STEPPING_BACK = (("ionice", "-c", "3"), ("chrt", "--idle", "0"), ("nice", "-n", 
 class BuilderProcess:
     """Runs `python -m agent.builder`, or what stands in for it."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        """Run `command` with the order appended."""
+    def __init__(self, command: Sequence[str], stepping_back: Sequence[Sequence[str]] = STEPPING_BACK) -> None:
+        """Run `command` with the order appended, by commands that make it step back: on a machine without a free moment it stands still."""
         # A builder must not outlive us; systemd sees to that too, this is for when there is none.
-        wrappers = (("setpriv", "--pdeathsig", "KILL", "--"), *STEPPING_BACK)
+        wrappers = (("setpriv", "--pdeathsig", "KILL", "--"), *stepping_back)
         self._command = [word for wrapper in wrappers if shutil.which(wrapper[0]) for word in wrapper] + list(command)
 
     async def build(self, order: BuildOrder) -> Built:

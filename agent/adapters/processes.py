@@ -20,7 +20,14 @@ from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, WorkerLine, Wor
 from contracts.agent_config import RuntimeSection
 
 SEND_S = 5.0
+SHOWN_BYTES = 60
 MAX_THREADS = 4
+# One serves, one relieves it, one is tried, one drains; many more of a model can only be processes that not even SIGKILL ends.
+MAX_PROCESSES = 8
+# Beyond what is watched for, so that only a sudden growth meets the kernel's limit.
+DATA_SHARE = 2.0
+# CUDA reserves address space by the gigabyte, all of which the limit would count.
+CUDA_TARGETS = "jetson"
 LAST_PORT = 65535
 
 
@@ -46,11 +53,19 @@ class WorkerProcess:
         """Return the next line, None when the worker closed the link; raise WorkerError for a line that is none."""
         try:
             raw = await self._reader.readuntil()
-            return WORKER_LINE.validate_json(raw)
         except (asyncio.IncompleteReadError, OSError):
             return None
-        except (asyncio.LimitOverrunError, ValidationError) as error:
-            raise WorkerError(f"it sent no line of the link: {error!r}"[:200]) from error
+        except asyncio.LimitOverrunError as error:
+            raise WorkerError(f"its link: expected lines of at most {MAX_LINE_BYTES} bytes, found a longer one") from error
+        try:
+            return WORKER_LINE.validate_json(raw)
+        except ValidationError as error:
+            raise WorkerError(f"its link: expected a line of a worker, found {raw[:SHOWN_BYTES]!r}") from error
+
+    @property
+    def has_ended(self) -> bool:
+        """Say whether it is gone."""
+        return self._process.returncode is not None
 
     async def wait(self) -> str:
         """Wait until it has ended, and say how."""
@@ -66,9 +81,10 @@ class WorkerProcess:
 
 @dataclass(frozen=True)
 class Terms:
-    """What every worker is told at its start: how often it reports, and what may run its model."""
+    """What every worker is told at its start: how often it reports, how much memory is its share, and what may run its model."""
 
     window_s: float
+    memory_bytes: int
     runtime: RuntimeSection
 
 
@@ -85,6 +101,7 @@ class WorkerLauncher:
         self._first_port = first_port
         self._terms = terms
         self._doors: dict[str, Listeners] = {}
+        self._processes: dict[str, list[WorkerProcess]] = {}
 
     def endpoint(self, model: str) -> str:
         """Return where callers reach the model, empty before its first worker."""
@@ -93,30 +110,45 @@ class WorkerLauncher:
 
     async def start(self, model: str, folder: Path, target: str) -> WorkerProcess:
         """Start a worker on a release; raise WorkerError, NoFreePortError or StateError."""
-        doors = self._doors.get(model) or self._open(model)
+        alive = self._processes[model] = [process for process in self._processes.get(model, ()) if not process.has_ended]
+        if len(alive) >= MAX_PROCESSES:
+            raise WorkerError(f"it cannot be started: expected earlier ones to end, found {len(alive)} that a driver holds in the kernel")
+        try:
+            doors = self._doors.get(model) or self._open(model)
+            process = await self._spawn(model, folder, target, doors)
+        except OSError as error:
+            raise WorkerError(f"it cannot be started: {error}") from error
+        alive.append(process)
+        return process
+
+    async def _spawn(self, model: str, folder: Path, target: str, doors: Listeners) -> WorkerProcess:
         ours, theirs = socket.socketpair()
-        setup = WorkerSetup(
+        try:
+            # Cancelled half way, the process would be nobody's.
+            with theirs, anyio.CancelScope(shield=True):
+                setup = self._setup(model, folder, target, doors, theirs.fileno())
+                arguments = [*self._command, setup.model_dump_json()]
+                inherited = (setup.link_fd, *setup.listen_fds)
+                process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=inherited)
+                streams = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        except OSError:
+            ours.close()
+            raise
+        return WorkerProcess(process, *streams)
+
+    def _setup(self, model: str, folder: Path, target: str, doors: Listeners, link_fd: int) -> WorkerSetup:
+        return WorkerSetup(
             model=model,
             release_dir=str(folder),
             target=target,
-            link_fd=theirs.fileno(),
+            link_fd=link_fd,
             listen_fds=doors.fds,
             token_file=str(self._store.token_file()),
             window_s=self._terms.window_s,
             threads=min(MAX_THREADS, os.cpu_count() or 1),
             runtime=self._terms.runtime,
+            data_bytes=None if target.startswith(CUDA_TARGETS) else int(self._terms.memory_bytes * DATA_SHARE),
         )
-        arguments = [*self._command, setup.model_dump_json()]
-        inherited = (setup.link_fd, *setup.listen_fds)
-        try:
-            # Cancelled half way, the process would be nobody's.
-            with theirs, anyio.CancelScope(shield=True):
-                process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=inherited)
-                streams = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
-        except OSError as error:
-            ours.close()
-            raise WorkerError(f"it cannot be started: {error}") from error
-        return WorkerProcess(process, *streams)
 
     def close(self) -> None:
         """Shut every door."""
@@ -130,6 +162,10 @@ class WorkerLauncher:
         last = min(self._first_port + MAX_PORTS_TRIED, LAST_PORT + 1)
         ports = [port for port in range(self._first_port, last) if port not in others]
         doors = open_listeners(self._host, ports if known is None else [known, *ports], self._store.root / "run" / f"{model}.sock")
-        self._store.save_port(model, doors.port)
+        try:
+            self._store.save_port(model, doors.port)
+        except OSError:
+            doors.close()
+            raise
         self._doors[model] = doors
         return doors

@@ -11,6 +11,7 @@ import anyio
 import psutil
 
 from agent.core.preflight import Condition
+from agent.core.probation import Heat
 from agent.core.readings import Readings
 from contracts.messages import Machine
 
@@ -68,6 +69,11 @@ class Sensors:
             is_undervolted=None if bits is None else bool(bits & UNDERVOLTED_NOW),
             battery_percent=None if battery is None or battery.power_plugged is not False else float(battery.percent),
         )
+
+    async def heat(self) -> Heat:
+        """Feel how warm the device is."""
+        bits = await self._throttled_bits()
+        return Heat(_hottest_zone_c(), None if bits is None else bool(bits & THROTTLED_NOW))
 
     def rss_bytes(self, pid: int) -> int:
         """Return a process's resident memory, 0 when it has ended."""

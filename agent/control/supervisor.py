@@ -1,4 +1,4 @@
-"""Keeps one model served: starts its workers, restarts those that crash or hang, and hands over without a gap."""
+"""Keeps one model served: starts its workers, restarts those that crash or hang, relieves those that grow, and hands over without a gap."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from agent.control.delivery import Installed
 from agent.control.ports.workers import Launcher
-from agent.control.worker import Patience, Worker
+from agent.control.worker import Ears, Patience, Worker
+from agent.core.alarm import Alarm, Trouble
 from agent.core.backoff import delay_s
+from agent.core.ledger import Ledger
 from agent.errors import AgentError, WorkerError
 from agent.worker_link import Pulse, Ready
 from contracts.messages import InferenceWindow, ReleaseRef
 
-FIRST_RESTART_S = 0.2
-LONGEST_RESTART_S = 60.0
-# Who served for so long has shown that it can.
-STEADY_S = 60.0
+FIRST_RESTART_S, LONGEST_RESTART_S = 0.2, 60.0
+# A model that is too large for its bound is not helped by being replaced again and again.
+FIRST_RELIEF_S, LONGEST_RELIEF_S = 60.0, 3600.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Listener:
     """Who is told what workers do."""
 
     on_crash: Callable[[ReleaseRef, str], None]
+    on_alarm: Callable[[ReleaseRef, Alarm], None]
     on_window: Callable[[InferenceWindow], None]
     on_change: Callable[[], None]
 
@@ -44,11 +46,14 @@ class Supervisor:
         self.restarts = 0
         self.serving: Worker | None = None
         self.candidate: Worker | None = None
+        self.ledger = Ledger()
         self._launcher = launcher
         self._listener = listener
         self._patience = patience
+        self._ears = Ears(self._on_window, self._on_pulse)
         self._wanted: Installed | None = None
-        self._failures = 0
+        self._trouble = Trouble()
+        self._reliefs = 0
         self._served_since_s = 0.0
         self._wake = asyncio.Event()
         self._attempt = anyio.CancelScope()
@@ -89,7 +94,7 @@ class Supervisor:
     def want(self, installed: Installed | None) -> None:
         """Have this release serve as soon as it can; the one before serves until then."""
         self._wanted = installed
-        self._failures = 0
+        self._begin_anew()
         self._attempt.cancel()  # whatever is being started may be another one
         self._wake.set()
 
@@ -111,8 +116,14 @@ class Supervisor:
             await candidate.serve()
             self.candidate = None
             self._wanted = candidate.installed
-            self._failures = 0
+            self._begin_anew()
             self._take_over(candidate)
+
+    async def prove(self) -> None:
+        """Have the serving worker run its golden set once more; raise WorkerError."""
+        if self.serving is None:
+            raise WorkerError("expected a serving worker, found none")
+        await self.serving.prove()
 
     async def discard(self) -> None:
         """End the candidate, if there is one."""
@@ -132,62 +143,114 @@ class Supervisor:
 
     async def _reconcile(self) -> None:
         worker, wanted = self.serving, self._wanted
-        if worker is not None and worker.has_ended:
-            worker = self.serving = None
-            self._wake.set()
         if wanted is None:
             self._take_over(None)
-            return
-        if worker is not None and worker.installed == wanted:
-            return
-        await asyncio.sleep(self._restart_delay_s())
+        elif worker is None or worker.installed != wanted:
+            await self._restart(wanted)
+        elif worker.tiredness and self.candidate is None:
+            await self._relieve(worker)
+
+    async def _restart(self, wanted: Installed) -> None:
+        if self._trouble.failures:
+            await _pause(self._trouble.failures, FIRST_RESTART_S, LONGEST_RESTART_S)
         try:
-            fresh = await self._start(wanted)
-            try:
-                ready = await fresh.until_ready()
-                if not ready.golden_passed:
-                    raise WorkerError(f"golden set: {ready.reason}")
-                await fresh.serve()
-            except BaseException:  # a cancellation too must leave no half-started process behind
-                fresh.kill()
-                raise
+            fresh = await self._bring_up(wanted)
         except AgentError as error:
-            self._failures += 1
-            self._listener.on_crash(wanted.release, str(error))
+            self._fail(wanted.release, str(error))
             self._wake.set()
-            return
-        self._take_over(fresh)
+        else:
+            self._take_over(fresh)
+
+    async def _relieve(self, worker: Worker) -> None:
+        """Replace a worker in good order: it serves until another one does."""
+        if time.monotonic() - self._served_since_s > LONGEST_RELIEF_S:
+            self._reliefs = 0
+        if self._reliefs:
+            await _pause(self._reliefs, FIRST_RELIEF_S, LONGEST_RELIEF_S)
+        self._reliefs += 1
+        release = worker.installed.release
+        self._listener.on_alarm(release, Alarm("warning", "tired", f"is being replaced: {worker.tiredness}"))
+        try:
+            fresh = await self._bring_up(worker.installed)
+        except AgentError as error:
+            self._listener.on_alarm(release, Alarm("warning", "tired", f"serves on, because its replacement failed: {error}"))
+            self._wake.set()
+        else:
+            self._take_over(fresh)
+            self._listener.on_alarm(release, Alarm("info", "up", "was replaced without a gap"))
+
+    async def _bring_up(self, installed: Installed) -> Worker:
+        fresh = await self._start(installed)
+        try:
+            ready = await fresh.until_ready()
+            if not ready.golden_passed:
+                raise WorkerError(f"golden set: {ready.reason}")
+            await fresh.serve()
+        except BaseException:  # a cancellation too must leave no half-started process behind
+            fresh.kill()
+            raise
+        return fresh
 
     def _take_over(self, fresh: Worker | None) -> None:
         old, self.serving = self.serving, fresh
         self._served_since_s = time.monotonic()
         if old is not None and not old.has_ended:
             self._task_group().start_soon(old.drain)
+        if fresh is not None:
+            self._believe(fresh)
+            if fresh.has_ended:
+                self._lose(fresh)  # between its last word and now
         self._listener.on_change()
 
     async def _start(self, installed: Installed) -> Worker:
         process = await self._launcher.start(self.model, installed.folder, installed.target)
-        worker = Worker(installed, process, self._patience, self._listener.on_window)
+        worker = Worker(installed, process, self._patience, self._ears)
         self._task_group().start_soon(self._follow, worker)
         return worker
 
     async def _follow(self, worker: Worker) -> None:
         await worker.run()
         if worker is self.serving:
-            if time.monotonic() - self._served_since_s > STEADY_S:
-                self._failures = 0
-            self._failures += 1
-            self.restarts += 1
-            self._listener.on_crash(worker.installed.release, worker.end_reason)
-            self._wake.set()
+            self._lose(worker)
             self._listener.on_change()
 
-    def _restart_delay_s(self) -> float:
-        if not self._failures:
-            return 0.0
-        chance = random.random()  # noqa: S311 - spreads load
-        return delay_s(self._failures, chance, first_s=FIRST_RESTART_S, longest_s=LONGEST_RESTART_S)
+    def _lose(self, worker: Worker) -> None:
+        self.serving = None
+        self.restarts += 1
+        self._fail(worker.installed.release, worker.end_reason)
+        self._attempt.cancel()  # a relief that was on its way, or waits for its turn
+        self._wake.set()
+
+    def _fail(self, release: ReleaseRef, reason: str) -> None:
+        self._trouble, alarm = self._trouble.failed(reason)
+        if alarm is not None:
+            self._listener.on_alarm(release, alarm)
+        self._listener.on_crash(release, reason)
+
+    def _on_pulse(self, worker: Worker) -> None:
+        if worker is self.serving and worker.installed == self._wanted:
+            self._believe(worker)
+            if worker.tiredness:
+                self._wake.set()
+
+    def _believe(self, worker: Worker) -> None:
+        self._trouble, alarm = self._trouble.served(time.monotonic() - self._served_since_s)
+        if alarm is not None:
+            self._listener.on_alarm(worker.installed.release, alarm)
+
+    def _on_window(self, window: InferenceWindow) -> None:
+        self.ledger.note(window)
+        self._listener.on_window(window)
+
+    def _begin_anew(self) -> None:
+        self._trouble = self._trouble.forgiven()
+        self._reliefs = 0
 
     def _task_group(self) -> TaskGroup:
         assert self._workers is not None  # `run` is running
         return self._workers
+
+
+async def _pause(tries: int, first_s: float, longest_s: float) -> None:
+    chance = random.random()  # noqa: S311 - spreads load
+    await asyncio.sleep(delay_s(tries, chance, first_s=first_s, longest_s=longest_s))

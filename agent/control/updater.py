@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
@@ -17,15 +16,18 @@ from agent.control.delivery import Delivery, Installed
 from agent.control.engines import Engines
 from agent.control.herald import Herald
 from agent.control.ports.files import Store
+from agent.control.ports.machine import Thermometer
 from agent.control.ports.workers import Launcher
+from agent.control.probation import Probation
 from agent.control.reporter import Reporter, utc_now
 from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish
 from agent.control.workbench import Workbench
 from agent.control.worker import Patience
+from agent.core.alarm import Alarm
 from agent.core.backoff import delay_s
 from agent.core.preflight import Refusal
-from agent.core.probation import Watch, verdict
+from agent.core.probation import Limits
 from agent.core.update import (
     Crashed,
     Damaged,
@@ -44,13 +46,13 @@ from agent.core.update import (
     step,
 )
 from agent.core.update.inbox import filed, without_work
-from agent.errors import AgentError, FetchError, GoldenSetError, ProbationError, StateError, UnsuitableReleaseError
+from agent.errors import AgentError, FetchError, GoldenSetError, StateError, UnsuitableReleaseError
 from contracts.lifecycle import IN_PROGRESS, Phase
 from contracts.messages import ReleaseRef
 
-PROBATION_POLL_S = 0.25
 FIRST_SAVE_AGAIN_S = 1.0
 LONGEST_SAVE_AGAIN_S = 60.0
+
 log = logging.getLogger(__name__)
 
 
@@ -64,6 +66,8 @@ class Workshop:
     launcher: Launcher
     reporter: Reporter
     probation_s: float
+    limits: Limits
+    thermometer: Thermometer
     patience: Patience
 
 
@@ -73,7 +77,7 @@ class Updater:
     def __init__(self, model: str, shop: Workshop) -> None:
         """Take up a model that is known or was just wished for."""
         self.model = model
-        listener = Listener(self._on_crash, shop.reporter.window, self.report)
+        listener = Listener(self._on_crash, self._on_alarm, shop.reporter.window, self.report)
         self.supervisor = Supervisor(model, shop.launcher, listener, shop.patience)
         self._shop = shop
         self._update = shop.store.load(model)
@@ -186,9 +190,12 @@ class Updater:
         return True
 
     def _on_crash(self, release: ReleaseRef, reason: str) -> None:
-        self._shop.reporter.event("worker", "error", f"release {release.release} crashed: {reason}", self.model)
         self._clock.disturb()
         self._hear(Crashed(release, reason))
+
+    def _on_alarm(self, release: ReleaseRef, alarm: Alarm) -> None:
+        facts = {"state": alarm.state, "release": str(release.release), "restarts": str(self.supervisor.restarts)}
+        self._shop.reporter.event("worker", alarm.severity, f"release {release.release} {alarm.text}", self.model, facts)
 
     def disprove(self, manifest_sha256: str, reason: str) -> None:
         """Hear that a worker failed the golden set; it is a candidate's own affair, or a restart's while an older worker serves on."""
@@ -266,7 +273,9 @@ class Updater:
         await self._try(release, Phase.SWITCHING, self.supervisor.switch())
 
     async def _watch(self, release: ReleaseRef) -> None:
-        await self._try(release, Phase.PROBATION, self._pass_probation())
+        shop = self._shop
+        probation = Probation(self.supervisor, shop.thermometer, shop.limits, shop.probation_s)
+        await self._try(release, Phase.PROBATION, probation.watch(release, self._update.current))
 
     async def _try(self, release: ReleaseRef, phase: Phase, work: Awaitable[None]) -> None:
         try:
@@ -280,19 +289,6 @@ class Updater:
         ready = await self.supervisor.test(await self._installed(release))
         if not ready.golden_passed:
             raise GoldenSetError(ready.golden_error, ready.golden_tolerance, ready.reason)
-
-    async def _pass_probation(self) -> None:
-        began_s = time.monotonic()
-        while True:
-            pulse = self.supervisor.pulse
-            requests, errors = (0, 0) if pulse is None else (pulse.requests, pulse.errors)
-            is_alive = self.supervisor.state == "serving"
-            match verdict(Watch(time.monotonic() - began_s, is_alive, requests, errors), self._shop.probation_s):
-                case "fit":
-                    return
-                case "unfit":
-                    raise ProbationError(requests, errors)
-            await asyncio.sleep(min(PROBATION_POLL_S, self._shop.probation_s))
 
     async def _tidy(self, release: ReleaseRef) -> None:
         await self._shop.delivery.tidy(release)

@@ -54,5 +54,12 @@ class InferenceError(RuntimeFaultError):
         super().__init__(f"runtime {runtime}: expected outputs, found: {_one_line(found)}")
 
 
+class RuntimeLostError(RuntimeFaultError):
+    """The runtime fails on what it computed before, as it does when its accelerator is unplugged; the worker ends."""
+
+    def __init__(self, provider: str, found: str) -> None:
+        super().__init__(f"{provider} is lost: expected the outputs of its first golden sample, found: {_one_line(found)}")
+
+
 def _one_line(text: str, limit: int = 500) -> str:
     return " ".join(text.split())[:limit]

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
+from agent.worker.bounds import bind
 from agent.worker.lifetime import live
 from agent.worker_link import WorkerSetup
 from contracts import codec
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> NoReturn:
     except FieldfareError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_status)
+    bind(setup.data_bytes)
     status = asyncio.run(live(setup))
     sys.stderr.flush()
     # The engine's thread may still be inside the runtime, and the interpreter's own end would wait for it or crash under it.

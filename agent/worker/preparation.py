@@ -14,6 +14,7 @@ from agent.worker.decisions import decisions_of
 from agent.worker.errors import SetupError
 from agent.worker.golden import GoldenSet, Verdict, check_results, read_golden, run_golden
 from agent.worker.model import Model
+from agent.worker.vigil import Vigil
 from agent.worker_link import WorkerSetup
 from contracts.agent_config import RuntimeSection
 from contracts.bundle import MANIFEST, check_files, read_bounded
@@ -43,6 +44,7 @@ class Prepared:
     model: Model
     load_s: float
     verdict: Verdict
+    vigil: Vigil
 
 
 def prepare(setup: WorkerSetup) -> Prepared:
@@ -51,25 +53,33 @@ def prepare(setup: WorkerSetup) -> Prepared:
     folder = Path(setup.release_dir)
     engine_dir = folder / DEVICE_FOLDER / ENGINE_LINK
     known = engine_dir if engine_dir.is_dir() else None
-    model, golden = load_warm(Order(setup.model, folder, setup.target, setup.threads, setup.runtime, known))
+    model, golden, vigil = load_warm(Order(setup.model, folder, setup.target, setup.threads, setup.runtime, known))
     load_s = monotonic() - started
-    return Prepared(model, load_s, _judge(folder, model, golden))
+    return Prepared(model, load_s, _proven(model, golden, folder), vigil)
 
 
-def load_warm(order: Order) -> tuple[Model, GoldenSet]:
+def prove_again(prepared: Prepared, folder: Path) -> Verdict:
+    """Run the golden set once more; raise SetupError when it cannot be read any more."""
+    model = prepared.model
+    return _proven(model, read_golden(folder, model.manifest, model.artifact), folder)
+
+
+def load_warm(order: Order) -> tuple[Model, GoldenSet, Vigil]:
     """Load a model and run it a few times; raise an error that names the file or runtime at fault."""
     manifest = _read_manifest(order)
     artifact = manifest.artifacts[order.target]
     # A card can rot between the day a release was fetched and the day its worker starts again.
     check_files(order.folder, manifest, manifest.paths_for(order.target))
-    model = Model(manifest, artifact, LOADERS[artifact.runtime](_source(order, artifact)))
+    vigil = Vigil(LOADERS[artifact.runtime](_source(order, artifact)))
+    model = Model(manifest, artifact, vigil)
     golden = read_golden(order.folder, manifest, artifact)
     for _ in range(WARM_UP_RUNS):
         model.infer(golden.sample(0), count=1)
-    return model, golden
+    vigil.forget_warm_up()
+    return model, golden, vigil
 
 
-def _judge(folder: Path, model: Model, golden: GoldenSet) -> Verdict:
+def _proven(model: Model, golden: GoldenSet, folder: Path) -> Verdict:
     decisions = decisions_of(model.manifest, model.artifact)
     verdict = run_golden(partial(model.infer, count=1), golden, model.artifact.tolerance, decisions)
     if verdict.passed and (reason := check_results(folder, model.manifest, model.artifact, golden)):

@@ -27,7 +27,7 @@ def build(folder: Path, *, model: str = MODEL, runtime: RuntimeSection | None = 
     into = folder / "into"
     into.mkdir()
     order = BuildOrder(model=model, release_dir=str(folder / "release"), target=JETSON, into=str(into), runtime=runtime or RuntimeSection())
-    return asyncio.run(BuilderProcess(BUILDER_COMMAND).build(order))
+    return asyncio.run(BuilderProcess(BUILDER_COMMAND, stepping_back=()).build(order))
 
 
 def test_without_tensorrt_the_release_is_refused_by_name(tmp_path: Path) -> None:
@@ -48,4 +48,4 @@ def test_an_order_for_another_model_is_no_order(tmp_path: Path) -> None:
 def test_a_builder_that_is_not_there_is_named() -> None:
     order = BuildOrder(model="m", release_dir="/nowhere", target=JETSON, into="/nowhere", runtime=RuntimeSection())
     with pytest.raises(EngineError, match=r"exit status 1: .*No module named"):
-        asyncio.run(BuilderProcess((sys.executable, "-m", "agent.no_such_builder")).build(order))
+        asyncio.run(BuilderProcess((sys.executable, "-m", "agent.no_such_builder"), stepping_back=()).build(order))

@@ -55,7 +55,7 @@ class Jetson:
 
     def hears(self, is_so: Callable[[ModelReport], bool], since: int = 0) -> ModelReport:
         """Wait until the device reports so; its builder only gets what nobody else on a busy machine wants."""
-        return self.fleet.wait_for_model(DEVICE, is_so, timeout_s=90, since=since)
+        return self.fleet.wait_for_model(DEVICE, is_so, timeout_s=120, since=since)
 
     def staging(self, text: str) -> ModelReport:
         """Wait until staging says so."""
@@ -119,7 +119,7 @@ def test_an_engine_is_built_while_staging_out_of_everybodys_way_and_kept_for_the
     assert (build["nice"], build["is_idle"], build["disk"]) == (19, True, 3)
     # When the agent starts again, the engine is used as it is
     jetson.restart()
-    until(lambda: jetson.agent.who_serves() == "1", timeout_s=90)
+    until(lambda: jetson.agent.who_serves() == "1", timeout_s=120)
     assert len(jetson.builds()) == 1
     # And the next build is measured against this one
     second = jetson_release(2)
@@ -142,9 +142,9 @@ def test_after_an_update_of_the_system_the_engine_is_built_anew_before_the_model
     mark = jetson.fleet.mark
     jetson.agent.start()
     # Then the release is built and proved once more, and that is told
-    told = jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "proved again" in event.text, timeout_s=90, since=mark)
+    told = jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "proved again" in event.text, timeout_s=120, since=mark)
     assert "tensorrt libnvinfer.so.10.3.0 (7 bytes) -> libnvinfer.so.10.7.0 (7 bytes)" in told.text
-    until(lambda: jetson.agent.who_serves() == "1", timeout_s=90)
+    until(lambda: jetson.agent.who_serves() == "1", timeout_s=120)
     assert [build["release"] for build in jetson.builds()] == [1, 1]
     # And nothing is left of the engine before
     engines = jetson.engine(first).parent.parent / "engines"
@@ -180,12 +180,12 @@ def test_a_release_that_fails_on_a_changed_system_is_told_and_the_one_before_ser
     mark = jetson.fleet.mark
     jetson.agent.start()
     # Then that is an alarm, and the older serves after it proved itself there
-    alarm = jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "fails its golden set since" in event.text, timeout_s=90, since=mark)
+    alarm = jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "fails its golden set since" in event.text, timeout_s=120, since=mark)
     assert alarm.severity == "error"
     outcome = jetson.ended(second, since=mark)
     assert outcome.result is Phase.ROLLED_BACK
     assert "fails its golden set on this device as it is now" in outcome.reason
-    until(lambda: jetson.agent.who_serves() == "1", timeout_s=90)
+    until(lambda: jetson.agent.who_serves() == "1", timeout_s=120)
 
 
 def test_a_model_that_no_release_proves_stays_away(jetson: Jetson) -> None:
@@ -197,7 +197,7 @@ def test_a_model_that_no_release_proves_stays_away(jetson: Jetson) -> None:
     jetson.agent.behaviours = {"1": "golden"}
     mark = jetson.fleet.mark
     jetson.agent.start()
-    jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "fails its golden set" in event.text, timeout_s=90, since=mark)
+    jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "fails its golden set" in event.text, timeout_s=120, since=mark)
     health = jetson.fleet.wait_for(Health, DEVICE, lambda health: "digits" in health.workers, since=mark)
     assert health.workers["digits"].state != "serving"
 
@@ -220,7 +220,7 @@ def test_a_build_ends_when_its_release_is_withdrawn(jetson: Jetson) -> None:
     jetson.agent.building["1"] = "hang"
     jetson.agent.start()
     jetson.wish(jetson_release(1))
-    until(lambda: len(jetson.builds()) == 1, timeout_s=90)
+    until(lambda: len(jetson.builds()) == 1, timeout_s=120)
     second = jetson_release(2)
     jetson.wish(second)
     jetson.committed(second)

@@ -16,7 +16,7 @@ from agent.config import load_settings
 from agent.control.worker import Patience
 from agent.wiring import WorkerKind
 
-PATIENCE = Patience(ready_s=20, serving_s=10, silence_s=3, drain_s=5)
+PATIENCE = Patience(ready_s=20, serving_s=10, silence_s=3, starting_silence_s=8, drain_s=5)
 
 if __name__ == "__main__":
     start_logging("info")

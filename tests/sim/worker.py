@@ -2,7 +2,13 @@
 
     python -m tests.sim.worker '{"2": "golden"}' '<WorkerSetup>'
 
-Behaviours by release counter: `golden` fails the golden set, `failed` cannot load, `crash` dies once it serves, `hang` falls silent then.
+Behaviours by release counter: `golden` fails the golden set, `failed` cannot load, `deaf` never reads. Once it serves, `unproven` fails
+the golden set, `crash` dies, `hang` falls silent, `stuck` has an inference without end, `garbage` writes no line, `half` ends none,
+`long` writes one that is too long, `flood` writes without end, `errors` answers every request by one, `fat` takes more memory than it
+may, `heavy` far more than that.
+A behaviour of several words is lived through one after the other, one by each worker, and the last for ever: `crash crash good`.
+`wild` is any of them, some time after it began to serve, while there is a file of this name beside the token.
+A model that is named as `real` is served by the real worker.
 """
 
 from __future__ import annotations
@@ -10,16 +16,39 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import socket
 import sys
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from agent.worker_link import CONTROL_LINE, Failed, Line, Pulse, Ready, Serve, Serving, Window, WorkerSetup
+from agent.worker.bounds import bind, resident_bytes
+from agent.worker.main import main
+from agent.worker_link import (
+    CONTROL_LINE,
+    MAX_LINE_BYTES,
+    Drain,
+    Failed,
+    Line,
+    Prove,
+    Proven,
+    Pulse,
+    Ready,
+    Serve,
+    Serving,
+    Window,
+    WorkerSetup,
+)
 from contracts.manifest import decode_manifest
 from contracts.messages import InferenceWindow, Latency, ReleaseRef
 
 PULSE_S = 0.1
+# What it says that it takes; agents that are tested with it allow 100 MiB.
+USUAL_BYTES, FAT_BYTES, HEAVY_BYTES = 32 << 20, 120 << 20, 200 << 20
+# What it really takes where it grows in earnest.
+GROWTH_BYTES = 400 << 20
+WILD = ("crash", "hang", "stuck", "garbage", "long", "half", "flood", "grow")
 
 
 class StandIn:
@@ -30,8 +59,11 @@ class StandIn:
         manifest = decode_manifest((Path(setup.release_dir) / "manifest.json").read_bytes())
         self.setup = setup
         self.release = ReleaseRef(model=manifest.name, release=manifest.release, manifest_sha256=manifest.sha256)
-        self.behaviour = behaviours.get(str(manifest.release), "good")
-        self.requests = 0
+        turns = behaviours.get(str(manifest.release), "good").split()
+        self.behaviour = turn(Path(setup.token_file).parent, setup.model, manifest.release, turns)
+        self.requests = self.errors = 0
+        self.is_misbehaving = False
+        self.hoard = bytearray()
         self.writer: asyncio.StreamWriter
 
     async def run(self) -> None:
@@ -42,15 +74,25 @@ class StandIn:
             return
         await self.say(self.ready())
         pulse = asyncio.create_task(self.pulse())
+        if self.behaviour == "deaf":
+            await asyncio.sleep(3600)
+        wildness = pulse
         servers: list[asyncio.Server] = []
         while raw := await reader.readline():
-            line = CONTROL_LINE.validate_json(raw)
-            if not isinstance(line, Serve):
-                break
-            servers = [await asyncio.start_server(self.answer, sock=socket.socket(fileno=fd)) for fd in self.setup.listen_fds]
-            await self.say(Serving())
-            self.misbehave()
-        pulse.cancel()
+            match CONTROL_LINE.validate_json(raw):
+                case Drain():
+                    break
+                case Prove():
+                    passed = self.behaviour != "unproven"
+                    await self.say(Proven(passed=passed, reason="" if passed else "the stand-in was told to fail"))
+                case Serve():
+                    servers = [await asyncio.start_server(self.answer, sock=socket.socket(fileno=fd)) for fd in self.setup.listen_fds]
+                    await self.say(Serving())
+                    await self.misbehave()
+                    if self.behaviour == "wild":
+                        wildness = asyncio.create_task(self.run_wild(), name="wildness")
+        for task in (pulse, wildness):
+            task.cancel()
         for server in servers:
             server.close()
 
@@ -68,24 +110,53 @@ class StandIn:
             golden_tolerance=0.1,
         )
 
-    def misbehave(self) -> None:
-        """Crash or hang, if told to."""
-        if self.behaviour == "crash":
-            os._exit(70)
-        if self.behaviour == "hang":
-            import time
+    async def misbehave(self) -> None:
+        """Do what it was told to."""
+        self.is_misbehaving = True
+        match self.behaviour:
+            case "crash":
+                os._exit(70)
+            case "hang":
+                hang()
+            case "garbage":
+                self.writer.write(b"\x00 this is no line of the link\n")
+            case "long":
+                self.writer.write(b" " * 3 * MAX_LINE_BYTES)
+            case "half":
+                self.writer.write(b'{"kind": "pul')
+                await asyncio.sleep(3600)
+            case "flood":
+                while True:
+                    await self.say(self.sign_of_life())
 
-            time.sleep(3600)
+    async def run_wild(self) -> None:
+        """Turn bad at some time."""
+        chance = random.Random(os.getpid())
+        while not (Path(self.setup.token_file).parent / "wild").exists():  # noqa: ASYNC110 - a file sets no event
+            await asyncio.sleep(PULSE_S)
+        await asyncio.sleep(chance.uniform(0.1, 1))
+        self.behaviour = chance.choice(WILD)
+        if self.behaviour == "grow":
+            self.hoard = bytearray(b"x") * GROWTH_BYTES
+        await self.misbehave()
 
     async def pulse(self) -> None:
         """Show signs of life, and a window now and then."""
         told = 0
         while True:
-            await self.say(Pulse(requests=self.requests, errors=0, in_flight=0))
+            if self.behaviour != "half":
+                await self.say(self.sign_of_life())
             if self.requests > told:
                 await self.say(self.window(self.requests - told))
                 told = self.requests
             await asyncio.sleep(PULSE_S)
+
+    def sign_of_life(self) -> Pulse:
+        """Return a pulse."""
+        behaviour = self.behaviour if self.is_misbehaving else "good"
+        rss_bytes = {"fat": FAT_BYTES, "heavy": HEAVY_BYTES, "grow": resident_bytes()}.get(behaviour, USUAL_BYTES)
+        age_s = 3600.0 if behaviour == "stuck" else 0.0
+        return Pulse(requests=self.requests, errors=self.errors, in_flight=0, inference_age_s=age_s, rss_bytes=rss_bytes)
 
     def window(self, requests: int) -> Window:
         """Return statistics of some requests."""
@@ -108,8 +179,12 @@ class StandIn:
         """Answer any request with the release that serves."""
         await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
+        status = "200 OK"
+        if self.behaviour == "errors":
+            self.errors += 1
+            status = "500 Internal Server Error"
         body = str(self.release.release).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        writer.write(b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body))
         await writer.drain()
         writer.close()
 
@@ -119,5 +194,22 @@ class StandIn:
         await self.writer.drain()
 
 
+def hang() -> None:
+    """Keep the loop from turning."""
+    time.sleep(3600)
+
+
+def turn(folder: Path, model: str, release: int, behaviours: list[str]) -> str:
+    """Return what the next worker of a release does."""
+    file = folder / f"turns-{model}-{release}"
+    turns = int(file.read_text()) if file.exists() else 0
+    file.write_text(str(turns + 1))
+    return behaviours[min(turns, len(behaviours) - 1)]
+
+
 if __name__ == "__main__":
-    asyncio.run(StandIn(json.loads(sys.argv[1]), WorkerSetup.model_validate_json(sys.argv[2])).run())
+    told, setup = json.loads(sys.argv[1]), WorkerSetup.model_validate_json(sys.argv[2])
+    if told.get("real") == setup.model:
+        main(sys.argv[2:])
+    bind(setup.data_bytes)
+    asyncio.run(StandIn(told, setup).run())

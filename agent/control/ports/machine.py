@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from agent.core.preflight import Condition
+from agent.core.probation import Heat
 from agent.core.readings import Readings
 from contracts.messages import Machine
 
@@ -23,6 +24,13 @@ class Sensors(Protocol):
 
     def rss_bytes(self, pid: int) -> int:
         """Return a process's resident memory."""
+
+
+class Thermometer(Protocol):
+    """What a probation feels of the device."""
+
+    async def heat(self) -> Heat:
+        """Feel how warm it is."""
 
 
 class Notifier(Protocol):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from agent.core.admission import RESERVE_BYTES, Fit, mismatch, shortfall
 from agent.core.backoff import delay_s
 from agent.core.outbox import Letter, Outbox
-from agent.core.probation import MIN_REQUESTS, Watch, verdict
 from tests.sim.fleet import make_release
 
 
@@ -15,20 +12,6 @@ def test_waits_double_up_to_the_longest_and_chance_takes_up_to_half_away() -> No
     full = [delay_s(failures, 1.0, first_s=1, longest_s=10) for failures in (1, 2, 3, 4, 5, 1000)]
     assert full == [1, 2, 4, 8, 10, 10]
     assert delay_s(3, 0.0, first_s=1, longest_s=10) == 2
-
-
-@pytest.mark.parametrize(
-    ("watch", "expected"),
-    [
-        (Watch(elapsed_s=9, is_alive=True, requests=0, errors=0), "wait"),
-        (Watch(elapsed_s=10, is_alive=True, requests=0, errors=0), "fit"),
-        (Watch(elapsed_s=10, is_alive=False, requests=0, errors=0), "wait"),
-        (Watch(elapsed_s=1, is_alive=True, requests=MIN_REQUESTS, errors=MIN_REQUESTS), "unfit"),
-        (Watch(elapsed_s=10, is_alive=True, requests=MIN_REQUESTS - 1, errors=MIN_REQUESTS - 1), "fit"),
-    ],
-)
-def test_probation_is_passed_by_who_is_alive_at_its_end_with_few_errors(watch: Watch, expected: str) -> None:
-    assert verdict(watch, probation_s=10) == expected
 
 
 def test_a_full_outbox_drops_its_oldest_letter_and_counts_it() -> None:

@@ -1,0 +1,48 @@
+"""A real worker with a stand-in accelerator, a folder: it computes by ONNX Runtime while the folder lacks certain files.
+
+    python -m tests.sim.accelerator_worker FOLDER '<WorkerSetup>'
+
+`unplugged` makes every call and every load fail, as a USB accelerator does that was pulled out; `stuck` makes a call last until it is gone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from agent.runtimes import onnx
+from agent.runtimes.errors import InferenceError, ModelUnloadableError
+from agent.runtimes.loaders import LOADERS
+from agent.runtimes.port import Arrays, ModelSource
+from agent.worker.main import main
+
+
+class Accelerator:
+    """A runtime on a device that can be pulled out."""
+
+    provider = preferred_provider = "stand-in accelerator"
+    name = "onnx"
+
+    def __init__(self, device: Path, source: ModelSource) -> None:
+        """Load a model; raise ModelUnloadableError without the device."""
+        if (device / "unplugged").exists():
+            raise ModelUnloadableError(str(source.file), "the stand-in accelerator", "no device")
+        self._device = device
+        self._inner = onnx.load(source)
+        self.version, self.placement = self._inner.version, self._inner.placement
+        self.inputs, self.outputs = self._inner.inputs, self._inner.outputs
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Compute, while the device is there."""
+        while (self._device / "stuck").exists():
+            time.sleep(0.01)
+        if (self._device / "unplugged").exists():
+            raise InferenceError(self.name, "the transport endpoint is not connected")
+        return self._inner.infer(inputs)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    LOADERS["onnx"] = lambda source: Accelerator(folder, source)
+    main(sys.argv[2:])
