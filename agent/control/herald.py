@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from agent.control.reporter import Reporter
+from agent.core.alarm import Alarm
 from agent.core.preflight import Refusal
 from agent.core.update import Update
 from contracts.lifecycle import FINAL, Phase
@@ -89,6 +90,11 @@ class Herald:
         if self._hold:
             self._reporter.event("phase", "info", f"goes on from {phase.value}: the disk takes its state again", self._model)
         self._hold = ""
+
+    def alarm(self, release: ReleaseRef, alarm: Alarm) -> None:
+        """Tell that a release's workers fail, or that they serve again."""
+        facts = {"state": alarm.state, "release": str(release.release), "manifest_sha256": release.manifest_sha256}
+        self._reporter.event("worker", alarm.severity, f"release {release.release} {alarm.text}", self._model, facts)
 
     def _tell_phase(self, release: ReleaseRef, phase: Phase, severity: Literal["info", "warning"], reason: str) -> None:
         text = f"release {release.release} {phase.value}" + (f": {reason}" if reason else "")

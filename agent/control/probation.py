@@ -74,8 +74,11 @@ class Probation:
 
     async def _is_proven(self) -> bool:
         """Take the golden set for an answer where nobody asks: the worker that has served all along must still compute it."""
+        worker = self._supervisor.serving
+        if worker is None:
+            return False
         try:
-            await self._supervisor.prove()
+            await worker.prove()
         except GoldenSetError as error:
             raise ProbationError("golden", str(error)) from error
         except WorkerError:

@@ -18,13 +18,12 @@ from agent.control.worker import Ears, Patience, Worker
 from agent.core.alarm import Alarm, Trouble
 from agent.core.backoff import delay_s
 from agent.core.ledger import Ledger
+from agent.core.relief import Relief
 from agent.errors import AgentError, WorkerError
 from agent.worker_link import Pulse, Ready
 from contracts.messages import InferenceWindow, ReleaseRef
 
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.2, 60.0
-# A model that is too large for its bound is not helped by being replaced again and again.
-FIRST_RELIEF_S, LONGEST_RELIEF_S = 60.0, 3600.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Supervisor:
         self._ears = Ears(self._on_window, self._on_pulse)
         self._wanted: Installed | None = None
         self._trouble = Trouble()
-        self._reliefs = 0
+        self._relief = Relief()
         self._served_since_s = 0.0
         self._wake = asyncio.Event()
         self._attempt = anyio.CancelScope()
@@ -119,12 +118,6 @@ class Supervisor:
             self._begin_anew()
             self._take_over(candidate)
 
-    async def prove(self) -> None:
-        """Have the serving worker run its golden set once more; raise WorkerError."""
-        if self.serving is None:
-            raise WorkerError("expected a serving worker, found none")
-        await self.serving.prove()
-
     async def discard(self) -> None:
         """End the candidate, if there is one."""
         candidate, self.candidate = self.candidate, None
@@ -147,12 +140,12 @@ class Supervisor:
             self._take_over(None)
         elif worker is None or worker.installed != wanted:
             await self._restart(wanted)
-        elif worker.tiredness and self.candidate is None:
+        elif self._is_relief_due(worker):
             await self._relieve(worker)
 
     async def _restart(self, wanted: Installed) -> None:
         if self._trouble.failures:
-            await _pause(self._trouble.failures, FIRST_RESTART_S, LONGEST_RESTART_S)
+            await asyncio.sleep(delay_s(self._trouble.failures, _chance(), first_s=FIRST_RESTART_S, longest_s=LONGEST_RESTART_S))
         try:
             fresh = await self._bring_up(wanted)
         except AgentError as error:
@@ -163,28 +156,27 @@ class Supervisor:
 
     async def _relieve(self, worker: Worker) -> None:
         """Replace a worker in good order: it serves until another one does."""
-        if time.monotonic() - self._served_since_s > LONGEST_RELIEF_S:
-            self._reliefs = 0
-        if self._reliefs:
-            await _pause(self._reliefs, FIRST_RELIEF_S, LONGEST_RELIEF_S)
-        self._reliefs += 1
+        now_s = time.monotonic()
+        self._relief = self._relief.tried(now_s, now_s - self._served_since_s, _chance())
         release = worker.installed.release
         self._listener.on_alarm(release, Alarm("warning", "tired", f"is being replaced: {worker.tiredness}"))
         try:
-            fresh = await self._bring_up(worker.installed)
+            # An accelerator that one process holds may leave the next one to the CPU; that would be no relief.
+            fresh = await self._bring_up(worker.installed, provider="" if worker.ready is None else worker.ready.provider)
         except AgentError as error:
             self._listener.on_alarm(release, Alarm("warning", "tired", f"serves on, because its replacement failed: {error}"))
-            self._wake.set()
         else:
             self._take_over(fresh)
             self._listener.on_alarm(release, Alarm("info", "up", "was replaced without a gap"))
 
-    async def _bring_up(self, installed: Installed) -> Worker:
+    async def _bring_up(self, installed: Installed, provider: str = "") -> Worker:
         fresh = await self._start(installed)
         try:
             ready = await fresh.until_ready()
             if not ready.golden_passed:
                 raise WorkerError(f"golden set: {ready.reason}")
+            if provider not in ("", ready.provider):
+                raise WorkerError(f"provider: expected {provider}, found {ready.provider}")
             await fresh.serve()
         except BaseException:  # a cancellation too must leave no half-started process behind
             fresh.kill()
@@ -218,7 +210,6 @@ class Supervisor:
         self.serving = None
         self.restarts += 1
         self._fail(worker.installed.release, worker.end_reason)
-        self._attempt.cancel()  # a relief that was on its way, or waits for its turn
         self._wake.set()
 
     def _fail(self, release: ReleaseRef, reason: str) -> None:
@@ -230,8 +221,11 @@ class Supervisor:
     def _on_pulse(self, worker: Worker) -> None:
         if worker is self.serving and worker.installed == self._wanted:
             self._believe(worker)
-            if worker.tiredness:
+            if self._is_relief_due(worker):
                 self._wake.set()
+
+    def _is_relief_due(self, worker: Worker) -> bool:
+        return bool(worker.tiredness) and self.candidate is None and time.monotonic() >= self._relief.due_s
 
     def _believe(self, worker: Worker) -> None:
         self._trouble, alarm = self._trouble.served(time.monotonic() - self._served_since_s)
@@ -244,13 +238,12 @@ class Supervisor:
 
     def _begin_anew(self) -> None:
         self._trouble = self._trouble.forgiven()
-        self._reliefs = 0
+        self._relief = Relief()
 
     def _task_group(self) -> TaskGroup:
         assert self._workers is not None  # `run` is running
         return self._workers
 
 
-async def _pause(tries: int, first_s: float, longest_s: float) -> None:
-    chance = random.random()  # noqa: S311 - spreads load
-    await asyncio.sleep(delay_s(tries, chance, first_s=first_s, longest_s=longest_s))
+def _chance() -> float:
+    return random.random()  # noqa: S311 - spreads load

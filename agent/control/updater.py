@@ -24,7 +24,6 @@ from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish
 from agent.control.workbench import Workbench
 from agent.control.worker import Patience
-from agent.core.alarm import Alarm
 from agent.core.backoff import delay_s
 from agent.core.preflight import Refusal
 from agent.core.probation import Limits
@@ -77,11 +76,11 @@ class Updater:
     def __init__(self, model: str, shop: Workshop) -> None:
         """Take up a model that is known or was just wished for."""
         self.model = model
-        listener = Listener(self._on_crash, self._on_alarm, shop.reporter.window, self.report)
+        self._herald = Herald(model, shop.reporter)
+        listener = Listener(self._on_crash, self._herald.alarm, shop.reporter.window, self.report)
         self.supervisor = Supervisor(model, shop.launcher, listener, shop.patience)
         self._shop = shop
         self._update = shop.store.load(model)
-        self._herald = Herald(model, shop.reporter)
         self._clock = Clock(shop.probation_s)
         self._events: tuple[Event, ...] = ()
         self._news = asyncio.Event()
@@ -192,10 +191,6 @@ class Updater:
     def _on_crash(self, release: ReleaseRef, reason: str) -> None:
         self._clock.disturb()
         self._hear(Crashed(release, reason))
-
-    def _on_alarm(self, release: ReleaseRef, alarm: Alarm) -> None:
-        facts = {"state": alarm.state, "release": str(release.release), "restarts": str(self.supervisor.restarts)}
-        self._shop.reporter.event("worker", alarm.severity, f"release {release.release} {alarm.text}", self.model, facts)
 
     def disprove(self, manifest_sha256: str, reason: str) -> None:
         """Hear that a worker failed the golden set; it is a candidate's own affair, or a restart's while an older worker serves on."""

@@ -44,6 +44,8 @@ from contracts.manifest import decode_manifest
 from contracts.messages import InferenceWindow, Latency, ReleaseRef
 
 PULSE_S = 0.1
+# Who was accepted just before a drain has begun to ask by then.
+FAREWELL_S = 0.2
 # What it says that it takes; agents that are tested with it allow 100 MiB.
 USUAL_BYTES, FAT_BYTES, HEAVY_BYTES = 32 << 20, 120 << 20, 200 << 20
 # What it really takes where it grows in earnest.
@@ -64,6 +66,7 @@ class StandIn:
         self.requests = self.errors = 0
         self.is_misbehaving = False
         self.hoard = bytearray()
+        self.answers: set[asyncio.Task[None]] = set()
         self.writer: asyncio.StreamWriter
 
     async def run(self) -> None:
@@ -93,6 +96,14 @@ class StandIn:
                         wildness = asyncio.create_task(self.run_wild(), name="wildness")
         for task in (pulse, wildness):
             task.cancel()
+        await self.take_leave(servers)
+
+    async def take_leave(self, servers: list[asyncio.Server]) -> None:
+        """Answer whoever was accepted; a server that is closed at once would drop the newest of them."""
+        for listening in (listening for server in servers for listening in server.sockets):
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        await asyncio.sleep(FAREWELL_S)
+        await asyncio.gather(*self.answers, return_exceptions=True)
         for server in servers:
             server.close()
 
@@ -177,6 +188,10 @@ class StandIn:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer any request with the release that serves."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.answers.add(task)
+        task.add_done_callback(self.answers.discard)
         await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
         status = "200 OK"

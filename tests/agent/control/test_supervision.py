@@ -105,8 +105,10 @@ def test_a_worker_whose_replacement_fails_serves_on(tmp_path: Path) -> None:
 def test_a_golden_set_that_fails_once_the_worker_serves_is_told(tmp_path: Path) -> None:
     async def play(watched: Watched) -> None:
         await watched.until_it_serves()
+        worker = watched.supervisor.serving
+        assert worker is not None
         with pytest.raises(GoldenSetError, match="told to fail"):
-            await watched.supervisor.prove()
+            await worker.prove()
         assert watched.supervisor.state == "serving"
 
     supervise(tmp_path, "unproven", play)

@@ -7,6 +7,7 @@ from collections import deque
 from agent.core.alarm import FEW_FAILURES, STEADY_S, Alarm, Trouble
 from agent.core.allowance import Allowance
 from agent.core.growth import MIB, Sample, is_last_straw, slope_bytes_per_s, tiredness
+from agent.core.relief import Relief
 
 BOUND = 100 * MIB
 
@@ -72,6 +73,16 @@ def test_a_worker_that_keeps_crashing_is_only_believed_when_it_is_steady() -> No
     trouble, alarm = trouble.served(STEADY_S)
     assert alarm == Alarm("info", "up", "serves again after 3 failures")
     assert trouble == Trouble()
+
+
+def test_a_model_that_is_too_large_for_its_bound_is_replaced_ever_more_seldom() -> None:
+    relief, pauses = Relief(), []
+    for _ in range(9):
+        relief = relief.tried(now_s=100.0, served_s=relief.due_s - 100.0, chance=1.0)
+        pauses.append(relief.due_s - 100.0)
+    assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    # One that served for a day in between begins anew.
+    assert relief.tried(now_s=100.0, served_s=86400.0, chance=1.0) == Relief(1, 160.0)
 
 
 def test_a_burst_is_allowed_and_a_flood_is_not() -> None:
