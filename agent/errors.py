@@ -19,12 +19,14 @@ class ConfigError(AgentError):
 
 
 class StateError(AgentError):
-    """The state folder cannot be used."""
+    """The state folder cannot be used, for now or at all: `path` is what was touched, `reason` what the system said."""
 
     exit_status = 3
 
-    def __init__(self, path: str, found: str) -> None:
-        super().__init__(f"{path}: expected a folder this user can write, found {found}; check state_dir in agent.toml")
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: expected a disk this user can read and write, found {reason}; look at its room, and at state_dir")
+        self.path = path
+        self.reason = reason
 
 
 class NoFreePortError(AgentError):

@@ -36,6 +36,7 @@ from agent.control.broker_source import BrokerSource
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.engines import Engines
+from agent.control.inspection import Inspection
 from agent.control.main import Agent, Parts
 from agent.control.ports.sources import Source
 from agent.control.proof import ProvingLauncher, Told
@@ -51,6 +52,7 @@ from agent.core.admission import Fit
 from agent.core.clock_floor import judged_now
 from agent.core.growth import MIB
 from agent.core.probation import Limits
+from agent.core.retention import Retention
 from contracts.agent_config import SourceName, WorkerSection
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.manifest import Runtime
@@ -93,7 +95,7 @@ def _patience(kind: WorkerKind, bounds: WorkerSection, machine: Machine) -> Pati
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
     """Run the agent that `settings` describe until `stop`."""
     config = settings.config
-    store = StateStore(settings.state_dir)
+    store = StateStore(settings.state_dir, Retention(config.storage.earlier_releases, config.storage.max_bytes))
     sensors = Sensors(settings.state_dir)
     trust = TrustFiles(settings.state_dir)
     incoming = Incoming(settings.state_dir / "incoming")
@@ -129,6 +131,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
         workshop=workshop,
+        inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
         system_watch=SystemWatch(facts, config.runtime.look_s),
         notifier=ServiceNotifier(),

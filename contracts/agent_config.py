@@ -109,6 +109,15 @@ class RuntimeSection(Section):
     engine_cache_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 4 << 30
 
 
+class StorageSection(Section):
+    """How much of the disk releases may take; the current one and the previous one stay in any case."""
+
+    # Releases before the current one that stay for each model, the previous one counted in.
+    earlier_releases: Annotated[int, Field(ge=1, le=100)] = 1
+    # Of all releases together; what goes first is the one furthest behind. 0 is no limit. A full disk makes room in any case.
+    max_bytes: Annotated[int, Field(ge=0, le=2**53)] = 0
+
+
 class DeliverySection(Section):
     """Where files come from, how fast and at what time of the day."""
 
@@ -138,3 +147,4 @@ class AgentConfig(Section):
     runtime: RuntimeSection = RuntimeSection()
     worker: WorkerSection = WorkerSection()
     delivery: DeliverySection = DeliverySection()
+    storage: StorageSection = StorageSection()

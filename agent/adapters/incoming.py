@@ -26,9 +26,10 @@ class Incoming:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Use `folder`, which is made when needed."""
+        """Use `folder`, which is made when needed; raise StateError."""
         self._folder = folder
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with disk.state_at(folder):
+            disk.make_folder(folder)
         # Files of which this process wrote, or read again, every chunk that is here.
         self._checked: set[str] = set()
         self._synced_at_s = time.monotonic()
@@ -92,9 +93,17 @@ class Incoming:
         """Take a file that was put together, and checked, for one that arrived."""
         disk.sync_file(self.patched(digest))
         self.patched(digest).replace(self.path(digest))
-        count = chunk_count(size)
-        disk.write_whole(self._bitmap(digest), Bitmap.full(count).bits.to_bytes(-(-count // 8), "little"))
-        self._checked.add(digest)
+        self._mark_whole(digest, size)
+
+    def take(self, digest: str, size: int, source: Path) -> bool:
+        """Let a file that lies elsewhere on this disk count as arrived, under a second name; say whether its bytes are right."""
+        with source.open("rb") as stream:
+            if codec.sha256_of_stream(stream) != digest:
+                return False
+        self.drop(digest)
+        os.link(source, self.path(digest))
+        self._mark_whole(digest, size)
+        return True
 
     def drop(self, digest: str) -> None:
         """Forget one file."""
@@ -108,12 +117,23 @@ class Incoming:
         for path in self._folder.iterdir():
             path.unlink()
 
+    def sweep(self) -> None:
+        """Remove what a process that died was putting together; downloads stay, to go on."""
+        for pattern in ("*.patched", ".*.new"):
+            for leftover in self._folder.glob(pattern):
+                leftover.unlink()
+
     def _mark(self, digest: str, indexes: Iterable[int], missing: Bitmap) -> None:
         with self._bitmap(digest).open("r+b", buffering=0) as stream:
             for place in {index // 8 for index in indexes}:
                 bits = range(8 * place, min(8 * place + 8, missing.count))
                 byte = sum(1 << index % 8 for index in bits if index not in missing)
                 os.pwrite(stream.fileno(), bytes([byte]), place)
+
+    def _mark_whole(self, digest: str, size: int) -> None:
+        count = chunk_count(size)
+        disk.write_whole(self._bitmap(digest), Bitmap.full(count).bits.to_bytes(-(-count // 8), "little"))
+        self._checked.add(digest)
 
     def _read_again(self, digest: str, size: int, chunks: Sequence[str], missing: Bitmap) -> Bitmap:
         wrong = []

@@ -45,5 +45,5 @@ class LinkFile:
     def _read(self) -> dict[str, Link]:
         try:
             return _LINKS.validate_json(read_bounded(self._path, MAX_FILE_BYTES))
-        except (ContractError, ValidationError):
+        except (ContractError, ValidationError, OSError):
             return {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
+from agent.control.inspection import Inspection
 from agent.control.ports.machine import Notifier, Sensors
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
@@ -36,6 +37,7 @@ class Parts:
     wishes: Wishes
     renewal: Renewal
     workshop: Workshop
+    inspection: Inspection
     sensors: Sensors
     system_watch: SystemWatch
     notifier: Notifier
@@ -56,11 +58,13 @@ class Agent:
         self._parts = parts
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            await parts.workshop.delivery.sweep()
             for model in parts.workshop.store.models():
                 self._take_up(model)
             parts.reporter.event("started", "info", f"agent {parts.reporter.identity.agent_version} started")
             tasks.start_soon(parts.wishes.run)
             tasks.start_soon(parts.renewal.run)
+            tasks.start_soon(parts.inspection.run)
             tasks.start_soon(self._tell_health)
             tasks.start_soon(parts.system_watch.run, self._updaters.values)
             tasks.start_soon(self._beat)

@@ -235,10 +235,10 @@ class Updater:
         """Return the committed release as it lies on the disk; what stands in for it when it is damaged."""
         if release is None:
             return None
-        installed = await self._shop.delivery.installed(release)
+        installed = await self._shop.delivery.at_hand(release)
         if installed is None:
             previous = self._update.previous
-            installed = None if previous is None else await self._shop.delivery.installed(previous)
+            installed = None if previous is None else await self._shop.delivery.at_hand(previous)
             text = f"release {release.release} was damaged on disk; expected its digest {release.manifest_sha256}"
             self._shop.reporter.event("worker", "error", text, self.model)
             self._hear(Damaged(release, None if installed is None else installed.release))

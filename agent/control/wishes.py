@@ -14,7 +14,7 @@ from agent.control.ports.trust import TrustFiles, Verifier
 from agent.control.reporter import Reporter
 from agent.core.memory import Memory
 from agent.core.verdict import Question, Refused, Verified
-from agent.errors import VerifierError
+from agent.errors import StateError, VerifierError
 from contracts.codec import sha256_of
 from contracts.messages import ReleaseRef
 
@@ -22,6 +22,9 @@ from contracts.messages import ReleaseRef
 QUIET_S = 0.3
 RETRY_S = 30.0
 MAX_REFUSALS_REMEMBERED = 64
+# What a disk that is full or broken does not take waits in memory.
+MAX_UNSAVED = 16
+ENVELOPE = "desired"
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +47,10 @@ class Wishes:
         reporter: Reporter,
         root_file: str,
         on_wishes: Callable[[dict[str, Wish], int], None],
+        retry_s: float = RETRY_S,
     ) -> None:
         """Tell `on_wishes` of every verified document, by model, and of its generation."""
+        self._retry_s = retry_s
         self._files = files
         self._verifier = verifier
         self._reporter = reporter
@@ -54,18 +59,16 @@ class Wishes:
         self._changed = asyncio.Event()
         # What was told once is not told again at the next trust file.
         self._envelope = ""
+        self._unsaved: dict[str, bytes] = {}
         self._refused: deque[tuple[str, str, str]] = deque(maxlen=MAX_REFUSALS_REMEMBERED)
 
     async def hear_trust_file(self, name: str, raw: bytes) -> None:
         """Take a file of the TUF repository."""
-        if await anyio.to_thread.run_sync(self._files.put, name, raw):
-            self._changed.set()
+        await self._keep(name, raw)
 
     async def hear_desired(self, raw: bytes) -> None:
         """Take a desired message."""
-        if await anyio.to_thread.run_sync(self._files.put_envelope, raw):
-            self._envelope = sha256_of(raw)
-            self._changed.set()
+        await self._keep(ENVELOPE, raw)
 
     async def run(self) -> None:
         """Verify again whenever anything changed, and once at the start with what is on disk."""
@@ -75,8 +78,39 @@ class Wishes:
             while self._changed.is_set():
                 self._changed.clear()
                 await asyncio.sleep(QUIET_S)
-            if self._files.has_envelope():
-                await self._verify()
+            try:
+                await self._keep_unsaved()
+                if self._files.has_envelope():
+                    await self._verify()
+            except (VerifierError, StateError) as error:
+                log.error("%s; trying again in %g s", error, self._retry_s)
+                await asyncio.sleep(self._retry_s)
+                self._changed.set()
+
+    async def _keep(self, name: str, raw: bytes) -> None:
+        self._unsaved.pop(name, None)
+        try:
+            await self._save(name, raw)
+        except StateError as error:
+            log.error("%s; it is kept in memory meanwhile", error)
+            # Retained messages come again at the next connection, should there be too many.
+            if len(self._unsaved) < MAX_UNSAVED:
+                self._unsaved[name] = raw
+            self._changed.set()
+
+    async def _keep_unsaved(self) -> None:
+        for name, raw in list(self._unsaved.items()):
+            await self._save(name, raw)
+            if self._unsaved.get(name) is raw:
+                del self._unsaved[name]
+
+    async def _save(self, name: str, raw: bytes) -> None:
+        if name != ENVELOPE:
+            is_new = await anyio.to_thread.run_sync(self._files.put, name, raw)
+        elif is_new := await anyio.to_thread.run_sync(self._files.put_envelope, raw):
+            self._envelope = sha256_of(raw)
+        if is_new:
+            self._changed.set()
 
     async def _verify(self) -> None:
         device = self._reporter.identity.device
@@ -89,13 +123,7 @@ class Wishes:
             targets=device.targets,
             memory=self._files.memory(),
         )
-        try:
-            verdict = await self._verifier.ask(question)
-        except VerifierError as error:
-            log.error("%s; trying again in %g s", error, RETRY_S)
-            await asyncio.sleep(RETRY_S)
-            self._changed.set()
-            return
+        verdict = await self._verifier.ask(question)
         if isinstance(verdict, Verified):
             await self._follow(verdict)
         else:
@@ -113,8 +141,8 @@ class Wishes:
             return
         refusal = (refused.refusal, refused.reason, self._envelope)
         if refusal not in self._refused:
-            self._refused.append(refusal)
             await self._remember(self._files.memory().after_refusal(refused.refusal))
+            self._refused.append(refusal)
             self._reporter.event("refused", "error", refused.reason, facts={"class": refused.refusal})
 
     async def _remember(self, memory: Memory) -> None:

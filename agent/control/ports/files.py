@@ -8,6 +8,7 @@ from typing import Protocol
 
 from agent.core.admission import Fit
 from agent.core.patching import PatchOrder
+from agent.core.pieces import WantedFile
 from agent.core.update import Update
 from contracts.chunks import Bitmap
 from contracts.manifest import Manifest
@@ -37,15 +38,21 @@ class Incoming(Protocol):
     def adopt(self, digest: str, size: int) -> None:
         """Take a file that was put together for one that arrived."""
 
+    def take(self, digest: str, size: int, source: Path) -> bool:
+        """Let a file from elsewhere on this disk count as arrived, if its bytes are right; say whether they are."""
+
     def drop(self, digest: str) -> None:
         """Forget one file."""
 
     def clear(self) -> None:
         """Forget all files."""
 
+    def sweep(self) -> None:
+        """Remove what was being put together when the agent died."""
+
 
 class Store(Protocol):
-    """The state on disk."""
+    """The state on disk; what the disk refuses is a StateError, what is damaged a ContractError."""
 
     def models(self) -> tuple[str, ...]:
         """Return the models ever wished for."""
@@ -62,14 +69,26 @@ class Store(Protocol):
     def check(self, digest: str, fit: Fit) -> Manifest:
         """Read an unpacked release, every byte checked; raise ContractError."""
 
+    def glance(self, digest: str, fit: Fit) -> Manifest:
+        """Look at an unpacked release's manifest and sizes only; raise ContractError."""
+
+    def damaged(self, digest: str, fit: Fit) -> dict[str, WantedFile]:
+        """Return which of a release's files must be fetched again, without haste; raise ContractError when that cannot be told."""
+
+    def mend(self, digest: str, path: str, source: Path) -> None:
+        """Put a file that was fetched again in its place."""
+
+    def copies(self, digests: frozenset[str]) -> list[tuple[str, Path]]:
+        """Return where unpacked releases have files of these digests."""
+
     def held(self, model: str, path: str) -> dict[str, Path]:
         """Return by digest what the unpacked releases of a model have at a path."""
 
     def stage(self, digest: str, manifest: bytes, files: Mapping[str, Path]) -> None:
-        """Unpack a release; OSError when the disk does not take it."""
+        """Unpack a release."""
 
-    def collect(self) -> None:
-        """Remove what no slot names."""
+    def collect(self, *, keep_earlier: bool = True) -> None:
+        """Remove what no slot names, but for what the policy keeps."""
 
     def free_bytes(self) -> int:
         """Return the room that is left."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
 
 from agent.adapters.incoming import Incoming
 from agent.adapters.store import StateStore
@@ -65,36 +62,6 @@ def test_releases_that_no_model_needs_are_removed_and_one_that_is_being_unpacked
     store.save("digits", Update(phase=Phase.STAGING, current=current.ref, candidate=coming.ref))
     store.collect()
     assert {path.name for path in (tmp_path / "releases").iterdir()} == {current.manifest.sha256, coming.manifest.sha256}
-
-
-@pytest.mark.parametrize("call", ["fsync", "rename,renameat,renameat2", "symlink,symlinkat"])
-def test_a_save_that_dies_at_any_call_leaves_the_old_machine_or_the_new(tmp_path: Path, call: str) -> None:
-    one, two = make_release(1).ref, make_release(2).ref
-    before, after = Update(phase=Phase.COMMITTED, current=one), Update(phase=Phase.COMMITTED, current=two, previous=one)
-    StateStore(tmp_path).save("digits", before)
-    program = "; ".join([
-        "import sys; from pathlib import Path; from pydantic import TypeAdapter; from agent.adapters.store import StateStore",
-        "from agent.core.update import Update; store = StateStore(Path(sys.argv[1]))",
-        "store.save('digits', TypeAdapter(Update).validate_json(sys.argv[2]))",
-    ])  # fmt: skip
-    for count in range(1, 9):
-        command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={count}"]
-        try:
-            done = subprocess.run(
-                [*command, sys.executable, "-c", program, str(tmp_path), TypeAdapter(Update).dump_json(after).decode()],
-                capture_output=True,
-                timeout=60,
-                check=False,
-                cwd=Path(__file__).parents[3],
-            )
-        except FileNotFoundError:
-            pytest.skip("strace is not installed")
-        found = StateStore(tmp_path).load("digits")
-        assert found in (before, after)
-        if done.returncode == 0:
-            assert found == after
-            return
-    pytest.fail("the save never came to its end")
 
 
 def test_a_download_remembers_every_chunk_that_was_written(tmp_path: Path) -> None:

@@ -1,0 +1,183 @@
+"""Every call that changes the disk during one whole update is killed, fails, or finds the disk full; the next start makes it good."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from contracts.bundle import MANIFEST
+from contracts.lifecycle import Phase
+from tests.sim.small_device import MODEL, SmallDevice, live, release_of
+
+ROOT = Path(__file__).parents[3]
+CALLS = {
+    "fsync": "fsync",
+    "rename": "rename,renameat,renameat2",
+    "write": "write",
+    "pwrite64": "pwrite64",
+    "link": "link,linkat",
+    "symlink": "symlink,symlinkat",
+    "unlink": "unlink,unlinkat,rmdir",
+    "mkdir": "mkdir,mkdirat",
+    "fallocate": "fallocate",
+}
+FAULTS = {"KILL": "signal=KILL", "EIO": "error=EIO", "ENOSPC": "error=ENOSPC"}
+KILLED = -9
+ROOM_BYTES = 512 << 20
+
+
+@dataclass
+class Nursery:
+    """Devices that have releases 1 and 2 and take 3, each from the same state."""
+
+    process: subprocess.Popen[str]
+    scratch: Path
+    log: Path
+
+    @property
+    def state(self) -> Path:
+        """Where the newest device has its state."""
+        return self.scratch / "state"
+
+    def run(self, calls: str, fault: str, *options: str) -> tuple[int, str]:
+        """Let a new device take the release while a call goes wrong; return its status, and the call that was hit, if there was one."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        shutil.copytree(self.scratch / "template", self.state, symlinks=True)
+        options = (*options, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}")
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"state": str(self.state), "options": options}) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        was_hit = answer["status"] == KILLED if "KILL" in fault else "INJECTED" in answer["hit"]
+        return answer["status"], answer["hit"] if was_hit else ""
+
+
+@contextmanager
+def nursery(log: Path) -> Iterator[Nursery]:
+    """Start a nursery in memory, where there is room."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    memory = Path("/dev/shm")
+    in_memory = memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES
+    with tempfile.TemporaryDirectory(prefix="fieldfare-nursery-", dir=memory if in_memory else None) as folder:
+        scratch = Path(folder)
+        asyncio.run(live(scratch / "template", 2))
+        command = [sys.executable, "-m", "tests.sim.nursery", "3", str(scratch / "strace.log")]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+            with process:
+                try:
+                    yield Nursery(process, scratch, log)
+                finally:
+                    process.kill()
+
+
+async def start_again(state: Path) -> SmallDevice:
+    """Start the agent with no fault, and hear the fleet's wish again; one that had failed for good is followed by the next."""
+    device = SmallDevice(state)
+    device.source.hold(release_of(3))
+    async with device.running():
+        assert await device.until_served() in {2, 3}
+        report = await device.wish(3)
+        if report.phase is Phase.FAILED:
+            assert report.reason
+            report = await device.wish(4)
+        assert report.phase is Phase.COMMITTED
+        await device.until_tidy()
+    return device
+
+
+def check_good(state: Path) -> None:
+    """Assert that a state holds what it should after an update, and nothing else."""
+    device = asyncio.run(start_again(state))
+    machine = device.store.load(MODEL)
+    assert device.launcher.torn == []
+    assert machine.current is not None
+    assert device.launcher.served[-1] == machine.current.release
+    assert machine.previous is not None
+    assert {path.name for path in (state / "releases").iterdir()} == {machine.current.manifest_sha256, machine.previous.manifest_sha256}
+    assert [path.name for path in (state / "incoming").iterdir()] == []
+    assert [str(path) for path in state.rglob(".*")] == []
+    for slot, release in (("current", machine.current), ("previous", machine.previous)):
+        assert (state / "models" / MODEL / slot).resolve().name == release.manifest_sha256
+
+
+def sweep(devices: Nursery, call: str, faults: Callable[[int], tuple[str, ...]]) -> int:
+    """Let the first, second, third... call go wrong until there is none left; return how many updates were disturbed."""
+    disturbed = 0
+    for when in itertools.count(1):
+        was_hit = False
+        for fault in faults(when):
+            status, hit = devices.run(CALLS[call], f"{FAULTS[fault]}:when={when}")
+            if not hit:
+                assert status == 0, f"{call} {when} was not hit by {fault}, and the device ended with {status}:\n{devices.log.read_text()}"
+                continue
+            was_hit = True
+            disturbed += 1
+            try:
+                check_good(devices.state)
+            except BaseException as error:
+                error.args = (f"after {fault} at {call} {when}, {hit}: {error}",)
+                raise
+        if not was_hit:
+            return disturbed
+    raise AssertionError
+
+
+def one_fault_of_three(when: int) -> tuple[str, ...]:
+    """Return another fault for each call in turn."""
+    return (tuple(FAULTS)[when % len(FAULTS)],)
+
+
+def every_fault(_when: int) -> tuple[str, ...]:
+    """Return all faults for each call."""
+    return tuple(FAULTS)
+
+
+def test_whichever_call_goes_wrong_the_next_start_makes_it_good(tmp_path: Path, report_line: Callable[[str], None]) -> None:
+    with nursery(tmp_path / "nursery.log") as devices:
+        counts = {call: sweep(devices, call, one_fault_of_three) for call in CALLS}
+    report_line(f"disturbed updates: {sum(counts.values())}: {counts}")
+    assert min(counts.values()) >= 1
+
+
+@pytest.mark.slow
+def test_whichever_call_goes_wrong_in_whichever_way_the_next_start_makes_it_good(
+    tmp_path: Path, report_line: Callable[[str], None]
+) -> None:
+    with nursery(tmp_path / "nursery.log") as devices:
+        counts = {call: sweep(devices, call, every_fault) for call in CALLS}
+    report_line(f"disturbed updates: {sum(counts.values())}: {counts}")
+    assert min(counts.values()) >= 1
+
+
+@pytest.mark.parametrize("damaged", ["machine", "memory", "manifest", "model"])
+def test_a_device_starts_and_takes_the_next_release_although_a_file_can_never_be_read_again(tmp_path: Path, damaged: str) -> None:
+    with nursery(tmp_path / "nursery.log") as devices:
+        release = devices.state / "releases" / release_of(2).manifest.sha256
+        file = {
+            "machine": devices.state / "models" / MODEL / "update.json",
+            "memory": devices.state / "memory.json",
+            "manifest": release / MANIFEST,
+            "model": release / "artifacts/cpu/model.onnx",
+        }[damaged]
+        status, hit = devices.run("openat", "error=EIO", "-P", str(file))
+        assert str(file) in hit
+        assert status == 0, devices.log.read_text()
+        check_good(devices.state)

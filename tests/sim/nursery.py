@@ -1,0 +1,79 @@
+"""Forks small devices that take one release under strace, without loading Python anew for each: python -m tests.sim.nursery LAST LOG.
+
+Reads one order a line, {"state": FOLDER, "options": [OPTIONS OF STRACE]}, and answers by {"status": EXIT STATUS OR -SIGNAL, "hit": the last
+call that was tampered with}.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import anyio
+
+from tests.sim.small_device import SmallDevice, release_of
+
+# A device that has not ended its update by then is still trying, which a restart then takes up.
+PATIENCE_S = 20
+TRACED_S = 10.0
+
+
+async def take(state: Path, number: int) -> None:
+    """Bring one release onto a device, whatever becomes of it."""
+    device = SmallDevice(state)
+    async with device.running():
+        await device.until_served()
+        await device.wish(number)
+
+
+def be_a_device(state: Path, number: int) -> None:
+    """Be the child: wait for strace, then work; never return."""
+    faulthandler.register(signal.SIGALRM, chain=True)
+    signal.alarm(PATIENCE_S)
+    status = 1
+    try:
+        while re.search(r"TracerPid:\t0\n", Path("/proc/self/status").read_text()):
+            time.sleep(0.001)
+        anyio.run(take, state, number)
+        status = 0
+    except BaseException:  # noqa: BLE001 - nothing may go on in a child of ours, whatever ended it
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def run(state: Path, options: list[str], number: int, log: Path) -> tuple[int, str]:
+    """Fork a device, tamper with its calls; return how it ended and which call was hit last."""
+    child = os.fork()
+    if child == 0:
+        be_a_device(state, number)
+    log.unlink(missing_ok=True)
+    tracer = subprocess.Popen(["strace", "-f", "-y", "-qq", "-o", str(log), *options, "-p", str(child)])
+    _, status = os.waitpid(child, 0)
+    tracer.wait(TRACED_S)
+    lines = log.read_text(errors="replace").splitlines()
+    hit = [line for line in lines if "INJECTED" in line] or lines[-1:]
+    return os.waitstatus_to_exitcode(status), hit[-1] if hit else ""
+
+
+def main() -> None:
+    """Take orders until there are none."""
+    number, log = int(sys.argv[1]), Path(sys.argv[2])
+    release_of(number)
+    for line in sys.stdin:
+        order = json.loads(line)
+        status, hit = run(Path(order["state"]), order["options"], number, log)
+        sys.stdout.write(json.dumps({"status": status, "hit": hit}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
