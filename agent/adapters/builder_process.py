@@ -16,6 +16,8 @@ from agent.errors import EngineError
 
 # What of a builder's last words is kept.
 LAST_LINES, LAST_CHARS = 4, 600
+# A killed process is gone in no time, unless a driver holds it in the kernel.
+KILLED_S = 5.0
 # Idle to the disk and to the processor, wherever the system's own tools are there to say so.
 STEPPING_BACK = (("ionice", "-c", "3"), ("chrt", "--idle", "0"), ("nice", "-n", "19"))
 
@@ -48,9 +50,11 @@ class BuilderProcess:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            with anyio.CancelScope(shield=True):  # a killed process is gone in no time
+            with anyio.move_on_after(KILLED_S, shield=True):
                 await process.wait()
                 await asyncio.wait(listeners)
+            for listener in listeners:
+                listener.cancel()
         if status:
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise EngineError(f"{how}: {told.text or 'without a word'}")

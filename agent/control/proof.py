@@ -15,8 +15,10 @@ from agent.control.ports.workers import Launcher, Process
 from agent.control.reporter import Reporter, utc_now
 from agent.core.platform import Platform
 from agent.core.proof import Proof, worth_telling
+from agent.errors import WorkerError
 from agent.worker_link import Line, Ready, WorkerLine
 from contracts.bundle import MANIFEST, read_bounded
+from contracts.errors import ContractError
 from contracts.manifest import MAX_MANIFEST_BYTES, decode_manifest
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ class Subject:
 
     model: str
     folder: Path
+    release: int
     platform: Platform
 
 
@@ -68,7 +71,11 @@ class ProvingLauncher:
         """Start a worker; raise AgentError."""
         await self._engines.ensure(folder, target, lambda share, text: log.info("%s: %.0f %%: %s", model, 100 * share, text))
         # Read before the worker is: what changes between the two is then noticed as a change later on.
-        subject = Subject(model, folder, await self._facts.read())
+        try:
+            release = await anyio.to_thread.run_sync(_release_of, folder)
+        except (ContractError, OSError) as error:
+            raise WorkerError(f"it cannot be started: {error}") from error
+        subject = Subject(model, folder, release, await self._facts.read())
         return ProvedProcess(await self._launcher.start(model, folder, target), self, subject)
 
     async def note(self, subject: Subject, ready: Ready) -> None:
@@ -85,7 +92,7 @@ class ProvingLauncher:
             reason=ready.reason,
             at=utc_now(),
         )
-        news = worth_telling(await anyio.to_thread.run_sync(_release_of, subject.folder), before, proof)
+        news = worth_telling(subject.release, before, proof)
         if news is not None:
             self._told.reporter.event("worker", *news, subject.model)
         if not proof.passed:

@@ -18,14 +18,16 @@ def installed_runtimes() -> dict[Runtime, str]:
     found: dict[Runtime, str] = {}
     for runtime, sources in _SOURCES.items():
         for module, distribution in sources:
-            version = _version_of(distribution)
+            version = version_of(distribution)
             if runtime not in found and version is not None and util.find_spec(module) is not None:
                 found[runtime] = version
     return found
 
 
-def _version_of(distribution: str) -> str | None:
+def version_of(distribution: str) -> str | None:
+    """Return an installed distribution's version, None for one that is missing or just being replaced."""
     try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
+        return metadata.version(distribution) or None
+    except (metadata.PackageNotFoundError, KeyError, TypeError, OSError):
+        # For a moment a distribution that is being replaced has a folder and no metadata in it, for which the library has no error.
         return None
