@@ -133,11 +133,9 @@ class Updater:
 
     async def _resume(self, tasks: TaskGroup) -> None:
         update, effects = resume(self._update, utc_now())
-        if update != self._update and not await self._adopt(update) and update.current is not None:
+        if update != self._update and not await self._adopt(update):
             # A disk that takes nothing must not keep a device from its work.
-            self._update, before = update, self._update
-            await self._serve(update.current)
-            self._update = before
+            self.supervisor.want(await self._committed(update))
         self._clock.begin(update.phase)
         await self._move(tasks, update, effects)
 
@@ -228,16 +226,16 @@ class Updater:
         self._herald.refuse(refusal)
         self.report()
 
-    async def _serve(self, release: ReleaseRef) -> None:
-        self.supervisor.want(await self._committed(release))
+    async def _serve(self, _: ReleaseRef) -> None:
+        self.supervisor.want(await self._committed(self._update))
 
-    async def _committed(self, release: ReleaseRef | None) -> Installed | None:
+    async def _committed(self, update: Update) -> Installed | None:
         """Return the committed release as it lies on the disk; what stands in for it when it is damaged."""
+        release, previous = update.current, update.previous
         if release is None:
             return None
         installed = await self._shop.delivery.at_hand(release)
         if installed is None:
-            previous = self._update.previous
             installed = None if previous is None else await self._shop.delivery.at_hand(previous)
             text = f"release {release.release} was damaged on disk; expected its digest {release.manifest_sha256}"
             self._shop.reporter.event("worker", "error", text, self.model)
@@ -293,7 +291,7 @@ class Updater:
         await self._tidy(release)
 
     async def _roll_back(self, release: ReleaseRef) -> None:
-        self.supervisor.want(await self._committed(self._update.current))
+        self.supervisor.want(await self._committed(self._update))
         await self._discard(release)
 
     async def _installed(self, release: ReleaseRef) -> Installed:
