@@ -43,10 +43,11 @@ from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
 from agent.control.main import Agent, Parts
 from agent.control.ports.sources import Source
-from agent.control.proof import ProvingLauncher
+from agent.control.proof import ProvingLauncher, Told
 from agent.control.renewal import Renewal
 from agent.control.reporter import Identity, Reporter, utc_now
 from agent.control.shortcut import Shortcut
+from agent.control.system_watch import SystemWatch
 from agent.control.updater import Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wishes
@@ -130,7 +131,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms)
     notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
     engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
-    launcher = ProvingLauncher(workers, engines, facts, notes, reporter)
+    launcher = ProvingLauncher(workers, engines, facts, notes, Told(reporter, agent.disprove))
     limits = probation.Limits(**config.update.model_dump(exclude={"probation_s"}))
     workshop = Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, limits, sensors, patience)
     parts = Parts(
@@ -142,6 +143,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         workshop=workshop,
         inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
+        system_watch=SystemWatch(facts, config.runtime.look_s),
         notifier=ServiceNotifier(),
         bulletin=Bulletin(Sources(reporter, uplink, str(address)), StatusFile(settings.state_dir), telemetry.health_interval_s),
         health_interval_s=telemetry.health_interval_s,

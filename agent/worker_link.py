@@ -10,6 +10,8 @@ from contracts.agent_config import RuntimeSection
 from contracts.messages import InferenceWindow
 
 MAX_LINE_BYTES = 256 * 1024
+Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class Line(BaseModel, frozen=True, extra="forbid"):
@@ -64,13 +66,13 @@ class Ready(Line):
     provider: str
     preferred_provider: str
     # How many operators each provider runs; empty where the runtime does not tell.
-    placement: dict[str, int] = {}
-    load_s: float
+    placement: Annotated[dict[str, Count], Field(max_length=8)] = {}
+    load_s: Finite
     golden_passed: bool
-    golden_samples: int
+    golden_samples: Count
     # Largest absolute difference found, and the one allowed.
-    golden_error: float
-    golden_tolerance: float
+    golden_error: Finite
+    golden_tolerance: Finite
     reason: str = ""
     # The slowest call of the runtime once it was warm: what an inference takes on this device.
     inference_s: float = 0.0

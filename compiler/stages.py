@@ -6,11 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from compiler.cache.forms import arrays_step, calibration_step, described, estimate_step, file_step, layers_step, number_step, record_step
+from compiler.cache.forms import (
+    arrays_step,
+    calibration_step,
+    closeness_step,
+    described,
+    estimate_step,
+    file_step,
+    layers_step,
+    record_step,
+)
 from compiler.cache.memory import Memory, Recalled
 from compiler.evaluate.bootstrap import Estimate, paired
 from compiler.evaluate.examination import Examination, Record
 from compiler.evaluate.gate import Resample, check_declared, judge
+from compiler.evaluate.litert import LiteRunner
 from compiler.evaluate.metrics import METRICS, Metric
 from compiler.evaluate.port import Array, Engine
 from compiler.evaluate.runner import Runner
@@ -19,7 +29,7 @@ from compiler.evaluate.tallies import Tally
 from compiler.folds import OutOfFold, plan_folds
 from compiler.inputs import Inputs
 from compiler.lower import LOWERINGS, lower
-from compiler.package.golden import tolerance_of
+from compiler.package.golden import Closeness, closeness_of
 from compiler.package.publish import Build
 from compiler.progress import Progress
 from compiler.quantize.calibrate import Calibration, calibrate
@@ -108,7 +118,7 @@ class Stages:
             profile=trial.profile,
             model=trial.file.value,
             record=record,
-            tolerance=self._tolerance(trial),
+            closeness=self._closeness(trial),
             judgement=judge(self.inputs.metric, before.value.tally, record.tally, samples, max_drop, resample=resample),
             layers=self._layers(trial, calibration),
         )
@@ -145,16 +155,17 @@ class Stages:
         parts = {**self._opened(profile, file), "lowering": profile.lowering, "plan": calibration.sha256, "normal": digests.normal}
         return self.memory.recall(layers_step(), {**parts, "samples": digests.evaluation}, make, profile.name).value
 
-    def _tolerance(self, trial: Trial) -> float:
+    def _closeness(self, trial: Trial) -> Closeness:
         profile, file = trial.profile, trial.file
 
-        def make() -> float:
+        def make() -> Closeness:
             engine = open_otherwise(profile, file.value, self.inputs.interface)
             others = self.examination.answers(engine, self._track, f"compare {profile.name}")
-            return tolerance_of(trial.record.value.candidates, others, LOWERINGS[profile.lowering].steps)
+            steps = engine.output_steps if isinstance(engine, LiteRunner) else {}
+            return closeness_of(trial.record.value.candidates, others, LOWERINGS[profile.lowering].steps, steps)
 
         parts = {**self._opened(profile, file), "samples": self.inputs.digests.evaluation, "lowering": profile.lowering}
-        return self.memory.recall(number_step("tolerance"), parts, make, profile.name).value
+        return self.memory.recall(closeness_step(), parts, make, profile.name).value
 
     def _resample(self, before: Recalled[Record], after: Recalled[Record], subject: str) -> Resample:
         """Return the bootstrap of two records: a changed budget is judged by the same resamplings."""

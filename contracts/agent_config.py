@@ -111,6 +111,8 @@ class RuntimeSection(Section):
     # Whether a release that was compiled for an accelerator may run on the CPU, wholly or in part, where the accelerator does not take it.
     # Off, because ten times the latency is no answer that anybody rolled out: the release is refused by name, and the one before serves on.
     allow_cpu_fallback: bool = False
+    # How often the system below is looked at; a release proves itself anew when it has changed.
+    look_s: Seconds = 60.0
     # TensorRT's effort, 0 to 5, and the scratch memory that it may take.
     engine_effort: Annotated[int, Field(ge=0, le=5)] = 3
     engine_workspace_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 1 << 30

@@ -16,6 +16,8 @@ from agent.errors import EngineError
 
 # What of a builder's last words is kept.
 LAST_LINES, LAST_CHARS = 4, 600
+# A killed process is gone in no time, unless a driver holds it in the kernel.
+KILLED_S = 5.0
 # Idle to the disk and to the processor, wherever the system's own tools are there to say so.
 STEPPING_BACK = (("ionice", "-c", "3"), ("chrt", "--idle", "0"), ("nice", "-n", "19"))
 
@@ -23,10 +25,10 @@ STEPPING_BACK = (("ionice", "-c", "3"), ("chrt", "--idle", "0"), ("nice", "-n", 
 class BuilderProcess:
     """Runs `python -m agent.builder`, or what stands in for it."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        """Run `command` with the order appended."""
+    def __init__(self, command: Sequence[str], stepping_back: Sequence[Sequence[str]] = STEPPING_BACK) -> None:
+        """Run `command` with the order appended, by commands that make it step back: on a machine without a free moment it stands still."""
         # A builder must not outlive us; systemd sees to that too, this is for when there is none.
-        wrappers = (("setpriv", "--pdeathsig", "KILL", "--"), *STEPPING_BACK)
+        wrappers = (("setpriv", "--pdeathsig", "KILL", "--"), *stepping_back)
         self._command = [word for wrapper in wrappers if shutil.which(wrapper[0]) for word in wrapper] + list(command)
 
     async def build(self, order: BuildOrder) -> Built:
@@ -48,9 +50,11 @@ class BuilderProcess:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            with anyio.CancelScope(shield=True):  # a killed process is gone in no time
+            with anyio.move_on_after(KILLED_S, shield=True):
                 await process.wait()
                 await asyncio.wait(listeners)
+            for listener in listeners:
+                listener.cancel()
         if status:
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise EngineError(f"{how}: {told.text or 'without a word'}")

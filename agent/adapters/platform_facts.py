@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 import anyio
@@ -45,7 +43,7 @@ class PlatformFacts:
             "l4t": self._first_line("etc/nv_tegra_release"),
             "driver": self._first_line("proc/driver/nvidia/version"),
             **{name: self._library(pattern) for name, pattern in LIBRARIES.items()},
-            **{name: _version_of(distribution) for name, distribution in DISTRIBUTIONS.items()},
+            **{name: installed_version(distribution) or "" for name, distribution in DISTRIBUTIONS.items()},
         }
         facts.update({str(name): version for name, version in installed_runtimes().items()})
         return Platform(facts={name: value for name, value in facts.items() if value.strip()})
@@ -69,9 +67,9 @@ class PlatformFacts:
         return ", ".join(filter(None, (board, *(line.partition(":")[2].strip() for line in models))))
 
     def _library(self, pattern: str) -> str:
-        found = {file.name: file for folder in LIBRARY_FOLDERS for file in _resolved((self._root / folder).glob(pattern))}
+        found = dict(_sized(file) for folder in LIBRARY_FOLDERS for file in (self._root / folder).glob(pattern))
         # Packages that give every build the same name are told apart by the size.
-        return ", ".join(f"{name} ({file.stat().st_size} bytes)" for name, file in sorted(found.items()))
+        return ", ".join(f"{name} ({size} bytes)" for name, size in sorted(found.items()) if size)
 
     def _first_line(self, path: str) -> str:
         return next(iter(self._text(path).splitlines()), "").strip()
@@ -88,12 +86,10 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _resolved(files: Iterator[Path]) -> list[Path]:
-    return [file.resolve() for file in files if file.resolve().is_file()]
-
-
-def _version_of(distribution: str) -> str:
+def _sized(file: Path) -> tuple[str, int]:
+    """Return what a library is really called and its size, 0 for one that is just being replaced."""
+    file = file.resolve()
     try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""
+        return file.name, file.stat().st_size if file.is_file() else 0
+    except OSError:
+        return file.name, 0

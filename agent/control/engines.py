@@ -85,7 +85,7 @@ class Engines:
             return await building
         finally:
             building.cancel()
-            with anyio.CancelScope(shield=True):  # ends with the builder's process
+            with anyio.CancelScope(shield=True):  # ends soon after the builder's process is killed
                 await asyncio.wait({building})
 
     async def _check_room(self) -> None:

@@ -67,9 +67,11 @@ class Herald:
             self._progress = min(share, 1.0)
         return is_worth_it
 
-    def build(self, text: str) -> None:
-        """Take in how far the building of an engine is, for the next report."""
+    def build(self, text: str) -> bool:
+        """Take in how far the building of an engine is, for the next report; say whether it has just begun."""
+        is_first = not self._building
         self._building = text
+        return is_first
 
     def refuse(self, refusal: Refusal | None) -> None:
         """Tell why the device does not take a release now, or that it does again."""

@@ -17,6 +17,7 @@ from agent.control.ports.machine import Notifier, Sensors
 from agent.control.promise import Promise
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
+from agent.control.system_watch import SystemWatch
 from agent.control.updater import Updater, Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wish, Wishes
@@ -46,6 +47,7 @@ class Parts:
     workshop: Workshop
     inspection: Inspection
     sensors: Sensors
+    system_watch: SystemWatch
     notifier: Notifier
     bulletin: Bulletin
     health_interval_s: float
@@ -76,6 +78,7 @@ class Agent:
             tasks.start_soon(parts.inspection.run)
             tasks.start_soon(self._tell_health)
             tasks.start_soon(parts.bulletin.run, self.workers)
+            tasks.start_soon(parts.system_watch.run, self._updaters.values)
             tasks.start_soon(self._beat)
             async with anyio.create_task_group() as talk:
                 goodbye = asyncio.Event()
@@ -110,6 +113,12 @@ class Agent:
                 log.error("expected at most %d models, found one more: %s", MAX_MODELS, model)
         for model, updater in self._updaters.items():
             updater.wish(wishes.get(model), generation)
+
+    def disprove(self, model: str, manifest_sha256: str, reason: str) -> None:
+        """Tell a model's updater that one of its workers failed the golden set."""
+        updater = self._updaters.get(model)
+        if updater is not None:
+            updater.disprove(manifest_sha256, reason)
 
     def _take_up(self, model: str) -> None:
         updater = self._updaters[model] = Updater(model, self._running().workshop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,17 @@ from agent.control.ports.workers import Launcher, Process
 from agent.control.reporter import Reporter, utc_now
 from agent.core.platform import Platform
 from agent.core.proof import Proof, worth_telling
+from agent.errors import WorkerError
 from agent.worker_link import Line, Ready, WorkerLine
 from contracts.bundle import MANIFEST, read_bounded
+from contracts.errors import ContractError
 from contracts.manifest import MAX_MANIFEST_BYTES, decode_manifest
 
 log = logging.getLogger(__name__)
+
+
+# Is told the model, the release's digest and the reason.
+OnDisproof = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,16 @@ class Subject:
 
     model: str
     folder: Path
+    release: int
     platform: Platform
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who hears of proofs: the fleet of news, the update machine of failures."""
+
+    reporter: Reporter
+    on_disproof: OnDisproof
 
 
 class ProvingLauncher:
@@ -35,17 +51,17 @@ class ProvingLauncher:
 
     Every worker runs its golden set before it may serve, whoever starts it: a candidate, a restart, the first start after the system
     was updated. So a change of the system needs no extra proof, only that engines are built anew before, and that people are told.
-    One that fails does not serve: the supervisor counts it as a crash, and the update machine falls back to the release before, which
-    has to prove itself in the same way. Where that fails too the model stays away, because a wrong answer is worse than none.
+    One that fails does not serve, and if nothing else serves the update machine falls back to the release before, which has to prove
+    itself in the same way. Where that fails too the model stays away, because a wrong answer is worse than none.
     """
 
-    def __init__(self, launcher: Launcher, engines: Engines, facts: PlatformFacts, notes: ReleaseNotes, reporter: Reporter) -> None:
-        """Start workers by `launcher`."""
+    def __init__(self, launcher: Launcher, engines: Engines, facts: PlatformFacts, notes: ReleaseNotes, told: Told) -> None:
+        """Start workers by `launcher`, with engines seen to."""
         self._launcher = launcher
         self._engines = engines
         self._facts = facts
         self._notes = notes
-        self._reporter = reporter
+        self._told = told
 
     def endpoint(self, model: str) -> str:
         """Return where callers reach a model, empty before its first worker."""
@@ -55,7 +71,11 @@ class ProvingLauncher:
         """Start a worker; raise AgentError."""
         await self._engines.ensure(folder, target, lambda share, text: log.info("%s: %.0f %%: %s", model, 100 * share, text))
         # Read before the worker is: what changes between the two is then noticed as a change later on.
-        subject = Subject(model, folder, await self._facts.read())
+        try:
+            release = await anyio.to_thread.run_sync(_release_of, folder)
+        except (ContractError, OSError) as error:
+            raise WorkerError(f"it cannot be started: {error}") from error
+        subject = Subject(model, folder, release, await self._facts.read())
         return ProvedProcess(await self._launcher.start(model, folder, target), self, subject)
 
     async def note(self, subject: Subject, ready: Ready) -> None:
@@ -72,9 +92,11 @@ class ProvingLauncher:
             reason=ready.reason,
             at=utc_now(),
         )
-        news = worth_telling(await anyio.to_thread.run_sync(_release_of, subject.folder), before, proof)
+        news = worth_telling(subject.release, before, proof)
         if news is not None:
-            self._reporter.event("worker", *news, subject.model)
+            self._told.reporter.event("worker", *news, subject.model)
+        if not proof.passed:
+            self._told.on_disproof(subject.model, subject.folder.name, proof.reason)
         if before is None or before.model_copy(update={"at": proof.at}) != proof:
             try:
                 await anyio.to_thread.run_sync(self._notes.keep_proof, subject.folder, proof)

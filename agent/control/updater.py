@@ -28,10 +28,26 @@ from agent.control.worker import Patience
 from agent.core.backoff import delay_s
 from agent.core.preflight import Refusal
 from agent.core.probation import Limits
-from agent.core.update import Crashed, Damaged, Do, Done, Effect, Event, Failed, Progressed, Unsuitable, Update, Wished, leave, resume, step
+from agent.core.update import (
+    Crashed,
+    Damaged,
+    Disproved,
+    Do,
+    Done,
+    Effect,
+    Event,
+    Failed,
+    Progressed,
+    Unsuitable,
+    Update,
+    Wished,
+    leave,
+    resume,
+    step,
+)
 from agent.core.update.inbox import filed, without_work
 from agent.errors import AgentError, FetchError, GoldenSetError, StateError, UnsuitableReleaseError
-from contracts.lifecycle import Phase
+from contracts.lifecycle import IN_PROGRESS, Phase
 from contracts.messages import ReleaseRef
 
 # How long work that must not stop half way may take to its end, and a disk to take a few hundred bytes.
@@ -121,11 +137,9 @@ class Updater:
 
     async def _resume(self, tasks: TaskGroup) -> None:
         update, effects = resume(self._update, utc_now())
-        if update != self._update and not await self._adopt(update) and update.current is not None:
+        if update != self._update and not await self._adopt(update):
             # A disk that takes nothing must not keep a device from its work.
-            self._update, before = update, self._update
-            await self._serve(update.current)
-            self._update = before
+            self.supervisor.want(await self._committed(update))
         self._clock.begin(update.phase)
         await self._move(tasks, update, effects)
 
@@ -182,6 +196,17 @@ class Updater:
         self._clock.disturb()
         self._hear(Crashed(release, reason))
 
+    def disprove(self, manifest_sha256: str, reason: str) -> None:
+        """Hear that a worker failed the golden set; it is a candidate's own affair, or a restart's while an older worker serves on."""
+        current, serving = self._update.current, self.supervisor.serving
+        if current is not None and current.manifest_sha256 == manifest_sha256 and (serving is None or serving.has_ended):
+            self._hear(Disproved(current, reason))
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Say whether no update is under way."""
+        return self._update.phase not in IN_PROGRESS
+
     def _hear(self, event: Event) -> None:
         self._events = filed(self._events, event)
         self._news.set()
@@ -197,24 +222,26 @@ class Updater:
 
     def on_building(self, share: float, text: str) -> None:
         """Report how far the building of the release's engine is."""
-        self._herald.build(text)
+        is_first = self._herald.build(text)
         self.on_progress(share)
+        if is_first:
+            self.report()
 
     def on_refusal(self, refusal: Refusal | None) -> None:
         """Report why the device does not take the release now, or that it does again."""
         self._herald.refuse(refusal)
         self.report()
 
-    async def _serve(self, release: ReleaseRef) -> None:
-        self.supervisor.want(await self._committed(release))
+    async def _serve(self, _: ReleaseRef) -> None:
+        self.supervisor.want(await self._committed(self._update))
 
-    async def _committed(self, release: ReleaseRef | None) -> Installed | None:
+    async def _committed(self, update: Update) -> Installed | None:
         """Return the committed release as it lies on the disk; what stands in for it when it is damaged."""
+        release, previous = update.current, update.previous
         if release is None:
             return None
         installed = await self._shop.delivery.at_hand(release)
         if installed is None:
-            previous = self._update.previous
             installed = None if previous is None else await self._shop.delivery.at_hand(previous)
             text = f"release {release.release} was damaged on disk; expected its digest {release.manifest_sha256}"
             self._shop.reporter.event("worker", "error", text, self.model)
@@ -270,7 +297,7 @@ class Updater:
         await self._tidy(release)
 
     async def _roll_back(self, release: ReleaseRef) -> None:
-        self.supervisor.want(await self._committed(self._update.current))
+        self.supervisor.want(await self._committed(self._update))
         await self._discard(release)
 
     async def _installed(self, release: ReleaseRef) -> Installed:

@@ -18,6 +18,7 @@ from compiler.evaluate.intervals import Interval
 from compiler.evaluate.metrics import Metric
 from compiler.evaluate.port import Array, Source
 from compiler.graph.interface import Interface
+from compiler.package.golden import Closeness
 from compiler.quantize.calibrate import Calibration
 from compiler.quantize.plan import Plan
 from compiler.sqnr.measure import Measured
@@ -43,9 +44,17 @@ def file_step(name: str) -> Step[bytes]:
     return Step(name, bytes, bytes)
 
 
-def number_step(name: str) -> Step[float]:
-    """Return a step that makes one number."""
-    return Step(name, lambda number: packed({"number": number}, {}), lambda raw: float(unpacked(raw).values["number"]))
+def closeness_step() -> Step[Closeness]:
+    """Return the step that compares two executions of a target's file."""
+
+    def pack(found: Closeness) -> bytes:
+        return packed({"absolute": found.absolute, "steps": dict(found.steps)}, {"is_steady": found.is_steady})
+
+    def unpack(raw: bytes) -> Closeness:
+        found = unpacked(raw)
+        return Closeness(float(found.values["absolute"]), dict(found.values["steps"]), found.arrays["is_steady"].astype(bool))
+
+    return Step("tolerance", pack, unpack)
 
 
 def arrays_step(name: str) -> Step[Mapping[str, Array]]:

@@ -46,6 +46,12 @@ class LiteRunner:
         self._outputs = _matched(name, interface.outputs, self._interpreter.get_output_details())
         self._details = self._interpreter.get_tensor_details() if keep_all else []
 
+    @property
+    def output_steps(self) -> dict[str, float]:
+        """Return the distance of neighbouring values of each output that is integers in the file and real values outside."""
+        steps = {spec.name: float(detail["quantization"][0]) for spec, detail in self._outputs if spec.datatype.startswith("FP")}
+        return {name: step for name, step in steps.items() if step > 0}
+
     def infer(self, feed: Feed) -> Outputs:
         """Return every output by name, as real values."""
         try:

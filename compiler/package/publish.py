@@ -17,6 +17,7 @@ from compiler.inputs import Inputs
 from compiler.inspect.timing import this_host
 from compiler.lower import LOWERINGS
 from compiler.package import bundle, golden
+from compiler.package.golden import Closeness
 from compiler.package.layers import layer_sqnr
 from compiler.package.page import Speed, Timed
 from compiler.package.placement import OpPlacement, placement_of
@@ -40,7 +41,7 @@ class Build:
     profile: TargetProfile
     model: bytes
     record: Record
-    tolerance: float
+    closeness: Closeness
     judgement: Judgement
     # What quantizing left of each layer's signal.
     layers: Measured
@@ -98,12 +99,12 @@ def _crowding(inputs: Inputs, evidence: Evidence, builds: list[Build]) -> tuple[
 
 def _golden(inputs: Inputs, builds: list[Build]) -> tuple[list[int], dict[str, Tolerance]]:
     """Return the golden samples' places among the candidates, and each target's tolerance."""
+    closeness = {build.profile.name: build.closeness for build in builds}
     if builds[0].record.decisions is None or max(inputs.interface.output.shape) == 1:
-        tolerances = {build.profile.name: Tolerance(absolute=build.tolerance, same_argmax=False) for build in builds}
-        return golden.spread_evenly(len(builds[0].record.candidates)), tolerances
+        return golden.spread_evenly(len(builds[0].record.candidates), closeness)
     scores = inputs.interface.output.name
-    rows = {build.profile.name: [outputs[scores].ravel() for outputs in build.record.candidates] for build in builds}
-    return golden.choose({build.profile.name: (np.stack(rows[build.profile.name]), build.tolerance) for build in builds})
+    rows = {build.profile.name: np.stack([outputs[scores].ravel() for outputs in build.record.candidates]) for build in builds}
+    return golden.choose(rows, closeness)
 
 
 def _contents(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Build], places: list[int]) -> bundle.Contents:

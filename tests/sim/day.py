@@ -18,29 +18,38 @@ from pathlib import Path
 
 import psutil
 
+from agent.adapters.builder_process import BuilderProcess
 from agent.adapters.patcher_process import PatcherProcess
+from agent.adapters.platform_facts import PlatformFacts
+from agent.adapters.release_notes import ReleaseNotes
 from agent.adapters.sensors import Sensors
+from agent.adapters.status_file import StatusFile
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
 from agent.control.basket import Pace
+from agent.control.bulletin import Bulletin, Sources
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
+from agent.control.engines import Engines
+from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
 from agent.control.main import Agent, Parts
 from agent.control.renewal import Renewal
 from agent.control.reporter import Identity, Reporter
 from agent.control.shortcut import Shortcut
+from agent.control.system_watch import SystemWatch
 from agent.control.updater import Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wishes
 from agent.control.worker import Patience
+from agent.core import probation
 from agent.core.admission import Fit
 from agent.core.outbox import Outbox
 from agent.core.renewal import NextKey, Span
 from agent.core.shelf import Limits
 from agent.errors import CredentialError
 from contracts import codec
-from contracts.agent_config import DeviceSection
+from contracts.agent_config import DeviceSection, RuntimeSection
 from tests.sim.fleet import Release, make_release
 from tests.sim.time import SimulatedTime
 from tests.sim.world import BOOT, DEVICE, LimitedIncoming, RemoteSource, SimLauncher, SimVerifier, World
@@ -221,6 +230,8 @@ class Day:
         downloader = Downloader((RemoteSource(world.stick, world.broker),), incoming, Pace(0.0, None))
         shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
         delivery = Delivery(store, incoming, shortcut, Fit(("cpu",), frozenset({"onnx"})), sensors)
+        notes, facts = ReleaseNotes(store.releases), PlatformFacts(world.state)
+        engines = Engines(notes, facts, BuilderProcess(()), RuntimeSection())
         started, self._launcher = self._launcher.started, SimLauncher(BEHAVIOURS)
         self._launcher.started = started
         return Parts(
@@ -229,9 +240,12 @@ class Day:
             uplink=uplink,
             wishes=Wishes(trust, SimVerifier(self.releases), reporter, "root.json", agent.follow),
             renewal=Renewal(AnyIdentity(), LastingCredentials(), uplink, reporter, self._clock),
-            workshop=Workshop(store, delivery, self._launcher, reporter, 30.0, Patience()),
+            workshop=Workshop(store, delivery, engines, self._launcher, reporter, 30.0, probation.Limits(), sensors, Patience()),
+            inspection=Inspection(store, delivery, reporter),
             sensors=sensors,
+            system_watch=SystemWatch(facts, HOUR_S),
             notifier=NoNotifier(),
+            bulletin=Bulletin(Sources(reporter, uplink, "broker"), StatusFile(world.state), 10.0),
             health_interval_s=10.0,
         )
 

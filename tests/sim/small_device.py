@@ -50,7 +50,6 @@ from agent.core.retention import Retention
 from agent.core.shelf import Limits
 from agent.core.update import Update
 from agent.errors import SourceFailedError
-from agent.wiring import BUILDER_COMMAND
 from agent.worker_link import Line, Ready, Serve, Serving, WorkerLine
 from contracts import codec
 from contracts.agent_config import DeviceSection, RuntimeSection
@@ -234,8 +233,7 @@ class SmallDevice:
         shortcut = Shortcut(self.store, self.incoming, downloader, PatcherProcess())
         sensors = Sensors(state)
         self.delivery = Delivery(self.store, self.incoming, shortcut, FIT, sensors, look_again_s=0.05)
-        builder = BuilderProcess(BUILDER_COMMAND)
-        engines = Engines(ReleaseNotes(self.store.releases), PlatformFacts(Path("/")), builder, RuntimeSection())
+        engines = Engines(ReleaseNotes(self.store.releases), PlatformFacts(state), BuilderProcess(()), RuntimeSection())
         self.workshop = Workshop(self.store, self.delivery, engines, self.launcher, self.diary, 0.01, probation.Limits(), sensors, PATIENCE)
         self.inspection = Inspection(self.store, self.delivery, self.diary, settle_s=0.0)
         self.updater: Updater

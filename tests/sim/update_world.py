@@ -16,6 +16,7 @@ from agent.control.workbench import INTERRUPTIBLE
 from agent.core.update import (
     Crashed,
     Damaged,
+    Disproved,
     Do,
     Done,
     Effect,
@@ -185,9 +186,7 @@ class Physics:
         if self._is_collecting(world):
             for release in world.files - self._kept(world):
                 yield "crash while clearing away", died(world._replace(files=world.files - {release}))
-        serving = RELEASES[world.serving]
-        if serving is not None:
-            yield "worker crash", world._replace(events=filed(world.events, Crashed(serving, "signal 11")))
+        yield from self._faults(world)
         if world.deeds and world.deeds[0].do in PHASE_OF:
             yield from self._failures(world)
         yield "old wish heard", self._wish(world, wished(world.old_wish))
@@ -204,6 +203,14 @@ class Physics:
         limit = limit_s(self._machine.updates[world.mind])
         if limit is not None:
             yield "deadline", self.wait(world, limit)
+
+    def _faults(self, world: World) -> Iterator[Move]:
+        assert world.mind is not None
+        serving, current = RELEASES[world.serving], self._machine.updates[world.mind].current
+        if serving is not None:
+            yield "worker crash", world._replace(events=filed(world.events, Crashed(serving, "signal 11")))
+        if current is not None:
+            yield "system changed", world._replace(events=filed(world.events, Disproved(current, "value 3")))
 
     def _failures(self, world: World) -> Iterator[Move]:
         deed, rest = world.deeds[0], world.deeds[1:]

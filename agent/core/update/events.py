@@ -77,6 +77,14 @@ class Crashed:
 
 
 @dataclass(frozen=True)
+class Disproved:
+    """A worker of the committed release, while none serves, fails the golden set on this device as it is now."""
+
+    release: ReleaseRef
+    reason: str
+
+
+@dataclass(frozen=True)
 class Steady:
     """A committed release has served for long without a crash: from now on it is the last known good."""
 
@@ -106,4 +114,4 @@ class Waited:
     seconds: float
 
 
-Event = Wished | Done | Failed | Unsuitable | Crashed | Steady | Damaged | Progressed | Waited
+Event = Wished | Done | Failed | Unsuitable | Crashed | Disproved | Steady | Damaged | Progressed | Waited

@@ -10,7 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from agent.core.update.events import Crashed, Damaged, Do, Done, Effect, Event, Failed, Progressed, Steady, Unsuitable, Waited, Wished
+from agent.core.update.events import (
+    Crashed,
+    Damaged,
+    Disproved,
+    Do,
+    Done,
+    Effect,
+    Event,
+    Failed,
+    Progressed,
+    Steady,
+    Unsuitable,
+    Waited,
+    Wished,
+)
 from agent.core.update.state import MAX_ATTEMPTS, MAX_CRASHES, MAX_STRIKES, Update, is_same
 from agent.core.update.waiting import RESTART_S, limit_s
 from contracts.lifecycle import DEADLINES, IN_PROGRESS, Party, Phase, check_step
@@ -55,8 +69,8 @@ def step(update: Update, event: Event, now: datetime) -> Next:
             return (replace(update, waited_s=0.0) if DEADLINES[phase].is_renewed else update), []
         case Waited(seconds):
             return _waited(update, seconds, now)
-        case Crashed(release, reason):
-            return _crashed(update, release, reason, now)
+        case Crashed() | Disproved():
+            return _faulted(update, event, now)
         case Steady(release) if is_same(release, update.current):
             return replace(update, good=release, strikes=0), []
         case Damaged(release, heir) if is_same(release, update.current):
@@ -171,15 +185,15 @@ def _waited(update: Update, seconds: float, now: datetime) -> Next:
     return _end(waited, DEADLINES[update.phase].outcome, reason, now)
 
 
-def _crashed(update: Update, release: ReleaseRef, reason: str, now: datetime) -> Next:
-    if is_same(release, update.current):
-        return _struck(update, reason, now)
-    if not _is_about(update, release, Phase.PROBATION):
+def _faulted(update: Update, event: Crashed | Disproved, now: datetime) -> Next:
+    if is_same(event.release, update.current):
+        return (_struck if isinstance(event, Crashed) else _disproved)(update, event.reason, now)
+    if isinstance(event, Disproved) or not _is_about(update, event.release, Phase.PROBATION):
         return update, []
     crashed = replace(update, crashes=update.crashes + 1)
     if crashed.crashes < MAX_CRASHES:
         return crashed, []
-    return _end(crashed, Phase.ROLLED_BACK, f"{MAX_CRASHES} crashes in probation, the last: {reason}", now)
+    return _end(crashed, Phase.ROLLED_BACK, f"{MAX_CRASHES} crashes in probation, the last: {event.reason}", now)
 
 
 def _struck(update: Update, reason: str, now: datetime) -> Next:
@@ -189,12 +203,28 @@ def _struck(update: Update, reason: str, now: datetime) -> Next:
     struck = replace(update, strikes=min(update.strikes + 1, MAX_STRIKES))
     if struck.strikes < MAX_STRIKES or update.phase in _HANDING_OVER:
         return struck, []
-    bad = update.current
-    assert bad is not None  # it is on trial
-    check_step(Phase.COMMITTED, Phase.ROLLED_BACK, Party.AGENT)
     text = f"it brought its worker or the agent down {MAX_STRIKES} times before it had served steadily, the last: {reason}"
+    return _fall_back(struck, text, now)
+
+
+def _disproved(update: Update, reason: str, now: datetime) -> Next:
+    """Leave a committed release that computes something else on this device than it did, once there is another one to go back to.
+
+    It may have served for years: what has changed is the system below it. The one before has to prove itself as well.
+    """
+    if update.previous is None or update.phase in _HANDING_OVER:
+        return update, []
+    return _fall_back(update, f"it fails its golden set on this device as it is now: {reason}", now)
+
+
+def _fall_back(update: Update, text: str, now: datetime) -> Next:
+    bad = update.current
+    assert bad is not None  # it is on trial, or was disproved
+    check_step(Phase.COMMITTED, Phase.ROLLED_BACK, Party.AGENT)
     outcome = Outcome(release=bad, result=Phase.ROLLED_BACK, reason=text[:1000], at=now)
-    back = replace(struck, current=update.previous, previous=None, strikes=0, last=outcome, reason=outcome.reason, waited_s=0.0)
+    # What was steady before the system changed is good no more.
+    good = None if is_same(bad, update.good) else update.good
+    back = replace(update, current=update.previous, previous=None, good=good, strikes=0, last=outcome, reason=outcome.reason, waited_s=0.0)
     served = [Effect(Do.ROLL_BACK, bad)]
     if update.candidate is None and not update.may_try_again:
         return replace(back, phase=Phase.ROLLED_BACK, is_transient=False), served

@@ -36,6 +36,7 @@ def test_a_good_release_is_ready_with_the_truth_about_its_provider(playing: Cont
 
     assert ready.golden_passed, ready.reason
     assert (ready.runtime, ready.provider, ready.preferred_provider) == ("onnx", "CPUExecutionProvider", "CPUExecutionProvider")
+    assert ready.placement == {"CPUExecutionProvider": 3}
     assert ready.golden_samples == 5
     assert ready.golden_error <= ready.golden_tolerance
 
