@@ -100,7 +100,7 @@ class Stage:
 
     def by_https(self, entry: Path) -> Run:
         """Let one device fetch it from nginx, by the same downloader that fetches from the broker."""
-        return self._run("tests.sim.download_process", [entry], {"server": f"https://127.0.0.1:{self.http_port}"}, subprocess.Popen)
+        return self._run("tests.sim.download_process", [entry], {"url": f"https://127.0.0.1:{self.http_port}"}, subprocess.Popen)
 
     def _run(self, module: str, entries: Sequence[Path], order: dict[str, Any], start: Callable[..., Any]) -> Run:
         shares = [range(first, len(entries), PROCESSES) for first in range(min(PROCESSES, len(entries)))]

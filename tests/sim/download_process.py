@@ -123,13 +123,13 @@ async def download(order: dict[str, Any], device: str, entry: FileEntry) -> None
     """Fetch one file as an agent does."""
     folder = Path(order["folder"]) / device
     incoming = Incoming(folder)
-    source = _server(order) if "server" in order else _broker(order, device, folder)
+    source = _server(order) if "url" in order else _broker(order, device, folder)
     downloader = Downloader((source,), incoming, Pace(0.0, None))
     await downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), lambda _: None)
 
 
 def _server(order: dict[str, Any]) -> HttpSource:
-    return HttpSource(order["server"], lambda: ssl.create_default_context(cafile=order["authority"]))
+    return HttpSource(order["url"], lambda: ssl.create_default_context(cafile=order["authority"]))
 
 
 def _broker(order: dict[str, Any], device: str, folder: Path) -> BrokerSource:
