@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import ssl
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import anyio
 from agent.core.basket import Basket
 from agent.core.pieces import Piece, WantedFile
 from agent.core.runs import MAX_RUN_CHUNKS, first_run
-from agent.errors import SourceAwayError, SourceFailedError
+from agent.errors import FetchError, SourceAwayError, SourceFailedError
 from contracts.chunks import CHUNK_BYTES, Bitmap
 
 ANSWER_S = 20.0
@@ -51,15 +50,7 @@ class HttpSource:
         rooms = cycle(memoryview(bytearray(min(basket.wanted.size, MAX_RUN_CHUNKS * CHUNK_BYTES))) for _ in range(2))
         try:
             while missing or came:
-                bring = self._bring(basket, missing, next(rooms))
-                brought, wrong = await asyncio.gather(bring, basket.put(came), return_exceptions=True)
-                for each in (wrong, brought):
-                    if isinstance(each, BaseException):
-                        raise each
-                if wrong:
-                    raise SourceFailedError(f"{self._host}: expected chunks as their digests say, found others")
-                assert isinstance(brought, list)
-                came = brought
+                came = await self._turn(basket, came, missing, next(rooms))
                 missing = missing.without(*(piece.index for piece in came))
         finally:
             await self.rest()
@@ -72,6 +63,28 @@ class HttpSource:
     @property
     def _host(self) -> str:
         return (self._link or self._own).netloc
+
+    async def _turn(self, basket: Basket, came: list[Piece], missing: Bitmap, room: memoryview) -> list[Piece]:
+        """Keep what came, and return what comes meanwhile; raise once both are done."""
+        brought: list[Piece] = []
+        faults: list[OSError | FetchError] = []
+
+        async def keep() -> None:
+            try:
+                if await basket.put(came):
+                    faults.append(SourceFailedError(f"{self._host}: expected chunks as their digests say, found others"))
+            except OSError as error:
+                faults.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep, name="keep")
+            try:
+                brought = await self._bring(basket, missing, room)
+            except FetchError as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]
+        return brought
 
     async def _bring(self, basket: Basket, missing: Bitmap, room: memoryview) -> list[Piece]:
         """Return the next pieces, in `room`; none when none is missing, or after a wait for their time."""
