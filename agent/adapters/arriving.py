@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -59,7 +60,8 @@ class ArrivingFile:
 
     def _begin_run(self) -> None:
         # Pages that are not written yet cannot be dropped: all this advice does to them is to have them written.
-        os.posix_fadvise(self._bytes, self._run.start * CHUNK_BYTES, len(self._run) * CHUNK_BYTES, os.POSIX_FADV_DONTNEED)
+        with contextlib.suppress(OSError):  # a disk that takes no advice is as good
+            os.posix_fadvise(self._bytes, self._run.start * CHUNK_BYTES, len(self._run) * CHUNK_BYTES, os.POSIX_FADV_DONTNEED)
         self._run = range(self._run.stop, self._run.stop)
 
 

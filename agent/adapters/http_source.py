@@ -5,15 +5,16 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Callable
+from itertools import cycle
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
 
 from agent.core.basket import Basket
 from agent.core.pieces import Piece, WantedFile
-from agent.core.runs import first_run
-from agent.errors import SourceAwayError, SourceFailedError
-from contracts.chunks import CHUNK_BYTES, chunk_length
+from agent.core.runs import MAX_RUN_CHUNKS, first_run
+from agent.errors import FetchError, SourceAwayError, SourceFailedError
+from contracts.chunks import CHUNK_BYTES, Bitmap
 
 ANSWER_S = 20.0
 # Our server, where it leads, and once more after a link that has ended.
@@ -43,15 +44,14 @@ class HttpSource:
         self._connection: http.client.HTTPConnection | None = None
 
     async def fill(self, basket: Basket, _bases: tuple[str, ...]) -> None:
-        """Bring what is missing; raise SourceAwayError or SourceFailedError."""
+        """Bring what is missing, keeping one run while the next comes; raise SourceAwayError or SourceFailedError."""
+        missing, came = basket.missing, list[Piece]()
+        # Not those of another call, whose reading thread may have been left behind.
+        rooms = cycle(memoryview(bytearray(min(basket.wanted.size, MAX_RUN_CHUNKS * CHUNK_BYTES))) for _ in range(2))
         try:
-            while run := first_run(basket.missing):
-                if (wait_s := basket.ask_in_s()) > 0:
-                    await anyio.sleep(wait_s)
-                    continue
-                pieces = await anyio.to_thread.run_sync(self._read, basket.wanted, run, abandon_on_cancel=True)
-                if await basket.put(pieces):
-                    raise SourceFailedError(f"{self._host}: expected chunks as their digests say, found others")
+            while missing or came:
+                came = await self._turn(basket, came, missing, next(rooms))
+                missing = missing.without(*(piece.index for piece in came))
         finally:
             await self.rest()
 
@@ -64,24 +64,57 @@ class HttpSource:
     def _host(self) -> str:
         return (self._link or self._own).netloc
 
-    def _read(self, wanted: WantedFile, run: range) -> list[Piece]:
+    async def _turn(self, basket: Basket, came: list[Piece], missing: Bitmap, room: memoryview) -> list[Piece]:
+        """Keep what came, and return what comes meanwhile; raise once both are done."""
+        brought: list[Piece] = []
+        faults: list[OSError | FetchError] = []
+
+        async def keep() -> None:
+            try:
+                if await basket.put(came):
+                    faults.append(SourceFailedError(f"{self._host}: expected chunks as their digests say, found others"))
+            except OSError as error:
+                faults.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep, name="keep")
+            try:
+                brought = await self._bring(basket, missing, room)
+            except FetchError as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]
+        return brought
+
+    async def _bring(self, basket: Basket, missing: Bitmap, room: memoryview) -> list[Piece]:
+        """Return the next pieces, in `room`; none when none is missing, or after a wait for their time."""
+        run = first_run(missing)
+        if not run:
+            return []
+        if (wait_s := basket.ask_in_s()) > 0:
+            await anyio.sleep(wait_s)
+            return []
+        return await anyio.to_thread.run_sync(self._read, basket.wanted, run, room, abandon_on_cancel=True)
+
+    def _read(self, wanted: WantedFile, run: range, room: memoryview) -> list[Piece]:
         start, last = run[0] * CHUNK_BYTES, min(wanted.size, (run[-1] + 1) * CHUNK_BYTES) - 1
         if wanted.size == 0:
             return [Piece(0, b"")]
+        room = room[: last + 1 - start]
         try:
             answer = self._asked(wanted.digest, f"bytes={start}-{last}")
             if answer.getheader("Content-Range", "").partition("/")[0] != f"bytes {start}-{last}":
                 raise SourceFailedError(f"{self._host}: expected bytes {start}-{last}, found another range")
-            pieces = [Piece(index, answer.read(chunk_length(wanted.size, index))) for index in run]
+            filled = _fill_from(answer, room)
         except (TimeoutError, OSError, http.client.HTTPException) as error:
             raise SourceAwayError(f"{self._host}: expected an answer, found {error!r}") from error
         # An answer that was cut leaves the chunks before the cut.
-        whole = [piece for piece in pieces if len(piece.payload) == chunk_length(wanted.size, piece.index)]
-        if len(whole) < len(pieces):
+        if filled < len(room):
             self._hang_up()
-        if not whole:
+            room = room[: filled - filled % CHUNK_BYTES]
+        if not room:
             raise SourceAwayError(f"{self._host}: expected bytes {start}-{last}, found an answer that was cut")
-        return whole
+        return [Piece(run[0] + place // CHUNK_BYTES, room[place : place + CHUNK_BYTES]) for place in range(0, len(room), CHUNK_BYTES)]
 
     def _asked(self, digest: str, wanted: str) -> http.client.HTTPResponse:
         """Return the answer with a part of a file, from our server or from where it leads; raise SourceFailedError for any other."""
@@ -117,6 +150,14 @@ class HttpSource:
         if place.scheme == "https":
             return http.client.HTTPSConnection(place.hostname or "", place.port, timeout=ANSWER_S, context=tls())
         return http.client.HTTPConnection(place.hostname or "", place.port, timeout=ANSWER_S)
+
+
+def _fill_from(answer: http.client.HTTPResponse, room: memoryview) -> int:
+    """Read until the room is full or the answer ends; return how much came."""
+    filled = 0
+    while filled < len(room) and (count := answer.readinto(room[filled:])):
+        filled += count
+    return filled
 
 
 def _secure(location: str) -> SplitResult:

@@ -140,9 +140,9 @@ class Incoming:
 
     def _let_go(self) -> None:
         """Hold nothing open: what is put in the place of a file, or removes it, comes after this."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.close()
 
     def _mark(self, digest: str, indexes: Iterable[int], missing: Bitmap) -> None:
         with self._bitmap(digest).open("r+b", buffering=0) as stream:

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from agent.core.platform import Platform
-from agent.runtimes.installed import installed_runtimes
+from agent.runtimes.installed import installed_runtimes, installed_version
 from contracts import codec
 
 MAX_FILE_CHARS = 1 << 20

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
 from contracts import codec
-from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count, chunk_length
+from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count
 from contracts.errors import ContractError, InvalidDocumentError
 from contracts.messages import Offer, Want
 from contracts.pace import Budget, Hours
@@ -40,7 +40,7 @@ class Link(Source, Protocol):
     def is_up(self) -> bool:
         """Say whether publishing makes sense."""
 
-    def send(self, messages: Iterable[tuple[str, bytes]], ahead: int) -> None:
+    def send(self, messages: Iterable[tuple[str, bytes | memoryview]], ahead: int) -> None:
         """Publish and wait until at most `ahead` lack their acknowledgement; raise LinkDownError."""
 
 
@@ -101,7 +101,7 @@ class Delivery:
             self._link.send(offers, 0)
             if self._closed_s() <= 0 and self._link.is_up:
                 due = self._room.due(time.monotonic(), self._batch_chunks())
-                self._link.send((message for chunk in due if (message := self._message(chunk))), AHEAD_CHUNKS)
+                self._link.send(self._messages(due), AHEAD_CHUNKS)
         except LinkDownError as error:
             log.warning("chunks or offers were lost, devices will ask again: %s", error)
 
@@ -160,14 +160,35 @@ class Delivery:
             if not self._offer(device, want):
                 self._await(device, want, Bitmap.from_hex(chunk_count(want.bytes), want.bitmap))
 
-    def _message(self, chunk: Publication) -> tuple[str, bytes] | None:
-        size = self._files.size_of(chunk.digest) or 0
-        try:
-            content = self._files.read(chunk.digest, chunk.index * CHUNK_BYTES, chunk_length(size, chunk.index))
-        except UnknownArtifactError as error:
-            log.warning("%s", error)
-            self._room.forget(chunk.digest)
-            return None
-        self._budget = self._budget.spend(len(content))
-        own = None if chunk.device is None else of_own_chunk(chunk.device, chunk.digest, chunk.index)
-        return own or of_chunk(chunk.digest, chunk.index), content
+    def _messages(self, due: Sequence[Publication]) -> Iterator[tuple[str, memoryview]]:
+        for run in _runs(due):
+            digest, start = run[0].digest, run[0].index * CHUNK_BYTES
+            end = min(self._files.size_of(digest) or 0, (run[-1].index + 1) * CHUNK_BYTES)
+            try:
+                content = memoryview(self._files.read(digest, start, end - start))
+            except UnknownArtifactError as error:
+                log.warning("%s", error)
+                self._room.forget(digest)
+                continue
+            for each in run:
+                chunk = content[each.index * CHUNK_BYTES - start :][:CHUNK_BYTES]
+                self._budget = self._budget.spend(len(chunk))
+                yield _topic(each), chunk
+
+
+def _topic(chunk: Publication) -> str:
+    if chunk.device is None:
+        return of_chunk(chunk.digest, chunk.index)
+    return of_own_chunk(chunk.device, chunk.digest, chunk.index)
+
+
+def _runs(due: Sequence[Publication]) -> Iterator[list[Publication]]:
+    """Part publications into what one read of a file serves: the same chunk again, or the next."""
+    run: list[Publication] = []
+    for each in due:
+        if run and not (each.digest == run[-1].digest and each.index - run[-1].index in (0, 1)):
+            yield run
+            run = []
+        run.append(each)
+    if run:
+        yield run

@@ -22,6 +22,7 @@ import anyio
 import agent.wiring  # noqa: F401  # so that the process is as large as an agent is
 from agent.adapters.address import BrokerAddress
 from agent.adapters.bulk import BulkBroker, BulkConnection
+from agent.adapters.http_source import HttpSource
 from agent.adapters.incoming import Incoming
 from agent.adapters.link_file import LinkFile
 from agent.adapters.outbox_files import OutboxFiles
@@ -125,14 +126,22 @@ async def download(order: dict[str, Any], device: str, entry: FileEntry) -> None
     """Fetch one file as an agent does."""
     folder = Path(order["folder"]) / device
     incoming = Incoming(folder)
+    source = _server(order) if "url" in order else _broker(order, device, folder)
+    downloader = Downloader((source,), incoming, Pace(0.0, None))
+    await downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), lambda _: None)
+
+
+def _server(order: dict[str, Any]) -> HttpSource:
+    return HttpSource(order["url"], lambda: ssl.create_default_context(cafile=order["authority"]))
+
+
+def _broker(order: dict[str, Any], device: str, folder: Path) -> BrokerSource:
     identity = Identity(DeviceSection(id=device, hardware="cpu"), "0", {}, MACHINE, secrets.token_hex(8))
     known_by = KnownBy(device, Path(order["identities"][device]), Path(order["authority"]))
     address = BrokerAddress(order["host"], order["port"], 15, known_by)
     broker = CountedBroker(BulkBroker(address), folder.with_suffix(".tally"))
     outbox = Outbox(OutboxFiles(folder / "outbox"), Limits(1 << 20, 3600.0), time.monotonic)
-    source = BrokerSource(broker, Reporter(identity, Memory(), outbox), LinkFile(folder / "links.json", str(address)))
-    downloader = Downloader((source,), incoming, Pace(0.0, None))
-    await downloader.fetch(WantedFile(entry.sha256, entry.bytes, entry.chunks), lambda _: None)
+    return BrokerSource(broker, Reporter(identity, Memory(), outbox), LinkFile(folder / "links.json", str(address)))
 
 
 def peak_bytes() -> int:

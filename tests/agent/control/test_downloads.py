@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import tarfile
+import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import anyio
 import pytest
 
 from agent.adapters.folder_source import FolderSource
@@ -20,7 +23,7 @@ from agent.control.ports.sources import Source
 from agent.core.pieces import WantedFile
 from agent.errors import FetchError
 from contracts import codec
-from contracts.chunks import CHUNK_BYTES, chunk_digests
+from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_digests
 from tests.live.authority import authority, server_identity
 from tests.sim.fleet import Release, make_release
 from tests.sim.range_server import serving
@@ -146,6 +149,39 @@ def test_a_source_that_cannot_be_reached_is_asked_again(tmp_path: Path) -> None:
         return (await fetching).read_bytes()
 
     assert asyncio.run(asyncio.wait_for(run(), 30)) == manifest
+
+
+class SlowDisk(Incoming):
+    """A disk that takes its time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing was written."""
+        super().__init__(folder)
+        self.has_begun = threading.Event()
+        self.kept = 0
+
+    def write(self, digest: str, index: int, chunk: bytes | memoryview, missing: Bitmap) -> None:
+        """Write, after a while."""
+        self.has_begun.set()
+        time.sleep(0.02)
+        super().write(digest, index, chunk, missing)
+        self.kept += 1
+
+
+def test_what_came_before_a_download_was_called_off_is_kept(tmp_path: Path) -> None:
+    async def run() -> int:
+        with serving(RAW) as server:
+            disk = SlowDisk(tmp_path)
+            downloader = Downloader((HttpSource(server.url),), disk, Pace(0.0, None))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(downloader.fetch, WANTED, lambda _: None)
+                await anyio.to_thread.run_sync(disk.has_begun.wait, 20)
+                # When it is called off while a range is written
+                tasks.cancel_scope.cancel()
+            return disk.kept
+
+    # Then no thread is left behind that writes: ranges of 8 chunks are kept whole
+    assert asyncio.run(run()) in (8, 16, 21)
 
 
 def test_what_comes_is_paced(tmp_path: Path) -> None:
