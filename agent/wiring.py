@@ -133,7 +133,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         workshop=workshop,
         inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
-        system_watch=SystemWatch(facts, config.runtime.look_s),
+        system_watch=SystemWatch(facts, reporter, config.runtime.look_s),
         notifier=ServiceNotifier(),
         health_interval_s=config.telemetry.health_interval_s,
     )
