@@ -143,7 +143,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         workshop=workshop,
         inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
-        system_watch=SystemWatch(facts, config.runtime.look_s),
+        system_watch=SystemWatch(facts, reporter, config.runtime.look_s),
         notifier=ServiceNotifier(),
         bulletin=Bulletin(Sources(reporter, uplink, str(address)), StatusFile(settings.state_dir), telemetry.health_interval_s),
         health_interval_s=telemetry.health_interval_s,

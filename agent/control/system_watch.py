@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from agent.control.ports.proof import PlatformFacts
+from agent.control.reporter import Reporter
 from agent.control.supervisor import Supervisor
 from agent.errors import AgentError
 
@@ -32,9 +33,10 @@ class SystemWatch:
     it is now, and hands over to it without a gap. Where the new one fails, people are told, and the old one serves on until it ends.
     """
 
-    def __init__(self, facts: PlatformFacts, look_s: float) -> None:
+    def __init__(self, facts: PlatformFacts, reporter: Reporter, look_s: float) -> None:
         """Look every `look_s`."""
         self._facts = facts
+        self._reporter = reporter
         self._look_s = look_s
 
     async def run(self, models: Callable[[], Iterable[Model]]) -> None:
@@ -47,26 +49,30 @@ class SystemWatch:
                 continue
             log.info("the system has changed: %s", now.changes_since(known))
             # A model that is being updated proves itself anyway, but on what it found when it began.
-            if all([await prove_anew(model) for model in list(models())]):
+            if all([await self._prove_anew(model) for model in list(models())]):
                 known = now
 
-
-async def prove_anew(model: Model) -> bool:
-    """Have a model's release served by a worker that proved itself now; False when that has to be tried again later."""
-    supervisor = model.supervisor
-    serving = supervisor.serving
-    if serving is None or serving.has_ended:
-        return True  # whoever is started next proves itself
-    if not model.is_at_rest:
-        return False
-    try:
-        ready = await supervisor.test(serving.installed)
-        if supervisor.serving is not serving or not model.is_at_rest:
-            return False  # an update has begun, and the candidate is its own
-        if not ready.golden_passed:
-            await supervisor.discard()
-            return True
-        await supervisor.switch()
-    except AgentError as error:
-        log.warning("%s: serves on as it is, because it cannot prove itself on the changed system: %s", model.model, error)
-    return True
+    async def _prove_anew(self, model: Model) -> bool:
+        """Have a model's release served by a worker that proved itself now; False when that has to be tried again later."""
+        supervisor = model.supervisor
+        serving = supervisor.serving
+        if serving is None or serving.has_ended:
+            return True  # whoever is started next proves itself
+        if not model.is_at_rest:
+            return False
+        try:
+            ready = await supervisor.test(serving.installed)
+            if supervisor.candidate is None or supervisor.candidate.ready is not ready:
+                return False  # an update has begun, and the candidate is its own
+            is_in_time = supervisor.serving is serving and model.is_at_rest
+            if is_in_time and ready.golden_passed:
+                await supervisor.switch()
+            else:
+                await supervisor.discard()
+        except AgentError as error:
+            is_in_time = model.is_at_rest
+            if is_in_time:
+                release = serving.installed.release.release
+                text = f"release {release} serves on as it is, because a new worker cannot start on the changed system: {error}"
+                self._reporter.event("worker", "error", text, model.model)
+        return is_in_time

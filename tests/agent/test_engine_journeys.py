@@ -166,6 +166,21 @@ def test_a_driver_that_is_upgraded_under_a_serving_model_is_proved_and_taken_ove
     assert jetson.fleet.wait_for(Health, DEVICE, lambda _: True, since=mark).workers["digits"].restarts == 0
 
 
+def test_a_model_serves_on_where_the_changed_system_cannot_build_its_engine(jetson: Jetson) -> None:
+    first = jetson_release(1)
+    jetson.agent.config.write_text(jetson.agent.config.read_text() + "[runtime]\nlook_s = 0.2\n")
+    jetson.agent.building["second"] = "fail"
+    jetson.agent.start()
+    jetson.wish(first)
+    jetson.committed(first)
+    mark = jetson.fleet.mark
+    jetson.install_tensorrt("10.7.0")
+    told = jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "serves on as it is" in event.text, timeout_s=120, since=mark)
+    assert told.severity == "error"
+    assert "could not find any implementation" in told.text
+    assert jetson.agent.who_serves() == "1"
+
+
 def test_a_release_that_fails_on_a_changed_system_is_told_and_the_one_before_serves(jetson: Jetson) -> None:
     # Given two committed releases
     first, second = jetson_release(1), jetson_release(2)
