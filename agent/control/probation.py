@@ -40,11 +40,12 @@ class Probation:
         calm_since_s, restarts = time.monotonic(), self._supervisor.restarts
         first = await self._thermometer.heat()
         while True:
-            if restarts != self._supervisor.restarts:
+            is_alive = self._supervisor.state == "serving"
+            if not is_alive or restarts != self._supervisor.restarts:
                 calm_since_s, restarts = time.monotonic(), self._supervisor.restarts
                 self._memory.clear()
             await self._look()
-            is_alive, work = self._supervisor.state == "serving", self._work(ledger.work(release.manifest_sha256))
+            work = self._work(ledger.work(release.manifest_sha256))
             watch = Watch(time.monotonic() - calm_since_s, is_alive, work, usual, self._memory, (first, *self._heats))
             match verdict(watch, self._limits, self._probation_s):
                 case "fit":
