@@ -61,8 +61,9 @@ def upgrade(order: Upgrade) -> Iterator[str]:
         if reason is not None:
             _go_back(environments, good)
             raise UpgradeError(label, good, reason)
-        environments.point("good", label)
+        # In this order: cut off between the two, the new version stays current, and the old one is good for another start.
         environments.end()
+        environments.point("good", label)
         environments.tidy(good)
         yield f"{label} is ready; {good} is kept beside it"
 
@@ -71,8 +72,7 @@ def _good(environments: Environments) -> str:
     """Return the version to go back to; an upgrade that was cut off before is undone first."""
     trial = environments.trial()
     if trial is not None:
-        environments.point("current", trial.good)
-        environments.end()
+        _go_back(environments, trial.good)
     good = environments.named("current")
     if good is None:
         raise InstallError(str(environments.prefix), "an agent made by `fieldfare agent install`", "none")

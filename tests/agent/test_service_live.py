@@ -7,88 +7,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from tests.agent.conftest import until
-from tests.live.authority import authority, identity_of
 from tests.live.debian import FIRST, WHEELS
+from tests.live.device import FIELDFARE, STATE, UNIT, WRITABLE, Device, fast_watchdog, installed_device, make_mute, tree, wait_until_active
 from tests.live.mosquitto import Mosquitto
-from tests.live.systemd import Container, booted
-from tests.live.wheels import another_version, build_wheel
-
-UNIT = "fieldfare-agent.service"
-STATE = "/var/lib/fieldfare"
-FIELDFARE = "/usr/local/bin/fieldfare"
-BUILT = "/opt/built"
-# What is another in a version that never says that it is ready.
-MUTE = ("READY=1", "STATUS=not ready yet")
-CONFIG = """
-[device]
-id = "pi-1"
-hardware = "cpu"
-[broker]
-host = "127.0.0.1"
-port = {port}
-[telemetry]
-health_interval_s = 1
-"""
-# Tries to write to every folder and file that there is, and prints those that take it; below such a folder it does not look.
-WRITABLE = """
-import os, tempfile
-def takes(path):
-    try:
-        if os.path.isdir(path):
-            tempfile.TemporaryFile(dir=path).close()
-        else:
-            open(path, "ab").close()
-    except OSError:
-        return False
-    return True
-for top, folders, files in os.walk("/"):
-    folders[:] = [name for name in folders if os.path.join(top, name) not in {"/proc", "/sys"}]
-    if takes(top):
-        print(top)
-        folders.clear()
-        continue
-    paths = [os.path.join(top, name) for name in files]
-    print(*(path for path in paths if os.path.isfile(path) and not os.path.islink(path) and takes(path)), sep="\\n")
-"""
-# Of an installation that comes and goes, what is not its own: logs, caches, and what systemd itself remembers of having run.
-NOT_OURS = ("/var/log", "/var/cache", "/var/lib/systemd", "/var/tmp", "/opt/first", "/etc/.pwd.lock", "/root")
-BACKUPS = ("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-")
-
-
-@dataclass(frozen=True)
-class Device:
-    """A container with an installed agent, and the versions of it that can be had there."""
-
-    container: Container
-    wheel: str
-    better: str
-    mute: str
-    # What was there before the installation, and what the installation said.
-    before: frozenset[str]
-    said: str
-
-    def fieldfare(self, *arguments: str, expected: int | None = 0) -> str:
-        """Run the installed command."""
-        return self.container.run(FIELDFARE, "agent", *arguments, expected=expected)
-
-    def status(self) -> dict[str, object]:
-        """Return what `status --json` says, whether or not the agent runs."""
-        found: dict[str, object] = json.loads(self.fieldfare("status", "--json", expected=None))
-        return found
-
-    def pid(self) -> str:
-        """Return the service's process."""
-        return self.container.unit(UNIT, "MainPID")
-
-    def is_linked(self) -> bool:
-        """Tell whether the process that runs now has reached the broker."""
-        agent = self.status()["agent"]
-        return isinstance(agent, dict) and bool(agent["is_linked"]) and str(agent["pid"]) == self.pid()
 
 
 @pytest.fixture(scope="module")
@@ -102,25 +27,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Iterator[Device]:
-    """A device on which the agent was installed from its wheel, as a user does it."""
-    built = tmp_path_factory.mktemp("built")
-    wheel = build_wheel(built)
-    better = another_version(wheel, "9.0.0", {})
-    mute = another_version(wheel, "9.1.0", {"agent/adapters/notify.py": MUTE})
-    with booted({built: BUILT}) as container:
-        folder = container.root / "root" / "pi-1"
-        folder.mkdir()
-        (folder / "agent.toml").write_text(CONFIG.format(port=broker.port))
-        (folder / "root.json").write_text("{}")
-        (folder / "ca.pem").write_text(authority().pem)
-        (folder / "identity.pem").write_text(identity_of("pi-1"))
-        before = tree(container)
-        # The wheel runs from where it lies, on the dependencies that the tree has: so one environment less is made.
-        first = ("env", f"PYTHONPATH={BUILT}/{wheel.name}", "PYTHONDONTWRITEBYTECODE=1", f"{FIRST}/bin/python", "-m", "cli")
-        source = ("--from", f"{BUILT}/{wheel.name}", "--index", WHEELS)
-        said = container.run(*first, "agent", "install", "--config", "/root/pi-1", *source)
-        paths = [f"{BUILT}/{path.name}" for path in (wheel, better, mute)]
-        yield Device(container, paths[0], paths[1], paths[2], before, said)
+    """A device on which the agent was installed."""
+    with installed_device(tmp_path_factory.mktemp("built"), broker.port) as found:
+        yield found
 
 
 def test_the_service_is_up_as_its_own_user_and_reaches_the_broker(device: Device) -> None:
@@ -288,53 +197,3 @@ def test_uninstalling_leaves_nothing_but_what_it_was_told_and_learned_and_purgin
     first = ("env", f"PYTHONPATH={device.wheel}", "PYTHONDONTWRITEBYTECODE=1", f"{FIRST}/bin/python", "-m", "cli")
     device.container.run(*first, "agent", "uninstall", "--purge")
     assert tree(device.container) == device.before
-
-
-class fast_watchdog:  # noqa: N801 - used as a verb's object: with fast_watchdog(device)
-    """Let the watchdog bite after two seconds instead of thirty."""
-
-    def __init__(self, device: Device) -> None:
-        self._container = device.container
-
-    def __enter__(self) -> Container:
-        self._container.run("mkdir", "-p", f"/run/systemd/system/{UNIT}.d")
-        self._container.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=2\\n' > /run/systemd/system/{UNIT}.d/fast.conf")
-        self._apply()
-        return self._container
-
-    def __exit__(self, *_: object) -> None:
-        assert "Watchdog timeout" in self._container.run("journalctl", "--unit", UNIT, "--no-pager", "--lines=200")
-        self._container.run("rm", "-r", f"/run/systemd/system/{UNIT}.d")
-        self._apply()
-
-    def _apply(self) -> None:
-        self._container.run("systemctl", "daemon-reload")
-        self._container.run("systemctl", "restart", UNIT)
-
-
-def make_mute(device: Device, good: str) -> None:
-    """Do pip's work for the mute version by a copy of a good one: that pip does it was seen before, and it takes its time."""
-    wheel = device.container.run("sha256sum", device.mute)
-    label = f"9.1.0-{wheel[:12]}"
-    program = (
-        "cd /opt/fieldfare/versions && cp --archive --link {good} {label} && cd {label} && "
-        "sed --in-place 's|versions/{good}|versions/{label}|' bin/fieldfare && cd lib/python3*/site-packages/agent/adapters && "
-        "sed --in-place 's|{before}|{after}|' notify.py && rm __pycache__/notify.*"
-    )
-    device.container.run("sh", "-c", program.format(good=good, label=label, before=MUTE[0], after=MUTE[1]))
-
-
-def wait_until_active(device: Device, before: str, *, timeout_s: float = 40) -> None:
-    """Wait until another process than `before` is the service's."""
-    end_s = time.monotonic() + timeout_s
-    while device.container.unit(UNIT, "ActiveState") != "active" or device.pid() == before:
-        assert time.monotonic() < end_s, device.container.run("journalctl", "--unit", UNIT, "--no-pager", "--lines=30")
-        time.sleep(0.05)
-
-
-def tree(container: Container) -> frozenset[str]:
-    """Return every path of the container's disk that an installation could have made, and the users and groups it could."""
-    found = container.run("find", "/", "-xdev", "-not", "-path", "/tmp/*", "-not", "-path", "/run/*").splitlines()
-    paths = {path for path in found if not path.startswith((*NOT_OURS, *BACKUPS))}
-    lines = {line for file in ("passwd", "group", "shadow") for line in container.run("cat", f"/etc/{file}").splitlines()}
-    return frozenset(paths | lines)
