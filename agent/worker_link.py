@@ -56,6 +56,16 @@ class Prove(Line):
     kind: Literal["prove"] = "prove"
 
 
+class Snapshot(Line):
+    """Control: write the newest frame as a JPEG to `file`, and answer by SnapshotTaken with the same id."""
+
+    kind: Literal["snapshot"] = "snapshot"
+    id: str
+    # A path in a folder of the agent's own, where nothing lies yet.
+    file: str
+    max_bytes: Annotated[int, Field(gt=0)]
+
+
 class Ready(Line):
     """Worker: the model is loaded and the golden set was run; if it passed, Serve may follow."""
 
@@ -83,6 +93,16 @@ class Proven(Line):
 
     kind: Literal["proven"] = "proven"
     passed: bool
+    reason: str = ""
+
+
+class SnapshotTaken(Line):
+    """Worker: the picture lies at `file`, or there is none, and `reason` says why."""
+
+    kind: Literal["snapshot_taken"] = "snapshot_taken"
+    id: str
+    # None when there is no picture.
+    file: str | None = None
     reason: str = ""
 
 
@@ -118,8 +138,8 @@ class Window(Line):
     window: InferenceWindow
 
 
-ControlLine = Annotated[Serve | Drain | Prove, Field(discriminator="kind")]
-WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window | Proven, Field(discriminator="kind")]
+ControlLine = Annotated[Serve | Drain | Prove | Snapshot, Field(discriminator="kind")]
+WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window | Proven | SnapshotTaken, Field(discriminator="kind")]
 
 CONTROL_LINE: TypeAdapter[ControlLine] = TypeAdapter(ControlLine)
 WORKER_LINE: TypeAdapter[WorkerLine] = TypeAdapter(WorkerLine)

@@ -139,6 +139,13 @@ class DeliverySection(Section):
     hours: Annotated[str, Field(pattern=r"^(|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])$")] = ""
 
 
+class CommandsSection(Section):
+    """What the fleet's people may ask of this device beside its work; each such command is signed, and noted down here."""
+
+    # Whether they may be shown what its cameras see.
+    snapshot: bool = False
+
+
 class AgentConfig(Section):
     """The whole file."""
 
@@ -152,3 +159,4 @@ class AgentConfig(Section):
     worker: WorkerSection = WorkerSection()
     delivery: DeliverySection = DeliverySection()
     storage: StorageSection = StorageSection()
+    commands: CommandsSection = CommandsSection()

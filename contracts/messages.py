@@ -182,7 +182,7 @@ class InferenceWindow(Message, Grown, frozen=True, extra="ignore"):
 class DeviceEvent(Message):
     """On `event`: something worth keeping that happened once."""
 
-    kind: Literal["started", "phase", "refused", "worker", "link"]
+    kind: Literal["started", "phase", "refused", "worker", "link", "command"]
     severity: Literal["info", "warning", "error"]
     model: ModelName | None = None
     text: Text

@@ -15,6 +15,8 @@ TRUST = f"{PREFIX}/trust"
 UPLINKS = ("birth", "reported", "health", "inference", "event", "want", "renew")
 DOWNLINKS = ("desired", "offer", "certificate")
 _UPLINK = re.compile(rf"{PREFIX}/(?!chunk/|trust/)([a-z0-9][a-z0-9._-]{{0,63}})/({'|'.join(UPLINKS)})")
+_RESULT = re.compile(rf"{PREFIX}/(?!chunk/|trust/)([a-z0-9][a-z0-9._-]{{0,63}})/command/([0-9a-f]{{32}})/result")
+_COMMAND = re.compile(rf"{PREFIX}/(?!chunk/|trust/)([a-z0-9][a-z0-9._-]{{0,63}})/command/([0-9a-f]{{32}})")
 _CHUNK = re.compile(rf"{PREFIX}/(?:[a-z0-9][a-z0-9._-]{{0,63}}/)?chunk/([0-9a-f]{{64}})/([0-9]{{1,9}})")
 _TRUST_FILE = re.compile(
     rf"{TRUST}/((?:[0-9]{{1,9}}\.)?(?:root|snapshot|targets|timestamp|model-[a-z0-9][a-z0-9._-]{{0,63}})\.json|director\.json)"
@@ -29,6 +31,21 @@ def of_device(device: str, leaf: str) -> str:
 def of_every_device(leaf: str) -> str:
     """Return the filter that matches one leaf of every device."""
     return f"{PREFIX}/+/{leaf}"
+
+
+def of_command(device: str, command: str) -> str:
+    """Return the topic on which a device is told a command."""
+    return f"{PREFIX}/{device}/command/{command}"
+
+
+def of_commands(device: str) -> str:
+    """Return the filter for all commands to a device."""
+    return of_command(device, "+")
+
+
+def result_leaf(command: str) -> str:
+    """Return the leaf under which a device answers a command."""
+    return f"command/{command}/result"
 
 
 def of_chunk(digest: str, index: int) -> str:
@@ -65,6 +82,14 @@ class Uplink:
 
 
 @dataclass(frozen=True)
+class CommandTopic:
+    """A topic that carries a command, or its result."""
+
+    device: str
+    command: str
+
+
+@dataclass(frozen=True)
 class ChunkTopic:
     """A topic that carries one chunk."""
 
@@ -76,6 +101,18 @@ def parse_uplink(topic: str) -> Uplink | None:
     """Read a device's topic; None for any other."""
     match = _UPLINK.fullmatch(topic)
     return Uplink(match[1], match[2]) if match else None
+
+
+def parse_command(topic: str) -> CommandTopic | None:
+    """Read a command's topic; None for any other."""
+    match = _COMMAND.fullmatch(topic)
+    return CommandTopic(match[1], match[2]) if match else None
+
+
+def parse_result(topic: str) -> CommandTopic | None:
+    """Read the topic of a command's result; None for any other."""
+    match = _RESULT.fullmatch(topic)
+    return CommandTopic(match[1], match[2]) if match else None
 
 
 def parse_chunk(topic: str) -> ChunkTopic | None:

@@ -22,7 +22,7 @@ from contracts.messages import Birth, DeviceEvent, InferenceWindow, Machine, Mes
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-EventKind = Literal["started", "phase", "refused", "worker", "link"]
+EventKind = Literal["started", "phase", "refused", "worker", "link", "command"]
 Severity = Literal["info", "warning", "error"]
 
 log = logging.getLogger(__name__)

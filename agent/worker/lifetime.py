@@ -24,7 +24,7 @@ from agent.worker.priority import come_forward
 from agent.worker.reporting import WindowReporter
 from agent.worker.service import ModelService
 from agent.worker.statistics import Statistics
-from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, WorkerSetup
+from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, Snapshot, SnapshotTaken, WorkerSetup
 from contracts.bundle import read_bounded
 from contracts.errors import FieldfareError
 
@@ -34,6 +34,8 @@ MAX_REASON_LETTERS = 1000
 MIN_TOKEN_LETTERS, MAX_TOKEN_BYTES = 16, 1024
 # A stop that did not come over the link, such as the service manager's, still lets callers finish.
 SIGNAL_DRAIN_S = 5.0
+
+NO_SOURCE = "expected a camera to take a picture from, found a model that is only asked over its API"
 
 EXIT_DONE, EXIT_FAILED, EXIT_LINK_LOST = 0, 1, 3
 
@@ -78,6 +80,8 @@ class Worker:
                     self._begin_drain(deadline_s)
                 case Prove():
                     self._start("prove", self._prove)
+                case Snapshot(id=number):
+                    await self._link.send(SnapshotTaken(id=number, reason=NO_SOURCE))
         self._finish(EXIT_LINK_LOST)
 
     async def _heed_signals(self) -> None:

@@ -45,4 +45,4 @@ class Link:
         try:
             return CONTROL_LINE.validate_json(raw)
         except ValidationError as error:
-            raise LinkBrokenError("Serve or Drain", repr(raw[:80])) from error
+            raise LinkBrokenError("a line of the control process", repr(raw[:80])) from error
