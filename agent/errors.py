@@ -109,6 +109,16 @@ class ProbationError(WorkerError):
         self.name = name
 
 
+class CommandError(AgentError):
+    """A command that is genuine could not be carried out; the reason is for whoever gave it."""
+
+    exit_status = 1
+
+
+class RefusedCommandError(CommandError):
+    """A command that is genuine is one that this device's own configuration forbids."""
+
+
 class VerifierError(AgentError):
     """The verifier process gave no verdict."""
 

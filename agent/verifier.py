@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
@@ -21,7 +22,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from agent.core.clock_floor import Floor, judged_now, raised, standing
 from agent.core.memory import Memory
-from agent.core.verdict import Question, RefusalClass, Refused, Verdict, Verified
+from agent.core.verdict import Grounds, Question, RefusalClass, Refused, Verdict, Verified
 from agent.errors import AgentError
 from contracts import codec
 from contracts.bundle import read_bounded
@@ -39,6 +40,7 @@ from contracts.trust import (
     release_target_path,
 )
 
+Judgement = TypeVar("Judgement")
 MAX_QUESTION_BYTES = 64 * 1024
 _MIRROR_URL = "mirror:///"
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
@@ -82,7 +84,7 @@ class MirrorFetcher(FetcherInterface):
 class ClockedUpdater(Updater):
     """python-tuf's client, told what time it is: by itself it believes the system's clock, which a Pi without a battery has wrong."""
 
-    def __init__(self, question: Question, now: datetime) -> None:
+    def __init__(self, question: Grounds, now: datetime) -> None:
         """Judge expiry against `now`, over the files in the question's folders."""
         super().__init__(
             metadata_dir=question.cache_dir,
@@ -97,8 +99,13 @@ class ClockedUpdater(Updater):
 
 def verify(question: Question, clock: datetime) -> Verdict:
     """Check every signature, digest, counter and name between the provisioned root and the wish; `clock` is the system's."""
+    return judged(lambda: _verify(question, clock))
+
+
+def judged(check: Callable[[], Judgement]) -> Judgement | Refused:
+    """Return what a check found, or the class of attack that it met."""
     try:
-        return _verify(question, clock)
+        return check()
     except RefusalError as error:
         return Refused(refusal=error.refusal, reason=str(error))
     except (tuf.RepositoryError, tuf.DownloadError) as error:
@@ -107,18 +114,18 @@ def verify(question: Question, clock: datetime) -> Verdict:
 
 
 def _verify(question: Question, clock: datetime) -> Verified:
-    updater = _refreshed(question, clock)
-    now = judged_now(clock, standing(question.memory.floor, _timestamp_keys(question)))
-    keys, director = _director_keys(updater, Path(question.mirror_dir))
-    desired = _open_envelope(Path(question.envelope_file), keys)
+    updater = refreshed(question, clock)
+    now = judged_now(clock, standing(question.memory.floor, timestamp_keys(question)))
+    keys, director = director_keys(updater, Path(question.mirror_dir))
+    desired = _read_wish(Path(question.envelope_file), keys)
     _check_addressed(desired, question, question.memory.oldest_generation(director), now)
     lengths = {model: _check_listed(updater, model, release, question.targets) for model, release in desired.models.items()}
-    floor = _raised_floor(question, desired.issued_at)
+    floor = raised_floor(question, desired.issued_at)
     memory = Memory(generation=desired.generation, director=director, floor=floor, refused=question.memory.refused)
     return Verified(desired=desired, manifest_bytes=lengths, memory=memory)
 
 
-def _refreshed(question: Question, clock: datetime) -> Updater:
+def refreshed(question: Grounds, clock: datetime) -> Updater:
     """Return a client that has verified the newest metadata, judged not before the floor while the root stands by it."""
     floor = question.memory.floor
     try:
@@ -126,27 +133,29 @@ def _refreshed(question: Question, clock: datetime) -> Updater:
         updater.refresh()
     except tuf.ExpiredMetadataError:
         # The root is followed before anything expires, so the newest one is already here.
-        if standing(floor, _timestamp_keys(question)) == floor:
+        if standing(floor, timestamp_keys(question)) == floor:
             raise
         updater = ClockedUpdater(question, clock)
         updater.refresh()
     return updater
 
 
-def _timestamp_keys(question: Question) -> tuple[str, ...]:
+def timestamp_keys(question: Grounds) -> tuple[str, ...]:
+    """Return which keys the trusted root lets sign timestamps."""
     root: Metadata[Root] = Metadata.from_file(str(Path(question.cache_dir) / "root.json"))
     return tuple(sorted(root.signed.roles["timestamp"].keyids))
 
 
-def _raised_floor(question: Question, issued_at: datetime) -> Floor | None:
+def raised_floor(question: Grounds, issued_at: datetime) -> Floor | None:
+    """Return the floor after a verified document said when it was issued, and the timestamp when it was signed."""
     timestamp: Metadata[Timestamp] = Metadata.from_file(str(Path(question.cache_dir) / "timestamp.json"))
     signed = [issued_at]
     with suppress(KeyError, ValidationError):  # it may be left out: it only brings the floor forward sooner
         signed.append(_MOMENT.validate_python(timestamp.signed.unrecognized_fields[ISSUED_AT]))
-    return raised(question.memory.floor, _timestamp_keys(question), tuple(signed), timestamp.signed.expires)
+    return raised(question.memory.floor, timestamp_keys(question), tuple(signed), timestamp.signed.expires)
 
 
-def _director_keys(updater: Updater, mirror: Path) -> tuple[list[Key], str]:
+def director_keys(updater: Updater, mirror: Path) -> tuple[list[Key], str]:
     """Return the director's keys, and the digest of the list that names them."""
     target = updater.get_targetinfo(DIRECTOR_TARGET)
     if target is None:
@@ -160,20 +169,29 @@ def _director_keys(updater: Updater, mirror: Path) -> tuple[list[Key], str]:
     return [Key.from_dict(key_id, dict(key)) for key_id, key in document.keys.items()], codec.sha256_of(raw)
 
 
-def _open_envelope(file: Path, keys: list[Key]) -> Desired:
+def _read_wish(file: Path, keys: list[Key]) -> Desired:
     try:
         raw = read_bounded(file, MAX_ENVELOPE_BYTES)
-        envelope = Envelope.from_dict(json.loads(raw))
-        envelope.verify(keys, threshold=1)
-    except (SigningError, ContractError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        # securesystemslib reads a dict by hand: whatever shape or depth it stumbles over, nobody we trust signed it.
-        raise RefusalError("forged", f"desired: expected an envelope signed by the director, found {error!r}"[:500]) from error
-    if envelope.payload_type != DESIRED_PAYLOAD_TYPE:
-        raise RefusalError("forged", f"desired: expected payload type {DESIRED_PAYLOAD_TYPE}, found {envelope.payload_type[:80]!r}")
-    try:
-        return codec.decode(Desired, envelope.payload, name="desired", max_bytes=MAX_ENVELOPE_BYTES)
     except ContractError as error:
         raise RefusalError("forged", str(error)) from error
+    payload = open_envelope("desired", raw, keys, DESIRED_PAYLOAD_TYPE)
+    try:
+        return codec.decode(Desired, payload, name="desired", max_bytes=MAX_ENVELOPE_BYTES)
+    except ContractError as error:
+        raise RefusalError("forged", str(error)) from error
+
+
+def open_envelope(name: str, raw: bytes, keys: list[Key], payload_type: str) -> bytes:
+    """Return what one of the director's keys signed as a document of this type."""
+    try:
+        envelope = Envelope.from_dict(json.loads(raw))
+        envelope.verify(keys, threshold=1)
+    except (SigningError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # securesystemslib reads a dict by hand: whatever shape or depth it stumbles over, nobody we trust signed it.
+        raise RefusalError("forged", f"{name}: expected an envelope signed by the director, found {error!r}"[:500]) from error
+    if envelope.payload_type != payload_type:
+        raise RefusalError("forged", f"{name}: expected payload type {payload_type}, found {envelope.payload_type[:80]!r}")
+    return bytes(envelope.payload)
 
 
 def _check_addressed(desired: Desired, question: Question, oldest_generation: int, now: datetime) -> None:

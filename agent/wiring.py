@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import sys
 import time
@@ -12,30 +13,38 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.adapters.address import BrokerAddress
+from agent.adapters.album import Album
 from agent.adapters.builder_process import BuilderProcess
 from agent.adapters.bulk import BulkBroker
+from agent.adapters.command_process import CommandVerifierProcess
 from agent.adapters.credential_process import CredentialProcess
 from agent.adapters.folder_source import FolderSource
 from agent.adapters.http_source import HttpSource, Tls
 from agent.adapters.identity import IdentityFiles
 from agent.adapters.incoming import Incoming
+from agent.adapters.ledger_file import LedgerFile
 from agent.adapters.link_file import LinkFile
+from agent.adapters.logbook import Logbook, RecentLog
 from agent.adapters.mqtt import MqttBroker
 from agent.adapters.notify import ServiceNotifier
 from agent.adapters.outbox_files import OutboxFiles
 from agent.adapters.patcher_process import PatcherProcess
 from agent.adapters.platform_facts import PlatformFacts
-from agent.adapters.processes import Terms, WorkerLauncher
+from agent.adapters.processes import DATA_SHARE, Terms, WorkerLauncher
 from agent.adapters.release_notes import ReleaseNotes
 from agent.adapters.sensors import Sensors
 from agent.adapters.status_file import StatusFile
 from agent.adapters.store import StateStore
+from agent.adapters.trial_process import TrialProcess
 from agent.adapters.trust_files import TrustFiles
 from agent.adapters.verifier_process import VerifierProcess
 from agent.config import Settings
 from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
 from agent.control.bulletin import Bulletin, Sources
+from agent.control.command_gate import CommandGate, Judging
+from agent.control.commands import Commands
+from agent.control.deeds import Bench, Deeds
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.engines import Engines
@@ -68,6 +77,7 @@ from contracts.pace import Hours
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
 BUILDER_COMMAND = (sys.executable, "-m", "agent.builder")
+TRIAL_COMMAND = (sys.executable, "-m", "agent.trial")
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ class WorkerKind:
     runtimes: dict[Runtime, str]
     patience: Patience
     builder: Sequence[str] = BUILDER_COMMAND
+    trial: Sequence[str] = TRIAL_COMMAND
     # Under which the system's own files tell what it is made of.
     system: Path = Path("/")
 
@@ -99,6 +110,15 @@ def _patience(kind: WorkerKind, bounds: WorkerSection, machine: Machine) -> Pati
     return replace(kind.patience, inference_s=bounds.inference_s, memory_bytes=memory_bytes)
 
 
+def _deeds(settings: Settings, kind: WorkerKind, agent: Agent, sensors: Sensors, memory_bytes: int) -> Deeds:
+    """Return what commands can have done, within this device's configuration."""
+    album = Album(settings.state_dir / "pictures") if settings.config.commands.snapshot else None
+    bench = Bench(TrialProcess(kind.trial), sensors, settings.config.runtime, int(memory_bytes * DATA_SHARE))
+    recent = RecentLog()
+    logging.getLogger().addHandler(recent)
+    return Deeds(agent.supervisor_of, Logbook(recent), album, bench)
+
+
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
     """Run the agent that `settings` describe until `stop`."""
     config = settings.config
@@ -118,8 +138,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     known_by = IdentityFiles(settings, judged_time)
     address = BrokerAddress(broker.host, broker.port, broker.keepalive_s, known_by)
     agent = Agent()
-    mqtt = MqttBroker(address)
-    uplink = Uplink(mqtt, reporter, agent.hear, broker.keepalive_s)
+    uplink = Uplink(MqttBroker(address), reporter, agent.hear, broker.keepalive_s)
     broker_source = BrokerSource(BulkBroker(address), reporter, LinkFile(settings.state_dir / "links.json", str(address)))
     sources = [source for name in config.delivery.sources for source in _sources(name, settings, broker_source, known_by.tls_context)]
     pace = Pace(config.delivery.max_bytes_per_s, Hours.parse(config.delivery.hours))
@@ -134,11 +153,15 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     launcher = ProvingLauncher(workers, engines, facts, notes, Told(reporter, agent.disprove))
     limits = probation.Limits(**config.update.model_dump(exclude={"probation_s"}))
     workshop = Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, limits, sensors, patience)
+    wishes = Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow)
+    deeds = _deeds(settings, kind, agent, sensors, patience.memory_bytes)
+    judging = Judging(CommandVerifierProcess(), trust, LedgerFile(settings.state_dir), str(settings.root_file), wishes.turn)
     parts = Parts(
         reporter=reporter,
         keeping=Keeping(reporter, outbox_files),
         uplink=uplink,
-        wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
+        wishes=wishes,
+        commands=Commands(CommandGate(judging, reporter, judged_time), deeds.by_kind, reporter, uplink),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
         workshop=workshop,
         inspection=Inspection(store, delivery, reporter),

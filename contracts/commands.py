@@ -101,7 +101,7 @@ class Logs(Found):
     """Lines of the agent, oldest first."""
 
     kind: Literal["logs"] = "logs"
-    source: Literal["journal", "file"]
+    source: Literal["journal", "file", "memory"]
     text: Annotated[str, Field(max_length=MAX_LOG_BYTES)]
 
 

@@ -11,17 +11,20 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent.control.bulletin import Bulletin
+from agent.control.commands import Commands
 from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
 from agent.control.ports.machine import Notifier, Sensors
 from agent.control.promise import Promise
 from agent.control.renewal import Renewal
 from agent.control.reporter import Reporter
+from agent.control.supervisor import Supervisor
 from agent.control.system_watch import SystemWatch
 from agent.control.updater import Updater, Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wish, Wishes
 from agent.core.liveness import Duty, overdue
+from agent.errors import CommandError
 from contracts.messages import Health, WorkerHealth
 from contracts.topics import of_device, parse_trust_file
 
@@ -44,6 +47,7 @@ class Parts:
     uplink: Uplink
     wishes: Wishes
     renewal: Renewal
+    commands: Commands
     workshop: Workshop
     inspection: Inspection
     sensors: Sensors
@@ -75,6 +79,7 @@ class Agent:
             tasks.start_soon(parts.keeping.run)
             tasks.start_soon(parts.wishes.run)
             tasks.start_soon(parts.renewal.run)
+            tasks.start_soon(parts.commands.run)
             tasks.start_soon(parts.inspection.run)
             tasks.start_soon(self._tell_health)
             tasks.start_soon(parts.bulletin.run, self.workers)
@@ -99,7 +104,7 @@ class Agent:
             await parts.wishes.hear_desired(payload)
         elif topic == of_device(parts.reporter.identity.device.id, "certificate"):
             parts.renewal.hear(payload)
-        else:
+        elif not parts.commands.hear(topic, payload):
             name = parse_trust_file(topic)
             if name is not None:
                 await parts.wishes.hear_trust_file(name, payload)
@@ -119,6 +124,16 @@ class Agent:
         updater = self._updaters.get(model)
         if updater is not None:
             updater.disprove(manifest_sha256, reason)
+
+    def supervisor_of(self, model: str | None) -> Supervisor:
+        """Return who looks after a model's workers, None being the only model; raise CommandError."""
+        known = ", ".join(self._updaters) or "none"
+        if model is None and len(self._updaters) != 1:
+            raise CommandError(f"expected the name of a model, found none and these models: {known}")
+        updater = next(iter(self._updaters.values())) if model is None else self._updaters.get(model)
+        if updater is None:
+            raise CommandError(f"{model}: expected a model of this device, found these: {known}")
+        return updater.supervisor
 
     def _take_up(self, model: str) -> None:
         updater = self._updaters[model] = Updater(model, self._running().workshop)

@@ -17,6 +17,7 @@ from agent.core.shelf import Dropped
 from contracts import codec
 from contracts.agent_config import DeviceSection
 from contracts.chunks import Bitmap
+from contracts.commands import CommandResult, Findings, State
 from contracts.manifest import Runtime
 from contracts.messages import Birth, DeviceEvent, InferenceWindow, Machine, Message, ModelReport, Reported, Want
 
@@ -95,6 +96,10 @@ class Reporter:
         memory = self._memory
         newest = None if memory.floor is None else memory.floor.moment
         return self.stamp(Reported, generation=memory.generation, models=self._models, newest_time=newest, refused=memory.refused)
+
+    def result(self, command: str, state: State, reason: str, findings: Findings | None) -> bytes:
+        """Return how a command stands."""
+        return self.stamp(CommandResult, command=command, state=state, reason=reason, findings=findings)
 
     def want(self, digest: str, missing: Bitmap, size: int, request: Request) -> bytes:
         """Return a request for chunks, or for a delta from one of its bases."""

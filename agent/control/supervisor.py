@@ -122,6 +122,22 @@ class Supervisor:
             self._begin_anew()
             self._take_over(candidate)
 
+    async def replace(self) -> Worker:
+        """Let a fresh worker take over from the one that serves, which does so until then; raise WorkerError, upon which it serves on."""
+        if self.candidate is not None:
+            raise WorkerError("expected no update under way, found a candidate; it brings a fresh worker by itself")
+        self._attempt.cancel()
+        async with self._hands:
+            # Should this fail where nobody serves, the model must be looked after again.
+            self._wake.set()
+            wanted, worker = self._wanted, self.serving
+            if wanted is None:
+                raise WorkerError("expected a release that serves, found none")
+            fresh = await self._bring_up(wanted, provider="" if worker is None or worker.ready is None else worker.ready.provider)
+            self._begin_anew()
+            self._take_over(fresh)
+            return fresh
+
     async def discard(self) -> None:
         """End the candidate, if there is one."""
         candidate, self.candidate = self.candidate, None

@@ -17,7 +17,7 @@ from agent.control.promise import Promise
 from agent.control.reporter import Reporter, facts_of, utc_now
 from agent.core.reconnect import loss_of, wait_s
 from agent.errors import LinkLostError
-from contracts.topics import DOWNLINKS, TRUST, of_device
+from contracts.topics import DOWNLINKS, TRUST, of_commands, of_device
 
 # A link that held for so long was a good one: the next loss starts over with short waits.
 STEADY_S = 30.0
@@ -41,7 +41,7 @@ class Uplink:
         self._on_message = on_message
         self._device = reporter.identity.device.id
         # Offers belong to the connection for files.
-        self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS if leaf != "offer"), f"{TRUST}/+"]
+        self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS if leaf != "offer"), of_commands(self._device), f"{TRUST}/+"]
         self._connection: Connection | None = None
         self._lost_at_s: float | None = None
         # Set when the connection is to be made anew, although nothing is wrong with it.
@@ -71,6 +71,16 @@ class Uplink:
     def reconnect(self) -> None:
         """Connect anew, to be known by the newest certificate; what is not acknowledged by then is sent again."""
         self._is_outdated.set()
+
+    async def deliver(self, leaf: str, payload: bytes) -> bool:
+        """Send what is kept elsewhere until it arrived; return False when it did not."""
+        if self._connection is None:
+            return False
+        try:
+            await self._connection.publish(of_device(self._device, leaf), payload, qos=1, retain=False)
+        except LinkLostError:
+            return False
+        return True
 
     async def send_now(self, leaf: str, payload: bytes) -> bool:
         """Send what is worthless later; return False when there is no link."""

@@ -59,6 +59,8 @@ class Wishes:
         self._changed = asyncio.Event()
         # What was told once is not told again at the next trust file.
         self._envelope = ""
+        # Held while somebody judges: the folder of metadata and the memory of verdicts are one judge's at a time.
+        self.turn = anyio.Lock()
         self._unsaved: dict[str, bytes] = {}
         self._refused: deque[tuple[str, str, str]] = deque(maxlen=MAX_REFUSALS_REMEMBERED)
 
@@ -81,7 +83,8 @@ class Wishes:
             try:
                 await self._keep_unsaved()
                 if self._files.has_envelope():
-                    await self._verify()
+                    async with self.turn:
+                        await self._verify()
             except (VerifierError, StateError) as error:
                 log.error("%s; trying again in %g s", error, self._retry_s)
                 await asyncio.sleep(self._retry_s)

@@ -15,7 +15,7 @@ from agent.control.ports.workers import Process
 from agent.core.allowance import Allowance
 from agent.core.growth import MIB, Sample, is_last_straw, tiredness
 from agent.errors import GoldenSetError, WorkerError
-from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, Window, WorkerLine
+from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, Snapshot, SnapshotTaken, Window, WorkerLine
 from contracts.messages import InferenceWindow
 
 # A pulse a second and a window now and then: whoever says so much more has gone mad.
@@ -70,6 +70,8 @@ class Worker:
         self._patience = patience
         self._ears = ears
         self._proven: Proven | None = None
+        # The newest one, by its id.
+        self._pictures: dict[str, SnapshotTaken] = {}
         self._allowance = Allowance(MAX_LINES_AT_ONCE, MAX_LINES_PER_S)
         self._memory: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._news = asyncio.Event()
@@ -108,6 +110,16 @@ class Worker:
         assert proven is not None
         if not proven.passed:
             raise GoldenSetError(self.ready.golden_error, self.ready.golden_tolerance, proven.reason)
+
+    async def take_picture(self, name: str, file: str, max_bytes: int) -> None:
+        """Have it put its newest frame at `file`; raise WorkerError, which says so where it has no source of frames."""
+        await self._process.send(Snapshot(id=name, file=file, max_bytes=max_bytes))
+        await self._hear_until(lambda: name in self._pictures, self._patience.serving_s)
+        taken = self._pictures.pop(name, None)
+        if taken is None:
+            raise WorkerError(f"snapshot: expected a picture within {self._patience.serving_s:g} s, found none")
+        if taken.file != file:
+            raise WorkerError(f"snapshot: {taken.reason or 'expected a picture, found none'}")
 
     async def drain(self) -> None:
         """Let it finish what is under way and leave; end it when it does not."""
@@ -153,6 +165,8 @@ class Worker:
                 self.is_serving = True
             case Pulse():
                 self._feel(line)
+            case SnapshotTaken():
+                self._pictures = {line.id: line}
             case Proven():
                 self._proven = line
             case Window(window=window):
@@ -176,13 +190,16 @@ class Worker:
     def _inference_deadline_s(self, ready: Ready) -> float:
         return max(self._patience.inference_s, SLOWEST_TIMES * ready.inference_s)
 
-    async def _until(self, is_so: Callable[[], bool], deadline_s: float, deed: str) -> None:
+    async def _hear_until(self, is_so: Callable[[], bool], deadline_s: float) -> None:
         with anyio.move_on_after(deadline_s):
             while not is_so() and not self.has_ended:
                 self._news.clear()
                 await self._news.wait()
         if self.has_ended:
             raise WorkerError(self.end_reason)
+
+    async def _until(self, is_so: Callable[[], bool], deadline_s: float, deed: str) -> None:
+        await self._hear_until(is_so, deadline_s)
         if not is_so():
             self._condemn(f"it did not {deed} in {deadline_s:g} s")
             raise WorkerError(self.end_reason)

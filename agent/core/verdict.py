@@ -10,7 +10,7 @@ from agent.core.memory import Memory
 from contracts.messages import Desired
 from contracts.names import DeviceId, ModelName, TargetName
 
-# `incomplete` is no attack: a file that metadata points at is not here yet.
+# Two are no attacks: `incomplete` is a file that is not here yet, `unsupported` a command of a newer fleet.
 RefusalClass = Literal[
     "incomplete",
     "forged",
@@ -23,22 +23,28 @@ RefusalClass = Literal[
     "freeze",
     "mix_and_match",
     "endless_data",
+    "unsupported",
 ]
 MAX_ANSWER_BYTES = 512 * 1024
 
 
-class Question(BaseModel, frozen=True, extra="forbid"):
-    """Where everything lies, who we are, and what we have seen."""
+class Grounds(BaseModel, frozen=True, extra="forbid"):
+    """What every judgement stands on: where the metadata lies, who we are, and what we have seen."""
 
     root_file: str
     # Untrusted: what the broker sent.
     mirror_dir: str
-    envelope_file: str
     # Trusted: metadata that verified before.
     cache_dir: str
     device: DeviceId
-    targets: tuple[TargetName, ...]
     memory: Memory
+
+
+class Question(Grounds):
+    """A wish, and what this device can run."""
+
+    envelope_file: str
+    targets: tuple[TargetName, ...]
 
 
 class Verified(BaseModel, frozen=True, extra="forbid"):

@@ -64,13 +64,13 @@ def prepare(setup: WorkerSetup) -> Prepared:
     known = engine_dir if engine_dir.is_dir() else None
     warm = load_warm(Order(setup.model, folder, setup.target, setup.threads, setup.runtime, known))
     load_s = monotonic() - started
-    return Prepared(warm.model, load_s, _proven(warm.model, warm.golden, folder), warm.vigil)
+    return Prepared(warm.model, load_s, proven(warm.model, warm.golden, folder), warm.vigil)
 
 
 def prove_again(prepared: Prepared, folder: Path) -> Verdict:
     """Run the golden set once more; raise SetupError when it cannot be read any more."""
     model = prepared.model
-    return _proven(model, read_golden(folder, model.manifest, model.artifact), folder)
+    return proven(model, read_golden(folder, model.manifest, model.artifact), folder)
 
 
 def load_warm(order: Order) -> Warm:
@@ -88,7 +88,8 @@ def load_warm(order: Order) -> Warm:
     return Warm(model, golden, vigil)
 
 
-def _proven(model: Model, golden: GoldenSet, folder: Path) -> Verdict:
+def proven(model: Model, golden: GoldenSet, folder: Path) -> Verdict:
+    """Run a model's golden set, and check its results against the compiler's; raise SetupError when these cannot be read."""
     decisions = decisions_of(model.manifest, model.artifact)
     verdict = run_golden(partial(model.infer, count=1), golden, model.artifact.tolerance, decisions)
     if verdict.passed and (reason := check_results(folder, model.manifest, model.artifact, golden)):

@@ -26,6 +26,6 @@ if __name__ == "__main__":
         {"onnx": "1.0"},
         PATIENCE,
         (sys.executable, "-m", "tests.sim.builder", builder),
-        Path(system),
+        system=Path(system),
     )
     asyncio.run(run_until_signalled(load_settings(Path(sys.argv[1])), kind))

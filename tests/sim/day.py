@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 
 from agent.adapters.builder_process import BuilderProcess
+from agent.adapters.command_process import CommandVerifierProcess
+from agent.adapters.ledger_file import LedgerFile
 from agent.adapters.patcher_process import PatcherProcess
 from agent.adapters.platform_facts import PlatformFacts
 from agent.adapters.release_notes import ReleaseNotes
@@ -28,6 +30,8 @@ from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
 from agent.control.basket import Pace
 from agent.control.bulletin import Bulletin, Sources
+from agent.control.command_gate import CommandGate, Judging
+from agent.control.commands import Commands
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
 from agent.control.engines import Engines
@@ -234,16 +238,19 @@ class Day:
         engines = Engines(notes, facts, BuilderProcess(()), RuntimeSection())
         started, self._launcher = self._launcher.started, SimLauncher(BEHAVIOURS)
         self._launcher.started = started
+        wishes = Wishes(trust, SimVerifier(self.releases), reporter, "root.json", agent.follow)
+        judging = Judging(CommandVerifierProcess(), trust, LedgerFile(world.state), "root.json", wishes.turn)
         return Parts(
+            commands=Commands(CommandGate(judging, reporter, self._clock), {}, reporter, uplink),
             reporter=reporter,
             keeping=Keeping(reporter, world.files),
             uplink=uplink,
-            wishes=Wishes(trust, SimVerifier(self.releases), reporter, "root.json", agent.follow),
+            wishes=wishes,
             renewal=Renewal(AnyIdentity(), LastingCredentials(), uplink, reporter, self._clock),
             workshop=Workshop(store, delivery, engines, self._launcher, reporter, 30.0, probation.Limits(), sensors, Patience()),
             inspection=Inspection(store, delivery, reporter),
             sensors=sensors,
-            system_watch=SystemWatch(facts, HOUR_S),
+            system_watch=SystemWatch(facts, reporter, HOUR_S),
             notifier=NoNotifier(),
             bulletin=Bulletin(Sources(reporter, uplink, "broker"), StatusFile(world.state), 10.0),
             health_interval_s=10.0,

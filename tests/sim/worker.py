@@ -5,7 +5,7 @@
 Behaviours by release counter: `golden` fails the golden set, `failed` cannot load, `deaf` never reads. Once it serves, `unproven` fails
 the golden set, `crash` dies, `hang` falls silent, `stuck` has an inference without end, `garbage` writes no line, `half` ends none,
 `long` writes one that is too long, `flood` writes without end, `errors` answers every request by one, `fat` takes more memory than it
-may, `heavy` far more than that.
+may, `heavy` far more than that, `blind` has no picture to show, `doodle` one that is no JPEG.
 A behaviour of several words is lived through one after the other, one by each worker, and the last for ever: `crash crash good`.
 `wild` is any of them, some time after it began to serve, while there is a file of this name beside the token.
 A model that is named as `real` is served by the real worker.
@@ -37,6 +37,8 @@ from agent.worker_link import (
     Ready,
     Serve,
     Serving,
+    Snapshot,
+    SnapshotTaken,
     Window,
     WorkerSetup,
 )
@@ -88,6 +90,8 @@ class StandIn:
                 case Prove():
                     passed = self.behaviour != "unproven"
                     await self.say(Proven(passed=passed, reason="" if passed else "the stand-in was told to fail"))
+                case Snapshot(id=number, file=file):
+                    await self.say(self.take_picture(number, Path(file)))
                 case Serve():
                     servers = [await asyncio.start_server(self.answer, sock=socket.socket(fileno=fd)) for fd in self.setup.listen_fds]
                     await self.say(Serving())
@@ -120,6 +124,13 @@ class StandIn:
             golden_error=0.5 if self.behaviour == "golden" else 0.0,
             golden_tolerance=0.1,
         )
+
+    def take_picture(self, number: str, file: Path) -> SnapshotTaken:
+        """Put down what passes for a JPEG, or what does not."""
+        if self.behaviour == "blind":
+            return SnapshotTaken(id=number, reason="the stand-in was told to see nothing")
+        file.write_bytes((b"\xff\xd8\xff" if self.behaviour != "doodle" else b"GIF89a") + b"a picture of release %d" % self.release.release)
+        return SnapshotTaken(id=number, file=str(file))
 
     async def misbehave(self) -> None:
         """Do what it was told to."""
