@@ -23,6 +23,31 @@ class UnknownRolloutError(FleetError):
         super().__init__(f"rollout {rollout}: expected a rollout of this fleet, found none; `fieldfare rollout list` lists them")
 
 
+class UnknownCommandError(FleetError):
+    """No such command was given to a device, or it was forgotten since."""
+
+    def __init__(self, device: str, command: str) -> None:
+        super().__init__(f"command {command}: expected one that was given to {device}, found none; `fieldfare device commands` lists them")
+
+
+class TooManyCommandsError(FleetError):
+    """A device does not take what it was asked already."""
+
+    exit_status = 1
+
+    def __init__(self, device: str, limit: int) -> None:
+        super().__init__(f"device {device}: expected fewer than {limit} commands that wait for it, found {limit}; wait until they expire")
+
+
+class CommandEndedError(FleetError):
+    """A command came to another end than it was given for."""
+
+    exit_status = 1
+
+    def __init__(self, device: str, kind: str, state: str, reason: str) -> None:
+        super().__init__(f"{kind} on {device}: expected it to be done, found it {state}" + (f": {reason}" if reason else ""))
+
+
 class UnknownReleaseError(FleetError):
     """No such release was added."""
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
+from contracts.commands import MAX_LIFE, Kind
 from contracts.manifest import ReleaseCounter
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, TargetName
 from contracts.trust import MAX_TRUST_FILE_BYTES
@@ -14,6 +15,7 @@ TrustText = Annotated[str, Field(max_length=MAX_TRUST_FILE_BYTES)]
 TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 DEFAULT_DEADLINE_S = 1800.0
 DEFAULT_TOKEN_LIFE_S = 3600.0
+DEFAULT_COMMAND_LIFE_S = 300.0
 
 
 class Body(BaseModel, frozen=True, extra="forbid"):
@@ -98,6 +100,15 @@ class NewRollout(Body):
     release: ReleaseCounter | None = None
     # A device without an outcome by then has failed.
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] = DEFAULT_DEADLINE_S
+
+
+class NewCommand(Body):
+    """POST devices/{device}/commands: what a device shall do once; arguments are those of its kind, such as a benchmark's runs."""
+
+    kind: Kind
+    arguments: Annotated[dict[str, str | int], Field(max_length=8)] = {}
+    # A device that does not hear it by then never obeys it.
+    life_s: Annotated[float, Field(ge=1, le=MAX_LIFE.total_seconds())] = DEFAULT_COMMAND_LIFE_S
 
 
 class GivenToken(BaseModel, frozen=True):

@@ -6,8 +6,10 @@ from typing import Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel
 
+from contracts.commands import Findings, Order
 from contracts.lifecycle import Phase
 from contracts.messages import Birth, Health, ModelReport, ReleaseRef
+from fleet.core.commands import Standing
 
 RolloutState = Literal["running", "succeeded", "failed", "aborted"]
 
@@ -90,6 +92,27 @@ class DeviceDetail(DeviceSummary):
     # Wishes it refused, by class of attack.
     refused: dict[str, int]
     events: tuple[EventView, ...]
+
+
+class CommandSummary(View):
+    """One command to one device."""
+
+    id: str
+    device: str
+    order: Order
+    asker: str
+    state: Standing
+    reason: str
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime
+    # When the device said its newest word.
+    answered_at: AwareDatetime | None
+
+
+class CommandView(CommandSummary):
+    """A command, and what it brought; a picture is kept for a day."""
+
+    findings: Findings | None
 
 
 class ReleaseView(View):

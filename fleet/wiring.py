@@ -29,9 +29,10 @@ from fleet.release.keys import KeyFolder
 from fleet.release.repository import Repository
 from fleet.release.trust_desk import TrustDesk
 from fleet.secret_files import connect_owner, session_secret
-from fleet.south import delivery, ingest, renewals
+from fleet.south import commands, delivery, ingest, renewals
 from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
 from fleet.south.bulk import BulkLink
+from fleet.south.commands import Commander
 from fleet.south.delivery import UNBOUNDED, Delivery, Pace
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
@@ -43,6 +44,7 @@ from fleet.south.rules import FLEET_USER, VIEWER_USER
 from fleet.south.trust import TrustPublisher
 from fleet.store.access import AccessStore
 from fleet.store.artifacts import ArtifactStore
+from fleet.store.commands import CommandStore
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
@@ -60,6 +62,8 @@ DEFAULT_CERTIFICATE_LIFE = timedelta(days=365)
 RETENTION = timedelta(days=30)
 STEP_S = 0.25
 HOUSEKEEPING_S = 60.0
+# Each may hold a picture.
+MAX_RESULTS_WAITING = 64
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ class Fleet:
         self.trust = TrustPublisher(self.repository, self.control_link)
         self._wish_signer = WishSigner(lambda: keys.signer("director"))
         self.director = Director(WishStore(self.database), self._wish_signer, self.control_link)
+        self.commands = CommandStore(self.database, RETENTION)
+        self.commander = Commander(self.command_link, self.commands, self._wish_signer, utc_now)
         consequences = Consequences(self.director.welcome, self.gate.set, self.gate.shut_out)
         self.enrolment = Enrolment(self.credentials, self.authority, consequences, settings.certificate_life)
         self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
@@ -139,6 +145,7 @@ class Fleet:
         self.control_link = MqttLink(login, "fleet-control", ingest.TOPICS)
         self.bulk_link = BulkLink(login, "fleet-bulk", delivery.TOPICS)
         self.renewal_link = MqttLink(login, "fleet-renewal", renewals.TOPICS)
+        self.command_link = MqttLink(login, "fleet-command", commands.TOPICS, MAX_RESULTS_WAITING)
         self.credentials = CredentialStore(self.database)
         self.gate = Gate(self.credentials, self.authority, self.broker, self.control_link)
 
@@ -150,6 +157,7 @@ class Fleet:
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             rollouts=self.conductor,
+            commands=self.commands,
             trust=self.repository,
             trust_desk=self.trust_desk,
             artifacts=self.artifacts,
@@ -169,7 +177,7 @@ class Fleet:
     @property
     def links(self) -> tuple[MqttLink, ...]:
         """Our connections to the broker that stay up by themselves."""
-        return (self.control_link, self.renewal_link)
+        return (self.control_link, self.renewal_link, self.command_link)
 
     def speak(self) -> None:
         """Bring rollouts forward, and the broker what it lacks."""
@@ -196,6 +204,7 @@ class Fleet:
             self.trust.changed()
         self.director.renew(now)
         self.uplinks.prune(now)
+        self.commands.prune(now)
         self.credentials.forget(now)
 
 
@@ -233,6 +242,7 @@ async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: soc
         tasks.start_soon(repeat, fleet.ingest.turn, 0.0, name="ingest")
         tasks.start_soon(repeat, fleet.delivery.turn, 0.0, name="delivery")
         tasks.start_soon(repeat, fleet.deltas.turn, 0.0, name="deltas")
+        tasks.start_soon(repeat, fleet.commander.turn, 0.0, name="commands")
         tasks.start_soon(repeat, fleet.renewals.turn, 0.0, name="renewals")
         tasks.start_soon(repeat, fleet.speak, STEP_S, name="speak")
         tasks.start_soon(repeat, partial(fleet.keep_house, doors.reload), HOUSEKEEPING_S, name="house")

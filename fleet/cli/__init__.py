@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import dashboard, devices, keys, releases, rollouts, server, simulation, tokens, watch
+from fleet.cli import commands, dashboard, devices, keys, releases, rollouts, server, simulation, tokens, watch
 
 app = typer.Typer(no_args_is_help=True)
 server.app.command("simulate")(simulation.simulate)
@@ -12,7 +12,10 @@ app.add_typer(server.app, name="fleet", help="Run the fleet server, or play devi
 app.add_typer(releases.app, name="release", help="Sign and list releases.")
 app.add_typer(rollouts.app, name="rollout", help="Bring a release to devices, and watch it arrive.")
 app.add_typer(keys.app, name="keys", help="Make, rotate and sign with the keys that stay offline.")
-app.add_typer(devices.app, name="device", help="Let a device in, turn it out, or show it.")
+devices.app.command("command")(commands.command)
+devices.app.command("commands")(commands.list_commands)
+devices.app.command("costs")(commands.costs)
+app.add_typer(devices.app, name="device", help="Let a device in, turn it out, show it, or ask something of it.")
 app.add_typer(tokens.app, name="token", help="Let people and programs use the API.")
 app.command("devices")(devices.list_devices)
 app.command("dashboard")(dashboard.dashboard)

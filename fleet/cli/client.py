@@ -95,7 +95,7 @@ def _trusted(connection: Connection) -> ssl.SSLContext | bool:
         raise InvalidDocumentError("connection", "ca", "a certificate in PEM", str(error)) from error
 
 
-def request(kind: type[Body], **values: object) -> Body:
+def request(kind: type[Body], /, **values: object) -> Body:
     """Return a request's body from what was typed; raise InvalidDocumentError naming the wrong part."""
     try:
         return kind.model_validate(values)

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 STYLES = {
-    "healthy": "green", "committed": "green", "succeeded": "green", "proven": "green",
-    "updating": "cyan", "running": "cyan",
-    "degraded": "yellow", "unproven": "yellow", "cancelled": "yellow",
+    "healthy": "green", "committed": "green", "succeeded": "green", "proven": "green", "ok": "green",
+    "updating": "cyan", "running": "cyan", "pending": "cyan",
+    "degraded": "yellow", "unproven": "yellow", "cancelled": "yellow", "refused": "yellow", "expired": "yellow",
     "offline": "red", "failed": "red", "rolled_back": "red", "rejected": "red",
 }  # fmt: skip
 

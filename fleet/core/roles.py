@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -18,6 +19,14 @@ class Role(IntEnum):
         return self.name.lower()
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who uses the API: a token's name, and what it may do."""
+
+    name: str
+    role: Role
+
+
 ROLE_BY_WORD = {role.word: role for role in Role}
 
 # By method and path below the API's prefix. Viewers look; operators bring releases to devices; admins decide who and what is trusted.
@@ -27,6 +36,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/devices/{device}"): Role.VIEWER,
     ("GET", "/devices/{device}/health"): Role.VIEWER,
     ("GET", "/devices/{device}/inference"): Role.VIEWER,
+    ("GET", "/costs"): Role.VIEWER,
     ("GET", "/releases"): Role.VIEWER,
     ("GET", "/rollouts"): Role.VIEWER,
     ("GET", "/rollouts/{rollout}"): Role.VIEWER,
@@ -35,6 +45,10 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
     # The dashboard shows what a viewer may ask for, and changes nothing.
     ("POST", "/login-links"): Role.VIEWER,
+    # Logs may name people and places, so that looking takes as much as asking.
+    ("GET", "/devices/{device}/commands"): Role.OPERATOR,
+    ("GET", "/devices/{device}/commands/{command}"): Role.OPERATOR,
+    ("POST", "/devices/{device}/commands"): Role.OPERATOR,
     ("PUT", "/artifacts/{sha256}"): Role.OPERATOR,
     ("POST", "/releases"): Role.OPERATOR,
     ("POST", "/rollouts"): Role.OPERATOR,
@@ -47,6 +61,15 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/tokens"): Role.ADMIN,
     ("DELETE", "/tokens/{name}"): Role.ADMIN,
 }
+
+
+# By kind of command, beside the route's own role: to ask for it, and to see what it brought. A picture may show anybody.
+_NEEDED_FOR_COMMAND: dict[str, Role] = {"snapshot": Role.ADMIN}
+
+
+def command_role(kind: str) -> Role:
+    """Return which role a kind of command takes."""
+    return _NEEDED_FOR_COMMAND.get(kind, Role.OPERATOR)
 
 
 def may(role: Role, method: str, path: str) -> bool:

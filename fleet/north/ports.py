@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from contracts.commands import Command, CostTable
 from contracts.enrolment import EnrolmentToken
 from contracts.manifest import Manifest
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
-from fleet.core.roles import Role
+from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
 from fleet.requests import OnlineKey, TrustChange, TrustVersions
-from fleet.views import FleetReader, TokenView
+from fleet.views import CommandSummary, CommandView, FleetReader, TokenView
 
 
 class Access(Protocol):
     """Who may enter."""
 
-    def role_of(self, token: str, now: datetime) -> Role | None:
-        """Return what a token may do; None when it may not even enter."""
+    def caller_of(self, token: str, now: datetime) -> Caller | None:
+        """Return who comes with a token; None when it may not even enter."""
 
     def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
         """Let a token in from now on."""
@@ -61,6 +62,22 @@ class Rollouts(Protocol):
 
     def start(self, model: str, query: str, release: int | None, deadline_s: float, now: datetime) -> int:
         """Freeze the target list and return the rollout's number."""
+
+
+class Commands(Protocol):
+    """What is asked of devices beside their work."""
+
+    def add(self, command: Command) -> None:
+        """Keep a new command, to be told to its device; raise UnknownDeviceError, RevokedError or TooManyCommandsError."""
+
+    def command(self, device: str, number: str, now: datetime) -> CommandView:
+        """Return a command and what it brought; raise UnknownCommandError."""
+
+    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:
+        """Return a device's commands, newest first; raise UnknownDeviceError."""
+
+    def costs(self, limit: int) -> CostTable:
+        """Return what benchmarks found, newest first."""
 
 
 class Trust(Protocol):
@@ -146,6 +163,7 @@ class Services:
     enrolment: Enrolment
     releases: Releases
     rollouts: Rollouts
+    commands: Commands
     trust: Trust
     trust_desk: TrustDesk
     artifacts: Artifacts

@@ -16,6 +16,8 @@ from fleet.simulate.errors import NoSimulationError
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     errors.UnknownDeviceError: HTTPStatus.NOT_FOUND,
     errors.UnknownRolloutError: HTTPStatus.NOT_FOUND,
+    errors.UnknownCommandError: HTTPStatus.NOT_FOUND,
+    errors.TooManyCommandsError: HTTPStatus.CONFLICT,
     errors.UnknownReleaseError: HTTPStatus.NOT_FOUND,
     errors.UnknownArtifactError: HTTPStatus.NOT_FOUND,
     errors.UnknownTrustFileError: HTTPStatus.NOT_FOUND,

@@ -1,13 +1,15 @@
-"""Signs a device's desired document with the director's key, in a DSSE envelope."""
+"""Signs a device's desired document, and commands to it, with the director's key, in a DSSE envelope."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from pydantic import BaseModel
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import Signer
 
 from contracts import codec
+from contracts.commands import COMMAND_PAYLOAD_TYPE, Command
 from contracts.messages import Desired
 from contracts.trust import DESIRED_PAYLOAD_TYPE
 
@@ -26,6 +28,13 @@ class WishSigner:
 
     def sign(self, wish: Desired) -> bytes:
         """Return the envelope as JSON."""
-        envelope = Envelope(codec.encode(wish), DESIRED_PAYLOAD_TYPE, {})
+        return self._sealed(wish, DESIRED_PAYLOAD_TYPE)
+
+    def sign_command(self, command: Command) -> bytes:
+        """Return the envelope as JSON."""
+        return self._sealed(command, COMMAND_PAYLOAD_TYPE)
+
+    def _sealed(self, document: BaseModel, payload_type: str) -> bytes:
+        envelope = Envelope(codec.encode(document), payload_type, {})
         envelope.sign(self._signer)
         return codec.canonical(envelope.to_dict())

@@ -12,6 +12,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.commands import MAX_RESULT_BYTES
 from contracts.trust import MAX_TRUST_FILE_BYTES
 from fleet.errors import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
@@ -25,8 +26,8 @@ LONGEST_BACKOFF_S = 30.0
 HEALTHY_AFTER_S = 60.0
 # Debian keeps daemons where users' PATH does not look.
 SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-# The largest trust file and its topic.
-MAX_PACKET_BYTES = MAX_TRUST_FILE_BYTES + 1024
+# The largest trust file or result of a command, and its topic.
+MAX_PACKET_BYTES = max(MAX_TRUST_FILE_BYTES, MAX_RESULT_BYTES) + 1024
 MAX_QUEUED_BYTES = 64 << 20
 # glibc gives each freed chunk's pages back to the kernel and faults them in anew for the next: about a quarter of the broker's work.
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 20), "MALLOC_TRIM_THRESHOLD_": str(MAX_QUEUED_BYTES)}

@@ -63,11 +63,11 @@ class Login:
 class MqttLink:
     """One connection to the broker, kept up by a thread of its own."""
 
-    def __init__(self, login: Login, line: str, subscriptions: Sequence[str]) -> None:
+    def __init__(self, login: Login, line: str, subscriptions: Sequence[str], inbox_messages: int = INBOX_MESSAGES) -> None:
         """Prepare; nothing is sent before `open`."""
         self._login = login
         self._subscriptions = subscriptions
-        self._inbox: queue.Queue[Received] = queue.Queue(INBOX_MESSAGES)
+        self._inbox: queue.Queue[Received] = queue.Queue(inbox_messages)
         self._connections = 0
         self._up = threading.Event()
         self.dropped = 0

@@ -25,6 +25,8 @@ def acl_file(revoked: Iterable[str] = ()) -> str:
         "",
         f"user {VIEWER_USER}",
         f"topic read {PREFIX}/#",
+        # Pictures and logs are for those who may ask for them.
+        f"topic deny {PREFIX}/+/command/#",
         "",
         *(f"pattern write {PREFIX}/%u/{leaf}" for leaf in UPLINKS),
         f"pattern write {PREFIX}/%u/command/+/result",

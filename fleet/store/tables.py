@@ -124,6 +124,28 @@ events = _series(
     Column("facts", Text, nullable=False),
 )
 
+# What people asked of devices beside their work, and what came of it.
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("device", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("order", Text, nullable=False),
+    # By the name of his token.
+    Column("asker", String(64), nullable=False),
+    Column("issued_at", Stamp, nullable=False),
+    Column("expires_at", Stamp, nullable=False),
+    # When the broker had it last; None before the first time.
+    Column("sent_at", Stamp),
+    # What the device said last; None before its first word.
+    Column("said", String(16)),
+    Column("reason", Text, nullable=False),
+    Column("findings", Text),
+    Column("answered_at", Stamp),
+    Index("commands_by_device_and_time", "device", "issued_at"),
+)
+
 releases = Table(
     "releases",
     metadata,

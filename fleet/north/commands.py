@@ -1,0 +1,67 @@
+"""The API's part in what is asked of devices beside their work: who may ask for what, and what came of it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import ValidationError
+
+from contracts.codec import invalid_document
+from contracts.commands import ORDER, CommandId, CostTable, Order
+from contracts.names import DeviceId
+from fleet.core.commands import new_command
+from fleet.core.roles import command_role
+from fleet.enrolment_errors import ForbiddenError
+from fleet.north.auth import caller_of
+from fleet.north.ports import Services
+from fleet.requests import NewCommand
+from fleet.views import CommandSummary, CommandView
+
+Device = Annotated[DeviceId, Path()]
+Number = Annotated[CommandId, Path()]
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+    commands = services.commands
+
+    @routes.post("/devices/{device}/commands", status_code=201)
+    def give(device: Device, new: NewCommand, request: Request) -> CommandView:
+        asker = caller_of(request)
+        _check_role(request, new.kind)
+        number, now = secrets.token_hex(16), services.now()
+        commands.add(new_command(number, device, _order(new), asker.name, now, new.life_s))
+        return commands.command(device, number, now)
+
+    @routes.get("/devices/{device}/commands")
+    def given(device: Device, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> tuple[CommandSummary, ...]:
+        return commands.commands(device, services.now(), limit)
+
+    @routes.get("/devices/{device}/commands/{command}")
+    def command(device: Device, command: Number, request: Request) -> CommandView:
+        found = commands.command(device, command, services.now())
+        _check_role(request, found.order.kind)
+        return found
+
+    @routes.get("/costs")
+    def costs(limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> CostTable:
+        return commands.costs(limit)
+
+    return routes
+
+
+def _check_role(request: Request, kind: str) -> None:
+    """Raise ForbiddenError when the caller may neither ask for this nor see what it brought."""
+    role, needed = caller_of(request).role, command_role(kind)
+    if role < needed:
+        raise ForbiddenError(needed.word, role.word)
+
+
+def _order(new: NewCommand) -> Order:
+    try:
+        return ORDER.validate_python({**new.arguments, "kind": new.kind})
+    except ValidationError as error:
+        raise invalid_document("arguments", error) from error
