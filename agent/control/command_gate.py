@@ -50,6 +50,8 @@ class CommandGate:
         self._now = now
         self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_WAITING)
         self._allowance = Allowance(MAX_AT_ONCE, MAX_PER_S)
+        # Those that wait, and the one that is being judged.
+        self._at_hand: set[str] = set()
         # What was told and counted once is not counted again when the same is sent again.
         self._refused: deque[tuple[str, str]] = deque(maxlen=MAX_REFUSALS_REMEMBERED)
 
@@ -58,9 +60,12 @@ class CommandGate:
         found = parse_command(topic)
         if found is None:
             return False
+        if found.command in self._at_hand:
+            return True  # the fleet says again what nobody has taken yet
         if self._waiting.full() or not self._allowance.takes(time.monotonic()):
             log.warning("command %s: expected at most %g a second, found more; it is dropped", found.command, MAX_PER_S)
         else:
+            self._at_hand.add(found.command)
             self._waiting.put_nowait((found.command, raw[: MAX_COMMAND_BYTES + 1]))
         return True
 
@@ -74,6 +79,8 @@ class CommandGate:
             except (VerifierError, StateError) as error:
                 log.error("command %s: %s; it is not obeyed", number, error)
                 continue
+            finally:
+                self._at_hand.discard(number)
             if command is not None:
                 return command
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from pydantic import BaseModel
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
@@ -19,11 +21,22 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Tar
 from contracts import codec
 from contracts.bundle import file_entry
 from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count
+from contracts.commands import COMMAND_PAYLOAD_TYPE, Command, CommandResult, Order
 from contracts.manifest import Artifact, GateEvidence, Manifest, Tolerance
 from contracts.messages import UPLINK_MESSAGES, Birth, Desired, DeviceEvent, Message, ModelReport, ReleaseRef, Reported, Want
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
-from contracts.topics import of_chunk, of_device, of_every_device, of_trust_file, parse_uplink
+from contracts.topics import (
+    Uplink,
+    of_chunk,
+    of_command,
+    of_device,
+    of_every_device,
+    of_trust_file,
+    parse_result,
+    parse_uplink,
+    result_leaf,
+)
 from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, ISSUED_AT, DirectorKeys, ReleaseTarget, release_target_path
 from fleet.south.rules import FLEET_USER
 from tests.live.authority import authority, context_of, file_of, identity_of
@@ -143,9 +156,22 @@ class Repository:
 
 def envelope(desired: Desired, signer: CryptoSigner) -> bytes:
     """Sign a wish."""
-    signed = Envelope(codec.encode(desired), DESIRED_PAYLOAD_TYPE, {})
+    return sealed(desired, DESIRED_PAYLOAD_TYPE, signer)
+
+
+def sealed(document: BaseModel, payload_type: str, signer: CryptoSigner) -> bytes:
+    """Sign any document."""
+    signed = Envelope(codec.encode(document), payload_type, {})
     signed.sign(signer)
     return codec.canonical(signed.to_dict())
+
+
+def command_for(device: str, order: Order, *, expires_in: timedelta = timedelta(minutes=5), now: datetime | None = None) -> Command:
+    """Return an unsigned command; one that has ended was issued in time."""
+    now = now or datetime.now(timezone.utc)
+    issued_at = min(now, now + expires_in - timedelta(minutes=1))
+    number = secrets.token_hex(16)
+    return Command(id=number, device=device, asker="anna", issued_at=issued_at, expires_at=now + expires_in, order=order)
 
 
 def wish_for(
@@ -222,6 +248,16 @@ class SimFleet:
         self.publish(of_device(device, "desired"), raw)
         return raw
 
+    def command(self, command: Command) -> bytes:
+        """Sign and publish a command; return the message."""
+        raw = sealed(command, COMMAND_PAYLOAD_TYPE, self.repository.director)
+        self.tell(of_command(command.device, command.id), raw)
+        return raw
+
+    def tell(self, topic: str, raw: bytes) -> None:
+        """Publish a message that is for those who listen now."""
+        self._client.publish(topic, raw, qos=1).wait_for_publish(10)
+
     def publish(self, topic: str, raw: bytes) -> None:
         """Publish a retained message."""
         self._client.publish(topic, raw, qos=1, retain=True).wait_for_publish(10)
@@ -268,12 +304,13 @@ class SimFleet:
             return len(self.heard)
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        uplink = parse_uplink(topic)
-        if uplink is None:
+        found = parse_uplink(topic) or parse_result(topic)
+        if found is None:
             return
-        message = UPLINK_MESSAGES[uplink.leaf].model_validate_json(payload)
+        kind = UPLINK_MESSAGES[found.leaf] if isinstance(found, Uplink) else CommandResult
+        message = kind.model_validate_json(payload)
         with self._news:
-            self.heard.append((uplink.device, message))
+            self.heard.append((found.device, message))
             self._news.notify_all()
         if isinstance(message, Want):
             self._deliver(message)
@@ -326,7 +363,7 @@ def write_device(folder: Path, device: str, fleet: SimFleet, *, hardware: str = 
 
 
 def _subscribe(client: paho.Client) -> None:
-    client.subscribe([(of_every_device(leaf), 1) for leaf in UPLINK_MESSAGES])
+    client.subscribe([(of_every_device(leaf), 1) for leaf in (*UPLINK_MESSAGES, result_leaf("+"))])
 
 
 def _later() -> datetime:
