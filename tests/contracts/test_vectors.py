@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from contracts import codec, messages, topics
+from contracts import codec, commands, messages, topics
 from contracts.chunks import Bitmap
 from contracts.manifest import Manifest
 from contracts.trust import ReleaseTarget, release_target_path, team_pattern, team_role
@@ -22,6 +22,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "Renewed": messages.Renewed,
     "ReleaseTarget": ReleaseTarget,
     "Manifest": Manifest,
+    "Command": commands.Command,
+    "CommandResult": commands.CommandResult,
+    "CostTable": commands.CostTable,
 }
 DIGEST = "ab" * 32
 
@@ -58,6 +61,9 @@ def test_topics_keep_their_names() -> None:
     assert vectors("topics.json") == {
         "health of pi-1": topics.of_device("pi-1", "health"),
         "desired of pi-1": topics.of_device("pi-1", "desired"),
+        "command to pi-1": topics.of_command("pi-1", "ab" * 16),
+        "commands to pi-1": topics.of_commands("pi-1"),
+        "result of pi-1": topics.of_device("pi-1", topics.result_leaf("ab" * 16)),
         "offer to pi-1": topics.of_device("pi-1", "offer"),
         "every birth": topics.of_every_device("birth"),
         "chunk 3": topics.of_chunk(DIGEST, 3),

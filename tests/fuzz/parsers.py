@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from contracts import codec, messages, mqtt, topics
+from contracts import codec, commands, messages, mqtt, topics
 from contracts.chunks import Bitmap
 from contracts.delta.apply import apply
 from contracts.delta.encode import weights_of
@@ -31,6 +31,9 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     messages.Desired,
     messages.Offer,
     messages.Renewed,
+    commands.Command,
+    commands.CommandResult,
+    commands.CostTable,
     Manifest,
     ReleaseTarget,
     DirectorKeys,
@@ -63,6 +66,10 @@ def read_topic(raw: bytes) -> None:
     topic = raw.decode(errors="replace")
     if uplink := topics.parse_uplink(topic):
         assert topics.of_device(uplink.device, uplink.leaf) == topic
+    if command := topics.parse_command(topic):
+        assert topics.of_command(command.device, command.command) == topic
+    if result := topics.parse_result(topic):
+        assert topics.of_device(result.device, topics.result_leaf(result.command)) == topic
     if chunk := topics.parse_chunk(topic):
         assert int(topic.rpartition("/")[2]) == chunk.index
     if name := topics.parse_trust_file(topic):
