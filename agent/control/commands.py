@@ -11,8 +11,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent.control.command_gate import CommandGate
+from agent.control.ports.commands import Voice
 from agent.control.reporter import Reporter
-from agent.control.uplink import Uplink
 from agent.core.waiting_results import WaitingResults
 from agent.errors import AgentError, RefusedCommandError
 from contracts.commands import Command, Findings, Kind, Order, State
@@ -39,12 +39,12 @@ class Deed:
 class Commands:
     """What people may ask of the device beside its work."""
 
-    def __init__(self, gate: CommandGate, deeds: Mapping[Kind, Deed], reporter: Reporter, uplink: Uplink) -> None:
-        """Obey what passes `gate`, by `deeds`."""
+    def __init__(self, gate: CommandGate, deeds: Mapping[Kind, Deed], reporter: Reporter, voice: Voice) -> None:
+        """Obey what passes `gate`, by `deeds`, and answer by `voice`."""
         self._gate = gate
         self._deeds = deeds
         self._reporter = reporter
-        self._uplink = uplink
+        self._voice = voice
         self._busy: set[Kind] = set()
         self._results = WaitingResults()
         self._news = anyio.Event()
@@ -104,7 +104,7 @@ class Commands:
             if first is None:
                 self._news = anyio.Event()
                 await self._news.wait()
-            elif await self._uplink.deliver(first.leaf, first.payload):
+            elif await self._voice.deliver(first.leaf, first.payload):
                 self._results.remove(first)
             else:
                 await anyio.sleep(SEND_AGAIN_S)

@@ -29,6 +29,13 @@ class Ledger(Protocol):
         """Keep it for good; raise StateError."""
 
 
+class Voice(Protocol):
+    """What brings results to the fleet."""
+
+    async def deliver(self, leaf: str, payload: bytes) -> bool:
+        """Send what is kept elsewhere until it arrived; return False when it did not."""
+
+
 class Logbook(Protocol):
     """What the agent logged."""
 
