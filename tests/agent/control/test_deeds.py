@@ -24,9 +24,6 @@ from contracts.agent_config import RuntimeSection
 from contracts.commands import (
     MAX_JPEG_BYTES,
     MAX_LOG_BYTES,
-    Benchmark,
-    BenchmarkOrder,
-    Golden,
     GoldenOrder,
     LogsOrder,
     Picture,
@@ -135,9 +132,9 @@ def test_a_worker_that_hangs_is_replaced_too(tmp_path: Path) -> None:
     play(tmp_path, "hang good", part)
 
 
-def test_golden_set_and_benchmark_run_in_a_process_of_their_own(tmp_path: Path) -> None:
+def test_a_release_that_was_damaged_since_fails_its_trial_by_name_while_its_worker_serves_on(tmp_path: Path) -> None:
     async def run() -> None:
-        manifest = TinyRelease(golden_shift=0.0).write(tmp_path / "release")
+        manifest = TinyRelease().write(tmp_path / "release")
         async with supervised(tmp_path, (sys.executable, "-m", "agent.worker"), model=TINY) as watched:
             release = installed_stand_in(tmp_path / "unused").release.model_copy(
                 update={"model": TINY, "release": manifest.release, "manifest_sha256": manifest.sha256}
@@ -145,13 +142,6 @@ def test_golden_set_and_benchmark_run_in_a_process_of_their_own(tmp_path: Path) 
             watched.supervisor.want(Installed(release, tmp_path / "release", "cpu"))
             await watched.until_it_serves()
             deeds = deeds_of(watched, tmp_path)
-            golden = await deeds.by_kind["golden"].work(GoldenOrder())
-            timed = await deeds.by_kind["benchmark"].work(BenchmarkOrder(runs=7, threads=2))
-            assert isinstance(golden, Golden)
-            assert (golden.passed, golden.samples) == (True, 4)
-            assert isinstance(timed, Benchmark)
-            assert (timed.runs, timed.threads, timed.release) == (7, 2, release)
-            # And a release that was damaged since fails by name, while its worker serves on
             (tmp_path / "release" / "golden" / "cpu.npz").write_bytes(b"rubbish")
             with pytest.raises(CommandError, match=r"golden/cpu\.npz"):
                 await deeds.by_kind["golden"].work(GoldenOrder())
