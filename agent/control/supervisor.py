@@ -133,10 +133,12 @@ class Supervisor:
             wanted, worker = self._wanted, self.serving
             if wanted is None:
                 raise WorkerError("expected a release that serves, found none")
-            fresh = await self._bring_up(wanted, provider="" if worker is None or worker.ready is None else worker.ready.provider)
-            self._begin_anew()
-            self._take_over(fresh)
-            return fresh
+            with anyio.CancelScope() as self._attempt:
+                fresh = await self._bring_up(wanted, provider="" if worker is None or worker.ready is None else worker.ready.provider)
+                self._begin_anew()
+                self._take_over(fresh)
+                return fresh
+        raise WorkerError("expected to be left alone, found another release or a stop that went first")
 
     async def discard(self) -> None:
         """End the candidate, if there is one."""

@@ -123,6 +123,23 @@ def test_a_worker_is_replaced_and_one_that_would_be_worse_is_not_taken(tmp_path:
     play(tmp_path, "good golden good", part)
 
 
+def test_a_replacement_gives_way_to_a_stop(tmp_path: Path) -> None:
+    async def part(watched: Watched, _deeds: Deeds) -> None:
+        async def replace() -> None:
+            with pytest.raises(WorkerError, match="left alone"):
+                await watched.supervisor.replace()
+
+        # Given a fresh worker that does not listen
+        replacing = asyncio.ensure_future(replace())
+        await watched.until(lambda: (watched.store.root / "turns-digits-1").read_text() == "2")
+        # When the agent leaves, then nobody waits for that worker
+        await watched.supervisor.drain()
+        await replacing
+        assert watched.supervisor.state == "stopped"
+
+    play(tmp_path, "good deaf", part)
+
+
 def test_a_worker_that_hangs_is_replaced_too(tmp_path: Path) -> None:
     async def part(watched: Watched, deeds: Deeds) -> None:
         found = await deeds.by_kind["restart"].work(RestartOrder())
