@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from agent.enrolment import Order, enrol
 from contracts.commands import CostTable
 from contracts.topics import of_device, parse_command, parse_result
 from tests.fleet.broker_client import Listener, Login
-from tests.fleet.server import ROOT, FleetProcess, environment, fieldfare, free_port, wait_for
+from tests.fleet.server import ROOT, FleetProcess, environment, free_port, wait_for
 from tests.sim.open_loop import OK, OpenLoop
 from tests.sim.switches import order_for
 from tests.sim.tiny_release import MODEL, TinyRelease
@@ -35,9 +34,21 @@ class Device:
     folder: Path
     port: int
 
-    def command(self, *arguments: str) -> Any:
+    def command(self, kind: str, token: str = "", **arguments: str | int) -> dict[str, Any]:
         """Ask something of it, and return how it ended."""
-        return self.fleet.ask("device", "command", DEVICE, *arguments, "--wait")
+        with self.fleet.api as api:
+            if token:
+                api.headers["Authorization"] = f"Bearer {token}"
+            answer = api.post(f"devices/{DEVICE}/commands", json={"kind": kind, "arguments": arguments})
+            if not answer.is_success:
+                return {"state": answer.json()["detail"]}
+            path = f"devices/{DEVICE}/commands/{answer.json()['id']}"
+            found: dict[str, Any] = wait_for(lambda: _if_ended(api.get(path).json()))
+            return found
+
+
+def _if_ended(found: dict[str, Any]) -> dict[str, Any] | None:
+    return None if found["state"] in ("pending", "running") else found
 
 
 @contextmanager
@@ -88,7 +99,7 @@ def test_the_log_comes_back_bounded_in_lines_and_each_command_leaves_a_trace_on_
 
 def test_the_golden_set_and_a_benchmark_run_beside_the_worker_that_serves(device: Device, tmp_path: Path) -> None:
     golden = device.command("golden")["findings"]
-    timed = device.command("benchmark", "--runs", "20", "--threads", "2")["findings"]
+    timed = device.command("benchmark", runs=20, threads=2)["findings"]
 
     assert (golden["passed"], golden["samples"], golden["release"]["release"]) == (True, 4, 1)
     assert (timed["runs"], timed["threads"], timed["precision"], timed["provider"]) == (20, 2, "fp32", "CPUExecutionProvider")
@@ -103,7 +114,7 @@ def test_a_worker_is_replaced_without_a_dropped_request(device: Device) -> None:
     workers = device.fleet.ask("device", "show", DEVICE)["health"]["workers"]
     callers = OpenLoop(order_for(device.port, device.folder / "state"))
     try:
-        found = device.command("restart", "--model", MODEL)
+        found = device.command("restart", model=MODEL)
     finally:
         answers = callers.finish()
 
@@ -115,29 +126,28 @@ def test_a_worker_is_replaced_without_a_dropped_request(device: Device) -> None:
 
 def test_what_a_device_cannot_or_must_not_do_is_told_in_one_line(device: Device) -> None:
     picture = device.fleet.run("device", "command", DEVICE, "snapshot", "--wait")
-    unknown = device.fleet.run("device", "command", DEVICE, "golden", "--model", "nothing", "--wait")
+    unknown = device.command("golden", model="nothing")
 
-    assert (picture.returncode, unknown.returncode) == (1, 1)
+    assert picture.returncode == 1
     assert picture.stderr == (
         "error: snapshot on pi-1: expected it to be done, found it refused: "
         "snapshot: expected [commands] snapshot = true in this device's agent.toml, found it off\n"
     )
-    assert unknown.stderr == (
-        "error: golden on pi-1: expected it to be done, found it failed: nothing: expected a model of this device, found these: tiny\n"
-    )
+    assert (unknown["state"], unknown["reason"]) == ("failed", "nothing: expected a model of this device, found these: tiny")
 
 
-def test_a_picture_takes_an_admin_and_everything_else_an_operator(device: Device, tmp_path: Path) -> None:
-    for role in ("viewer", "operator"):
-        assert device.fleet.run("token", "create", role, "--role", role, "--out", str(tmp_path / role)).returncode == 0
-    asked = {role: fieldfare(tmp_path / role, "device", "command", DEVICE, "snapshot") for role in ("viewer", "operator")}
-    logs = fieldfare(tmp_path / "viewer", "device", "command", DEVICE, "logs")
-    listed = json.loads(fieldfare(tmp_path / "operator", "device", "command", DEVICE, "logs", "--lines", "1", "--wait", "--json").stdout)
+def test_a_picture_takes_an_admin_and_everything_else_an_operator(device: Device) -> None:
+    with device.fleet.api as api:
+        tokens = {role: api.post("tokens", json={"name": role, "role": role}).json()["token"] for role in ("viewer", "operator")}
+        picture = api.post(f"devices/{DEVICE}/commands", json={"kind": "snapshot"}).json()
+        api.headers["Authorization"] = f"Bearer {tokens['operator']}"
+        hidden = api.get(f"devices/{DEVICE}/commands/{picture['id']}").status_code
 
-    assert [done.returncode for done in (*asked.values(), logs)] == [2, 2, 2]
-    assert "expected a token with role admin" in asked["operator"].stderr
-    assert "expected a token with role operator" in logs.stderr
-    assert (listed["asker"], listed["state"]) == ("operator", "ok")
+    assert "expected a token with role admin" in device.command("snapshot", tokens["operator"])["state"]
+    assert "expected a token with role operator" in device.command("logs", tokens["viewer"])["state"]
+    assert hidden == 403
+    done = device.command("logs", tokens["operator"], lines=1)
+    assert (done["asker"], done["state"]) == ("operator", "ok")
 
 
 def test_who_only_watches_the_broker_hears_no_command_and_no_result(device: Device) -> None:
