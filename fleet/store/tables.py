@@ -144,6 +144,8 @@ commands = Table(
     Column("findings", Text),
     Column("answered_at", Stamp),
     Index("commands_by_device_and_time", "device", "issued_at"),
+    # What is to be told is looked for several times a second.
+    Index("commands_by_word_and_end", "said", "expires_at"),
 )
 
 releases = Table(

@@ -28,3 +28,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("commands_by_device_and_time", "commands", ["device", "issued_at"], unique=False)
+    op.create_index("commands_by_word_and_end", "commands", ["said", "expires_at"], unique=False)
