@@ -243,7 +243,7 @@ class Day:
             workshop=Workshop(store, delivery, engines, self._launcher, reporter, 30.0, probation.Limits(), sensors, Patience()),
             inspection=Inspection(store, delivery, reporter),
             sensors=sensors,
-            system_watch=SystemWatch(facts, HOUR_S),
+            system_watch=SystemWatch(facts, reporter, HOUR_S),
             notifier=NoNotifier(),
             bulletin=Bulletin(Sources(reporter, uplink, "broker"), StatusFile(world.state), 10.0),
             health_interval_s=10.0,
