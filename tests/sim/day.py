@@ -54,9 +54,11 @@ from agent.core.shelf import Limits
 from agent.errors import CredentialError
 from contracts import codec
 from contracts.agent_config import DeviceSection, RuntimeSection
+from tests.sim.day_broker import BOOT, DEVICE
+from tests.sim.day_workers import SimLauncher
+from tests.sim.day_world import LimitedIncoming, RemoteSource, SimVerifier, World
 from tests.sim.fleet import Release, make_release
 from tests.sim.time import SimulatedTime
-from tests.sim.world import BOOT, DEVICE, LimitedIncoming, RemoteSource, SimLauncher, SimVerifier, World
 
 HOUR_S = 3600.0
 HOURS = 24
