@@ -43,7 +43,7 @@ from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
 from agent.control.bulletin import Bulletin, Sources
 from agent.control.command_gate import CommandGate, Judging
-from agent.control.commands import Commands
+from agent.control.commands import Commands, Deed
 from agent.control.deeds import Bench, Deeds
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
@@ -71,6 +71,7 @@ from agent.core.shelf import Limits
 from agent.runtimes.installed import installed_version
 from contracts.agent_config import SourceName, WorkerSection
 from contracts.chunks import ARTIFACTS_PATH
+from contracts.commands import Kind
 from contracts.manifest import Runtime
 from contracts.messages import Machine
 from contracts.pace import Hours
@@ -110,13 +111,13 @@ def _patience(kind: WorkerKind, bounds: WorkerSection, machine: Machine) -> Pati
     return replace(kind.patience, inference_s=bounds.inference_s, memory_bytes=memory_bytes)
 
 
-def _deeds(settings: Settings, kind: WorkerKind, agent: Agent, sensors: Sensors, memory_bytes: int) -> Deeds:
+def _deeds(settings: Settings, kind: WorkerKind, agent: Agent, sensors: Sensors, memory_bytes: int) -> dict[Kind, Deed]:
     """Return what commands can have done, within this device's configuration."""
     album = Album(settings.state_dir / "pictures") if settings.config.commands.snapshot else None
     bench = Bench(TrialProcess(kind.trial), sensors, settings.config.runtime, int(memory_bytes * DATA_SHARE))
     recent = RecentLog()
     logging.getLogger().addHandler(recent)
-    return Deeds(agent.supervisor_of, Logbook(recent), album, bench)
+    return Deeds(agent.supervisor_of, Logbook(recent), album, bench).by_kind
 
 
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
@@ -154,14 +155,15 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     limits = probation.Limits(**config.update.model_dump(exclude={"probation_s"}))
     workshop = Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, limits, sensors, patience)
     wishes = Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow)
-    deeds = _deeds(settings, kind, agent, sensors, patience.memory_bytes)
     judging = Judging(CommandVerifierProcess(), trust, LedgerFile(settings.state_dir), str(settings.root_file), wishes.turn)
     parts = Parts(
         reporter=reporter,
         keeping=Keeping(reporter, outbox_files),
         uplink=uplink,
         wishes=wishes,
-        commands=Commands(CommandGate(judging, reporter, judged_time), deeds.by_kind, reporter, uplink),
+        commands=Commands(
+            CommandGate(judging, reporter, judged_time), _deeds(settings, kind, agent, sensors, patience.memory_bytes), reporter, uplink
+        ),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
         workshop=workshop,
         inspection=Inspection(store, delivery, reporter),
