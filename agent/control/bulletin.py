@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -38,6 +38,10 @@ class Bulletin:
         self._sources = sources
         self._board = board
         self._interval_s = interval_s
+
+    def set(self, broker: str, interval_s: float) -> None:
+        """Name another broker, and renew the page that often."""
+        self._sources, self._interval_s = replace(self._sources, broker=broker), interval_s
 
     async def run(self, workers: Callable[[], dict[str, WorkerHealth]]) -> None:
         """Look often, write seldom."""

@@ -66,6 +66,7 @@ class Reporter:
         self._memory = memory
         self._clock = clock
         self._models: dict[str, ModelReport] = {}
+        self._configuration: ModelReport | None = None
         self._sequence = 0
         # Windows of each model in this session.
         self._windows: dict[str, int] = {}
@@ -94,7 +95,8 @@ class Reporter:
         """Return the state of every model."""
         memory = self._memory
         newest = None if memory.floor is None else memory.floor.moment
-        return self.stamp(Reported, generation=memory.generation, models=self._models, newest_time=newest, refused=memory.refused)
+        told = {"models": self._models, "configuration": self._configuration}
+        return self.stamp(Reported, generation=memory.generation, newest_time=newest, refused=memory.refused, **told)
 
     def want(self, digest: str, missing: Bitmap, size: int, request: Request) -> bytes:
         """Return a request for chunks, or for a delta from one of its bases."""
@@ -110,6 +112,12 @@ class Reporter:
         """Say where a model stands."""
         if self._models.get(model) != report:
             self._models[model] = report
+            self._wake_report()
+
+    def report_configuration(self, report: ModelReport) -> None:
+        """Say which settings are in force, and how the newest attempt at others is."""
+        if self._configuration != report:
+            self._configuration = report
             self._wake_report()
 
     def report_memory(self, memory: Memory) -> None:

@@ -40,6 +40,8 @@ class Workshop:
     limits: Limits
     thermometer: Thermometer
     patience: Patience
+    # How often workers tell of their work; known to the launcher, and here so that a change of it is noticed.
+    window_s: float = 10.0
 
 
 class Updater:
@@ -69,6 +71,14 @@ class Updater:
     def wish(self, wish: Wish | None, generation: int) -> None:
         """Take what the fleet's newest document wants of this model."""
         self._driver.hear(Wished(None, 0, generation) if wish is None else Wished(wish.release, wish.manifest_bytes, generation))
+
+    def refit(self, shop: Workshop) -> None:
+        """Work by other settings from now on; workers are replaced without a gap where theirs have changed."""
+        is_workers_own = shop.patience != self._shop.patience or shop.window_s != self._shop.window_s
+        self._shop = shop
+        self._driver.clock.allow(shop.probation_s)
+        if is_workers_own:
+            self.supervisor.refit(shop.patience)
 
     async def run(self) -> None:
         """Serve what is committed, go on with what was under way, then follow events."""
@@ -123,6 +133,11 @@ class Updater:
         current, serving = self._driver.update.current, self.supervisor.serving
         if current is not None and current.manifest_sha256 == manifest_sha256 and (serving is None or serving.has_ended):
             self._driver.hear(Disproved(current, reason))
+
+    @property
+    def is_trying(self) -> bool:
+        """Say whether a release is tested, taking over or on probation."""
+        return self._driver.update.phase in {Phase.TESTING, Phase.SWITCHING, Phase.PROBATION}
 
     @property
     def is_at_rest(self) -> bool:
