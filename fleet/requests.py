@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
+from contracts.configuration import MAX_SETTINGS, SettingPath, Settings
 from contracts.manifest import ReleaseCounter
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, TargetName
 from contracts.trust import MAX_TRUST_FILE_BYTES
@@ -98,6 +99,17 @@ class NewRollout(Body):
     release: ReleaseCounter | None = None
     # A device without an outcome by then has failed.
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] = DEFAULT_DEADLINE_S
+
+
+class ConfigurationChange(Body):
+    """POST configurations: settings of agents by path, such as telemetry.health_interval_s, on all devices that the query means."""
+
+    query: Annotated[str, Field(max_length=1000)]
+    set: Settings = {}
+    # Those that each device's own agent.toml shall decide again.
+    unset: Annotated[tuple[SettingPath, ...], Field(max_length=MAX_SETTINGS)] = ()
+    # Say what would change, and change nothing.
+    dry_run: bool = False
 
 
 class GivenToken(BaseModel, frozen=True):

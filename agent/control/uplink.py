@@ -51,6 +51,8 @@ class Uplink:
         self._lost_at_s: float | None = None
         # Set when the connection is to be made anew, although nothing is wrong with it.
         self._is_outdated = asyncio.Event()
+        # The next connection is to another broker: the present one is to know that we are gone.
+        self._is_moving = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Stay connected until `stop`, then say goodbye."""
@@ -81,7 +83,7 @@ class Uplink:
 
     def move(self, keepalive_s: float) -> None:
         """Connect anew, because the broker's address has changed; count waits in `keepalive_s` from now on."""
-        self._keepalive_s = keepalive_s
+        self._keepalive_s, self._is_moving = keepalive_s, True
         self.reconnect()
 
     def doubt(self) -> None:
@@ -109,7 +111,7 @@ class Uplink:
     async def _converse(self, stop: asyncio.Event) -> None:
         birth_topic = of_device(self._device, "birth")
         self._is_outdated.clear()
-        self._has_acknowledged = self._has_brought_wish = False
+        self._has_acknowledged = self._has_brought_wish = self._is_moving = False
         async with AsyncExitStack() as stack:
             with self.promise.within(EXCHANGE_S):
                 connection = await stack.enter_async_context(self._broker.connect(birth_topic, self._reporter.birth(is_online=False)))
@@ -123,7 +125,7 @@ class Uplink:
             finally:
                 self._connection = None
                 self._lost_at_s = None if self._is_outdated.is_set() else time.monotonic()
-            if stop.is_set():
+            if stop.is_set() or self._is_moving:
                 await connection.publish(birth_topic, self._reporter.birth(is_online=False), qos=1, retain=True)
 
     async def _until_lost_or(self, stop: asyncio.Event, *talks: Awaitable[None]) -> None:

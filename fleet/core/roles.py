@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -16,6 +17,14 @@ class Role(IntEnum):
     def word(self) -> str:
         """How people and the API name it."""
         return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who uses the API: a token's name, and what it may do."""
+
+    name: str
+    role: Role
 
 
 ROLE_BY_WORD = {role.word: role for role in Role}
@@ -38,6 +47,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("PUT", "/artifacts/{sha256}"): Role.OPERATOR,
     ("POST", "/releases"): Role.OPERATOR,
     ("POST", "/rollouts"): Role.OPERATOR,
+    ("POST", "/configurations"): Role.OPERATOR,
     ("POST", "/enrolment-tokens"): Role.ADMIN,
     ("POST", "/simulated-devices"): Role.ADMIN,
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from fleet.core.roles import NEEDED, Role, may
+from fleet.core.roles import NEEDED, Caller, Role, may
 from fleet.enrolment_errors import ForbiddenError
 from fleet.errors import UnauthorizedError
 from fleet.north.ports import Access
@@ -20,18 +20,25 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 NOTHING = "/{path:path}"
 
 
+def caller_of(request: Request) -> Caller:
+    """Return who asks, on a route that is guarded."""
+    caller: Caller = request.state.caller
+    return caller
+
+
 def bearer_check(
     access: Access, prefix: str, now: Callable[[], datetime]
 ) -> Callable[[Request, HTTPAuthorizationCredentials | None], None]:
     """Return the dependency that guards the routes below `prefix`; it raises UnauthorizedError or ForbiddenError."""
 
     def check(request: Request, credentials: Credentials) -> None:
-        role = None if credentials is None else access.role_of(credentials.credentials, now())
-        if role is None:
+        caller = None if credentials is None else access.caller_of(credentials.credentials, now())
+        if caller is None:
             raise UnauthorizedError
+        request.state.caller = caller
         path: str = request.scope["route"].path.removeprefix(prefix)
-        if path != NOTHING and not may(role, request.method, path):
+        if path != NOTHING and not may(caller.role, request.method, path):
             needed: Role | None = NEEDED.get((request.method, path))
-            raise ForbiddenError("nobody has" if needed is None else needed.word, role.word)
+            raise ForbiddenError("nobody has" if needed is None else needed.word, caller.role.word)
 
     return check

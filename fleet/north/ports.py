@@ -11,17 +11,17 @@ from contracts.enrolment import EnrolmentToken
 from contracts.manifest import Manifest
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
-from fleet.core.roles import Role
+from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
-from fleet.requests import OnlineKey, TrustChange, TrustVersions
-from fleet.views import FleetReader, TokenView
+from fleet.requests import ConfigurationChange, OnlineKey, TrustChange, TrustVersions
+from fleet.views import ConfiguredDevice, FleetReader, TokenView
 
 
 class Access(Protocol):
     """Who may enter."""
 
-    def role_of(self, token: str, now: datetime) -> Role | None:
-        """Return what a token may do; None when it may not even enter."""
+    def caller_of(self, token: str, now: datetime) -> Caller | None:
+        """Return who comes with a token; None when it may not even enter."""
 
     def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
         """Let a token in from now on."""
@@ -61,6 +61,13 @@ class Rollouts(Protocol):
 
     def start(self, model: str, query: str, release: int | None, deadline_s: float, now: datetime) -> int:
         """Freeze the target list and return the rollout's number."""
+
+
+class Configurations(Protocol):
+    """Sets devices."""
+
+    def change(self, change: ConfigurationChange, author: str, now: datetime) -> tuple[ConfiguredDevice, ...]:
+        """Change the settings of all devices that a query means; raise NoDevicesError or InvalidDocumentError."""
 
 
 class Trust(Protocol):
@@ -146,6 +153,7 @@ class Services:
     enrolment: Enrolment
     releases: Releases
     rollouts: Rollouts
+    configurations: Configurations
     trust: Trust
     trust_desk: TrustDesk
     artifacts: Artifacts

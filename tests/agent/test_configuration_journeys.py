@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from agent.adapters.configuration_files import ConfigurationFiles
 from agent.core.configuring import BASE_REF, ref_of
 from agent.core.update import MAX_ATTEMPTS
@@ -40,6 +42,14 @@ def wait_for_end(fleet: SimFleet, wanted: Configuration, *, since: int) -> Model
     found = fleet.wait_for(Reported, DEVICE, is_heard, since=since, timeout_s=40).configuration
     assert found is not None
     return found
+
+
+def kill(device: AgentProcess) -> None:
+    """End an agent without warning, but not while its verifier is about to answer: that would complain in the same log."""
+    assert device.process is not None
+    agent = psutil.Process(device.process.pid)
+    until(lambda: not [child for child in agent.children() if "agent.verifier" in child.cmdline()])
+    device.kill()
 
 
 def serving(fleet: SimFleet, device: AgentProcess) -> Release:
@@ -175,13 +185,13 @@ def test_a_change_cut_off_by_a_kill_is_taken_up_again_and_one_that_always_kills_
     wait_for_settings(fleet, Phase.PROBATION, since=mark)
     for attempt in range(2, MAX_ATTEMPTS + 1):
         # When it is killed, it tries again, under the settings before
-        device.kill()
+        kill(device)
         mark = fleet.mark
         device.start()
         report = wait_for_settings(fleet, Phase.PROBATION, since=mark)
         assert (report.attempt, report.current, report.candidate) == (attempt, BASE_REF, ref_of(wanted))
     # Then after the last of its tries it leaves them, before they are applied once more
-    device.kill()
+    kill(device)
     mark = fleet.mark
     device.start()
     report = wait_for_settings(fleet, Phase.ROLLED_BACK, since=mark)

@@ -19,7 +19,7 @@ from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Late
 from fleet.core.devices import Device
 from fleet.core.enrolment import Issued, Standing
 from fleet.core.freshness import Heard
-from fleet.core.roles import Role
+from fleet.core.roles import Caller, Role
 from fleet.core.rollout import Member, Rollout
 from fleet.errors import RolloutRunningError, StoreError, UnknownDeviceError, UnknownRolloutError
 from fleet.store import database as database_module
@@ -95,8 +95,8 @@ def test_a_database_of_passwords_becomes_one_of_certificates(tmp_path: Path) -> 
     opened = Database(tmp_path / "fleet.db")
     # Then the device is out until it enrols, and the newest token is an admin's
     assert CredentialStore(opened).standing("pi-1", NOW) == Standing(is_revoked=True, certificates=0)
-    assert AccessStore(opened).role_of("new", NOW) is Role.ADMIN
-    assert AccessStore(opened).role_of("old", NOW) is None
+    assert AccessStore(opened).caller_of("new", NOW) == Caller("admin", Role.ADMIN)
+    assert AccessStore(opened).caller_of("old", NOW) is None
     opened.close()
 
 
@@ -189,9 +189,9 @@ def test_a_login_code_works_once_and_in_time_and_no_secret_is_stored_plain(datab
     access.add_code("code-secret", NOW + timedelta(hours=1), NOW)
     access.add_code("late-secret", NOW + timedelta(hours=1), NOW)
 
-    assert access.role_of("token-secret", NOW) is Role.OPERATOR
-    assert access.role_of("token-secre", NOW) is None
-    assert access.role_of("token-secret", NOW + timedelta(hours=1)) is None
+    assert access.caller_of("token-secret", NOW) == Caller("anna", Role.OPERATOR)
+    assert access.caller_of("token-secre", NOW) is None
+    assert access.caller_of("token-secret", NOW + timedelta(hours=1)) is None
     assert access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("late-secret", NOW + timedelta(hours=2))
