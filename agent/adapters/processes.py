@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from agent.adapters.sockets import MAX_PORTS_TRIED, Listeners, open_listeners
 from agent.adapters.store import StateStore
-from agent.errors import WorkerError
+from agent.errors import StateError, WorkerError
 from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, WorkerLine, WorkerSetup
 from contracts.agent_config import RuntimeSection
 
@@ -135,7 +135,7 @@ class WorkerLauncher:
                 inherited = (setup.link_fd, *setup.listen_fds)
                 process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=inherited)
                 streams = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
-        except OSError:
+        except (OSError, StateError):
             ours.close()
             raise
         return WorkerProcess(process, *streams)
@@ -168,7 +168,7 @@ class WorkerLauncher:
         doors = open_listeners(self._host, ports if known is None else [known, *ports], self._store.root / "run" / f"{model}.sock")
         try:
             self._store.save_port(model, doors.port)
-        except OSError:
+        except (OSError, StateError):
             doors.close()
             raise
         self._doors[model] = doors
