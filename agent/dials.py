@@ -126,7 +126,7 @@ class Panel:
         """Say what has shown itself since then."""
         supervisors = self.agent.supervisors
         waiting = tuple(each.model for each in supervisors if each.target and not each.is_fit)
-        failures = (f"worker: {each.model}: {each.refit_failure}" for each in supervisors if each.refit_failure)
+        failures = (f"worker: {each.model}: {each.refit_failure}" for each in supervisors if each.refit_failure and not each.is_fit)
         return Signs(self.uplink.is_proven, self.agent.is_health_sent, waiting, next(failures, ""))
 
     def _move(self, address: BrokerAddress) -> None:

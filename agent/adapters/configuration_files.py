@@ -14,7 +14,7 @@ from agent.core.update import Update
 from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.configuration import BASE, Configuration
-from contracts.errors import ContractError
+from contracts.errors import ContractError, MissingFileError
 from contracts.messages import ReleaseRef
 
 MAX_MACHINE_BYTES = 64 * 1024
@@ -35,10 +35,10 @@ class ConfigurationFiles:
     def load(self) -> Update:
         """Return the machine; of a damaged one nothing but agent.toml, because the fleet's wish is heard again."""
         path = self._folder / MACHINE
-        if not path.exists():
-            return UNTOUCHED
         try:
             return _UPDATE.validate_json(read_bounded(path, MAX_MACHINE_BYTES))
+        except MissingFileError:
+            return UNTOUCHED
         except (ContractError, ValidationError, OSError) as error:
             log.warning("%s: %s; taken up from agent.toml", path, error)
             return UNTOUCHED

@@ -49,7 +49,7 @@ class Bulletin:
         age_s = 0.0
         while True:
             sources = self._sources
-            seen = (sources.uplink.is_connected, sources.reporter.models)
+            seen = (sources.uplink.is_connected, sources.reporter.models, sources.reporter.configuration)
             if seen != shown or age_s >= self._interval_s:
                 shown, age_s = seen, 0.0
                 with self.promise.within(WRITE_S):
@@ -74,4 +74,5 @@ class Bulletin:
             dropped=reporter.outbox.dropped.windows + reporter.outbox.dropped.others,
             models=reporter.models,
             workers=workers,
+            configuration=reporter.configuration,
         )

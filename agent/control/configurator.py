@@ -53,11 +53,17 @@ def opened(files: ConfigurationFiles, base: AgentConfig, now: datetime) -> Openi
     except StateError as error:
         # A disk that takes nothing must not keep a device from its work.
         log.error("configuration: %s; this start is not counted", error)
+    ref, config = in_force(files, base, update)
+    return Opening(base, before, resumed, config, ref)
+
+
+def in_force(files: ConfigurationFiles, base: AgentConfig, update: Update) -> tuple[ReleaseRef, AgentConfig]:
+    """Return the committed configuration and what agent.toml becomes by it, or those of its heir where it cannot be read."""
     for ref in (update.current, update.previous):
         config = None if ref is None else _read(files, base, ref)
         if ref is not None and config is not None:
-            return Opening(base, before, resumed, config, ref)
-    return Opening(base, before, resumed, base, BASE_REF)
+            return ref, config
+    return BASE_REF, base
 
 
 class Configurator:

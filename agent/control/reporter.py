@@ -108,6 +108,11 @@ class Reporter:
         """Return where each model stands."""
         return dict(self._models)
 
+    @property
+    def configuration(self) -> ModelReport | None:
+        """Return which settings are in force."""
+        return self._configuration
+
     def report_model(self, model: str, report: ModelReport) -> None:
         """Say where a model stands."""
         if self._models.get(model) != report:

@@ -88,12 +88,15 @@ class Trial:
     # Since when nothing was lacking.
     calm_since_s: float | None = None
     lack: str = ""
+    # A model may take long to load, and its old worker serves meanwhile: only the phase's own deadline ends that.
+    awaits_worker: bool = False
 
     def seen(self, signs: Signs, now_s: float) -> Trial:
         """Take in what is seen now."""
         if signs.lack:
-            return replace(self, calm_since_s=None, lack=signs.lack)
-        return self if self.calm_since_s is not None else replace(self, calm_since_s=now_s)
+            awaits_worker = signs.is_linked and signs.is_health_sent
+            return replace(self, calm_since_s=None, lack=signs.lack, awaits_worker=awaits_worker)
+        return self if self.calm_since_s is not None else replace(self, calm_since_s=now_s, awaits_worker=False)
 
     def is_fit(self, now_s: float) -> bool:
         """Say whether nothing was lacking for a whole probation."""
@@ -101,4 +104,4 @@ class Trial:
 
     def is_over(self, now_s: float) -> bool:
         """Say whether it had time enough."""
-        return now_s - self.began_s >= self.patience_s + 2 * self.probation_s
+        return not self.awaits_worker and now_s - self.began_s >= self.patience_s + 2 * self.probation_s

@@ -96,13 +96,7 @@ class Director:
                 self._put(new)
             return new.generation
 
-    def configure(
-        self,
-        device: str,
-        decide: Callable[[Configuration | None], Configuration | None],
-        note: Callable[[Configuration], None],
-        now: datetime,
-    ) -> None:
+    def configure(self, device: str, decide: Decide, note: Note, now: datetime) -> None:
         """Wish the settings that follow from those wished last, None leaving them; `note` keeps them first, and may be given them twice."""
         with self._lock:
             old = self._wishes.get(device) or first_wish(device, now)
