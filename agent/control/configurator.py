@@ -25,7 +25,7 @@ from contracts.errors import InvalidDocumentError
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 
-LOOK_S = 0.25
+LOOK_S, LOOKS = 0.25, 4
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ class Configurator:
                 return
             if signs.failure or trial.is_over(now_s):
                 raise SettingsError(signs.failure or trial.lack)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(min(LOOK_S, config.update.probation_s / LOOKS))
 
     async def _roll_back(self, ref: ReleaseRef) -> None:
         current = self._driver.update.current

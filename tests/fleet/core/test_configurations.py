@@ -57,9 +57,7 @@ REVISIONS = st.integers(2, 1000) | st.none()
 
 
 @given(REVISIONS, REVISIONS, REVISIONS)
-def test_a_revision_follows_all_that_the_device_was_wished_or_has_told_of(
-    wished: int | None, current: int | None, last: int | None
-) -> None:
+def test_a_revision_follows_all_that_the_device_was_wished_or_told_of(wished: int | None, current: int | None, last: int | None) -> None:
     """A fleet restored from an old copy would else wish what the device takes for a rollback."""
     told = None
     if current is not None:
