@@ -157,6 +157,12 @@ class UpgradeError(AgentError):
         super().__init__(f"version {candidate}: expected it to become ready, found that {reason}; version {good} serves again")
 
 
+class SettingsError(AgentError):
+    """Settings that the fleet wishes make no sense on this device, or did not show themselves fit; the reason is for the fleet to read."""
+
+    exit_status = 1
+
+
 class CredentialError(AgentError):
     """A key or certificate is not what the device needs."""
 

@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from agent.adapters.album import Album
 from agent.adapters.builder_process import BuilderProcess
 from agent.adapters.bulk import BulkBroker
 from agent.adapters.command_process import CommandVerifierProcess
+from agent.adapters.configuration_files import ConfigurationFiles
 from agent.adapters.credential_process import CredentialProcess
 from agent.adapters.folder_source import FolderSource
 from agent.adapters.http_source import HttpSource, Tls
@@ -30,7 +31,7 @@ from agent.adapters.notify import ServiceNotifier
 from agent.adapters.outbox_files import OutboxFiles
 from agent.adapters.patcher_process import PatcherProcess
 from agent.adapters.platform_facts import PlatformFacts
-from agent.adapters.processes import DATA_SHARE, Terms, WorkerLauncher
+from agent.adapters.processes import DATA_SHARE, WorkerLauncher
 from agent.adapters.release_notes import ReleaseNotes
 from agent.adapters.sensors import Sensors
 from agent.adapters.status_file import StatusFile
@@ -39,11 +40,11 @@ from agent.adapters.trial_process import TrialProcess
 from agent.adapters.trust_files import TrustFiles
 from agent.adapters.verifier_process import VerifierProcess
 from agent.config import Settings
-from agent.control.basket import Pace
 from agent.control.broker_source import BrokerSource
 from agent.control.bulletin import Bulletin, Sources
 from agent.control.command_gate import CommandGate, Judging
 from agent.control.commands import Commands, Deed
+from agent.control.configurator import Configurator, opened
 from agent.control.deeds import Bench, Deeds
 from agent.control.delivery import Delivery
 from agent.control.downloader import Downloader
@@ -64,17 +65,13 @@ from agent.control.worker import Patience
 from agent.core import probation
 from agent.core.admission import Fit
 from agent.core.clock_floor import judged_now
-from agent.core.growth import MIB
 from agent.core.outbox import Outbox
-from agent.core.retention import Retention
-from agent.core.shelf import Limits
+from agent.dials import Panel, outbox_limits, pace_of, patience_of, retention_of, terms_of, workshop_of
 from agent.runtimes.installed import installed_version
-from contracts.agent_config import SourceName, WorkerSection
+from contracts.agent_config import AgentConfig, SourceName
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.commands import Kind
 from contracts.manifest import Runtime
-from contracts.messages import Machine
-from contracts.pace import Hours
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
 BUILDER_COMMAND = (sys.executable, "-m", "agent.builder")
@@ -94,21 +91,16 @@ class WorkerKind:
     system: Path = Path("/")
 
 
-def _sources(name: SourceName, settings: Settings, broker: BrokerSource, tls: Tls) -> list[Source]:
-    """Return the sources that one word of the configuration stands for."""
-    delivery = settings.config.delivery
-    if name == "mqtt":
-        return [broker]
-    if name == "folder":
-        return [FolderSource(settings.file.parent / delivery.folder)] if delivery.folder else []
+def _sources(config: AgentConfig, folder: Path, broker: BrokerSource, tls: Tls) -> list[Source]:
+    """Return the sources that a configuration names, in their order; relative paths start from `folder`."""
+    delivery = config.delivery
     own = [HttpSource(f"{delivery.server.rstrip('/')}{ARTIFACTS_PATH}", tls, may_lead=True)] if delivery.server else []
-    return [*own, *(HttpSource(url) for url in delivery.urls)]
-
-
-def _patience(kind: WorkerKind, bounds: WorkerSection, machine: Machine) -> Patience:
-    """Return what a worker may take on this machine."""
-    memory_bytes = bounds.memory_mib * MIB or machine.memory_bytes // 2
-    return replace(kind.patience, inference_s=bounds.inference_s, memory_bytes=memory_bytes)
+    meant: dict[SourceName, list[Source]] = {
+        "mqtt": [broker],
+        "https": [*own, *(HttpSource(url) for url in delivery.urls)],
+        "folder": [FolderSource(folder / delivery.folder)] if delivery.folder else [],
+    }
+    return [source for name in delivery.sources for source in meant[name]]
 
 
 def _deeds(settings: Settings, kind: WorkerKind, agent: Agent, sensors: Sensors, memory_bytes: int) -> dict[Kind, Deed]:
@@ -121,39 +113,46 @@ def _deeds(settings: Settings, kind: WorkerKind, agent: Agent, sensors: Sensors,
 
 
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:
-    """Run the agent that `settings` describe until `stop`."""
-    config = settings.config
-    store = StateStore(settings.state_dir, Retention(config.storage.earlier_releases, config.storage.max_bytes))
+    """Run the agent that `settings` describe, with what the fleet has set since, until `stop`."""
+    kept = ConfigurationFiles(settings.state_dir)
+    opening = opened(kept, settings.config, utc_now())
+    config = opening.config
+    store = StateStore(settings.state_dir, retention_of(config))
     sensors = Sensors(settings.state_dir)
     trust = TrustFiles(settings.state_dir)
     incoming = Incoming(settings.state_dir / "incoming")
     identity = Identity(config.device, installed_version("fieldfare") or "unknown", kind.runtimes, sensors.machine(), secrets.token_hex(8))
-    telemetry, outbox_files = config.telemetry, OutboxFiles(settings.state_dir / "outbox")
-    outbox = Outbox(outbox_files, Limits(telemetry.outbox_max_bytes, telemetry.outbox_max_age_s), time.monotonic)
+    outbox_files = OutboxFiles(settings.state_dir / "outbox")
+    outbox = Outbox(outbox_files, outbox_limits(config), time.monotonic)
     reporter = Reporter(identity, trust.memory(), outbox)
-    broker = config.broker
 
     def judged_time() -> datetime:
         return judged_now(utc_now(), trust.memory().floor)
 
     known_by = IdentityFiles(settings, judged_time)
-    address = BrokerAddress(broker.host, broker.port, broker.keepalive_s, known_by)
+    address = BrokerAddress(config.broker.host, config.broker.port, config.broker.keepalive_s, known_by)
     agent = Agent()
-    uplink = Uplink(MqttBroker(address), reporter, agent.hear, broker.keepalive_s)
-    broker_source = BrokerSource(BulkBroker(address), reporter, LinkFile(settings.state_dir / "links.json", str(address)))
-    sources = [source for name in config.delivery.sources for source in _sources(name, settings, broker_source, known_by.tls_context)]
-    pace = Pace(config.delivery.max_bytes_per_s, Hours.parse(config.delivery.hours))
-    downloader = Downloader(sources, incoming, pace)
+    mqtt, bulk = MqttBroker(address), BulkBroker(address)
+    uplink = Uplink(mqtt, reporter, agent.hear, config.broker.keepalive_s)
+    broker_source = BrokerSource(bulk, reporter, LinkFile(settings.state_dir / "links.json", str(address)))
+
+    def sources(config: AgentConfig) -> list[Source]:
+        return _sources(config, settings.file.parent, broker_source, known_by.tls_context)
+
+    downloader = Downloader(sources(config), incoming, pace_of(config))
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
-    patience = _patience(kind, config.worker, identity.machine)
-    terms = Terms(telemetry.window_s, patience.memory_bytes, config.runtime)
-    workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms)
+    patience = patience_of(config, kind.patience, identity.machine)
+    workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms_of(config, patience))
     notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
     engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
     launcher = ProvingLauncher(workers, engines, facts, notes, Told(reporter, agent.disprove))
-    limits = probation.Limits(**config.update.model_dump(exclude={"probation_s"}))
-    workshop = Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, limits, sensors, patience)
+    workshop = workshop_of(
+        config,
+        Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, probation.Limits(), sensors, patience),
+        patience,
+    )
+    bulletin = Bulletin(Sources(reporter, uplink, str(address)), StatusFile(settings.state_dir), config.telemetry.health_interval_s)
     wishes = Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow)
     judging = Judging(CommandVerifierProcess(), trust, LedgerFile(settings.state_dir), str(settings.root_file), wishes.turn)
     parts = Parts(
@@ -170,8 +169,29 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         sensors=sensors,
         system_watch=SystemWatch(facts, reporter, config.runtime.look_s),
         notifier=ServiceNotifier(),
-        bulletin=Bulletin(Sources(reporter, uplink, str(address)), StatusFile(settings.state_dir), telemetry.health_interval_s),
-        health_interval_s=telemetry.health_interval_s,
+        bulletin=bulletin,
+        health_interval_s=config.telemetry.health_interval_s,
+        configurator=Configurator(
+            opening,
+            kept,
+            Panel(
+                agent=agent,
+                uplink=uplink,
+                lines=(mqtt, bulk),
+                address=address,
+                outbox=outbox,
+                bulletin=bulletin,
+                store=store,
+                workers=workers,
+                downloader=downloader,
+                sources=sources,
+                workshop=workshop,
+                sensors=sensors,
+                folder=settings.file.parent,
+                config=config,
+            ),
+            reporter,
+        ),
     )
     try:
         await agent.run(parts, stop)

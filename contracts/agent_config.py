@@ -39,7 +39,7 @@ class DeviceSection(Section):
 class BrokerSection(Section):
     """Where the fleet listens, and the files of mutual TLS: the broker knows the device by its certificate's name."""
 
-    host: str
+    host: Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=253)]
     port: Port
     # The fleet authority's certificate, the only one that the device believes.
     ca_file: str = "ca.pem"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from contracts.configuration import Configuration
 from contracts.grown import Grown
 from contracts.lifecycle import Phase
 from contracts.manifest import FileEntry, ReleaseCounter, Runtime
@@ -95,7 +96,7 @@ class ModelReport(BaseModel, frozen=True, extra="ignore"):
     endpoint: str = ""
 
 
-class Reported(Message):
+class Reported(Message, Grown, frozen=True, extra="ignore"):
     """Retained on `reported`: what is installed, and how the newest wish is doing."""
 
     # Newest generation of the desired document that was verified.
@@ -105,6 +106,9 @@ class Reported(Message):
     newest_time: AwareDatetime | None = None
     # How many wishes were refused since the device was set up, by class of attack, such as `rollback`.
     refused: Annotated[dict[RefusalName, Counter], Field(max_length=32)] = {}
+    # The configuration in force and the newest attempt at another one, told like a model's releases: the revision stands for the release
+    # counter, the configuration's digest for the manifest's. None from an agent that takes none.
+    configuration: ModelReport | None = None
 
 
 class WorkerHealth(Grown, frozen=True, extra="ignore"):
@@ -225,14 +229,16 @@ class Renewed(BaseModel, frozen=True, extra="ignore"):
     refusal: Text = ""
 
 
-class Desired(BaseModel, frozen=True, extra="ignore"):
-    """The signed wish for one device: for each model the one release it shall run."""
+class Desired(Grown, frozen=True, extra="ignore"):
+    """The signed wish for one device: for each model the one release it shall run, and how its agent shall be set."""
 
     device: DeviceId
     generation: Counter
     issued_at: AwareDatetime
     expires_at: AwareDatetime
     models: dict[ModelName, ReleaseRef]
+    # None leaves the device as it is; back to agent.toml alone is a configuration that sets nothing.
+    configuration: Configuration | None = None
 
 
 UPLINK_MESSAGES: dict[str, type[Message]] = {

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from contracts.commands import MAX_LIFE, Kind
+from contracts.configuration import MAX_SETTINGS, SettingPath, Settings
 from contracts.manifest import ReleaseCounter
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, TargetName
 from contracts.trust import MAX_TRUST_FILE_BYTES
@@ -109,6 +110,17 @@ class NewCommand(Body):
     arguments: Annotated[dict[str, str | int], Field(max_length=8)] = {}
     # A device that does not hear it by then never obeys it.
     life_s: Annotated[float, Field(ge=1, le=MAX_LIFE.total_seconds())] = DEFAULT_COMMAND_LIFE_S
+
+
+class ConfigurationChange(Body):
+    """POST configurations: settings of agents by path, such as telemetry.health_interval_s, on all devices that the query means."""
+
+    query: Annotated[str, Field(max_length=1000)]
+    set: Settings = {}
+    # Those that each device's own agent.toml shall decide again.
+    unset: Annotated[tuple[SettingPath, ...], Field(max_length=MAX_SETTINGS)] = ()
+    # Say what would change, and change nothing.
+    dry_run: bool = False
 
 
 class GivenToken(BaseModel, frozen=True):

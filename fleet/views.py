@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from pydantic import AwareDatetime, BaseModel
 
 from contracts.commands import Findings, Order
+from contracts.configuration import Settings
 from contracts.lifecycle import Phase
 from contracts.messages import Birth, Health, ModelReport, ReleaseRef
 from fleet.core.commands import Standing
@@ -80,6 +81,29 @@ class InferencePoint(View):
     provider: str
 
 
+class ConfiguredDevice(View):
+    """What a change of settings makes of one device."""
+
+    device: str
+    revision: int
+    before: Settings
+    after: Settings
+    is_change: bool
+
+
+class ConfigurationView(View):
+    """What a device's agent is set to by its fleet, and how that went there."""
+
+    revision: int
+    sha256: str
+    settings: Settings
+    # None for a revision of which nobody knows any more who made it.
+    author: str | None
+    at: AwareDatetime | None
+    # The device's own word; None from one that takes no settings, or was not heard since.
+    reported: ModelReport | None
+
+
 class DeviceDetail(DeviceSummary):
     """One device's page."""
 
@@ -87,6 +111,8 @@ class DeviceDetail(DeviceSummary):
     generation_desired: int
     generation_reported: int
     desired: dict[str, ReleaseRef]
+    # None while nobody has set anything.
+    configuration: ConfigurationView | None = None
     # Newest time that a signature vouched for on the device; None before its first verified wish.
     newest_time: AwareDatetime | None
     # Wishes it refused, by class of attack.

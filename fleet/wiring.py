@@ -29,6 +29,7 @@ from fleet.release.keys import KeyFolder
 from fleet.release.repository import Repository
 from fleet.release.trust_desk import TrustDesk
 from fleet.secret_files import connect_owner, session_secret
+from fleet.settings_desk import SettingsDesk
 from fleet.south import commands, delivery, ingest, renewals
 from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
 from fleet.south.bulk import BulkLink
@@ -45,6 +46,7 @@ from fleet.south.trust import TrustPublisher
 from fleet.store.access import AccessStore
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.commands import CommandStore
+from fleet.store.configurations import ConfigurationStore
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
@@ -121,6 +123,7 @@ class Fleet:
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
+        self.settings_desk = SettingsDesk(self.devices, ConfigurationStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
@@ -158,6 +161,7 @@ class Fleet:
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             rollouts=self.conductor,
             commands=self.commands,
+            configurations=self.settings_desk,
             trust=self.repository,
             trust_desk=self.trust_desk,
             artifacts=self.artifacts,

@@ -177,6 +177,10 @@ class BulkBroker:
         """Connect to `address`."""
         self._address = address
 
+    def move(self, address: BrokerAddress) -> None:
+        """Connect to another address from now on."""
+        self._address = address
+
     @asynccontextmanager
     async def connect_bulk(self) -> AsyncIterator[BulkConnection]:
         """Open a connection; raise LinkLostError."""

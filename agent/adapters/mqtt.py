@@ -168,6 +168,10 @@ class MqttBroker:
         """Connect to `address`."""
         self._address = address
 
+    def move(self, address: BrokerAddress) -> None:
+        """Connect to another address from now on."""
+        self._address = address
+
     @asynccontextmanager
     async def connect(self, will_topic: str, will: bytes) -> AsyncIterator[MqttConnection]:
         """Open a connection whose retained will is sent unless the block ends in peace; raise LinkLostError."""

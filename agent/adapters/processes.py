@@ -103,6 +103,10 @@ class WorkerLauncher:
         self._doors: dict[str, Listeners] = {}
         self._processes: dict[str, list[WorkerProcess]] = {}
 
+    def tell(self, terms: Terms) -> None:
+        """Start workers under other terms from now on."""
+        self._terms = terms
+
     def endpoint(self, model: str) -> str:
         """Return where callers reach the model, empty before its first worker."""
         doors = self._doors.get(model)

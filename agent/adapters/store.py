@@ -49,6 +49,10 @@ class StateStore:
         except (OSError, StateError) as error:
             log.error("%s: what was left half done stays so for now: %s", root, error)
 
+    def keep_by(self, retention: Retention) -> None:
+        """Keep earlier releases by another policy from the next collection on."""
+        self._retention = retention
+
     def token_file(self) -> Path:
         """Return the file with the token of local callers, made at the first call."""
         path = self.root / "api.token"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,9 +61,14 @@ def doctor(config: Config = SERVICE_CONFIG, state_dir: StateDir = None, as_json:
 
 
 def _settings(config: Path, state_dir: Path | None) -> Settings:
+    from agent.adapters.configuration_files import ConfigurationFiles
     from agent.config import load_settings
+    from agent.control.configurator import in_force
     from agent.core.status import SERVICE_STATE_DIR
 
     file = config / "agent.toml" if config.is_dir() else config
     # The service is told its state folder by its unit.
-    return load_settings(file, state_dir or (Path(SERVICE_STATE_DIR) if file == SERVICE_CONFIG else None))
+    settings = load_settings(file, state_dir or (Path(SERVICE_STATE_DIR) if file == SERVICE_CONFIG else None))
+    # What the fleet has set since counts for whoever looks, too.
+    kept = ConfigurationFiles(settings.state_dir)
+    return replace(settings, config=in_force(kept, settings.config, kept.load())[1])

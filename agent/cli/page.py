@@ -18,6 +18,7 @@ from agent.config import Settings
 from agent.core.checkup import Finding
 from agent.core.install_plan import UNIT
 from agent.core.status import SERVICE_STATE_DIR, Status
+from contracts.configuration import BASE_REVISION
 from contracts.messages import ModelReport
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -91,6 +92,8 @@ def print_page(page: Page) -> None:
         link = "up" if agent.is_linked and page.is_running else "down"
         heard = "never" if agent.last_contact_at is None else f"{agent.last_contact_at:%Y-%m-%d %H:%M:%S} UTC"
         facts.add_row("link", f"{link}, {agent.broker}, last contact {heard}")
+        if agent.configuration is not None:
+            facts.add_row("settings", _settings(agent.configuration))
         facts.add_row("outbox", f"{agent.waiting_bytes} bytes waiting, {agent.dropped} messages dropped")
     console.print(facts)
     if page.models:
@@ -107,6 +110,14 @@ def print_findings(found: tuple[Finding, ...]) -> None:
     for finding in found:
         table.add_row(finding.check, f"[{COLOURS[finding.verdict]}]{finding.verdict}[/]", finding.text, finding.advice)
     Console().print(table)
+
+
+def _settings(told: ModelReport) -> str:
+    current = told.current
+    revision = BASE_REVISION if current is None else current.release
+    in_force = "as agent.toml says" if revision == BASE_REVISION else f"agent.toml and the fleet's revision {revision}"
+    tried = "" if told.candidate is None else f"; revision {told.candidate.release} {told.phase.value}"
+    return f"{in_force}{tried}" + (f" ({told.reason})" if told.reason else "")
 
 
 def _service(page: Page) -> str:

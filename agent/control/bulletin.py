@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -39,13 +39,17 @@ class Bulletin:
         self._board = board
         self._interval_s = interval_s
 
+    def set(self, broker: str, interval_s: float) -> None:
+        """Name another broker, and renew the page that often."""
+        self._sources, self._interval_s = replace(self._sources, broker=broker), interval_s
+
     async def run(self, workers: Callable[[], dict[str, WorkerHealth]]) -> None:
         """Look often, write seldom."""
         shown: object = None
         age_s = 0.0
         while True:
             sources = self._sources
-            seen = (sources.uplink.is_connected, sources.reporter.models)
+            seen = (sources.uplink.is_connected, sources.reporter.models, sources.reporter.configuration)
             if seen != shown or age_s >= self._interval_s:
                 shown, age_s = seen, 0.0
                 with self.promise.within(WRITE_S):
@@ -70,4 +74,5 @@ class Bulletin:
             dropped=reporter.outbox.dropped.windows + reporter.outbox.dropped.others,
             models=reporter.models,
             workers=workers,
+            configuration=reporter.configuration,
         )

@@ -26,6 +26,10 @@ class Clock:
         self._told_until_s = -math.inf
         self._calm_since_s = math.inf
 
+    def allow(self, probation_s: float) -> None:
+        """Give releases another probation, from the next one on."""
+        self._probation_s = probation_s
+
     def begin(self, phase: Phase) -> None:
         """Count from now on: the machine entered a phase."""
         self._told_until_s = anyio.current_time() + (self._probation_s if phase is Phase.PROBATION else 0.0)

@@ -39,6 +39,10 @@ class Downloader:
         self._turn = asyncio.Lock()
         self._waiting = 0
 
+    def use(self, sources: Sequence[Source], pace: Pace) -> None:
+        """Ask others from the next round on, at another pace from the next file on."""
+        self._sources, self._pace = sources, pace
+
     async def fetch(self, wanted: WantedFile, on_bytes: Callable[[int], None], *, give_up_s: float = GIVE_UP_S) -> Path:
         """Return the file's path once it is whole and right, telling `on_bytes` of new bytes; raise FetchError.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from agent.control.reporter import Reporter
@@ -20,10 +22,12 @@ MAX_REASON_CHARS = 1000
 class Herald:
     """One model's voice."""
 
-    def __init__(self, model: str, reporter: Reporter) -> None:
-        """Speak of `model` through `reporter`."""
+    def __init__(self, model: str, reporter: Reporter, noun: str = "release", report: Callable[[ModelReport], None] | None = None) -> None:
+        """Speak of the releases of `model`, or of what else `noun` says, through `reporter`."""
         self._model = model
+        self._noun = noun
         self._reporter = reporter
+        self._report = report or partial(reporter.report_model, model)
         self._progress = 0.0
         # Why a download waits, and how far the building of an engine is.
         self._refusal = ""
@@ -34,8 +38,7 @@ class Herald:
     def report(self, update: Update, target: str, endpoint: str) -> None:
         """Tell where the model stands."""
         waits = {Phase.FETCHING: self._refusal, Phase.STAGING: self._building}.get(update.phase, "")
-        self._reporter.report_model(
-            self._model,
+        self._report(
             ModelReport(
                 phase=update.phase,
                 reason=(self._hold or waits or update.reason)[:MAX_REASON_CHARS],
@@ -97,6 +100,6 @@ class Herald:
         self._reporter.event("worker", alarm.severity, f"release {release.release} {alarm.text}", self._model, facts)
 
     def _tell_phase(self, release: ReleaseRef, phase: Phase, severity: Literal["info", "warning"], reason: str) -> None:
-        text = f"release {release.release} {phase.value}" + (f": {reason}" if reason else "")
+        text = f"{self._noun} {release.release} {phase.value}" + (f": {reason}" if reason else "")
         facts = {"phase": phase.value, "release": str(release.release), "manifest_sha256": release.manifest_sha256}
         self._reporter.event("phase", severity, text, self._model, facts)

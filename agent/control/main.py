@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 from anyio.abc import TaskGroup
 
 from agent.control.bulletin import Bulletin
 from agent.control.commands import Commands
+from agent.control.configurator import Configurator
 from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
 from agent.control.ports.machine import Notifier, Sensors
@@ -25,6 +26,7 @@ from agent.control.uplink import Uplink
 from agent.control.wishes import Wish, Wishes
 from agent.core.liveness import Duty, overdue
 from agent.errors import CommandError
+from contracts.configuration import Configuration
 from contracts.messages import Health, WorkerHealth
 from contracts.topics import of_device, parse_trust_file
 
@@ -55,6 +57,8 @@ class Parts:
     notifier: Notifier
     bulletin: Bulletin
     health_interval_s: float
+    # None where the fleet sets nothing.
+    configurator: Configurator | None = None
 
 
 class Agent:
@@ -66,6 +70,9 @@ class Agent:
         self._parts: Parts | None = None
         self._tasks: TaskGroup | None = None
         self._health = Promise("health")
+        self._is_refitted = asyncio.Event()
+        # Whether a health message was sent since this was set to false.
+        self.is_health_sent = False
 
     async def run(self, parts: Parts, stop: asyncio.Event) -> None:
         """Serve, update and report until `stop`, then drain the workers and say goodbye."""
@@ -76,6 +83,8 @@ class Agent:
             for model in parts.workshop.store.models():
                 self._take_up(model)
             parts.reporter.event("started", "info", f"agent {parts.reporter.identity.agent_version} started")
+            if parts.configurator is not None:
+                tasks.start_soon(parts.configurator.run)
             tasks.start_soon(parts.keeping.run)
             tasks.start_soon(parts.wishes.run)
             tasks.start_soon(parts.renewal.run)
@@ -109,8 +118,11 @@ class Agent:
             if name is not None:
                 await parts.wishes.hear_trust_file(name, payload)
 
-    def follow(self, wishes: dict[str, Wish], generation: int) -> None:
-        """Take a verified wish for all models; one it does not name keeps what it has, and tries nothing new."""
+    def follow(self, wishes: dict[str, Wish], generation: int, configuration: Configuration | None) -> None:
+        """Take a verified wish for all models and for the settings; what it does not name stays as it is, and tries nothing new."""
+        configurator = self._running().configurator
+        if configurator is not None:
+            configurator.wish(configuration, generation)
         for model in wishes:
             if model not in self._updaters and len(self._updaters) < MAX_MODELS:
                 self._take_up(model)
@@ -118,6 +130,28 @@ class Agent:
                 log.error("expected at most %d models, found one more: %s", MAX_MODELS, model)
         for model, updater in self._updaters.items():
             updater.wish(wishes.get(model), generation)
+
+    def refit(self, workshop: Workshop, health_interval_s: float) -> None:
+        """Work by other settings from now on."""
+        self._parts = replace(self._running(), workshop=workshop, health_interval_s=health_interval_s)
+        for updater in self._updaters.values():
+            updater.refit(workshop)
+        self._is_refitted.set()
+
+    def doubt(self) -> None:
+        """Send a health message at once, and note that it was sent."""
+        self.is_health_sent = False
+        self._is_refitted.set()
+
+    @property
+    def is_trying(self) -> bool:
+        """Say whether any model's release is being tried."""
+        return any(updater.is_trying for updater in self._updaters.values())
+
+    @property
+    def supervisors(self) -> tuple[Supervisor, ...]:
+        """Return who looks after each model's workers."""
+        return tuple(updater.supervisor for updater in self._updaters.values())
 
     def disprove(self, model: str, manifest_sha256: str, reason: str) -> None:
         """Tell a model's updater that one of its workers failed the golden set."""
@@ -144,6 +178,9 @@ class Agent:
     async def _drain(self) -> None:
         with anyio.move_on_after(STOP_S):
             async with anyio.create_task_group() as drains:
+                configurator = self._running().configurator
+                if configurator is not None:
+                    drains.start_soon(configurator.leave)
                 for updater in self._updaters.values():
                     drains.start_soon(updater.leave)
 
@@ -162,19 +199,23 @@ class Agent:
     def _duties(self) -> list[Duty]:
         parts = self._running()
         promises = [self._health, parts.bulletin.promise, parts.uplink.promise]
+        promises += [parts.configurator.promise] if parts.configurator is not None else []
         for updater in self._updaters.values():
             promises += [updater.promise, updater.supervisor.promise]
         return [promise.duty for promise in promises]
 
     async def _tell_health(self) -> None:
-        parts = self._running()
         while True:
+            parts = self._running()
+            self._is_refitted.clear()
             with self._health.within(HEALTH_S):
                 readings = await parts.sensors.read()
                 workers = self.workers()
-                await parts.uplink.send_now("health", parts.reporter.stamp(Health, **vars(readings), workers=workers))
-            with self._health.within(parts.health_interval_s):
-                await asyncio.sleep(parts.health_interval_s)
+                message = parts.reporter.stamp(Health, **vars(readings), workers=workers)
+                self.is_health_sent |= await parts.uplink.send_now("health", message)
+            interval_s = self._running().health_interval_s
+            with self._health.within(interval_s), anyio.move_on_after(interval_s):
+                await self._is_refitted.wait()
 
     def workers(self) -> dict[str, WorkerHealth]:
         """Return how each model's worker is."""

@@ -67,6 +67,7 @@ class Reporter:
         self._memory = memory
         self._clock = clock
         self._models: dict[str, ModelReport] = {}
+        self._configuration: ModelReport | None = None
         self._sequence = 0
         # Windows of each model in this session.
         self._windows: dict[str, int] = {}
@@ -95,7 +96,8 @@ class Reporter:
         """Return the state of every model."""
         memory = self._memory
         newest = None if memory.floor is None else memory.floor.moment
-        return self.stamp(Reported, generation=memory.generation, models=self._models, newest_time=newest, refused=memory.refused)
+        told = {"models": self._models, "configuration": self._configuration}
+        return self.stamp(Reported, generation=memory.generation, newest_time=newest, refused=memory.refused, **told)
 
     def result(self, command: str, state: State, reason: str, findings: Findings | None) -> bytes:
         """Return how a command stands."""
@@ -111,10 +113,21 @@ class Reporter:
         """Return where each model stands."""
         return dict(self._models)
 
+    @property
+    def configuration(self) -> ModelReport | None:
+        """Return which settings are in force."""
+        return self._configuration
+
     def report_model(self, model: str, report: ModelReport) -> None:
         """Say where a model stands."""
         if self._models.get(model) != report:
             self._models[model] = report
+            self._wake_report()
+
+    def report_configuration(self, report: ModelReport) -> None:
+        """Say which settings are in force, and how the newest attempt at others is."""
+        if self._configuration != report:
+            self._configuration = report
             self._wake_report()
 
     def report_memory(self, memory: Memory) -> None:

@@ -57,6 +57,9 @@ class Supervisor:
         self._wanted: Installed | None = None
         self._trouble = Trouble()
         self._relief = Relief()
+        # The worker that was started under other terms than hold now, and why its successor did not come up.
+        self._outdated: Worker | None = None
+        self.refit_failure = ""
         self._served_since_s = 0.0
         self._wake = asyncio.Event()
         self._attempt = anyio.CancelScope()
@@ -100,6 +103,18 @@ class Supervisor:
         self._begin_anew()
         self._attempt.cancel()  # whatever is being started may be another one
         self._wake.set()
+
+    def refit(self, patience: Patience) -> None:
+        """Have a worker serve that was started under the terms that hold from now on; the one before serves until then."""
+        self._patience = patience
+        self._outdated, self.refit_failure = self.serving, ""
+        self._relief = Relief()
+        self._wake.set()
+
+    @property
+    def is_fit(self) -> bool:
+        """Say whether what serves was started under the terms that hold now."""
+        return self.state == "serving" and self.serving is not self._outdated
 
     async def test(self, installed: Installed) -> Ready:
         """Start a candidate beside the serving worker and have it run the golden set; raise AgentError."""
@@ -181,11 +196,13 @@ class Supervisor:
         now_s = time.monotonic()
         self._relief = self._relief.tried(now_s, now_s - self._served_since_s, _chance())
         release = worker.installed.release
-        self._listener.on_alarm(release, Alarm("warning", "tired", f"is being replaced: {worker.tiredness}"))
+        reason = worker.tiredness or "its settings have changed"
+        self._listener.on_alarm(release, Alarm("warning" if worker.tiredness else "info", "tired", f"is being replaced: {reason}"))
         try:
             # An accelerator that one process holds may leave the next one to the CPU; that would be no relief.
             fresh = await self._bring_up(worker.installed, provider="" if worker.ready is None else worker.ready.provider)
         except AgentError as error:
+            self.refit_failure = str(error)
             self._listener.on_alarm(release, Alarm("warning", "tired", f"serves on, because its replacement failed: {error}"))
         else:
             self._take_over(fresh)
@@ -247,7 +264,8 @@ class Supervisor:
                 self._wake.set()
 
     def _is_relief_due(self, worker: Worker) -> bool:
-        return bool(worker.tiredness) and self.candidate is None and time.monotonic() >= self._relief.due_s
+        is_due = bool(worker.tiredness) or worker is self._outdated
+        return is_due and self.candidate is None and time.monotonic() >= self._relief.due_s
 
     def _believe(self, worker: Worker) -> None:
         self._trouble, alarm = self._trouble.served(time.monotonic() - self._served_since_s)

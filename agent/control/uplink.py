@@ -35,17 +35,24 @@ class Uplink:
         self.promise = Promise("uplink")
         # When the broker was heard last; None before the first time.
         self.last_contact_at: datetime | None = None
+        # The broker has acknowledged a report since this was doubted last.
+        self._has_acknowledged = False
+        # It has brought a wish over the present connection.
+        self._has_brought_wish = False
         self._broker = broker
         self._keepalive_s = keepalive_s
         self._reporter = reporter
         self._on_message = on_message
         self._device = reporter.identity.device.id
+        self._wish_topic = of_device(self._device, "desired")
         # Offers belong to the connection for files.
         self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS if leaf != "offer"), of_commands(self._device), f"{TRUST}/+"]
         self._connection: Connection | None = None
         self._lost_at_s: float | None = None
         # Set when the connection is to be made anew, although nothing is wrong with it.
         self._is_outdated = asyncio.Event()
+        # The next connection is to another broker: the present one is to know that we are gone.
+        self._is_moving = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Stay connected until `stop`, then say goodbye."""
@@ -61,7 +68,9 @@ class Uplink:
                 log.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s", error)
                 pause_s = wait_s(loss_of(error.reason_code), failures, random.random(), self._keepalive_s)  # noqa: S311 - spreads load
             with anyio.move_on_after(pause_s):
-                await stop.wait()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._cancel_when, self._is_outdated, tasks.cancel_scope)
+                    await self._cancel_when(stop, tasks.cancel_scope)
 
     @property
     def is_connected(self) -> bool:
@@ -82,6 +91,23 @@ class Uplink:
             return False
         return True
 
+    def move(self, keepalive_s: float) -> None:
+        """Connect anew, because the broker's address has changed; count waits in `keepalive_s` from now on."""
+        self._keepalive_s, self._is_moving = keepalive_s, True
+        self.reconnect()
+
+    def doubt(self) -> None:
+        """Hold the link for unproven until the broker has acknowledged another report."""
+        self._has_acknowledged = False
+        self._reporter.is_report_due = True
+        self._reporter.wake.set()
+
+    @property
+    def is_proven(self) -> bool:
+        """Say whether both ways of the present connection are known to work since it was doubted last."""
+        is_held = self._connection is not None and not self._is_outdated.is_set()
+        return is_held and self._has_acknowledged and self._has_brought_wish
+
     async def send_now(self, leaf: str, payload: bytes) -> bool:
         """Send what is worthless later; return False when there is no link."""
         if self._connection is None:
@@ -95,6 +121,7 @@ class Uplink:
     async def _converse(self, stop: asyncio.Event) -> None:
         birth_topic = of_device(self._device, "birth")
         self._is_outdated.clear()
+        self._has_acknowledged = self._has_brought_wish = self._is_moving = False
         async with AsyncExitStack() as stack:
             with self.promise.within(EXCHANGE_S):
                 connection = await stack.enter_async_context(self._broker.connect(birth_topic, self._reporter.birth(is_online=False)))
@@ -108,7 +135,7 @@ class Uplink:
             finally:
                 self._connection = None
                 self._lost_at_s = None if self._is_outdated.is_set() else time.monotonic()
-            if stop.is_set():
+            if stop.is_set() or self._is_moving:
                 await connection.publish(birth_topic, self._reporter.birth(is_online=False), qos=1, retain=True)
 
     async def _until_lost_or(self, stop: asyncio.Event, *talks: Awaitable[None]) -> None:
@@ -139,6 +166,7 @@ class Uplink:
             if self._reporter.is_report_due:
                 self._reporter.is_report_due = False
                 await self._publish(connection, "reported", self._reporter.reported(), retain=True)
+                self._has_acknowledged = True
             letter = self._reporter.outbox.first()
             if letter is not None:
                 await self._publish(connection, letter.leaf, letter.payload, retain=False)
@@ -158,6 +186,7 @@ class Uplink:
             self.last_contact_at = utc_now()
             with self.promise.within(EXCHANGE_S):
                 for topic, payload in messages:
+                    self._has_brought_wish |= topic == self._wish_topic
                     await self._on_message(topic, payload)
 
     def _tell_of_return(self) -> None:

@@ -16,6 +16,7 @@ from agent.core.memory import Memory
 from agent.core.verdict import Question, Refused, Verified
 from agent.errors import StateError, VerifierError
 from contracts.codec import sha256_of
+from contracts.configuration import Configuration
 from contracts.messages import ReleaseRef
 
 # Trust files come in bursts: wait until one is over before starting a process to read them.
@@ -46,10 +47,10 @@ class Wishes:
         verifier: Verifier,
         reporter: Reporter,
         root_file: str,
-        on_wishes: Callable[[dict[str, Wish], int], None],
+        on_wishes: Callable[[dict[str, Wish], int, Configuration | None], None],
         retry_s: float = RETRY_S,
     ) -> None:
-        """Tell `on_wishes` of every verified document, by model, and of its generation."""
+        """Tell `on_wishes` of every verified document: by model, its generation, and how the agent shall be set."""
         self._retry_s = retry_s
         self._files = files
         self._verifier = verifier
@@ -136,7 +137,7 @@ class Wishes:
         desired = verdict.desired
         await self._remember(verdict.memory)
         wishes = {model: Wish(release, verdict.manifest_bytes[model]) for model, release in desired.models.items()}
-        self._on_wishes(wishes, desired.generation)
+        self._on_wishes(wishes, desired.generation, desired.configuration)
 
     async def _refuse(self, refused: Refused) -> None:
         if refused.refusal == "incomplete":

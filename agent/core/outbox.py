@@ -48,6 +48,10 @@ class Outbox:
         """Return the bytes that wait."""
         return sum(drawer.size for drawer in self._drawers)
 
+    def limit(self, limits: Limits) -> None:
+        """Keep to other limits from now on; what is too much by them goes at the next letter, what is too old at the next `tend`."""
+        self._limits = limits
+
     def put(self, letter: Letter) -> None:
         """Queue a letter; it outlives this process, unless there is trouble."""
         drawer = self._open_drawer()

@@ -29,6 +29,8 @@ class Status(BaseModel, frozen=True, extra="ignore"):
     dropped: int
     models: dict[str, ModelReport]
     workers: dict[str, WorkerHealth]
+    # The settings of the fleet that are in force, and the newest attempt at others; None of an agent that takes none.
+    configuration: ModelReport | None = None
 
 
 def status_file(state_dir: PurePath) -> PurePath:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from contracts.enrolment import parse_pairs
 from fleet.cli.client import connected, request
+from fleet.cli.configuring import configuration_facts, configure
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.core.refusals import trust_line
@@ -19,6 +20,8 @@ from fleet.views import DeviceDetail, DeviceSummary
 app = typer.Typer(no_args_is_help=True)
 
 PAGE = 200
+
+app.command()(configure)
 
 
 class Revoked(BaseModel, frozen=True):
@@ -114,6 +117,7 @@ def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:
     if detail.models:
         facts.append(("runs on", _runs_on(detail)))
     facts.append(("wish", f"generation {detail.generation_desired}, device has {detail.generation_reported}"))
+    facts += configuration_facts(detail.configuration)
     facts.append(("trust", trust_line(detail.newest_time, detail.refused)))
     facts.append(("last seen", ago(detail.last_seen)))
     return facts

@@ -52,6 +52,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("PUT", "/artifacts/{sha256}"): Role.OPERATOR,
     ("POST", "/releases"): Role.OPERATOR,
     ("POST", "/rollouts"): Role.OPERATOR,
+    ("POST", "/configurations"): Role.OPERATOR,
     ("POST", "/enrolment-tokens"): Role.ADMIN,
     ("POST", "/simulated-devices"): Role.ADMIN,
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from contracts.configuration import Configuration
 from contracts.messages import Desired, ReleaseRef
 
 LIFETIME = timedelta(days=30)
@@ -23,6 +24,11 @@ def with_release(wish: Desired, model: str, release: ReleaseRef | None, now: dat
     return wish if models == wish.models else _next(wish, models, now)
 
 
+def with_configuration(wish: Desired, configuration: Configuration, now: datetime) -> Desired:
+    """Wish other settings."""
+    return _next(wish.model_copy(update={"configuration": configuration}), wish.models, now)
+
+
 def renewed(wish: Desired, now: datetime) -> Desired:
     """Return the wish, issued anew once half its life is over."""
     return _next(wish, wish.models, now) if now - wish.issued_at >= LIFETIME / 2 else wish
@@ -35,5 +41,10 @@ def reissued(wish: Desired, now: datetime) -> Desired:
 
 def _next(wish: Desired, models: Mapping[str, ReleaseRef], now: datetime) -> Desired:
     return Desired(
-        device=wish.device, generation=wish.generation + 1, issued_at=now, expires_at=now + LIFETIME, models=dict(sorted(models.items()))
+        device=wish.device,
+        generation=wish.generation + 1,
+        issued_at=now,
+        expires_at=now + LIFETIME,
+        models=dict(sorted(models.items())),
+        configuration=wish.configuration,
     )

@@ -14,8 +14,8 @@ from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
 from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
-from fleet.requests import OnlineKey, TrustChange, TrustVersions
-from fleet.views import CommandSummary, CommandView, FleetReader, TokenView
+from fleet.requests import ConfigurationChange, OnlineKey, TrustChange, TrustVersions
+from fleet.views import CommandSummary, CommandView, ConfiguredDevice, FleetReader, TokenView
 
 
 class Access(Protocol):
@@ -78,6 +78,13 @@ class Commands(Protocol):
 
     def costs(self, limit: int) -> CostTable:
         """Return what benchmarks found, newest first."""
+
+
+class Configurations(Protocol):
+    """Sets devices."""
+
+    def change(self, change: ConfigurationChange, author: str, now: datetime) -> tuple[ConfiguredDevice, ...]:
+        """Change the settings of all devices that a query means; raise NoDevicesError or InvalidDocumentError."""
 
 
 class Trust(Protocol):
@@ -164,6 +171,7 @@ class Services:
     releases: Releases
     rollouts: Rollouts
     commands: Commands
+    configurations: Configurations
     trust: Trust
     trust_desk: TrustDesk
     artifacts: Artifacts

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from contracts.configuration import Configuration
 from contracts.messages import Desired, ReleaseRef
 from contracts.topics import of_device
-from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_release
+from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_configuration, with_release
 from fleet.errors import LinkDownError
 
 BATCH_WISHES = 200
+
+# From the settings that were wished last to those that shall be, None leaving them.
+Decide = Callable[[Configuration | None], Configuration | None]
+Note = Callable[[Configuration], None]
 
 log = logging.getLogger("fleet.director")
 
@@ -90,6 +95,15 @@ class Director:
             if new != old:
                 self._put(new)
             return new.generation
+
+    def configure(self, device: str, decide: Decide, note: Note, now: datetime) -> None:
+        """Wish the settings that follow from those wished last, None leaving them; `note` keeps them first, and may be given them twice."""
+        with self._lock:
+            old = self._wishes.get(device) or first_wish(device, now)
+            configuration = decide(old.configuration)
+            if configuration is not None:
+                note(configuration)
+                self._put(with_configuration(old, configuration, now))
 
     def renew(self, now: datetime) -> None:
         """Sign wishes anew long before they end."""

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, func, select
 
-from contracts.messages import Birth, Health, Reported
+from contracts.messages import Birth, Desired, Health, Reported
 from fleet.core.rollout import Rollout
 from fleet.core.status import status_of
+from fleet.store.configurations import ConfigurationStore
 from fleet.store.database import Database
 from fleet.store.devices import device_of, latest, row_of
 from fleet.store.releases import ReleaseStore
@@ -19,6 +20,7 @@ from fleet.store.rows import COUNT_BY_NAME, TEXT_BY_NAME
 from fleet.store.tables import devices, events, health_points, inference_windows
 from fleet.store.wishes import WishStore
 from fleet.views import (
+    ConfigurationView,
     DeviceDetail,
     DeviceSummary,
     EventView,
@@ -46,6 +48,7 @@ class StoreReader:
         self._releases = ReleaseStore(database)
         self._rollouts = RolloutStore(database)
         self._wishes = WishStore(database)
+        self._configurations = ConfigurationStore(database)
 
     def overview(self) -> Overview:
         """Return the fleet's numbers."""
@@ -90,6 +93,7 @@ class StoreReader:
             generation_desired=wish.generation if wish else 0,
             generation_reported=reported.generation if reported else 0,
             desired=wish.models if wish else {},
+            configuration=self._configuration(wish, reported),
             newest_time=reported.newest_time if reported else None,
             refused=reported.refused if reported else {},
             events=happened,
@@ -150,6 +154,20 @@ class StoreReader:
     def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""
         return _rollout_view(self._rollouts.get(rollout))
+
+    def _configuration(self, wish: Desired | None, reported: Reported | None) -> ConfigurationView | None:
+        wanted = None if wish is None else wish.configuration
+        if wish is None or wanted is None:
+            return None
+        made = self._configurations.get(wish.device, wanted.revision)
+        return ConfigurationView(
+            revision=wanted.revision,
+            sha256=wanted.sha256,
+            settings=wanted.settings,
+            author=None if made is None else made.author,
+            at=None if made is None else made.at,
+            reported=None if reported is None else reported.configuration,
+        )
 
     def _summaries(self, connection: Connection, limit: int, after: str) -> tuple[DeviceSummary, ...]:
         rows = connection.execute(select(devices).where(devices.c.id > after).order_by(devices.c.id).limit(limit)).all()

@@ -170,8 +170,22 @@ wishes = Table(
     Column("issued_at", Stamp, nullable=False),
     Column("expires_at", Stamp, nullable=False),
     Column("models", Text, nullable=False),
+    # None: the device is left as agent.toml says.
+    Column("configuration", Text),
     Column("envelope", LargeBinary, nullable=False),
     Column("published", Integer, nullable=False),
+)
+
+# Every revision of each device's settings, and who made it.
+configurations = Table(
+    "configurations",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("settings", Text, nullable=False),
+    # By the name of his token.
+    Column("author", String(64), nullable=False),
+    Column("at", Stamp, nullable=False),
 )
 
 rollouts = Table(

@@ -8,6 +8,8 @@ from datetime import datetime
 from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from contracts import codec
+from contracts.configuration import Configuration
 from contracts.messages import Desired
 from fleet.store.database import Database
 from fleet.store.rows import REF_BY_MODEL, refs_to_text
@@ -42,6 +44,7 @@ class WishStore:
             "issued_at": wish.issued_at,
             "expires_at": wish.expires_at,
             "models": refs_to_text(wish.models),
+            "configuration": None if wish.configuration is None else codec.encode(wish.configuration).decode(),
             "envelope": envelope,
             "published": 0,
         }
@@ -80,4 +83,5 @@ def _wish_of(row: Row[tuple[object, ...]]) -> Desired:
         issued_at=row.issued_at,
         expires_at=row.expires_at,
         models=REF_BY_MODEL.validate_json(row.models),
+        configuration=None if row.configuration is None else Configuration.model_validate_json(row.configuration),
     )

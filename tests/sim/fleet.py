@@ -22,6 +22,7 @@ from contracts import codec
 from contracts.bundle import file_entry
 from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count
 from contracts.commands import COMMAND_PAYLOAD_TYPE, Command, CommandResult, Order
+from contracts.configuration import Configuration
 from contracts.manifest import Artifact, GateEvidence, Manifest, Tolerance
 from contracts.messages import UPLINK_MESSAGES, Birth, Desired, DeviceEvent, Message, ModelReport, ReleaseRef, Reported, Want
 from contracts.preprocess import Preprocess
@@ -175,12 +176,19 @@ def command_for(device: str, order: Order, *, expires_in: timedelta = timedelta(
 
 
 def wish_for(
-    device: str, generation: int, releases: tuple[Release, ...], *, expires_in: timedelta = LIFE, now: datetime | None = None
+    device: str,
+    generation: int,
+    releases: tuple[Release, ...],
+    *,
+    expires_in: timedelta = LIFE,
+    now: datetime | None = None,
+    configuration: Configuration | None = None,
 ) -> Desired:
     """Return an unsigned wish."""
     now = now or datetime.now(timezone.utc)
     models = {release.manifest.name: release.ref for release in releases}
-    return Desired(device=device, generation=generation, issued_at=now, expires_at=now + expires_in, models=models)
+    expires_at = now + expires_in
+    return Desired(device=device, generation=generation, issued_at=now, expires_at=expires_at, models=models, configuration=configuration)
 
 
 @dataclass
@@ -242,9 +250,9 @@ class SimFleet:
         for name, raw in self.repository.files.items():
             self.publish(of_trust_file(name), raw)
 
-    def wish(self, device: str, generation: int, *releases: Release) -> bytes:
-        """Sign and publish what a device shall run; return the message."""
-        raw = envelope(wish_for(device, generation, releases), self.repository.director)
+    def wish(self, device: str, generation: int, *releases: Release, configuration: Configuration | None = None) -> bytes:
+        """Sign and publish what a device shall run, and how it shall be set; return the message."""
+        raw = envelope(wish_for(device, generation, releases, configuration=configuration), self.repository.director)
         self.publish(of_device(device, "desired"), raw)
         return raw
 

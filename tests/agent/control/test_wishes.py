@@ -22,6 +22,7 @@ from agent.core.shelf import Limits
 from agent.core.verdict import Question, Verdict
 from agent.verifier import verify
 from contracts.agent_config import DeviceSection
+from contracts.configuration import Configuration
 from tests.sim.fleet import Repository, envelope, make_release, wish_for
 from tests.sim.small_device import MACHINE
 
@@ -50,7 +51,7 @@ class Listener:
         reporter = Reporter(Identity(DeviceSection(id=DEVICE, hardware="cpu"), "0", {}, MACHINE, "0" * 16), Memory(), outbox)
         self.wishes = Wishes(self.files, VerifierAtHand(), reporter, str(folder / "root.json"), self.hear_wish, retry_s=0.02)
 
-    def hear_wish(self, wishes: dict[str, Wish], generation: int) -> None:
+    def hear_wish(self, wishes: dict[str, Wish], generation: int, _: Configuration | None) -> None:
         """Keep it."""
         self.heard.put_nowait((wishes, generation))
 
