@@ -127,7 +127,8 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
     patience = _patience(kind, config.worker, identity.machine)
-    terms = Terms(telemetry.window_s, patience.memory_bytes, config.runtime)
+    sources_of = {source.model: source.placed(str(settings.state_dir), str(settings.file.parent)) for source in config.source}
+    terms = Terms(telemetry.window_s, patience.memory_bytes, config.runtime, sources_of)
     workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms)
     notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
     engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, TypeAdapter
 
 from contracts.agent_config import RuntimeSection
-from contracts.messages import InferenceWindow
+from contracts.messages import InferenceWindow, SourceHealth
+from contracts.source_config import SourceSection
 
 MAX_LINE_BYTES = 256 * 1024
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -37,6 +38,13 @@ class WorkerSetup(Line):
     data_bytes: Annotated[int, Field(gt=0)] | None = None
 
 
+class Look(Line):
+    """Control: look through this source while you serve. Said here, for an address may hold a password, which nobody may read in `ps`."""
+
+    kind: Literal["look"] = "look"
+    source: SourceSection
+
+
 class Serve(Line):
     """Control: accept connections from now on."""
 
@@ -54,6 +62,16 @@ class Prove(Line):
     """Control: run the golden set once more, between requests, and answer by Proven."""
 
     kind: Literal["prove"] = "prove"
+
+
+class Snapshot(Line):
+    """Control: write the source's newest frame to a file as JPEG, and answer by SnapshotTaken."""
+
+    kind: Literal["snapshot"] = "snapshot"
+    id: Annotated[str, Field(max_length=64)]
+    # Its folder is there; the file is not yet.
+    file: Annotated[str, Field(max_length=4096)]
+    max_bytes: Annotated[int, Field(ge=1 << 12, le=1 << 24)] = 512 * 1024
 
 
 class Ready(Line):
@@ -86,6 +104,15 @@ class Proven(Line):
     reason: str = ""
 
 
+class SnapshotTaken(Line):
+    """Worker: the file is written whole, or `reason` says why there is none."""
+
+    kind: Literal["snapshot_taken"] = "snapshot_taken"
+    id: Annotated[str, Field(max_length=64)]
+    file: Annotated[str, Field(max_length=4096)] = ""
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
 class Failed(Line):
     """Worker: it cannot serve, and exits."""
 
@@ -109,6 +136,8 @@ class Pulse(Line):
     # How long the runtime has been busy with the call that it is in; 0 while it is in none.
     inference_age_s: float = 0.0
     rss_bytes: int = 0
+    # Where it serves and has one.
+    source: SourceHealth | None = None
 
 
 class Window(Line):
@@ -118,8 +147,8 @@ class Window(Line):
     window: InferenceWindow
 
 
-ControlLine = Annotated[Serve | Drain | Prove, Field(discriminator="kind")]
-WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window | Proven, Field(discriminator="kind")]
+ControlLine = Annotated[Look | Serve | Drain | Prove | Snapshot, Field(discriminator="kind")]
+WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window | Proven | SnapshotTaken, Field(discriminator="kind")]
 
 CONTROL_LINE: TypeAdapter[ControlLine] = TypeAdapter(ControlLine)
 WORKER_LINE: TypeAdapter[WorkerLine] = TypeAdapter(WorkerLine)

@@ -15,7 +15,7 @@ from agent.control.ports.workers import Process
 from agent.core.allowance import Allowance
 from agent.core.growth import MIB, Sample, is_last_straw, tiredness
 from agent.errors import GoldenSetError, WorkerError
-from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, Window, WorkerLine
+from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, Snapshot, SnapshotTaken, Window, WorkerLine
 from contracts.messages import InferenceWindow
 
 # A pulse a second and a window now and then: whoever says so much more has gone mad.
@@ -23,6 +23,8 @@ MAX_LINES_AT_ONCE, MAX_LINES_PER_S = 500, 100.0
 # An accelerator that is hot, shared or swapped out is slower than in the golden test, but not by so much.
 SLOWEST_TIMES = 20.0
 MEMORY_INTERVAL_S, MAX_SAMPLES = 10.0, 60
+# Its own deadline is shorter.
+SNAPSHOT_S = 30.0
 UNKNOWN = 1 << 62
 
 
@@ -70,6 +72,8 @@ class Worker:
         self._patience = patience
         self._ears = ears
         self._proven: Proven | None = None
+        # The newest one alone: a worker may not fill this process with what nobody asked for.
+        self._snapshots: dict[str, SnapshotTaken] = {}
         self._allowance = Allowance(MAX_LINES_AT_ONCE, MAX_LINES_PER_S)
         self._memory: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._news = asyncio.Event()
@@ -108,6 +112,18 @@ class Worker:
         assert proven is not None
         if not proven.passed:
             raise GoldenSetError(self.ready.golden_error, self.ready.golden_tolerance, proven.reason)
+
+    async def photograph(self, order: Snapshot) -> None:
+        """Have it write its camera's newest frame to a file as JPEG; raise WorkerError with the reason why there is none."""
+        await self._process.send(order)
+        with anyio.move_on_after(SNAPSHOT_S):
+            while order.id not in self._snapshots and not self.has_ended:
+                self._news.clear()
+                await self._news.wait()
+        taken = self._snapshots.pop(order.id, None)
+        reason = f"expected one within {SNAPSHOT_S:g} s, found none" if taken is None else taken.reason
+        if reason:
+            raise WorkerError(f"snapshot: {reason}")
 
     async def drain(self) -> None:
         """Let it finish what is under way and leave; end it when it does not."""
@@ -155,6 +171,8 @@ class Worker:
                 self._feel(line)
             case Proven():
                 self._proven = line
+            case SnapshotTaken():
+                self._snapshots = {line.id: line}
             case Window(window=window):
                 self._ears.on_window(window)
 

@@ -19,14 +19,18 @@ from agent.worker.engine import Engine
 from agent.worker.errors import LinkBrokenError, OverloadedError, SetupError
 from agent.worker.link import Link
 from agent.worker.listener import Listener
+from agent.worker.model import Model
 from agent.worker.preparation import Prepared, prepare, prove_again
 from agent.worker.priority import come_forward
 from agent.worker.reporting import WindowReporter
 from agent.worker.service import ModelService
+from agent.worker.sources.lookout import Lookout
+from agent.worker.sources.snapshot import Photographer
 from agent.worker.statistics import Statistics
-from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, WorkerSetup
+from agent.worker_link import Drain, Failed, Look, Prove, Proven, Pulse, Ready, Serve, Serving, Snapshot, WorkerSetup
 from contracts.bundle import read_bounded
 from contracts.errors import FieldfareError
+from contracts.source_config import SourceSection
 
 PULSE_S = 1.0
 MAX_WAITING_REQUESTS = 128
@@ -53,6 +57,9 @@ class Worker:
         self._prepared: Prepared | None = None
         self._listener: Listener | None = None
         self._windows: WindowReporter | None = None
+        self._source: SourceSection | None = None
+        self._lookout: Lookout | None = None
+        self._photographer = Photographer()
         self._is_draining = False
 
     @property
@@ -72,12 +79,16 @@ class Worker:
     async def _obey(self) -> None:
         while (line := await self._link.receive()) is not None:
             match line:
+                case Look(source=source):
+                    self._source = source
                 case Serve():
                     await self._serve()
                 case Drain(deadline_s=deadline_s):
                     self._begin_drain(deadline_s)
                 case Prove():
                     self._start("prove", self._prove)
+                case Snapshot():
+                    self._start("snapshot", partial(self._photograph, line))
         self._finish(EXIT_LINK_LOST)
 
     async def _heed_signals(self) -> None:
@@ -121,6 +132,7 @@ class Worker:
                 in_flight=self._engine.in_flight,
                 inference_age_s=0.0 if vigil is None else vigil.age_s,
                 rss_bytes=resident_bytes(),
+                source=None if self._lookout is None else self._lookout.health(),
             )
             await self._link.send(pulse)
             await asyncio.sleep(PULSE_S)
@@ -142,11 +154,23 @@ class Worker:
             self._windows = WindowReporter(self._link, self._statistics, model)
             self._start("sweep", self._listener.sweep)
             self._start("windows", partial(self._windows.send_windows, self._setup.window_s))
+            self._begin_to_look(model, service)
         await self._link.send(Serving())
+
+    def _begin_to_look(self, model: Model, service: ModelService) -> None:
+        if self._source is not None:
+            self._lookout = Lookout(self._source, model, self._engine, self._statistics)
+            service.show("latest", self._lookout.latest.page)
+            self._start("look", self._lookout.run)
+
+    async def _photograph(self, order: Snapshot) -> None:
+        await self._link.send(await self._photographer.take(order, None if self._lookout is None else self._lookout.newest))
 
     def _begin_drain(self, deadline_s: float) -> None:
         if not self._is_draining:
             self._is_draining = True
+            if self._lookout is not None:
+                self._lookout.close()  # whoever serves next waits for the camera
             self._start("drain", partial(self._drain, deadline_s))
 
     async def _drain(self, deadline_s: float) -> None:

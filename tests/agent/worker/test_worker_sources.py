@@ -1,0 +1,267 @@
+"""A worker that looks for itself: cameras, streams, recordings and folders, and what becomes of them when they stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.worker_link import Look, Pulse, Ready, Snapshot, SnapshotTaken
+from contracts.messages import SourceHealth
+from contracts.source_config import SourceSection
+from tests.sim.cameras import HEIGHT, PASSWORD, USER, WIDTH, as_jpeg, picture, stream_camera, write_recording
+from tests.sim.control import Control, WorkerProcess
+from tests.sim.raw_http import RawCaller, request
+from tests.sim.tiny_release import LABELS, TinyRelease
+
+MANY_PULSES = 40
+
+
+def looking(playing: Control, home: Path, *, release: int = 1, **source: object) -> WorkerProcess:
+    """Start a worker that serves and looks."""
+    TinyRelease(release=release).write(home / f"release-{release}")
+    worker = playing.start(home / f"release-{release}")
+    worker.say(Look(source=SourceSection.model_validate({"model": "tiny", "rate_hz": 10.0, **source})))
+    worker.start_serving()
+    return worker
+
+
+def until(worker: WorkerProcess, is_so: Callable[[SourceHealth], bool]) -> SourceHealth:
+    """Return the source's health once it is so."""
+    health: SourceHealth | None = None
+    for _ in range(MANY_PULSES):
+        health = worker.hear_of(Pulse).source
+        if health is not None and is_so(health):
+            return health
+    raise AssertionError(health)
+
+
+def latest(playing: Control) -> tuple[int, dict[str, Any]]:
+    """Ask for the newest result."""
+    with RawCaller(playing.address.port) as caller:
+        caller.send(request("/v2/models/tiny/latest", method="GET"))
+        answer = caller.answer()
+        return answer.status, json.loads(answer.body)
+
+
+def test_a_new_picture_in_a_folder_is_looked_at_once_and_its_result_shown(playing: Control, tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    worker = looking(playing, tmp_path, folder=str(frames))
+    assert until(worker, lambda health: health.state == "live").frames == 0
+    assert latest(playing)[0] == 404
+
+    (frames / "a.jpg").write_bytes(as_jpeg(picture(1)))
+
+    assert until(worker, lambda health: health.frames > 0).frames == 1
+    status, page = latest(playing)
+    assert status == 200
+    assert page["result"]["label"] in LABELS
+    assert page["source"]["state"] == "live"
+    assert worker.drain() == 0
+
+
+@pytest.mark.parametrize(("codec", "name"), [("MJPG", "film.avi"), ("mp4v", "film.mp4")])
+def test_a_recording_is_played_and_begun_again_when_it_ends(playing: Control, tmp_path: Path, codec: str, name: str) -> None:
+    film = write_recording(tmp_path / name, 8, codec)
+
+    worker = looking(playing, tmp_path, camera=str(film), rate_hz=40.0)
+
+    ended = until(worker, lambda health: health.state == "stopped")
+    assert "it gives no more pictures" in ended.reason
+    assert until(worker, lambda health: health.frames > ended.frames).frames > 8
+    assert worker.drain() == 0
+
+
+def test_a_stream_is_looked_at_and_counted_like_what_callers_send(playing: Control, tmp_path: Path) -> None:
+    with stream_camera() as camera:
+        worker = looking(playing, tmp_path, camera=camera.url())
+
+        health = until(worker, lambda health: health.frames >= 20)
+        pulse = worker.hear_of(Pulse)
+
+        assert health.state == "live"
+        assert 0 < health.frames_per_s <= 12
+        assert pulse.requests >= 20
+        assert pulse.errors == 0
+        assert worker.drain() == 0
+
+
+def test_a_stream_that_falls_silent_has_stopped_and_comes_back_by_itself(playing: Control, tmp_path: Path) -> None:
+    with stream_camera() as camera:
+        worker = looking(playing, tmp_path, camera=camera.url())
+        until(worker, lambda health: health.frames > 0)
+
+        camera.mood = "silent"
+        silent = until(worker, lambda health: health.state == "stopped")
+        assert "no frame in 2 s" in silent.reason
+        assert latest(playing)[0] == 200
+
+        camera.mood = "shows"
+        assert until(worker, lambda health: health.state == "live").frames > silent.frames
+
+
+def test_a_camera_that_is_unplugged_ends_nobody_and_is_found_again(playing: Control, tmp_path: Path) -> None:
+    with stream_camera() as camera:
+        worker = looking(playing, tmp_path, camera=camera.url())
+        until(worker, lambda health: health.frames > 0)
+
+        camera.unplug()
+        gone = until(worker, lambda health: health.state == "stopped" and "cannot be opened" in health.reason)
+        camera.plug_in()
+
+        assert until(worker, lambda health: health.state == "live").frames > gone.frames
+        assert worker.process.poll() is None
+
+
+def test_a_picture_that_stands_still_is_reported_while_the_model_goes_on(playing: Control, tmp_path: Path) -> None:
+    with stream_camera() as camera:
+        worker = looking(playing, tmp_path, camera=camera.url(), frozen_s=1.0)
+        until(worker, lambda health: health.state == "live")
+
+        camera.mood = "frozen"
+        frozen = until(worker, lambda health: health.state == "frozen")
+        assert "the picture has not changed in" in frozen.reason
+        assert until(worker, lambda health: health.frames > frozen.frames + 5).state == "frozen"
+
+        camera.mood = "shows"
+        until(worker, lambda health: health.state == "live")
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_reader_that_dies_or_hangs_in_its_driver_is_replaced(playing: Control, tmp_path: Path, blow: signal.Signals) -> None:
+    with stream_camera() as camera:
+        worker = looking(playing, tmp_path, camera=camera.url())
+        seen = until(worker, lambda health: health.frames > 0)
+        (reader,) = readers_of(worker)
+
+        os.kill(reader, blow)
+
+        until(worker, lambda health: health.frames > seen.frames + 20)
+        assert reader not in readers_of(worker)
+        assert worker.process.poll() is None
+
+
+def test_who_serves_next_gets_the_camera_and_who_drains_lets_it_go(playing: Control, tmp_path: Path) -> None:
+    with stream_camera() as camera:
+        old = looking(playing, tmp_path, camera=camera.url())
+        until(old, lambda health: health.frames > 0)
+
+        new = looking(playing, tmp_path, release=2, camera=camera.url())
+        until(new, lambda health: health.frames > 0)
+        assert old.drain() == 0
+
+        assert latest(playing)[1]["result"]["model_version"] == "2"
+        frames = until(new, lambda health: health.state == "live").frames
+        assert until(new, lambda health: health.frames > frames).state == "live"
+
+
+def test_a_candidate_leaves_the_camera_alone_until_it_serves(playing: Control, tmp_path: Path) -> None:
+    with stream_camera() as camera:
+        TinyRelease().write(tmp_path / "release")
+        worker = playing.start(tmp_path / "release")
+        worker.say(Look(source=SourceSection(model="tiny", camera=camera.url())))
+        worker.hear_of(Ready)
+
+        assert worker.hear_of(Pulse).source is None
+        assert readers_of(worker) == []
+        assert camera.viewers == 0
+
+
+def test_the_death_of_a_worker_ends_its_reader(playing: Control, tmp_path: Path) -> None:
+    with stream_camera() as camera:
+        worker = looking(playing, tmp_path, camera=camera.url())
+        until(worker, lambda health: health.frames > 0)
+        (reader,) = readers_of(worker)
+
+        worker.process.kill()
+        worker.wait()
+
+        assert ends(reader)
+
+
+def test_a_password_is_sent_to_the_camera_and_nowhere_else(playing: Control, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with stream_camera(asks_password=True) as camera:
+        worker = looking(playing, tmp_path, camera=camera.url(USER, quote(PASSWORD, safe="")))
+        seen = until(worker, lambda health: health.frames > 0)
+        command_lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in (worker.process.pid, *readers_of(worker))]
+        camera.unplug()
+        gone = until(worker, lambda health: health.state == "stopped" and "cannot be opened" in health.reason)
+        status, page = latest(playing)
+        worker.drain()
+
+    said = capfd.readouterr()
+    told = [*command_lines, seen.model_dump_json(), gone.model_dump_json(), json.dumps(page), said.out, said.err]
+    assert status == 200
+    assert len(command_lines) == 2
+    assert not [text for text in told if "pass-wort" in text or USER in text]
+    assert seen.source == camera.url()
+
+
+def test_a_wrong_password_and_a_camera_that_is_not_there_are_told(playing: Control, tmp_path: Path) -> None:
+    with stream_camera(asks_password=True) as camera:
+        workers = [looking(playing, tmp_path, camera=address) for address in (camera.url(USER, "wrong"), "99")]
+        wrong, missing = (until(worker, lambda health: health.state == "stopped") for worker in workers)
+
+    assert "its address, user or password be wrong" in wrong.reason
+    assert wrong.frames == missing.frames == 0
+    assert missing.reason == "it is not there: is it plugged in?"
+
+
+def test_a_snapshot_is_the_newest_frame_as_jpeg_within_its_bytes(playing: Control, tmp_path: Path) -> None:
+    with stream_camera() as camera:
+        worker = looking(playing, tmp_path, camera=camera.url())
+        until(worker, lambda health: health.frames > 0)
+
+        worker.say(Snapshot(id="1", file=str(tmp_path / "large.jpg")))
+        large = worker.hear_of(SnapshotTaken)
+        worker.say(Snapshot(id="2", file=str(tmp_path / "small.jpg"), max_bytes=4096))
+        small = worker.hear_of(SnapshotTaken)
+
+    assert (large.reason, small.reason) == ("", "")
+    shown = cv2.imread(large.file)
+    assert shown is not None
+    assert shown.shape == (HEIGHT, WIDTH, 3)
+    assert min(np.abs(shown.astype(int) - picture(number)).mean() for number in range(64)) < 25
+    assert Path(small.file).stat().st_size <= 4096
+    assert Path(large.file).stat().st_mode & 0o077 == 0
+
+
+def test_a_snapshot_without_a_source_says_why_there_is_none(playing: Control, tmp_path: Path) -> None:
+    TinyRelease().write(tmp_path / "release")
+    worker = playing.start(tmp_path / "release")
+    worker.start_serving()
+
+    worker.say(Snapshot(id="1", file=str(tmp_path / "shot.jpg")))
+
+    taken = worker.hear_of(SnapshotTaken)
+    assert taken.reason == "expected a frame of a camera or a folder, found none"
+    assert not (tmp_path / "shot.jpg").exists()
+
+
+def readers_of(worker: WorkerProcess) -> list[int]:
+    """Return the processes that read a worker's source."""
+    tasks = Path(f"/proc/{worker.process.pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def ends(pid: int) -> bool:
+    """Say whether a process is gone soon."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
