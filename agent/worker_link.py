@@ -65,13 +65,13 @@ class Prove(Line):
 
 
 class Snapshot(Line):
-    """Control: write the source's newest frame to a file as JPEG, and answer by SnapshotTaken."""
+    """Control: write the newest frame as a JPEG to `file`, and answer by SnapshotTaken with the same id."""
 
     kind: Literal["snapshot"] = "snapshot"
-    id: Annotated[str, Field(max_length=64)]
-    # Its folder is there; the file is not yet.
-    file: Annotated[str, Field(max_length=4096)]
-    max_bytes: Annotated[int, Field(ge=1 << 12, le=1 << 24)] = 512 * 1024
+    id: str
+    # A path in a folder of the agent's own, where nothing lies yet.
+    file: str
+    max_bytes: Annotated[int, Field(gt=0)]
 
 
 class Ready(Line):
@@ -105,12 +105,13 @@ class Proven(Line):
 
 
 class SnapshotTaken(Line):
-    """Worker: the file is written whole, or `reason` says why there is none."""
+    """Worker: the picture lies at `file`, or there is none, and `reason` says why."""
 
     kind: Literal["snapshot_taken"] = "snapshot_taken"
-    id: Annotated[str, Field(max_length=64)]
-    file: Annotated[str, Field(max_length=4096)] = ""
-    reason: Annotated[str, Field(max_length=1000)] = ""
+    id: str
+    # None when there is no picture.
+    file: str | None = None
+    reason: str = ""
 
 
 class Failed(Line):

@@ -23,8 +23,6 @@ MAX_LINES_AT_ONCE, MAX_LINES_PER_S = 500, 100.0
 # An accelerator that is hot, shared or swapped out is slower than in the golden test, but not by so much.
 SLOWEST_TIMES = 20.0
 MEMORY_INTERVAL_S, MAX_SAMPLES = 10.0, 60
-# Its own deadline is shorter.
-SNAPSHOT_S = 30.0
 UNKNOWN = 1 << 62
 
 
@@ -72,8 +70,8 @@ class Worker:
         self._patience = patience
         self._ears = ears
         self._proven: Proven | None = None
-        # The newest one alone: a worker may not fill this process with what nobody asked for.
-        self._snapshots: dict[str, SnapshotTaken] = {}
+        # The newest one, by its id.
+        self._pictures: dict[str, SnapshotTaken] = {}
         self._allowance = Allowance(MAX_LINES_AT_ONCE, MAX_LINES_PER_S)
         self._memory: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._news = asyncio.Event()
@@ -113,17 +111,15 @@ class Worker:
         if not proven.passed:
             raise GoldenSetError(self.ready.golden_error, self.ready.golden_tolerance, proven.reason)
 
-    async def photograph(self, order: Snapshot) -> None:
-        """Have it write its camera's newest frame to a file as JPEG; raise WorkerError with the reason why there is none."""
-        await self._process.send(order)
-        with anyio.move_on_after(SNAPSHOT_S):
-            while order.id not in self._snapshots and not self.has_ended:
-                self._news.clear()
-                await self._news.wait()
-        taken = self._snapshots.pop(order.id, None)
-        reason = f"expected one within {SNAPSHOT_S:g} s, found none" if taken is None else taken.reason
-        if reason:
-            raise WorkerError(f"snapshot: {reason}")
+    async def take_picture(self, name: str, file: str, max_bytes: int) -> None:
+        """Have it put its newest frame at `file`; raise WorkerError, which says so where it has no source of frames."""
+        await self._process.send(Snapshot(id=name, file=file, max_bytes=max_bytes))
+        await self._hear_until(lambda: name in self._pictures, self._patience.serving_s)
+        taken = self._pictures.pop(name, None)
+        if taken is None:
+            raise WorkerError(f"snapshot: expected a picture within {self._patience.serving_s:g} s, found none")
+        if taken.file != file:
+            raise WorkerError(f"snapshot: {taken.reason or 'expected a picture, found none'}")
 
     async def drain(self) -> None:
         """Let it finish what is under way and leave; end it when it does not."""
@@ -169,10 +165,10 @@ class Worker:
                 self.is_serving = True
             case Pulse():
                 self._feel(line)
+            case SnapshotTaken():
+                self._pictures = {line.id: line}
             case Proven():
                 self._proven = line
-            case SnapshotTaken():
-                self._snapshots = {line.id: line}
             case Window(window=window):
                 self._ears.on_window(window)
 
@@ -194,13 +190,16 @@ class Worker:
     def _inference_deadline_s(self, ready: Ready) -> float:
         return max(self._patience.inference_s, SLOWEST_TIMES * ready.inference_s)
 
-    async def _until(self, is_so: Callable[[], bool], deadline_s: float, deed: str) -> None:
+    async def _hear_until(self, is_so: Callable[[], bool], deadline_s: float) -> None:
         with anyio.move_on_after(deadline_s):
             while not is_so() and not self.has_ended:
                 self._news.clear()
                 await self._news.wait()
         if self.has_ended:
             raise WorkerError(self.end_reason)
+
+    async def _until(self, is_so: Callable[[], bool], deadline_s: float, deed: str) -> None:
+        await self._hear_until(is_so, deadline_s)
         if not is_so():
             self._condemn(f"it did not {deed} in {deadline_s:g} s")
             raise WorkerError(self.end_reason)

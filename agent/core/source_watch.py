@@ -86,7 +86,8 @@ class SourceWatch:
     def health(self, now_s: float) -> SourceHealth:
         """Return how it is now."""
         recent = sum(1 for time_s in self._times if now_s - time_s <= RATE_WINDOW_S)
-        watched_s = min(RATE_WINDOW_S, max(now_s - (self._live_since_s or now_s), 1.0))
+        since_s = now_s if self._live_since_s is None else self._live_since_s
+        watched_s = min(RATE_WINDOW_S, max(now_s - since_s, 1.0))
         return SourceHealth(
             state=self._state,
             source=self._shown,

@@ -164,7 +164,7 @@ class Worker:
             self._start("look", self._lookout.run)
 
     async def _photograph(self, order: Snapshot) -> None:
-        await self._link.send(await self._photographer.take(order, None if self._lookout is None else self._lookout.newest))
+        await self._link.send(await self._photographer.take(order, self._lookout))
 
     def _begin_drain(self, deadline_s: float) -> None:
         if not self._is_draining:

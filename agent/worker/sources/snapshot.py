@@ -13,9 +13,12 @@ import anyio
 
 from agent.worker.errors import SourceError
 from agent.worker.sources.frame import MAX_REASON_BYTES, Frame
+from agent.worker.sources.lookout import Lookout
 from agent.worker_link import Snapshot, SnapshotTaken
 
-ENCODE_S = 20.0
+# Whoever asked waits for ten.
+ENCODE_S = 8.0
+NO_SOURCE = "expected a camera to take a picture from, found a model that is only asked over its API"
 BESIDE = ".part"
 
 
@@ -25,15 +28,20 @@ class Photographer:
     def __init__(self) -> None:
         self._is_busy = False
 
-    async def take(self, order: Snapshot, frame: Frame | None) -> SnapshotTaken:
-        """Write a frame where the order says."""
-        if frame is None:
-            return SnapshotTaken(id=order.id, reason="expected a frame of a camera or a folder, found none")
+    async def take(self, order: Snapshot, lookout: Lookout | None) -> SnapshotTaken:
+        """Write the newest frame where the order says."""
+        if lookout is None:
+            return SnapshotTaken(id=order.id, reason=NO_SOURCE)
+        if lookout.newest is None:
+            health = lookout.health()
+            return SnapshotTaken(
+                id=order.id, reason=f"expected a frame of {health.source}, found none yet {health.reason}".rstrip()[:MAX_REASON_BYTES]
+            )
         if self._is_busy:
             return SnapshotTaken(id=order.id, reason="expected one snapshot at a time, found another one under way")
         self._is_busy = True
         try:
-            picture = await _encoded(frame, order.max_bytes)
+            picture = await _encoded(lookout.newest, order.max_bytes)
             await anyio.to_thread.run_sync(_write, Path(order.file), picture)
         except (OSError, SourceError) as error:
             return SnapshotTaken(id=order.id, reason=str(error)[:MAX_REASON_BYTES])

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.worker.sources.snapshot import NO_SOURCE
 from agent.worker_link import Look, Pulse, Ready, Snapshot, SnapshotTaken
 from contracts.messages import SourceHealth
 from contracts.source_config import SourceSection
@@ -222,12 +223,14 @@ def test_a_snapshot_is_the_newest_frame_as_jpeg_within_its_bytes(playing: Contro
         worker = looking(playing, tmp_path, camera=camera.url())
         until(worker, lambda health: health.frames > 0)
 
-        worker.say(Snapshot(id="1", file=str(tmp_path / "large.jpg")))
+        worker.say(Snapshot(id="1", file=str(tmp_path / "large.jpg"), max_bytes=512 * 1024))
         large = worker.hear_of(SnapshotTaken)
         worker.say(Snapshot(id="2", file=str(tmp_path / "small.jpg"), max_bytes=4096))
         small = worker.hear_of(SnapshotTaken)
 
     assert (large.reason, small.reason) == ("", "")
+    assert large.file == str(tmp_path / "large.jpg")
+    assert small.file == str(tmp_path / "small.jpg")
     shown = cv2.imread(large.file)
     assert shown is not None
     assert shown.shape == (HEIGHT, WIDTH, 3)
@@ -241,10 +244,10 @@ def test_a_snapshot_without_a_source_says_why_there_is_none(playing: Control, tm
     worker = playing.start(tmp_path / "release")
     worker.start_serving()
 
-    worker.say(Snapshot(id="1", file=str(tmp_path / "shot.jpg")))
+    worker.say(Snapshot(id="1", file=str(tmp_path / "shot.jpg"), max_bytes=512 * 1024))
 
     taken = worker.hear_of(SnapshotTaken)
-    assert taken.reason == "expected a frame of a camera or a folder, found none"
+    assert taken.reason == NO_SOURCE
     assert not (tmp_path / "shot.jpg").exists()
 
 
