@@ -22,6 +22,7 @@ from contracts.source_config import SourceSection
 from tests.sim.cameras import HEIGHT, PASSWORD, USER, WIDTH, as_jpeg, picture, stream_camera, write_recording
 from tests.sim.control import Control, WorkerProcess
 from tests.sim.raw_http import RawCaller, request
+from tests.sim.rtsp_camera import rtsp_camera
 from tests.sim.tiny_release import LABELS, TinyRelease
 
 MANY_PULSES = 40
@@ -206,6 +207,20 @@ def test_a_password_is_sent_to_the_camera_and_nowhere_else(playing: Control, tmp
     assert len(command_lines) == 2
     assert not [text for text in told if "pass-wort" in text or USER in text]
     assert seen.source == camera.url()
+
+
+def test_an_rtsp_camera_is_looked_at_with_its_password_and_missed_when_it_goes(
+    playing: Control, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with rtsp_camera() as camera:
+        worker = looking(playing, tmp_path, camera=camera.url(f"{USER}:{quote(PASSWORD, safe='')}@"))
+        seen = until(worker, lambda health: health.frames >= 10)
+        camera.is_on = False
+        gone = until(worker, lambda health: health.state == "stopped")
+        worker.drain()
+
+    assert (seen.state, seen.source) == ("live", camera.url(""))
+    assert "pass-wort" not in seen.model_dump_json() + gone.model_dump_json() + "".join(capfd.readouterr())
 
 
 def test_a_wrong_password_and_a_camera_that_is_not_there_are_told(playing: Control, tmp_path: Path) -> None:
