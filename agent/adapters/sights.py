@@ -9,6 +9,7 @@ from agent.config import Settings
 from agent.core.checkup import Seen
 from agent.worker.errors import SourceError
 from agent.worker.sources.feed import Feed
+from agent.worker.sources.frame import Order
 from contracts.messages import SourceHealth
 from contracts.source_config import SourceSection
 
@@ -30,7 +31,7 @@ async def sights(settings: Settings, now: datetime) -> tuple[Seen, ...]:
 async def probe(source: SourceSection) -> Seen:
     """Look once through a source that nobody else holds."""
     try:
-        feed = await Feed.start(source)
+        feed = await Feed.start(Order(source=source))
         try:
             frame = await feed.look(PROBE_S)
         finally:

@@ -10,8 +10,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 
 from agent.worker.errors import SourceError
-from agent.worker.sources.frame import ASK, CHANNELS, HEAD, MAX_PIXELS, MAX_REASON_BYTES, NOTHING_NEW, PICTURE, Frame
-from contracts.source_config import SourceSection
+from agent.worker.sources.frame import ASK, CHANNELS, HEAD, MAX_PIXELS, MAX_REASON_BYTES, NOTHING_NEW, PICTURE, Frame, Order
 
 # A whole picture of a common camera at once, so that few wake-ups bring it.
 BUFFER_BYTES = 4 << 20
@@ -29,7 +28,7 @@ class Feed:
         self._writer = writer
 
     @classmethod
-    async def start(cls, source: SourceSection) -> Feed:
+    async def start(cls, order: Order) -> Feed:
         """Start reading; raise SourceError. Whether there are any pictures is first known by asking for one."""
         try:
             process = await asyncio.create_subprocess_exec(*_command(), stdin=PIPE, stdout=PIPE, limit=BUFFER_BYTES)
@@ -37,7 +36,7 @@ class Feed:
             raise SourceError(f"its reader cannot be started: {error}") from error
         assert process.stdin is not None  # both are pipes
         assert process.stdout is not None
-        process.stdin.write(source.model_dump_json().encode() + b"\n")
+        process.stdin.write(order.model_dump_json().encode() + b"\n")
         return cls(process, process.stdout, process.stdin)
 
     async def look(self, deadline_s: float) -> Frame | None:

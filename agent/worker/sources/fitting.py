@@ -13,6 +13,8 @@ from contracts.tensors import NUMPY_DTYPES, TensorSpec
 
 # Pixels as they are: of no other type is it known what black and white would be.
 PIXEL_TYPES = ("UINT8", "FP16", "FP32")
+# Twice as many pixels as are kept lose nothing, and a person who asks for a snapshot should still see what it shows.
+CLEAR_TIMES, LEAST_SIDE = 2, 480
 # As television weighs red, green and blue.
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -33,6 +35,7 @@ class Fitting:
         self._is_planar = _is_planar(model, spec)
         height, width, self._channels = _sides(model, spec) or (0, 0, 0)
         self._size = height, width
+        self.least = self._least()
 
     def raw(self, frame: Frame) -> Arrays:
         """Return the input's array for one frame; one of another size is stretched, unless the release says how sizes are met."""
@@ -45,6 +48,16 @@ class Fitting:
         if dtype.kind == "u" and values.dtype.kind == "f":
             values = np.rint(values)
         return {self._spec.name: self._laid_out(values.astype(dtype, copy=False))}
+
+    def _least(self) -> tuple[int, int] | None:
+        """Return height and width that a picture needs to show the model all it can see; None where it takes pixels as they are."""
+        sides = self._size
+        if self._takes_any_size:
+            if self._preprocess.resize is None:
+                return None
+            sides = self._preprocess.resize[0], self._preprocess.resize[-1]
+        height, width = (max(CLEAR_TIMES * side, LEAST_SIDE) for side in sides)
+        return height, width
 
     def _laid_out(self, values: Array) -> Array:
         if len(self._spec.shape) == len("NHW"):

@@ -6,6 +6,10 @@ import struct
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import BaseModel
+
+from contracts.source_config import SourceSection
+
 CHANNELS = 3
 # As many as callers may send in one photo.
 MAX_PIXELS = 1 << 24
@@ -15,6 +19,14 @@ ASK = b"?"
 # Kind, then height and width; of a reason its length and 0.
 HEAD = struct.Struct("!cII")
 PICTURE, NOTHING_NEW, TROUBLE = b"P", b"N", b"T"
+
+
+class Order(BaseModel, frozen=True, extra="forbid"):
+    """What a reader is told, as its first line."""
+
+    source: SourceSection
+    # Height and width that a picture keeps at least; a larger one is made smaller by whole numbers of pixels where it is read.
+    least: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from agent.worker.sinks.result import Result, told_of
 from agent.worker.sinks.results_file import ResultsFile
 from agent.worker.sources.feed import Feed
 from agent.worker.sources.fitting import Fitting
-from agent.worker.sources.frame import Frame
+from agent.worker.sources.frame import Frame, Order
 from agent.worker.statistics import Statistics
 from contracts.errors import FieldfareError
 from contracts.messages import SourceHealth
@@ -76,7 +76,7 @@ class Lookout:
 
     async def _look_until_it_fails(self, fitting: Fitting) -> str:
         try:
-            await self._look(await Feed.start(self._source), fitting)
+            await self._look(await Feed.start(Order(source=self._source, least=fitting.least)), fitting)
         except SourceError as error:
             return str(error)
 

@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from agent.worker.errors import SourceError
-from agent.worker.sources.frame import MAX_PIXELS
-from contracts.source_config import DEVICES, SourceSection
+from agent.worker.sources.frame import MAX_PIXELS, Order
+from contracts.source_config import DEVICES
 
-# Both libraries would write the address, and so its password, into the log; and a picture that swells when it is unpacked is none.
-QUIET = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS)}
-os.environ.update(QUIET)
+# OpenCV and FFmpeg would write the address, and so its password, into the log; a picture that swells when it is unpacked is none;
+# and the GPU, where there is one, is the model's.
+TERMS = {
+    "OPENCV_LOG_LEVEL": "SILENT",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS),
+    "OPENCV_OPENCL_RUNTIME": "disabled",
+}
+os.environ.update(TERMS)
 
 import cv2  # noqa: E402 - it reads its environment while it is imported
 import numpy as np  # noqa: E402
@@ -23,6 +29,9 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 # Who writes a file and pauses for longer should rename it into the folder.
 SETTLE_S = 0.2
+# A cable that is too long spoils some of them.
+MAX_SPOILT = 10
+A_DAY_S = 86400.0
 BEST_QUALITY, WORST_QUALITY, QUALITY_STEP = 90, 30, 20
 
 
@@ -39,8 +48,10 @@ class Eye(Protocol):
 class Camera:
     """A camera or a stream, whose pictures pass by, or a recording, whose pictures wait."""
 
-    def __init__(self, source: SourceSection) -> None:
+    def __init__(self, order: Order) -> None:
         """Open it, which may take long; raise SourceError."""
+        source = order.source
+        self._least = order.least
         self._is_live = source.is_live
         device = f"{DEVICES}video{source.camera}" if source.camera.isdigit() else source.camera
         if device.startswith("/"):
@@ -59,18 +70,21 @@ class Camera:
         """Decode the newest picture."""
         if not self._is_live:
             self.pass_by()
-        is_there, picture = self._capture.retrieve()
-        if not is_there:
-            raise SourceError("it gave a picture that cannot be decoded")
-        return _rgb(np.asarray(picture, np.uint8))
+        for _ in range(MAX_SPOILT):
+            is_there, picture = self._capture.retrieve()
+            if is_there:
+                return _rgb(np.asarray(picture, np.uint8), self._least)
+            self.pass_by()
+        raise SourceError(f"it gave {MAX_SPOILT} pictures in a row that cannot be decoded")
 
 
 class Folder:
     """The newest image of a folder, once."""
 
-    def __init__(self, source: SourceSection) -> None:
-        """Look into `source.folder`."""
-        self._folder = Path(source.folder)
+    def __init__(self, order: Order) -> None:
+        """Look into a folder that need not be there yet."""
+        self._folder = Path(order.source.folder)
+        self._least = order.least
         self._seen: tuple[int, str, int] | None = None
 
     def pass_by(self) -> None:
@@ -83,7 +97,7 @@ class Folder:
             return None
         # A clock that was set back leaves files of the future, which can only be watched for a while.
         age_s = time.time() - newest[0] / 1e9
-        if not SETTLE_S < age_s < 86400:
+        if not SETTLE_S < age_s < A_DAY_S:
             time.sleep(SETTLE_S)
             if self._newest() != newest:
                 return None
@@ -92,7 +106,7 @@ class Folder:
             picture = cv2.imread(str(self._folder / newest[1]), cv2.IMREAD_COLOR)
         except cv2.error:
             return None  # more pixels than a picture may have
-        return None if picture is None else _rgb(np.asarray(picture, np.uint8))
+        return None if picture is None else _rgb(np.asarray(picture, np.uint8), self._least)
 
     def _newest(self) -> tuple[int, str, int] | None:
         try:
@@ -103,9 +117,9 @@ class Folder:
         return max((file for file in files if file is not None), default=None)
 
 
-def eye_for(source: SourceSection) -> Eye:
+def eye_for(order: Order) -> Eye:
     """Open what a source names; raise SourceError."""
-    return Camera(source) if source.camera else Folder(source)
+    return Camera(order) if order.source.camera else Folder(order)
 
 
 def jpeg(pixels: Pixels, max_bytes: int) -> bytes:
@@ -121,10 +135,14 @@ def jpeg(pixels: Pixels, max_bytes: int) -> bytes:
     raise SourceError(f"its frame as JPEG: expected at most {max_bytes} bytes, found more")
 
 
-def _rgb(picture: Pixels) -> Pixels:
+def _rgb(picture: Pixels, least: tuple[int, int] | None) -> Pixels:
     if picture.ndim != len("HWC") or picture.shape[0] * picture.shape[1] > MAX_PIXELS:
         raise SourceError(f"its picture: expected colour and at most {MAX_PIXELS} pixels, found {list(picture.shape)}")
-    return np.ascontiguousarray(picture[..., ::-1])
+    height, width = picture.shape[:2]
+    factor = 1 if least is None else min(height // least[0], width // least[1])
+    if factor > 1:
+        picture = np.asarray(cv2.resize(picture, (width // factor, height // factor), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _stamp(entry: os.DirEntry[str]) -> tuple[int, str, int] | None:
@@ -132,7 +150,8 @@ def _stamp(entry: os.DirEntry[str]) -> tuple[int, str, int] | None:
         status = entry.stat()
     except FileNotFoundError:
         return None  # taken away since the folder was read
-    return status.st_mtime_ns, entry.name, status.st_size
+    # The time of its arrival: who copies a file may keep the time at which it was written.
+    return status.st_ctime_ns, entry.name, status.st_size
 
 
 def _check_access(path: str) -> None:

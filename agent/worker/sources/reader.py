@@ -14,23 +14,25 @@ from io import FileIO
 from typing import TYPE_CHECKING, NoReturn
 
 from agent.worker.errors import SourceError
-from agent.worker.sources.frame import ASK, HEAD, MAX_REASON_BYTES, NOTHING_NEW, PICTURE, TROUBLE
-from contracts.source_config import SourceSection
+from agent.worker.sources.frame import ASK, HEAD, MAX_REASON_BYTES, NOTHING_NEW, PICTURE, TROUBLE, Order
 
 if TYPE_CHECKING:
     from agent.worker.sources.opencv import Eye, Pixels
 
 EXIT_DONE, EXIT_TROUBLE = 0, 1
+# Behind whoever serves callers: a picture may be late, and is dropped then.
+BEHIND = 5
 
 
 def main() -> NoReturn:
     """Show pictures until nobody asks any more, or there are none."""
+    os.nice(BEHIND)
     asks, answers = FileIO(0), FileIO(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not be taken for a picture
     status = EXIT_DONE
     try:
-        source = SourceSection.model_validate_json(asks.readline())
-        _show(_opened(source), asks, answers, is_live=source.is_live)
+        order = Order.model_validate_json(asks.readline())
+        _show(_opened(order), asks, answers, is_live=order.source.is_live)
     except SourceError as error:
         reason = str(error).encode()[:MAX_REASON_BYTES]
         _write(answers, HEAD.pack(TROUBLE, len(reason), 0) + reason)
@@ -41,12 +43,12 @@ def main() -> NoReturn:
     os._exit(status)
 
 
-def _opened(source: SourceSection) -> Eye:
+def _opened(order: Order) -> Eye:
     try:
         from agent.worker.sources.opencv import eye_for
     except ImportError as error:
         raise SourceError(f"expected OpenCV to read it, found none ({error}): pip install 'fieldfare[vision]'") from error
-    return eye_for(source)
+    return eye_for(order)
 
 
 def _show(eye: Eye, asks: FileIO, answers: FileIO, *, is_live: bool) -> None:
