@@ -33,7 +33,8 @@ def config_of(enrolled: Enrolled, server: str, settings: Mapping[str, str]) -> A
 def to_toml(config: AgentConfig) -> str:
     """Write all settings, defaults too, so that the file shows what can be changed."""
     sections = config.model_dump(mode="json")
-    return "\n".join(_table(name, values) for name, values in sections.items())
+    # What there may be several of, such as cameras, is written by hand: nothing says yet what they are called.
+    return "\n".join(_table(name, values) for name, values in sections.items() if isinstance(values, dict))
 
 
 def _config(facts: Mapping[str, Mapping[str, Any]], settings: Mapping[str, str]) -> AgentConfig:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import anyio
 
@@ -13,6 +12,7 @@ from agent.adapters.bulk import BulkBroker
 from agent.adapters.mqtt import MqttBroker
 from agent.adapters.processes import Terms, WorkerLauncher
 from agent.adapters.store import StateStore
+from agent.config import Settings
 from agent.control.basket import Pace
 from agent.control.bulletin import Bulletin
 from agent.control.downloader import Downloader
@@ -44,9 +44,11 @@ def patience_of(config: AgentConfig, patience: Patience, machine: Machine) -> Pa
     return replace(patience, inference_s=config.worker.inference_s, memory_bytes=memory_bytes)
 
 
-def terms_of(config: AgentConfig, patience: Patience) -> Terms:
-    """Return what workers are told at their start."""
-    return Terms(config.telemetry.window_s, patience.memory_bytes, config.runtime)
+def terms_of(config: AgentConfig, patience: Patience, settings: Settings) -> Terms:
+    """Return what workers are told at their start; `settings` say from where the paths of cameras start."""
+    places = str(settings.state_dir), str(settings.file.parent)
+    sources = {source.model: source.placed(*places) for source in config.source}
+    return Terms(config.telemetry.window_s, patience.memory_bytes, config.runtime, sources)
 
 
 def workshop_of(config: AgentConfig, shop: Workshop, patience: Patience) -> Workshop:
@@ -86,8 +88,8 @@ class Panel:
     sources: Callable[[AgentConfig], Sequence[Source]]
     workshop: Workshop
     sensors: Sensors
-    # Relative paths of the configuration start from here.
-    folder: Path
+    # Relative paths of the configuration start from its file's folder.
+    settings: Settings
     config: AgentConfig
 
     def turn(self, config: AgentConfig) -> None:
@@ -95,7 +97,7 @@ class Panel:
         before, self.config = self.config, config
         patience = patience_of(config, self.workshop.patience, self.sensors.machine())
         self.workshop = workshop_of(config, self.workshop, patience)
-        self.workers.tell(terms_of(config, patience))
+        self.workers.tell(terms_of(config, patience, self.settings))
         self.agent.refit(self.workshop, config.telemetry.health_interval_s)
         self.outbox.limit(outbox_limits(config))
         self.store.keep_by(retention_of(config))
@@ -108,7 +110,7 @@ class Panel:
     async def ground(self, config: AgentConfig) -> Ground:
         """Say what of the device a configuration has to fit."""
         condition, named = await self.sensors.condition(), config.delivery.folder
-        has_folder = not named or await anyio.Path(self.folder / named).exists()
+        has_folder = not named or await anyio.Path(self.settings.file.parent / named).exists()
         machine = self.sensors.machine()
         return Ground(machine.memory_bytes, condition.disk_free_bytes, self.outbox.size, has_folder)
 

@@ -143,7 +143,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
     delivery = Delivery(store, incoming, shortcut, Fit(config.device.targets, frozenset(kind.runtimes)), sensors)
     patience = patience_of(config, kind.patience, identity.machine)
-    workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms_of(config, patience))
+    workers = WorkerLauncher(kind.command, store, config.serve.host, config.serve.port, terms_of(config, patience, settings))
     notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
     engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
     launcher = ProvingLauncher(workers, engines, facts, notes, Told(reporter, agent.disprove))
@@ -187,7 +187,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
                 sources=sources,
                 workshop=workshop,
                 sensors=sensors,
-                folder=settings.file.parent,
+                settings=settings,
                 config=config,
             ),
             reporter,

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, TypeAdapter
 
 from contracts.agent_config import RuntimeSection
-from contracts.messages import InferenceWindow
+from contracts.messages import InferenceWindow, SourceHealth
+from contracts.source_config import SourceSection
 
 MAX_LINE_BYTES = 256 * 1024
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -35,6 +36,13 @@ class WorkerSetup(Line):
     runtime: RuntimeSection = RuntimeSection()
     # Writable private memory that the kernel gives it at most; None where that would count what an accelerator's driver only reserves.
     data_bytes: Annotated[int, Field(gt=0)] | None = None
+
+
+class Look(Line):
+    """Control: look through this source while you serve. Said here, for an address may hold a password, which nobody may read in `ps`."""
+
+    kind: Literal["look"] = "look"
+    source: SourceSection
 
 
 class Serve(Line):
@@ -129,6 +137,8 @@ class Pulse(Line):
     # How long the runtime has been busy with the call that it is in; 0 while it is in none.
     inference_age_s: float = 0.0
     rss_bytes: int = 0
+    # Where it serves and has one.
+    source: SourceHealth | None = None
 
 
 class Window(Line):
@@ -138,7 +148,7 @@ class Window(Line):
     window: InferenceWindow
 
 
-ControlLine = Annotated[Serve | Drain | Prove | Snapshot, Field(discriminator="kind")]
+ControlLine = Annotated[Look | Serve | Drain | Prove | Snapshot, Field(discriminator="kind")]
 WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window | Proven | SnapshotTaken, Field(discriminator="kind")]
 
 CONTROL_LINE: TypeAdapter[ControlLine] = TypeAdapter(ControlLine)

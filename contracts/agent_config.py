@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from contracts.names import DeviceId, LabelKey, LabelValue, TargetName
+from contracts.source_config import SourceSection, check_one_each
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 SourceName = Literal["mqtt", "https", "folder"]
@@ -160,3 +161,5 @@ class AgentConfig(Section):
     delivery: DeliverySection = DeliverySection()
     storage: StorageSection = StorageSection()
     commands: CommandsSection = CommandsSection()
+    # Written as [[source]], once for each camera.
+    source: Annotated[tuple[SourceSection, ...], Field(max_length=16), AfterValidator(check_one_each)] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from contracts.errors import InvalidDocumentError, TooLargeError
 
 READ_BYTES = 1 << 20
+# Up to the last @: a password that was not escaped may hold anything.
+ADDRESS_WITH_USER = re.compile(r"([A-Za-z]+:/+).*@", re.DOTALL)
 # What JSON can say.
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,8 +45,13 @@ def invalid_document(name: str, error: ValidationError) -> InvalidDocumentError:
     """Say what the first of pydantic's complaints means to a reader of the document."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "document"
-    found = "nothing" if first["type"] == "missing" else _shortened(repr(first["input"]))
+    found = "nothing" if first["type"] == "missing" else _shortened(without_password(repr(first["input"])))
     return InvalidDocumentError(name, field, first["msg"].removeprefix("Value error, "), found)
+
+
+def without_password(text: str) -> str:
+    """Return a text whose addresses do not tell who logs in there, such as rtsp://***@camera."""
+    return ADDRESS_WITH_USER.sub(r"\1***@", text)
 
 
 def sha256_of(raw: bytes | memoryview) -> str:

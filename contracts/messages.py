@@ -111,6 +111,25 @@ class Reported(Message, Grown, frozen=True, extra="ignore"):
     configuration: ModelReport | None = None
 
 
+SourceState = Literal["opening", "live", "frozen", "stopped"]
+
+
+class SourceHealth(BaseModel, frozen=True, extra="ignore"):
+    """The camera, or the folder, that a model looks at by itself."""
+
+    # `opening` until the first answer, `frozen` while every picture is the same to the byte, `stopped` while there is none.
+    state: SourceState
+    # Its name without a password.
+    source: Annotated[str, Field(max_length=1000)] = ""
+    # Over the last few seconds.
+    frames_per_s: Amount = 0.0
+    # Since the worker serves: pictures that came, and those of them that a newer one replaced before the model had time.
+    frames: Counter = 0
+    dropped: Counter = 0
+    # What is wrong, with the source or with the file of its results.
+    reason: Text = ""
+
+
 class WorkerHealth(Grown, frozen=True, extra="ignore"):
     """One worker process, and what really runs in it."""
 
@@ -123,6 +142,8 @@ class WorkerHealth(Grown, frozen=True, extra="ignore"):
     preferred_provider: str = ""
     # How many of the model's operators each provider runs, where the runtime tells.
     placement: Annotated[dict[str, Counter], Field(max_length=8)] | None = None
+    # Where the model has one.
+    source: SourceHealth | None = None
 
 
 class Health(Message):

@@ -53,7 +53,7 @@ PURE = ("contracts", "agent.core", "fleet.core")
 ONE_HOME = {
     "paho": ("agent.adapters.mqtt", "fleet.south.mqtt", "fleet.cli.listener"),
     "onnxruntime": ("agent.runtimes.onnx", "compiler"),
-    "cv2": ("compiler.evaluate.folder",),
+    "cv2": ("compiler.evaluate.folder", "agent.worker.sources.opencv"),
     "sqlalchemy": ("fleet.store",),
     "alembic": ("fleet.store",),
     "nicegui": ("fleet.dashboard",),

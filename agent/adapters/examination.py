@@ -21,6 +21,7 @@ from agent.adapters.identity import IdentityFiles
 from agent.adapters.installation import installed_seat
 from agent.adapters.saved_state import saved_memory
 from agent.adapters.sensors import Sensors
+from agent.adapters.sights import sights
 from agent.config import Settings
 from agent.core.checkup import Facts, Node
 from agent.core.clock_floor import judged_now
@@ -79,6 +80,7 @@ async def examine(settings: Settings) -> Facts:
         others=nodes.of(_matching(OTHERS)),
         throttled_bits=await sensors.throttled_bits(),
         temperature_c=(await sensors.condition()).temperature_c,
+        sights=await sights(settings, now),
     )
 
 

@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -16,8 +17,9 @@ from pydantic import ValidationError
 from agent.adapters.sockets import MAX_PORTS_TRIED, Listeners, open_listeners
 from agent.adapters.store import StateStore
 from agent.errors import StateError, WorkerError
-from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, WorkerLine, WorkerSetup
+from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, Look, WorkerLine, WorkerSetup
 from contracts.agent_config import RuntimeSection
+from contracts.source_config import SourceSection
 
 SEND_S = 5.0
 SHOWN_BYTES = 60
@@ -81,11 +83,13 @@ class WorkerProcess:
 
 @dataclass(frozen=True)
 class Terms:
-    """What every worker is told at its start: how often it reports, how much memory is its share, and what may run its model."""
+    """What every worker is told at its start: how often it reports, its share of memory, what may run its model, and its camera."""
 
     window_s: float
     memory_bytes: int
     runtime: RuntimeSection
+    # By model, for those that have one.
+    sources: Mapping[str, SourceSection] = field(default_factory=dict)
 
 
 class WorkerLauncher:
@@ -134,11 +138,14 @@ class WorkerLauncher:
                 arguments = [*self._command, setup.model_dump_json()]
                 inherited = (setup.link_fd, *setup.listen_fds)
                 process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=inherited)
-                streams = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+                worker = WorkerProcess(process, *await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES))
+                if (source := self._terms.sources.get(model)) is not None:
+                    with suppress(WorkerError):  # whoever follows it finds out how it ended
+                        await worker.send(Look(source=source))
         except (OSError, StateError):
             ours.close()
             raise
-        return WorkerProcess(process, *streams)
+        return worker
 
     def _setup(self, model: str, folder: Path, target: str, doors: Listeners, link_fd: int) -> WorkerSetup:
         return WorkerSetup(

@@ -19,7 +19,7 @@ from agent.core.checkup import Finding
 from agent.core.install_plan import UNIT
 from agent.core.status import SERVICE_STATE_DIR, Status
 from contracts.configuration import BASE_REVISION
-from contracts.messages import ModelReport
+from contracts.messages import ModelReport, WorkerHealth
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DIGEST_CHARS = 12
@@ -128,6 +128,14 @@ def _service(page: Page) -> str:
     return f"{page.service} since {page.since or 'never'}, {page.restarts} restarts{version}{trial}"
 
 
+def _worker(worker: WorkerHealth | None) -> str:
+    if worker is None or worker.source is None:
+        return "stopped" if worker is None else worker.state
+    source = worker.source
+    why = f": {source.reason}" if source.reason else ""
+    return f"{worker.state}; {source.source} {source.state}, {source.frames_per_s:g} frames a second{why}"
+
+
 def _table(page: Page) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("model", "phase", "release", "digest", "worker", "endpoint", "reason"):
@@ -140,7 +148,7 @@ def _table(page: Page) -> Table:
             model.phase.value,
             "-" if current is None else str(current.release),
             "-" if current is None else current.manifest_sha256[:DIGEST_CHARS],
-            workers[name].state if name in workers else "stopped",
+            _worker(workers.get(name)),
             model.endpoint or "-",
             model.reason,
         )

@@ -233,6 +233,7 @@ class Agent:
             provider="" if ready is None else ready.provider,
             preferred_provider="" if ready is None else ready.preferred_provider,
             placement=None if ready is None or not ready.placement else ready.placement,
+            source=None if supervisor.pulse is None else supervisor.pulse.source,
         )
 
     def _running(self) -> Parts:

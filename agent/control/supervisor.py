@@ -20,6 +20,7 @@ from agent.core.alarm import Alarm, Trouble
 from agent.core.backoff import delay_s
 from agent.core.ledger import Ledger
 from agent.core.relief import Relief
+from agent.core.sight import Sight
 from agent.errors import AgentError, WorkerError
 from agent.worker_link import Pulse, Ready
 from contracts.messages import InferenceWindow, ReleaseRef
@@ -60,6 +61,7 @@ class Supervisor:
         # The worker that was started under other terms than hold now, and why its successor did not come up.
         self._outdated: Worker | None = None
         self.refit_failure = ""
+        self._sight = Sight()
         self._served_since_s = 0.0
         self._wake = asyncio.Event()
         self._attempt = anyio.CancelScope()
@@ -260,8 +262,14 @@ class Supervisor:
     def _on_pulse(self, worker: Worker) -> None:
         if worker is self.serving and worker.installed == self._wanted:
             self._believe(worker)
+            self._look_at_sight(worker)
             if self._is_relief_due(worker):
                 self._wake.set()
+
+    def _look_at_sight(self, worker: Worker) -> None:
+        self._sight, alarm = self._sight.seen(None if worker.pulse is None else worker.pulse.source)
+        if alarm is not None:
+            self._listener.on_alarm(worker.installed.release, alarm)
 
     def _is_relief_due(self, worker: Worker) -> bool:
         is_due = bool(worker.tiredness) or worker is self._outdated

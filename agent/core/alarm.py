@@ -13,10 +13,13 @@ FEW_FAILURES = 2
 
 @dataclass(frozen=True)
 class Alarm:
-    """What to tell of a worker; `state` is `down` until it is `up` again, `tired` while it serves and must be replaced."""
+    """What to tell of a worker; `state` is `down` until it is `up` again, `tired` while it serves and must be replaced.
+
+    Of its camera: `blind` or `frozen` until it `sees` again.
+    """
 
     severity: Literal["info", "warning", "error"]
-    state: Literal["down", "up", "tired"]
+    state: Literal["down", "up", "tired", "blind", "frozen", "sees"]
     text: str
 
 

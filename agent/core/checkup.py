@@ -42,6 +42,16 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a model's camera, stream or folder shows: its size, or the problem with it."""
+
+    model: str
+    source: str
+    found: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Facts:
     """What was found; None where it cannot be known here, and a problem is empty where there is none."""
 
@@ -66,6 +76,8 @@ class Facts:
     others: tuple[Node, ...]
     throttled_bits: int | None
     temperature_c: float | None
+    # One for each [[source]] of agent.toml.
+    sights: tuple[Seen, ...] = ()
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
@@ -154,7 +166,12 @@ def _accelerators(facts: Facts) -> Finding:
 
 
 def _cameras(facts: Facts) -> Finding:
-    return Finding(check="cameras", verdict="ok", text=_paths(facts.cameras) or "none attached")
+    blind = [f"{seen.source} for {seen.model}: {seen.problem}" for seen in facts.sights if seen.problem]
+    if blind:
+        advice = "check its plug, power and cable, its address in agent.toml, and whether another program holds it"
+        return Finding(check="cameras", verdict="fail", text="; ".join(blind), advice=advice)
+    shown = (f"{seen.source} for {seen.model}: {seen.found}" for seen in facts.sights)
+    return Finding(check="cameras", verdict="ok", text="; ".join(filter(None, (_paths(facts.cameras), *shown))) or "none attached")
 
 
 def _permissions(facts: Facts) -> Finding:

@@ -30,6 +30,9 @@ class Engine:
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._results: deque[Callable[[], None]] = deque()
         self._is_waking_loop = False
+        # Work for when nobody else waits; while there is any, its turn is in the queue.
+        self._offered: Job | None = None
+        self._offering = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
@@ -44,14 +47,22 @@ class Engine:
             raise OverloadedError(self._max_waiting)
         self.in_flight += 1
 
-        def job() -> Callable[[], None]:
-            try:
-                result: T | FieldfareError = work()
-            except FieldfareError as error:
-                result = error
-            return lambda: done(result)
+        def answered(result: T | FieldfareError) -> None:
+            self.in_flight -= 1
+            done(result)
 
-        self._jobs.put(job)
+        self._jobs.put(_job(work, answered))
+
+    def offer(self, work: Callable[[], T], done: Callable[[T | FieldfareError], None]) -> bool:
+        """Leave work for when nobody who submits any waits; say whether it replaced work that had not begun.
+
+        Of that the `done` is never called.
+        """
+        with self._offering:
+            replaced, self._offered = self._offered, _job(work, done)
+            if replaced is None:
+                self._jobs.put(self._do_offered)
+        return replaced is not None
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run work in the thread and wait for it; raise the FieldfareError it ended with."""
@@ -61,6 +72,15 @@ class Engine:
         if isinstance(result, FieldfareError):
             raise result
         return result
+
+    def _do_offered(self) -> Callable[[], None]:
+        if not self._jobs.empty():
+            self._jobs.put(self._do_offered)  # behind whoever has come meanwhile
+            return _nothing
+        with self._offering:
+            job, self._offered = self._offered, None
+        assert job is not None  # its turn was in the queue
+        return job()
 
     def _work(self) -> None:
         while True:
@@ -74,6 +94,19 @@ class Engine:
         # Cleared first: a result that arrives after the last look wakes the loop again.
         self._is_waking_loop = False
         while self._results:
-            result = self._results.popleft()
-            self.in_flight -= 1
-            result()
+            self._results.popleft()()
+
+
+def _job(work: Callable[[], T], done: Callable[[T | FieldfareError], None]) -> Job:
+    def job() -> Callable[[], None]:
+        try:
+            result: T | FieldfareError = work()
+        except FieldfareError as error:
+            result = error
+        return lambda: done(result)
+
+    return job
+
+
+def _nothing() -> None:
+    """What an offer that stood back leaves to do in the loop."""

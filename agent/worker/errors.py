@@ -41,3 +41,7 @@ class LinkBrokenError(WorkerError):
 
     def __init__(self, expected: str, found: str) -> None:
         super().__init__(f"link to the control process: expected {expected}, found {found}")
+
+
+class SourceError(WorkerError):
+    """A camera or a folder gives no pictures, for now."""

@@ -19,14 +19,18 @@ from agent.worker.engine import Engine
 from agent.worker.errors import LinkBrokenError, OverloadedError, SetupError
 from agent.worker.link import Link
 from agent.worker.listener import Listener
+from agent.worker.model import Model
 from agent.worker.preparation import Prepared, prepare, prove_again
 from agent.worker.priority import come_forward
 from agent.worker.reporting import WindowReporter
 from agent.worker.service import ModelService
+from agent.worker.sources.lookout import Lookout
+from agent.worker.sources.snapshot import Photographer
 from agent.worker.statistics import Statistics
-from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, Snapshot, SnapshotTaken, WorkerSetup
+from agent.worker_link import Drain, Failed, Look, Prove, Proven, Pulse, Ready, Serve, Serving, Snapshot, WorkerSetup
 from contracts.bundle import read_bounded
 from contracts.errors import FieldfareError
+from contracts.source_config import SourceSection
 
 PULSE_S = 1.0
 MAX_WAITING_REQUESTS = 128
@@ -35,7 +39,6 @@ MIN_TOKEN_LETTERS, MAX_TOKEN_BYTES = 16, 1024
 # A stop that did not come over the link, such as the service manager's, still lets callers finish.
 SIGNAL_DRAIN_S = 5.0
 
-NO_SOURCE = "expected a camera to take a picture from, found a model that is only asked over its API"
 
 EXIT_DONE, EXIT_FAILED, EXIT_LINK_LOST = 0, 1, 3
 
@@ -55,6 +58,9 @@ class Worker:
         self._prepared: Prepared | None = None
         self._listener: Listener | None = None
         self._windows: WindowReporter | None = None
+        self._source: SourceSection | None = None
+        self._lookout: Lookout | None = None
+        self._photographer = Photographer()
         self._is_draining = False
 
     @property
@@ -74,14 +80,16 @@ class Worker:
     async def _obey(self) -> None:
         while (line := await self._link.receive()) is not None:
             match line:
+                case Look(source=source):
+                    self._source = source
                 case Serve():
                     await self._serve()
                 case Drain(deadline_s=deadline_s):
                     self._begin_drain(deadline_s)
                 case Prove():
                     self._start("prove", self._prove)
-                case Snapshot(id=number):
-                    await self._link.send(SnapshotTaken(id=number, reason=NO_SOURCE))
+                case Snapshot():
+                    self._start("snapshot", partial(self._photograph, line))
         self._finish(EXIT_LINK_LOST)
 
     async def _heed_signals(self) -> None:
@@ -125,6 +133,7 @@ class Worker:
                 in_flight=self._engine.in_flight,
                 inference_age_s=0.0 if vigil is None else vigil.age_s,
                 rss_bytes=resident_bytes(),
+                source=None if self._lookout is None else self._lookout.health(),
             )
             await self._link.send(pulse)
             await asyncio.sleep(PULSE_S)
@@ -146,11 +155,23 @@ class Worker:
             self._windows = WindowReporter(self._link, self._statistics, model)
             self._start("sweep", self._listener.sweep)
             self._start("windows", partial(self._windows.send_windows, self._setup.window_s))
+            self._begin_to_look(model, service)
         await self._link.send(Serving())
+
+    def _begin_to_look(self, model: Model, service: ModelService) -> None:
+        if self._source is not None:
+            self._lookout = Lookout(self._source, model, self._engine, self._statistics)
+            service.show("latest", self._lookout.latest.page)
+            self._start("look", self._lookout.run)
+
+    async def _photograph(self, order: Snapshot) -> None:
+        await self._link.send(await self._photographer.take(order, self._lookout))
 
     def _begin_drain(self, deadline_s: float) -> None:
         if not self._is_draining:
             self._is_draining = True
+            if self._lookout is not None:
+                self._lookout.close()  # whoever serves next waits for the camera
             self._start("drain", partial(self._drain, deadline_s))
 
     async def _drain(self, deadline_s: float) -> None:

@@ -103,7 +103,13 @@ class ModelService:
             **{base: Response.of(metadata) for base in bases},
             **{f"{base}/ready": Response.of(ModelReady(name=manifest.name)) for base in bases},
         }
+        self._bases = bases
         self._infer_paths = {f"{base}/infer" for base in bases}
+        self._pages: dict[str, Callable[[], Response]] = {}
+
+    def show(self, leaf: str, page: Callable[[], Response]) -> None:
+        """Answer GET on the model's path with `leaf` by a page that changes; the protocol knows none."""
+        self._pages |= {f"{base}/{leaf}": page for base in self._bases}
 
     def refuse(self, head: Head) -> Response | None:
         """Refuse strangers, unknown paths and wrong methods before a body is read."""
@@ -111,7 +117,7 @@ class ModelService:
         if not (is_public or head.is_trusted or self._is_authorized(head)):
             return Response.error(401, "authorization: expected the bearer token of this device, found none or another")
         is_infer = head.path in self._infer_paths
-        if not is_infer and head.path not in self._documents:
+        if not is_infer and head.path not in self._documents and head.path not in self._pages:
             return Response.error(404, f"path: expected model {self.signature.model} version {self.signature.version}, found another")
         if head.method != ("POST" if is_infer else "GET"):
             return Response.error(405, f"method: expected {'POST' if is_infer else 'GET'}, found {head.method}")
@@ -123,8 +129,10 @@ class ModelService:
 
     def answer(self, request: Request, done: Callable[[Response], None]) -> Response | None:
         """Answer a request that was not refused."""
-        document = self._documents.get(request.head.path)
-        return self._infer(request, done) if document is None else document
+        path = request.head.path
+        if path in self._infer_paths:
+            return self._infer(request, done)
+        return self._pages[path]() if path in self._pages else self._documents[path]
 
     def _infer(self, request: Request, done: Callable[[Response], None]) -> Response | None:
         try:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from agent.core.checkup import Facts, Finding, Node, findings
+from agent.core.checkup import Facts, Finding, Node, Seen, findings
 from agent.core.renewal import Span
 
 NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
@@ -50,6 +50,7 @@ def test_a_healthy_device_passes_every_check_and_needs_no_advice() -> None:
     ("changes", "check", "verdict", "advice"),
     [
         ({"service_state": "failed"}, "service", "fail", "journalctl"),
+        ({"sights": (Seen("door", "/dev/video0", problem="it is not there"),)}, "cameras", "fail", "plug"),
         ({"service_state": None}, "service", "warn", "agent install"),
         ({"upgrade_cut_off": True}, "service", "warn", "upgrade again"),
         ({"now": NOW - timedelta(days=3)}, "clock", "warn", "NTP"),

@@ -6,7 +6,9 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
+from time import monotonic
 
 import pytest
 
@@ -97,3 +99,52 @@ asyncio.run(scenario())
 
     assert ended.stdout == "False\n"
     assert "ZeroDivisionError" in ended.stderr
+
+
+def test_an_offer_stands_back_for_everybody_who_submits_and_gives_way_to_a_newer_one() -> None:
+    async def scenario() -> None:
+        running, gate, done = engine(), threading.Event(), list[str]()
+        busy = asyncio.create_task(running.run(lambda: gate.wait(TIMEOUT_S)))
+        await asyncio.sleep(0)
+
+        was_dropped = [running.offer(lambda: "old", lambda _: done.append("old"))]
+        was_dropped.append(running.offer(lambda: "new", lambda _: done.append("new")))
+        callers = [asyncio.create_task(running.run(lambda: done.append("caller"))) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert running.in_flight == 4  # an offer takes nobody's place
+        gate.set()
+        await asyncio.wait_for(asyncio.gather(busy, *callers), TIMEOUT_S)
+        await until(lambda: "new" in done)
+
+        assert was_dropped == [False, True]
+        assert done == ["caller", "caller", "caller", "new"]
+        assert running.in_flight == 0
+
+    asyncio.run(scenario())
+
+
+def test_an_offer_is_taken_at_once_by_an_engine_at_rest_and_its_fault_is_handed_on() -> None:
+    async def scenario() -> None:
+        running, outcomes = engine(), list[object]()
+
+        for _ in range(100):
+            assert not running.offer(fail, outcomes.append)
+            await until(partial(is_longer, outcomes, len(outcomes)))
+
+        assert len(outcomes) == 100
+        assert all(isinstance(outcome, InferenceError) for outcome in outcomes)
+        assert running.is_alive
+
+    asyncio.run(scenario())
+
+
+def is_longer(found: list[object], than: int) -> bool:
+    return len(found) > than
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is true."""
+    end_s = monotonic() + TIMEOUT_S
+    while not is_so():
+        assert monotonic() < end_s, "it did not come true in time"
+        await asyncio.sleep(0.001)

@@ -1,0 +1,1 @@
+"""Where the results of pictures go: the newest one to callers, all of them to a file."""

@@ -1,0 +1,64 @@
+"""The command itself with a camera: what its fleet hears when the camera goes, and that a new release looks on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from contracts.messages import DeviceEvent, Health, InferenceWindow, SourceHealth
+from tests.agent.conftest import DEVICE, AgentProcess
+from tests.sim.cameras import stream_camera
+from tests.sim.fleet import SimFleet
+from tests.sim.switches import switch_to, tiny
+from tests.sim.tiny_release import LABELS, MODEL
+
+SOURCE = """
+[[source]]
+model = "{model}"
+camera = "{camera}"
+rate_hz = 10
+results_file = "results/door.jsonl"
+"""
+
+
+def source_of(health: Health) -> SourceHealth | None:
+    """Return what a device says of its camera."""
+    return health.workers[MODEL].source if MODEL in health.workers else None
+
+
+def test_a_camera_is_looked_through_from_release_to_release_and_its_loss_is_told(
+    fleet: SimFleet, device: AgentProcess, tmp_path: Path
+) -> None:
+    with stream_camera() as camera:
+        # Given a device that looks through a camera by release 1
+        device.behaviours = None
+        with device.config.open("a") as file:
+            file.write(SOURCE.format(model=MODEL, camera=camera.url("roof", "secret")))
+        first, second = (tiny(tmp_path / str(number), number) for number in (1, 2))
+        device.start()
+        switch_to(fleet, DEVICE, first)
+        live = fleet.wait_for(Health, DEVICE, lambda health: (source := source_of(health)) is not None and source.state == "live")
+        assert (source := source_of(live)) is not None
+        assert source.source == camera.url()
+
+        # When the next release takes over
+        switch_to(fleet, DEVICE, second)
+        # Then it looks on, without a word about the camera
+        fleet.wait_for(InferenceWindow, DEVICE, lambda window: window.release == second.ref)
+        assert not [event for event in fleet.all(DeviceEvent) if event.facts.get("state") in ("blind", "frozen")]
+
+        # And when the camera is unplugged, and plugged in again
+        camera.unplug()
+        blind = fleet.wait_for(DeviceEvent, DEVICE, lambda event: event.facts.get("state") == "blind")
+        camera.plug_in()
+        sees = fleet.wait_for(DeviceEvent, DEVICE, lambda event: event.facts.get("state") == "sees")
+        # Then the fleet hears of both
+        assert (blind.severity, sees.severity) == ("error", "info")
+        assert camera.url() in blind.text
+        assert device.stop() == 0
+
+    # And the results of both releases lie with the state, the password nowhere
+    lines = [json.loads(line) for line in (device.state / "results" / "door.jsonl").read_text().splitlines()]
+    assert {line["model_version"] for line in lines} == {"1", "2"}
+    assert {line["label"] for line in lines} <= set(LABELS)
+    assert "secret" not in device.log() + "".join(event.text for event in fleet.all(DeviceEvent))
