@@ -37,6 +37,7 @@ printf '%s' "$REGISTRATION" > /proc/sys/fs/binfmt_misc/register
 mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$WORK,userxattr" "$ROOT"
 mount --rbind /proc "$ROOT/proc"
 mount --rbind /dev "$ROOT/dev"
+mount --rbind /sys "$ROOT/sys"
 exec chroot "$ROOT" /usr/bin/env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 """
 
@@ -55,22 +56,9 @@ class EmulatedDebian:
     def command(self, *command: str) -> list[str]:
         """Return a command of this machine that runs `command` inside, as root; one at a time."""
         enter = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-        places = (f"{name}={place}" for name, place in self._places.items())
-        return [
-            "nice",
-            "-n",
-            "15",
-            "env",
-            f"REGISTRATION={registration()}",
-            f"LOWER={self._layers}",
-            *settings,
-            *enter,
-            "sh",
-            "-c",
-            ENTER,
-            "sh",
-            *command,
-        ]
+        settings = (f"{name}={place}" for name, place in self._places.items())
+        known = (f"REGISTRATION={registration()}", f"LOWER={self._layers}", *settings)
+        return ["nice", "-n", "15", "env", *known, *enter, "sh", "-c", ENTER, "sh", *command]
 
     def run(self, *command: str, deadline_s: float = 600.0) -> str:
         """Run a command to its end and return what it printed; fail with that when its status is not 0."""
