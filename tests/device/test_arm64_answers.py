@@ -64,9 +64,7 @@ def test_integer_models_answer_on_arm_as_here(
         assert largest <= allowed, f"{name}: {largest} apart, {count} values"
     equal = sum(largest == 0 for largest, _, _ in apart.values())
     differ = "; ".join(f"{name} by {largest:.3g} in {count} values" for name, (largest, count, _) in apart.items() if largest)
-    tell(
-        f"{environment}: {equal} of {len(apart)} outputs equal to the last bit in {took_s:.0f} s under emulation{'; ' if differ else ''}{differ}"
-    )
+    tell(f"{environment}: {equal} of {len(apart)} outputs equal to the last bit, {took_s:.0f} s under emulation; apart: {differ or 'none'}")
 
 
 def distance(here: Any, there: Any) -> tuple[float, int, float]:

@@ -22,8 +22,10 @@ PLAIN = f"{SUITE}-arm64"
 EXTRA = "libgomp1,busybox-static,linux-image-arm64"
 # What a kernel's package depends on only to be installed as a package, and the modules that no virtual machine wants.
 NOT_UNPACKED = ("initramfs-tools", "klibc", "libklibc", "linux-base", "linux-image-arm64", "firmware-", "busybox_")
-MODULES = ("kernel/fs/ext4", "kernel/fs/jbd2", "kernel/fs/mbcache*", "kernel/lib", "kernel/crypto", "kernel/drivers/virtio")
-MODULES += ("kernel/drivers/block/virtio_blk*", "kernel/drivers/net/virtio_net*", "kernel/drivers/net/net_failover*", "kernel/net/core")
+MODULES = (
+    *("kernel/fs/ext4", "kernel/fs/jbd2", "kernel/fs/mbcache*", "kernel/lib", "kernel/crypto", "kernel/drivers/virtio"),
+    *("kernel/drivers/block/virtio_blk*", "kernel/drivers/net/virtio_net*", "kernel/drivers/net/net_failover*", "kernel/net/core"),
+)
 QEMU = "qemu-aarch64-static"
 TOOLS = {"debootstrap": "debootstrap", QEMU: "qemu-user-static", "unshare": "util-linux", "dpkg-deb": "dpkg"}
 # An ELF file for a 64-bit little-endian Arm, as the kernel's binfmt-misc is told of it: its head, and which bits of that count.
