@@ -129,9 +129,10 @@ def _runtimes(facts: Facts) -> Finding:
 
 def _delegates(facts: Facts) -> Finding:
     if facts.hardware == "coral" and "libedgetpu" not in facts.delegates:
-        return Finding(check="delegates", verdict="fail", text="no Edge TPU library", advice="install it: apt-get install libedgetpu1-std")
+        advice = "install the libedgetpu1-std that was built for the runtime's version; which one that is: docs/devices.md"
+        return Finding(check="delegates", verdict="fail", text="no Edge TPU library", advice=advice)
     if facts.hardware.startswith("jetson") and "libnvinfer" not in facts.delegates:
-        return Finding(check="delegates", verdict="warn", text="no TensorRT", advice="install it: apt-get install nvidia-jetpack")
+        return Finding(check="delegates", verdict="warn", text="no TensorRT", advice="run: apt-get install nvidia-jetpack")
     return Finding(check="delegates", verdict="ok", text=", ".join(facts.delegates) or f"none needed on {facts.hardware}")
 
 
