@@ -41,7 +41,7 @@ def gather(folder: Path) -> None:
 
 def compile_digits(bundle: Path) -> None:
     """Compile the example for every kind of device."""
-    command = [sys.executable, "-m", "cli", "compile", str(DIGITS / "digits.onnx"), "--output", str(bundle), "--no-cache"]
+    command = [sys.executable, "-m", "cli", "compile", str(DIGITS / "digits.onnx"), "--output", str(bundle)]
     command += ["--calibration", str(DIGITS / "calibration.npz"), "--evaluation", str(DIGITS / "evaluation.npz")]
     command += ["--preprocess", "scale=0.0625", "--metric", "top1", "--max-drop", "0.02", "--labels", str(DIGITS / "labels.txt")]
     command += [word for target in TARGETS for word in ("--target", target)]

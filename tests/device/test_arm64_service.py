@@ -52,8 +52,7 @@ def running_agent(device: EmulatedDebian, log: Path) -> Iterator[None]:
         process = subprocess.Popen(device.command(FIELDFARE, "agent", "run", "--config", CONFIG), stdout=stream, stderr=stream)
         try:
             yield
-            # It is the first process of its namespace, and the only child of the one that made that.
-            psutil.Process(process.pid).children()[0].terminate()
+            psutil.Process(process.pid).children()[0].children()[0].terminate()
             assert process.wait(60) == 0, log.read_text(errors="replace")[-2000:]
         finally:
             process.kill()
