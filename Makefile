@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make demo` shows the main job, `make test` proves it.
 PYTHON := .venv/bin/python
 
-.PHONY: demo test test-slow check benchmarks clean
+.PHONY: demo test test-slow test-device check benchmarks clean
 
 demo: .make/demo
 	@$(PYTHON) -m examples.digits.demo $(ARGS)
@@ -12,6 +12,10 @@ test: .make/test
 
 test-slow: .make/test
 	@$(PYTHON) -m pytest -m slow $(ARGS)
+
+# On an emulated 64-bit Arm, as root, with qemu-user-static and qemu-system-arm; the first run makes trees in ~/.cache/fieldfare-tests.
+test-device: .make/test
+	@$(PYTHON) -m pytest -m device tests/device $(ARGS)
 
 check: .make/test
 	@scripts/check

@@ -19,6 +19,9 @@ MAX_BASES = 4
 MAX_PEM_CHARS = 8192
 # How many classes a window names; the rest of them count under one name.
 MAX_CLASSES = 512
+# How many rails of power a device names, and how they may be called.
+MAX_RAILS = 16
+RAIL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}$"
 OTHER_CLASSES = "other"
 Session = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Counter = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -146,7 +149,7 @@ class WorkerHealth(Grown, frozen=True, extra="ignore"):
     source: SourceHealth | None = None
 
 
-class Health(Message):
+class Health(Message, Grown, frozen=True, extra="ignore"):
     """On `health`, at the configured interval, not stored by the broker."""
 
     uptime_s: Amount
@@ -158,6 +161,15 @@ class Health(Message):
     temperature_c: Annotated[float, Field(allow_inf_nan=False)] | None = None
     is_throttled: bool | None = None
     workers: dict[ModelName, WorkerHealth] = {}
+    # Share of the time since the health before in which heat slowed a processor down, where the kernel counts it.
+    throttled_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    # Whether the supply's voltage is too low.
+    is_undervolted: bool | None = None
+    # Watts that the whole device takes, and each of its rails; one rail may contain others.
+    power_w: Amount | None = None
+    rails_w: Annotated[dict[Annotated[str, Field(pattern=RAIL_NAME)], Amount], Field(max_length=MAX_RAILS)] | None = None
+    # Of the hottest one, where there is more than one.
+    edge_tpu_temperature_c: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 class Latency(BaseModel, frozen=True, extra="ignore"):

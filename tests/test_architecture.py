@@ -60,6 +60,8 @@ ONE_HOME = {
     "fsspec": ("fleet.store",),
     "backports": ("contracts.delta.codec",),
     "tuf": ("agent.verifier", "fleet.release"),
+    # A library that is too large to stay in the control process, which reads /proc by itself.
+    "psutil": ("agent.adapters.inventory",),
     "scipy": ("fleet.core.gates.sequential",),
     "cryptography": ("agent.credential", "fleet.authority", "fleet.release"),
 }

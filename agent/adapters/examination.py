@@ -19,6 +19,7 @@ from agent.adapters.credential_process import CredentialProcess
 from agent.adapters.environments import Environments
 from agent.adapters.identity import IdentityFiles
 from agent.adapters.installation import installed_seat
+from agent.adapters.inventory import take_stock
 from agent.adapters.saved_state import saved_memory
 from agent.adapters.sensors import Sensors
 from agent.adapters.sights import sights
@@ -81,6 +82,7 @@ async def examine(settings: Settings) -> Facts:
         throttled_bits=await sensors.throttled_bits(),
         temperature_c=(await sensors.condition()).temperature_c,
         sights=await sights(settings, now),
+        inventory=await anyio.to_thread.run_sync(take_stock),
     )
 
 

@@ -1,4 +1,4 @@
-"""Touches the machine's sensors through /proc, /sys and, on a Pi, vcgencmd; what is not there is None."""
+"""Touches the machine's sensors, of which each family has its own file in `probes`; what is not there is None."""
 
 from __future__ import annotations
 
@@ -7,28 +7,23 @@ import platform
 import shutil
 from pathlib import Path
 
-import anyio
-
 from agent.adapters import proc
+from agent.adapters.probes import edge_tpu, jetson, raspberry, thermal
 from agent.core.preflight import Condition
 from agent.core.probation import Heat
 from agent.core.readings import Readings
 from contracts.messages import Machine
 
-THERMAL = Path("/sys/class/thermal")
-VCGENCMD_S = 2.0
-# Bits 0 to 3 of get_throttled: under-voltage, frequency capped, throttled, soft temperature limit, each "now".
-THROTTLED_NOW = 0xF
-UNDERVOLTED_NOW = 0x1
-
 
 class Sensors:
     """Reads load, room and heat."""
 
-    def __init__(self, disk: Path) -> None:
-        """Measure the disk that holds `disk`."""
+    def __init__(self, disk: Path, root: Path = Path("/")) -> None:
+        """Measure the disk that holds `disk`, and the machine whose files are under `root`, which is / but for tests."""
         self._disk = disk
-        self._vcgencmd = shutil.which("vcgencmd")
+        self._sys = root / "sys"
+        self._firmware = raspberry.Firmware(self._sys)
+        self._slowed = thermal.SlowMeter(self._sys)
         self._load = proc.LoadMeter()
 
     def machine(self) -> Machine:
@@ -47,6 +42,7 @@ class Sensors:
         memory = proc.memory()
         disk = shutil.disk_usage(self._disk)
         bits = await self.throttled_bits()
+        rails = jetson.rails_w(self._sys)
         return Readings(
             uptime_s=proc.uptime_s(),
             cpu_percent=self._load.percent(),
@@ -54,8 +50,13 @@ class Sensors:
             memory_total_bytes=memory.total_bytes,
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
-            temperature_c=_hottest_zone_c(),
-            is_throttled=None if bits is None else bool(bits & THROTTLED_NOW),
+            temperature_c=thermal.hottest_c(self._sys),
+            is_throttled=self._is_throttled(bits),
+            throttled_share=self._slowed.share(),
+            is_undervolted=self._is_undervolted(bits),
+            power_w=jetson.input_w(rails),
+            rails_w=rails or None,
+            edge_tpu_temperature_c=edge_tpu.hottest_c(self._sys),
         )
 
     async def condition(self) -> Condition:
@@ -64,15 +65,15 @@ class Sensors:
         return Condition(
             disk_free_bytes=shutil.disk_usage(self._disk).free,
             memory_free_bytes=proc.memory().available_bytes,
-            temperature_c=_hottest_zone_c(),
-            is_undervolted=None if bits is None else bool(bits & UNDERVOLTED_NOW),
+            temperature_c=thermal.hottest_c(self._sys),
+            is_undervolted=self._is_undervolted(bits),
             battery_percent=proc.draining_battery_percent(),
         )
 
     async def heat(self) -> Heat:
         """Feel how warm the device is."""
         bits = await self.throttled_bits()
-        return Heat(_hottest_zone_c(), None if bits is None else bool(bits & THROTTLED_NOW))
+        return Heat(thermal.hottest_c(self._sys), self._is_throttled(bits))
 
     def rss_bytes(self, pid: int) -> int:
         """Return a process's resident memory, 0 when it has ended."""
@@ -80,23 +81,10 @@ class Sensors:
 
     async def throttled_bits(self) -> int | None:
         """Return what a Pi's firmware says of under-voltage and throttling; None where there is none that does."""
-        if self._vcgencmd is None:
-            return None
-        try:
-            with anyio.fail_after(VCGENCMD_S):
-                done = await anyio.run_process([self._vcgencmd, "get_throttled"], check=False)
-            return int(done.stdout.decode().strip().partition("=")[2], 16)
-        except (OSError, TimeoutError, ValueError):
-            return None  # the firmware does not answer, or not a user like us
+        return await self._firmware.throttled_bits()
 
+    def _is_throttled(self, bits: int | None) -> bool | None:
+        return thermal.is_slowed(self._sys) if bits is None else bool(bits & raspberry.THROTTLED_NOW)
 
-def _hottest_zone_c() -> float | None:
-    found = [reading for zone in THERMAL.glob("thermal_zone*/temp") if (reading := _zone_c(zone)) is not None]
-    return max(found, default=None)
-
-
-def _zone_c(zone: Path) -> float | None:
-    try:
-        return int(zone.read_text()) / 1000
-    except (OSError, ValueError):
-        return None  # zones of parts that are switched off refuse to be read
+    def _is_undervolted(self, bits: int | None) -> bool | None:
+        return raspberry.is_undervolted(self._sys) if bits is None else bool(bits & raspberry.UNDERVOLTED_NOW)

@@ -15,7 +15,7 @@ from agent.adapters.installation import installed_seat
 from agent.adapters.saved_state import saved_models
 from agent.adapters.status_file import StatusFile
 from agent.config import Settings
-from agent.core.checkup import Finding
+from agent.core.finding import Finding
 from agent.core.install_plan import UNIT
 from agent.core.status import SERVICE_STATE_DIR, Status
 from contracts.configuration import BASE_REVISION

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-from pydantic import BaseModel
-
+from agent.core.finding import Finding
+from agent.core.inventory import Inventory, inventory_findings
 from agent.core.renewal import Span
 
-Verdict = Literal["ok", "warn", "fail"]
 # A release and its download lie on the disk at the same time.
 ENOUGH_DISK_BYTES = 1 << 30
 LEAST_DISK_BYTES = 100 << 20
@@ -21,15 +19,6 @@ LATE_SHARE = 1 / 6
 # get_throttled: what is so now, and what was since the start.
 NOW_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 PAST_SHIFT = 16
-
-
-class Finding(BaseModel, frozen=True):
-    """One check's result; `advice` says what to do, and is empty where nothing is."""
-
-    check: str
-    verdict: Verdict
-    text: str
-    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,13 +65,14 @@ class Facts:
     others: tuple[Node, ...]
     throttled_bits: int | None
     temperature_c: float | None
+    inventory: Inventory
     # One for each [[source]] of agent.toml.
     sights: tuple[Seen, ...] = ()
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
     """Run every check."""
-    return tuple(check(facts) for check in CHECKS)
+    return (*(check(facts) for check in CHECKS), *inventory_findings(facts.inventory, facts.now))
 
 
 def _service(facts: Facts) -> Finding:
@@ -151,9 +141,10 @@ def _runtimes(facts: Facts) -> Finding:
 
 def _delegates(facts: Facts) -> Finding:
     if facts.hardware == "coral" and "libedgetpu" not in facts.delegates:
-        return Finding(check="delegates", verdict="fail", text="no Edge TPU library", advice="install it: apt-get install libedgetpu1-std")
+        advice = "install the libedgetpu1-std that was built for the runtime's version; which one that is: docs/devices.md"
+        return Finding(check="delegates", verdict="fail", text="no Edge TPU library", advice=advice)
     if facts.hardware.startswith("jetson") and "libnvinfer" not in facts.delegates:
-        return Finding(check="delegates", verdict="warn", text="no TensorRT", advice="install it: apt-get install nvidia-jetpack")
+        return Finding(check="delegates", verdict="warn", text="no TensorRT", advice="run: apt-get install nvidia-jetpack")
     return Finding(check="delegates", verdict="ok", text=", ".join(facts.delegates) or f"none needed on {facts.hardware}")
 
 

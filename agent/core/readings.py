@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -17,3 +18,9 @@ class Readings:
     disk_total_bytes: int
     temperature_c: float | None
     is_throttled: bool | None
+    # Of the time since the reading before.
+    throttled_share: float | None
+    is_undervolted: bool | None
+    power_w: float | None
+    rails_w: Mapping[str, float] | None
+    edge_tpu_temperature_c: float | None

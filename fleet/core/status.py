@@ -44,6 +44,8 @@ def _complaints(models: Mapping[str, ModelReport], health: Health | None) -> Ite
     for model, worker in sorted(health.workers.items()):
         if worker.state in ("restarting", "stopped"):
             yield f"{model}: worker {worker.state}"
+    if health.is_undervolted:
+        yield "under-voltage"
     if health.is_throttled:
         yield "throttled"
     if health.temperature_c is not None and health.temperature_c >= HOT_C:

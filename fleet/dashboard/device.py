@@ -7,6 +7,7 @@ from functools import partial
 from nicegui import context, ui
 from starlette.requests import Request
 
+from contracts.messages import Health
 from fleet.core.refusals import trust_line
 from fleet.dashboard.device_charts import DeviceCharts
 from fleet.dashboard.feed import Feed
@@ -91,6 +92,7 @@ def _draw_inventory(detail: DeviceDetail) -> None:
             ("Memory", size(machine.memory_bytes)),
             ("Disk", size(machine.disk_bytes) + (f", {size(health.disk_free_bytes)} free" if health else "")),
             ("Throttled", throttled),
+            *(_power(health) if health else ()),
             ("System", machine.system),
             ("Python", machine.python),
             ("Agent", birth.agent_version),
@@ -99,6 +101,16 @@ def _draw_inventory(detail: DeviceDetail) -> None:
             ("Trust", trust_line(detail.newest_time, detail.refused)),
         ]
     )
+
+
+def _power(health: Health) -> list[tuple[str, str]]:
+    """Return what a device with such sensors tells of its supply."""
+    rails = ", ".join(f"{name} {watts:.1f} W" for name, watts in (health.rails_w or {}).items())
+    whole = "" if health.power_w is None else f"{health.power_w:.1f} W"
+    supply = {None: "", True: "under-voltage", False: "strong enough"}[health.is_undervolted]
+    tpu = "" if health.edge_tpu_temperature_c is None else f"{health.edge_tpu_temperature_c:.0f} °C"
+    said = (("Power", " of which ".join(filter(None, (whole, rails)))), ("Supply", supply), ("Edge TPU", tpu))
+    return [(name, text) for name, text in said if text]
 
 
 def _generations(detail: DeviceDetail) -> str:

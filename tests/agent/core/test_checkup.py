@@ -7,10 +7,19 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from agent.core.checkup import Facts, Finding, Node, Seen, findings
+from agent.core.checkup import Facts, Node, Seen, findings
+from agent.core.finding import Finding
+from agent.core.inventory import Interface, Inventory, Volume, Warmth
 from agent.core.renewal import Span
 
 NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+SOUND = Inventory(
+    booted_at=NOW - timedelta(days=40),
+    volumes=(Volume("/", free_bytes=20 << 30, total_bytes=32 << 30, is_read_only=False),),
+    warmths=(Warmth("cpu_thermal", 50.0, critical_c=110.0), Warmth("rp1_adc", 48.0, critical_c=None)),
+    draining_battery_percent=None,
+    interfaces=(Interface("eth0", is_up=True, has_address=True, megabits_per_s=1000), Interface("wlan0", False, False, 0)),
+)
 HEALTHY = Facts(
     service_state="active",
     upgrade_cut_off=False,
@@ -33,6 +42,7 @@ HEALTHY = Facts(
     others=(),
     throttled_bits=0,
     temperature_c=50.0,
+    inventory=SOUND,
 )
 
 
@@ -43,7 +53,7 @@ def found(**changes: object) -> dict[str, Finding]:
 
 def test_a_healthy_device_passes_every_check_and_needs_no_advice() -> None:
     assert found() == {}
-    assert [finding.advice for finding in findings(HEALTHY)] == [""] * 11
+    assert [finding.advice for finding in findings(HEALTHY)] == [""] * 16
 
 
 @pytest.mark.parametrize(
@@ -69,6 +79,12 @@ def test_a_healthy_device_passes_every_check_and_needs_no_advice() -> None:
         ({"throttled_bits": 0x1}, "throttling", "fail", "power supply"),
         ({"throttled_bits": 0x50000}, "throttling", "warn", "power supply"),
         ({"temperature_c": 80.0}, "throttling", "warn", "heat sink"),
+        ({"inventory": replace(SOUND, booted_at=NOW + timedelta(days=1))}, "start", "warn", "clock"),
+        ({"inventory": replace(SOUND, volumes=(Volume("/", 9 << 30, 9 << 30, is_read_only=True),))}, "volumes", "warn", "dmesg"),
+        ({"inventory": replace(SOUND, volumes=(Volume("/boot", 1 << 20, 1 << 29, is_read_only=False),))}, "volumes", "warn", "make room"),
+        ({"inventory": replace(SOUND, warmths=(Warmth("nvme", 82.0, critical_c=84.0),))}, "sensors", "warn", "fan"),
+        ({"inventory": replace(SOUND, draining_battery_percent=12.0)}, "battery", "warn", "plug it in"),
+        ({"inventory": replace(SOUND, interfaces=SOUND.interfaces[1:])}, "network", "fail", "cable"),
     ],
 )
 def test_what_is_wrong_is_found_alone_and_with_advice(changes: dict[str, object], check: str, verdict: str, advice: str) -> None:
@@ -80,4 +96,5 @@ def test_what_is_wrong_is_found_alone_and_with_advice(changes: dict[str, object]
 
 def test_a_device_without_sensors_or_accelerators_lacks_nothing() -> None:
     plain = {"hardware": "cpu", "accelerators": (), "cameras": (), "delegates": (), "throttled_bits": None, "temperature_c": None}
-    assert found(**plain, is_synchronized=None, floor=None) == {}
+    bare = replace(SOUND, volumes=(), warmths=())
+    assert found(**plain, is_synchronized=None, floor=None, inventory=bare) == {}

@@ -75,7 +75,8 @@ def test_a_time_that_cannot_be_is_replaced_by_that_of_arrival() -> None:
         ({"m": ModelReport(phase=Phase.ROLLED_BACK, reason="golden set")}, health(), ("degraded", "m: rolled back: golden set")),
         ({}, health(temperature_c=90), ("degraded", "90 °C")),
         ({}, health(disk_free_bytes=1), ("degraded", "1% of the disk is free")),
-        ({}, health(is_throttled=True), ("degraded", "throttled")),
+        ({}, health(is_throttled=True, is_undervolted=False), ("degraded", "throttled")),
+        ({}, health(is_undervolted=True), ("degraded", "under-voltage")),
         ({}, health(workers={"m": WorkerHealth(state="restarting", restarts=3, rss_bytes=0)}), ("degraded", "m: worker restarting")),
         # Falling back to the CPU is shown beside the status: the device does what its release allows.
         (

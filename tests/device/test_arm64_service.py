@@ -1,0 +1,120 @@
+"""The agent on an emulated 64-bit Arm: it enrols, takes a release and serves it; and a whole machine boots with it as its service."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.device.material import ROOT
+from tests.fleet.server import FleetProcess, free_port, wait_for
+from tests.live.arm64 import EmulatedDebian, plain_debian
+from tests.live.arm64_agent import FIRST, arm64_layers
+from tests.live.virtual_machine import HOST, booted, need_machine, write_disk, write_initial
+
+pytestmark = [pytest.mark.device, pytest.mark.timeout(3600)]
+DEVICE = "pi-1"
+FIELDFARE = f"{FIRST}/bin/fieldfare"
+CONFIG = "/root/pi-1/agent.toml"
+# Emulation is ten to twenty times slower than the processor below it, and may have to share that.
+ONLINE_S, COMMIT_S, BOOT_S = 300.0, 900.0, 900.0
+LOOK = """[Unit]
+After=fieldfare-agent.service
+[Service]
+Type=oneshot
+StandardOutput=tty
+TTYPath=/dev/ttyAMA0
+ExecStart=/bin/sh -c 'echo "looked: $(uname -m) $(systemctl show fieldfare-agent --property=ActiveState,NRestarts,MemoryCurrent | xargs)"'
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[FleetProcess]:
+    """A fleet on this machine, which goes by the name that a virtual machine calls its host too."""
+    with FleetProcess(tmp_path / "fleet", None, "--public-name", HOST) as running:
+        yield running
+
+
+@contextmanager
+def running_agent(device: EmulatedDebian, log: Path) -> Iterator[None]:
+    """Run the control process in the device's own system, without systemd."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(device.command(FIELDFARE, "agent", "run", "--config", CONFIG), stdout=stream, stderr=stream)
+        try:
+            yield
+            psutil.Process(process.pid).children()[0].children()[0].terminate()
+            assert process.wait(60) == 0, log.read_text(errors="replace")[-2000:]
+        finally:
+            process.kill()
+            process.wait(30)
+
+
+def test_an_agent_on_arm_enrols_takes_a_release_and_serves_it(
+    device: EmulatedDebian, fleet: FleetProcess, material: Path, tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    # Given a device that makes its key and gets its certificate by itself
+    began_s = time.monotonic()
+    device.run(FIELDFARE, "agent", "enroll", "--server", fleet.tls_url, f"--token={fleet.token(DEVICE)}", "--out", "/root/pi-1")
+    enrolled_s = time.monotonic() - began_s
+    config = device.get(CONFIG).decode()
+    device.put(CONFIG, f"{config}\n[serve]\nport = {free_port()}\n[update]\nprobation_s = 5\n".encode())
+    # When its control process runs, and a release is rolled out to it
+    began_s = time.monotonic()
+    with running_agent(device, tmp_path / "agent.log"):
+        with fleet.api as api:
+            wait_for(lambda: api.get("overview").json()["online"] == 1, seconds=ONLINE_S)
+        online_s = time.monotonic() - began_s
+        fleet.ask("release", "add", str(material / "bundles" / "digits"))
+        assert fleet.run("rollout", "start", "digits", "--to", "all").returncode == 0
+        began_s = time.monotonic()
+        shown = wait_for(lambda: committed(fleet), seconds=COMMIT_S)
+        committed_s = time.monotonic() - began_s
+    # Then it proved the release on its own processor, committed it, and went in peace
+    assert shown["birth"]["machine"]["architecture"] == "aarch64"
+    tell(
+        f"agent under emulation: enrolled in {enrolled_s:.0f} s, online after {online_s:.0f} s, release committed after {committed_s:.0f} s"
+    )
+
+
+def committed(fleet: FleetProcess) -> dict[str, dict[str, dict[str, str]]] | None:
+    """Return what is known of the device once its model's release is committed; fail when it is refused."""
+    shown: dict[str, dict[str, dict[str, str]]] = fleet.ask("device", "show", DEVICE)
+    phase = shown["models"]["digits"]["phase"] if "digits" in shown["models"] else "none"
+    assert phase not in {"rejected", "failed", "rolled_back"}, json.dumps(shown["models"])
+    return shown if phase == "committed" else None
+
+
+def test_a_machine_boots_with_the_agent_as_its_service(
+    wheel: Path, fleet: FleetProcess, tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    need_machine()
+    # Given a disk with a Debian, and the agent installed into it as into any system image
+    assert fleet.enroll(fleet.token(DEVICE), tmp_path / "pi-1").returncode == 0
+    config = tmp_path / "pi-1" / "agent.toml"
+    config.write_text(re.sub(r'(?m)^host = ".*"$', f'host = "{HOST}"', config.read_text(), count=1))
+    (tmp_path / "look.service").write_text(LOOK)
+    install = f"{sys.executable} -m cli agent install --config {tmp_path}/pi-1 --root {{root}}"
+    look = f"cp {tmp_path}/look.service {{root}}/etc/systemd/system/ && systemctl --root={{root}} enable look.service"
+    with arm64_layers(wheel) as layers:
+        write_disk(tmp_path / "disk", layers, ["sh", "-c", f"cd {ROOT} && {install} && {look}"])
+    write_initial(tmp_path / "initial", plain_debian())
+    # When it boots
+    began_s = time.monotonic()
+    with booted(tmp_path / "disk", tmp_path / "initial", plain_debian()) as console, fleet.api as api:
+        looked = console.wait_for(r"looked: (\w+) ActiveState=(\w+).*MemoryCurrent=(\d+)", BOOT_S)
+        active_s = time.monotonic() - began_s
+        # Then the service has said that it is ready, and reaches the fleet through its sandbox
+        assert looked.group(1, 2) == ("aarch64", "active")
+        wait_for(lambda: api.get("overview").json()["online"] == 1, seconds=ONLINE_S)
+        online_s, mib = time.monotonic() - began_s, int(looked[3]) >> 20
+        tell(f"virtual machine: service active after {active_s:.0f} s with {mib} MiB, online after {online_s:.0f} s")
