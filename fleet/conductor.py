@@ -9,9 +9,10 @@ from typing import Protocol
 
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
-from fleet.core.devices import HeardDevice
+from fleet.core.inventory import Inventory
 from fleet.core.rollout import Member, Rollout, Standing, offered, offers, plan, step
-from fleet.core.targeting import Candidate, parse_query
+from fleet.core.targeting.parse import parse_query
+from fleet.core.targeting.plan import TargetPlan
 from fleet.errors import NoDevicesError
 
 
@@ -21,10 +22,6 @@ class Release(Protocol):
     @property
     def ref(self) -> ReleaseRef:
         """Its identity."""
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """What it was compiled for."""
 
 
 class Releases(Protocol):
@@ -37,11 +34,15 @@ class Releases(Protocol):
 class Devices(Protocol):
     """The fleet, and what it said last."""
 
-    def heard(self) -> Sequence[HeardDevice]:
-        """Return every device with its newest words."""
-
     def standings(self, ids: tuple[str, ...], model: str) -> Mapping[str, Standing]:
         """Return how one model stands on those of the devices that ever reported."""
+
+
+class Targeting(Protocol):
+    """Who is meant."""
+
+    def plan(self, text: str, release: ReleaseRef, now: datetime) -> TargetPlan:
+        """Say what a release would do to the devices that a query means now."""
 
 
 class Rollouts(Protocol):
@@ -67,10 +68,11 @@ class Director(Protocol):
 class Conductor:
     """One at a time: `start` and `turn` never run together."""
 
-    def __init__(self, releases: Releases, devices: Devices, rollouts: Rollouts, director: Director) -> None:
+    def __init__(self, releases: Releases, devices: Devices, targeting: Targeting, rollouts: Rollouts, director: Director) -> None:
         """Nothing moves before `turn`."""
         self._releases = releases
         self._devices = devices
+        self._targeting = targeting
         self._rollouts = rollouts
         self._director = director
         self._lock = threading.Lock()
@@ -79,9 +81,9 @@ class Conductor:
         """Freeze the target list and return the rollout's number; raise the error that says why not."""
         wanted = parse_query(query)
         found = self._releases.get(model, release)
-        matching = [heard for heard in self._devices.heard() if wanted.matches(_candidate(heard))]
-        members = [_member(heard, found) for heard in matching]
-        if not any(member.phase is Phase.PLANNED for member in members):
+        targets = self._targeting.plan(query, found.ref, now)
+        members = [_member(device, found, targets) for device in targets.devices]
+        if not targets.chosen:
             raise NoDevicesError(query, members[0].reason if members else "the query matches no device")
         with self._lock:
             return self._rollouts.add(Rollout(0, found.ref, str(wanted), deadline_s, now, plan(found.ref, members)))
@@ -107,16 +109,9 @@ class Conductor:
         return offered(rollout, generations, now) if generations else rollout
 
 
-def _candidate(heard: HeardDevice) -> Candidate:
-    return Candidate(heard.device.id, heard.device.hardware, heard.device.labels)
-
-
-def _member(heard: HeardDevice, release: Release) -> Member:
-    report = heard.report_on(release.ref.model)
-    baseline = report.current if report else None
-    if set(heard.targets) & set(release.targets):
-        earlier_outcome_at = report.last.at if report and report.last else None
-        return Member(heard.device.id, Phase.PLANNED, baseline, earlier_outcome_at=earlier_outcome_at)
-    compiled = ", ".join(release.targets)
-    reason = f"it runs {', '.join(heard.targets)}, and the release was compiled for {compiled}"
-    return Member(heard.device.id, Phase.CANCELLED, baseline, reason=reason)
+def _member(device: Inventory, release: Release, targets: TargetPlan) -> Member:
+    model = release.ref.model
+    baseline = device.running.get(model)
+    if device.id in targets.chosen:
+        return Member(device.id, Phase.PLANNED, baseline, earlier_outcome_at=device.ended_at.get(model))
+    return Member(device.id, Phase.CANCELLED, baseline, reason=targets.excluded[device.id].reason)

@@ -100,10 +100,18 @@ class UnknownTrustFileError(FleetError):
 class QueryError(FleetError):
     """A target query cannot be read."""
 
-    def __init__(self, query: str, position: int, expected: str) -> None:
+    def __init__(self, query: str, position: int, expected: str, hint: str = "") -> None:
         found = repr(query[position : position + 20]) if position < len(query) else "the end"
-        super().__init__(f"query {query!r}: position {position + 1}: expected {expected}, found {found}")
+        super().__init__(f"query {query!r}: position {position + 1}: expected {expected}, found {found}{hint and f'; {hint}'}")
         self.position = position
+
+
+class UnknownGroupError(FleetError):
+    """No group of that name was saved."""
+
+    def __init__(self, group: str, close: str | None = None) -> None:
+        hint = f"did you mean {close}?" if close else "`fieldfare group list` lists them"
+        super().__init__(f"group {group}: expected a saved group, found none; {hint}")
 
 
 class NoDevicesError(FleetError):

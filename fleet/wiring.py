@@ -26,6 +26,7 @@ from fleet.north.ports import Addresses, Rehearsal, Services
 from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
+from fleet.release.packages import PackageShelf
 from fleet.release.repository import Repository
 from fleet.release.trust_desk import TrustDesk
 from fleet.secret_files import connect_owner, session_secret
@@ -52,6 +53,7 @@ from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
+from fleet.targeting import Targeting
 from fleet.wall_clock import utc_now
 
 # What is not TLS never leaves the machine.
@@ -114,7 +116,8 @@ class Fleet:
         self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
-        self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
+        self.targeting = Targeting(self.devices, PackageShelf(self.artifacts))
+        self.conductor = Conductor(ReleaseStore(self.database), self.devices, self.targeting, RolloutStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
