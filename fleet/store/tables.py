@@ -113,6 +113,12 @@ inference_windows = _series(
     Column("p95_ms", Float, nullable=False),
     Column("classes", Text, nullable=False),
     Column("provider", Text, nullable=False),
+    # Empty for windows from before it was kept.
+    Column("manifest_sha256", String(64), nullable=False),
+    # A `Sketch`, where the device sent one.
+    Column("latencies", Text),
+    Column("ordinal", BigInteger),
+    Column("parts", BigInteger),
 )
 
 events = _series(
@@ -122,6 +128,36 @@ events = _series(
     Column("model", String(64)),
     Column("text", Text, nullable=False),
     Column("facts", Text, nullable=False),
+)
+
+# Which numbers of a session came: those of all messages under no model, those of windows under theirs.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("session", String(16), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("newest", BigInteger, nullable=False),
+    # Ranges, such as `3,7-9`.
+    Column("missing", Text, nullable=False),
+    Column("forgotten", BigInteger, nullable=False),
+    Column("merged", BigInteger, nullable=False),
+    Column("heard_at", Stamp, nullable=False),
+    Index("tallies_by_time", "heard_at"),
+)
+
+# The newest messages that made no sense, with their first bytes.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("device", String(64), nullable=False),
+    Column("leaf", String(16), nullable=False),
+    Column("at", Stamp, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Index("quarantine_by_device", "device", "id"),
 )
 
 releases = Table(

@@ -104,6 +104,10 @@ def _window_columns(window: InferenceWindow) -> dict[str, object]:
         "p95_ms": window.latency_ms.p95,
         "classes": json.dumps(window.classes),
         "provider": window.provider,
+        "manifest_sha256": window.release.manifest_sha256,
+        "latencies": None if window.latencies is None else window.latencies.model_dump_json(),
+        "ordinal": window.ordinal,
+        "parts": window.parts,
     }
 
 
