@@ -48,6 +48,7 @@ from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
 from fleet.store.devices import DeviceStore
+from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
@@ -84,6 +85,8 @@ class Settings:
     artifacts: str | None = None
     # Whether devices may be played.
     simulation: bool = False
+    # None for a file in the server's folder.
+    database: PostgresUrl | None = None
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError."""
@@ -96,7 +99,7 @@ class Fleet:
 
     def __init__(self, home: Home, settings: Settings) -> None:
         """Open what lies on disk; nothing runs yet."""
-        self.database = Database(home.database)
+        self.database = Database(settings.database or home.database)
         keys = KeyFolder(home.keys)
         self.repository = Repository(home.trust, keys)
         if settings.trust is None:

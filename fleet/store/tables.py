@@ -24,6 +24,17 @@ class Stamp(TypeDecorator[datetime]):
         return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
+class Words(TypeDecorator[str]):
+    """What somebody said; PostgreSQL keeps no NUL, so that neither database shall."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
+        """Write."""
+        return None if value is None else value.replace("\0", "\ufffd")
+
+
 metadata = MetaData()
 
 devices = Table(
@@ -112,7 +123,13 @@ inference_windows = _series(
     Column("p50_ms", Float, nullable=False),
     Column("p95_ms", Float, nullable=False),
     Column("classes", Text, nullable=False),
-    Column("provider", Text, nullable=False),
+    Column("provider", Words, nullable=False),
+    # Empty for windows from before it was kept.
+    Column("manifest_sha256", String(64), nullable=False),
+    # A `Sketch`, where the device sent one.
+    Column("latencies", Text),
+    Column("ordinal", BigInteger),
+    Column("parts", BigInteger),
 )
 
 events = _series(
@@ -120,8 +137,38 @@ events = _series(
     Column("kind", String(16), nullable=False),
     Column("severity", String(16), nullable=False),
     Column("model", String(64)),
-    Column("text", Text, nullable=False),
+    Column("text", Words, nullable=False),
     Column("facts", Text, nullable=False),
+)
+
+# Which numbers of a session came: those of all messages under no model, those of windows under theirs.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("session", String(16), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("newest", BigInteger, nullable=False),
+    # Ranges, such as `3,7-9`.
+    Column("missing", Text, nullable=False),
+    Column("forgotten", BigInteger, nullable=False),
+    Column("merged", BigInteger, nullable=False),
+    Column("heard_at", Stamp, nullable=False),
+    Index("tallies_by_time", "heard_at"),
+)
+
+# The newest messages that made no sense, with their first bytes.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("device", String(64), nullable=False),
+    Column("leaf", String(16), nullable=False),
+    Column("at", Stamp, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Index("quarantine_by_device", "device", "id"),
 )
 
 releases = Table(
@@ -157,7 +204,7 @@ rollouts = Table(
     Column("release", Text, nullable=False),
     Column("query", Text, nullable=False),
     Column("state", String(16), nullable=False, index=True),
-    Column("state_reason", Text, nullable=False),
+    Column("state_reason", Words, nullable=False),
     Column("deadline_s", Float, nullable=False),
     Column("started_at", Stamp, nullable=False),
     Column("ended_at", Stamp),
@@ -170,7 +217,7 @@ rollout_devices = Table(
     Column("device", String(64), primary_key=True),
     Column("position", Integer, nullable=False),
     Column("phase", String(16), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("progress", Float, nullable=False),
     Column("baseline", Text),
     Column("generation", BigInteger, nullable=False),

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Row, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from contracts.messages import Desired
 from fleet.store.database import Database
 from fleet.store.rows import REF_BY_MODEL, refs_to_text
 from fleet.store.tables import wishes
+from fleet.store.upsert import put
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class WishStore:
 
     def put(self, wish: Desired, envelope: bytes) -> None:
         """Keep a device's wish, not yet published."""
-        values = {
+        row = {
+            "device": wish.device,
             "generation": wish.generation,
             "issued_at": wish.issued_at,
             "expires_at": wish.expires_at,
@@ -45,9 +46,8 @@ class WishStore:
             "envelope": envelope,
             "published": 0,
         }
-        statement = insert(wishes).values(device=wish.device, **values)
         with self._database.writing() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["device"], set_=values))
+            put(connection, wishes, row)
 
     def unpublished(self, limit: int) -> tuple[SignedWish, ...]:
         """Return wishes that the broker may not have."""
