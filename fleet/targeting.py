@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from contracts.messages import ReleaseRef
@@ -17,8 +17,8 @@ from fleet.core.targeting.plan import TargetPlan, plan_targets
 class Devices(Protocol):
     """The fleet."""
 
-    def inventories(self) -> Sequence[Inventory]:
-        """Return what every device in good standing reported last."""
+    def inventories(self, now: datetime, max_age: timedelta = timedelta(0)) -> Sequence[Inventory]:
+        """Return every device in good standing, ordered by id, as it was told at most `max_age` ago."""
 
 
 class Packages(Protocol):
@@ -42,7 +42,7 @@ class Targeting:
     def plan(self, text: str, release: ReleaseRef, now: datetime) -> TargetPlan:
         """Say what a release would do to the devices that a query means now; raise QueryError or UnknownGroupError."""
         query = resolve(parse_query(text), {})
-        fleet = self._devices.inventories()
+        fleet = self._devices.inventories(now)
         running = {ref.manifest_sha256: ref for device in fleet if (ref := device.running.get(release.model)) is not None}
         known = {digest: self._packages.of(ref) for digest, ref in running.items()}
         held = {digest: package for digest, package in known.items() if package is not None}

@@ -52,6 +52,7 @@ from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
+from fleet.store.roster import Roster
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
 from fleet.targeting import Targeting
@@ -119,7 +120,8 @@ class Fleet:
         self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
-        self.targeting = Targeting(self.devices, PackageShelf(self.artifacts))
+        self.roster = Roster(self.database)
+        self.targeting = Targeting(self.roster, PackageShelf(self.artifacts))
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, self.targeting, RolloutStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)

@@ -9,7 +9,6 @@ from datetime import datetime
 from contracts.agent_config import DeviceSection
 from contracts.manifest import Runtime
 from contracts.messages import Birth, Health, ReleaseRef, Reported
-from fleet.core.devices import Device
 from fleet.core.status import Status, condition_of, standing_of
 
 # What agents call it as a provider.
@@ -58,25 +57,33 @@ class Inventory:
         return self.condition if standing is None else standing[0]
 
 
-def inventory_of(
-    device: Device, birth: Birth | None, reported: Reported | None, health: Health | None, last_seen: datetime | None
-) -> Inventory:
-    """Lay flat what a device said last."""
-    models = reported.models if reported else {}
-    implied = DeviceSection(id=device.id, hardware=device.hardware).targets
+@dataclass(frozen=True)
+class Words:
+    """What a device said last, of each kind, and when it said anything."""
+
+    birth: Birth | None = None
+    reported: Reported | None = None
+    health: Health | None = None
+    last_seen: datetime | None = None
+
+
+def inventory_of(device: str, hardware: str, labels: Mapping[str, str], words: Words) -> Inventory:
+    """Lay flat what is known of a device."""
+    birth, models = words.birth, words.reported.models if words.reported else {}
+    implied = DeviceSection(id=device, hardware=hardware).targets
     return Inventory(
-        id=device.id,
-        hardware=device.hardware,
-        labels=device.labels,
+        id=device,
+        hardware=hardware,
+        labels=labels,
         targets=birth.targets if birth else implied,
-        last_seen=last_seen,
+        last_seen=words.last_seen,
         is_connected=birth.online if birth else None,
         runtimes=birth.runtimes if birth else None,
         agent=birth.agent_version if birth else None,
         architecture=birth.machine.architecture if birth else None,
         system=birth.machine.system if birth else None,
-        condition=condition_of(models, health)[0],
-        vitals=vitals_of(health) if health else None,
+        condition=condition_of(models, words.health)[0],
+        vitals=vitals_of(words.health) if words.health else None,
         running={model: report.current for model, report in models.items() if report.current},
         ended_at={model: report.last.at for model, report in models.items() if report.last},
     )

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Row, select
 
-from contracts.messages import Birth, Health, Reported
-from fleet.core.devices import SIMULATED, Device
-from fleet.core.inventory import Inventory, inventory_of
+from contracts.messages import Birth, Reported
+from fleet.core.devices import SIMULATED, Device, HeardDevice
 from fleet.core.rollout import Standing
 from fleet.errors import DeviceExistsError, UnknownDeviceError
 from fleet.store.database import Database
@@ -44,17 +43,15 @@ class DeviceStore:
             if rows:
                 connection.execute(devices.insert(), rows)
 
-    def inventories(self) -> tuple[Inventory, ...]:
-        """Return what every device in good standing reported last, ordered by id."""
+    def heard(self) -> tuple[HeardDevice, ...]:
+        """Return every device in good standing with its newest words, ordered by id."""
         with self._database.reading() as connection:
-            births, reporteds, healths = (latest(connection, leaf) for leaf in ("birth", "reported", "health"))
+            births, reporteds = latest(connection, "birth"), latest(connection, "reported")
             return tuple(
-                inventory_of(
+                HeardDevice(
                     device_of(row),
                     Birth.model_validate_json(births[row.id]) if row.id in births else None,
                     Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
-                    Health.model_validate_json(healths[row.id]) if row.id in healths else None,
-                    row.last_seen,
                 )
                 for row in connection.execute(select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id))
             )
