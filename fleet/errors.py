@@ -106,14 +106,6 @@ class QueryError(FleetError):
         self.position = position
 
 
-class UnknownGroupError(FleetError):
-    """No group of that name was saved."""
-
-    def __init__(self, group: str, close: str | None = None) -> None:
-        hint = f"did you mean {close}?" if close else "`fieldfare group list` lists them"
-        super().__init__(f"group {group}: expected a saved group, found none; {hint}")
-
-
 class NoDevicesError(FleetError):
     """A rollout would reach nobody."""
 

@@ -12,6 +12,9 @@ from contracts.trust import MAX_TRUST_FILE_BYTES
 
 TrustText = Annotated[str, Field(max_length=MAX_TRUST_FILE_BYTES)]
 TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+QueryText = Annotated[str, Field(min_length=1, max_length=1000)]
+GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 DEFAULT_DEADLINE_S = 1800.0
 DEFAULT_TOKEN_LIFE_S = 3600.0
 
@@ -98,6 +101,28 @@ class NewRollout(Body):
     release: ReleaseCounter | None = None
     # A device without an outcome by then has failed.
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] = DEFAULT_DEADLINE_S
+
+
+class NewGroup(Body):
+    """PUT groups/{group}: whoever a query means whenever it is asked, or a list of devices."""
+
+    query: QueryText | None = None
+    devices: Annotated[tuple[DeviceId, ...], Field(max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _says_one_of_both(self) -> NewGroup:
+        if (self.query is None) is (self.devices is None):
+            raise ValueError("either a query or devices")
+        return self
+
+
+class LabelChange(Body):
+    """POST device-labels: all of it happens, or nothing."""
+
+    # By device: the version of the labels that the author saw; None for whatever they are.
+    devices: Annotated[dict[DeviceId, Version | None], Field(min_length=1, max_length=5000)]
+    put: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = {}
+    drop: Annotated[tuple[LabelKey, ...], Field(max_length=32)] = ()
 
 
 class GivenToken(BaseModel, frozen=True):

@@ -129,6 +129,27 @@ class RolloutView(View):
     devices: tuple[RolloutDeviceView, ...]
 
 
+class GroupView(View):
+    """One group: of a list of devices, or of whoever a query means."""
+
+    name: str
+    query: str | None
+    devices: int
+    version: str
+
+
+class GroupDetail(GroupView):
+    """A group, and who is in it now."""
+
+    members: tuple[str, ...]
+
+
+class LabelledView(View):
+    """Which devices' labels are others than before."""
+
+    changed: tuple[str, ...]
+
+
 class Overview(View):
     """The whole fleet in numbers."""
 
@@ -150,6 +171,9 @@ class FleetReader(Protocol):
 
     def devices(self, *, limit: int = 200, after: str = "") -> tuple[DeviceSummary, ...]:
         """Return devices ordered by id, those after `after`."""
+
+    def named(self, ids: tuple[str, ...]) -> tuple[DeviceSummary, ...]:
+        """Return devices by id, ordered by it; those that are gone are left out."""
 
     def device(self, device: str) -> DeviceDetail:
         """Return one device; raise UnknownDeviceError."""

@@ -19,6 +19,7 @@ from fleet.dashboard import app as dashboard
 from fleet.doors import Doors, Papers, bound
 from fleet.enrolment import Consequences, Enrolment
 from fleet.errors import NamelessServerError
+from fleet.group_desk import GroupDesk
 from fleet.home import Home
 from fleet.loops import repeat
 from fleet.north.app import build_app
@@ -48,6 +49,7 @@ from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
 from fleet.store.devices import DeviceStore
+from fleet.store.groups import GroupStore
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
@@ -121,7 +123,9 @@ class Fleet:
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
         self.roster = Roster(self.database)
-        self.targeting = Targeting(self.roster, PackageShelf(self.artifacts))
+        group_store = GroupStore(self.database)
+        self.targeting = Targeting(self.roster, group_store, PackageShelf(self.artifacts))
+        self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, self.targeting, RolloutStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
@@ -158,6 +162,8 @@ class Fleet:
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             rollouts=self.conductor,
+            targeting=self.targeting,
+            groups=self.groups,
             trust=self.repository,
             trust_desk=self.trust_desk,
             artifacts=self.artifacts,

@@ -24,6 +24,8 @@ ROLE_BY_WORD = {role.word: role for role in Role}
 NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/overview"): Role.VIEWER,
     ("GET", "/devices"): Role.VIEWER,
+    ("GET", "/groups"): Role.VIEWER,
+    ("GET", "/groups/{group}"): Role.VIEWER,
     ("GET", "/devices/{device}"): Role.VIEWER,
     ("GET", "/devices/{device}/health"): Role.VIEWER,
     ("GET", "/devices/{device}/inference"): Role.VIEWER,
@@ -38,6 +40,9 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("PUT", "/artifacts/{sha256}"): Role.OPERATOR,
     ("POST", "/releases"): Role.OPERATOR,
     ("POST", "/rollouts"): Role.OPERATOR,
+    ("POST", "/device-labels"): Role.OPERATOR,
+    ("PUT", "/groups/{group}"): Role.OPERATOR,
+    ("DELETE", "/groups/{group}"): Role.OPERATOR,
     ("POST", "/enrolment-tokens"): Role.ADMIN,
     ("POST", "/simulated-devices"): Role.ADMIN,
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,

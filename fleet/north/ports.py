@@ -13,8 +13,8 @@ from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
 from fleet.core.roles import Role
 from fleet.north.peer import Devices
-from fleet.requests import OnlineKey, TrustChange, TrustVersions
-from fleet.views import FleetReader, TokenView
+from fleet.requests import LabelChange, NewGroup, OnlineKey, TrustChange, TrustVersions
+from fleet.views import FleetReader, GroupDetail, GroupView, LabelledView, TokenView
 
 
 class Access(Protocol):
@@ -61,6 +61,32 @@ class Rollouts(Protocol):
 
     def start(self, model: str, query: str, release: int | None, deadline_s: float, now: datetime) -> int:
         """Freeze the target list and return the rollout's number."""
+
+
+class Targeting(Protocol):
+    """Whom a query means."""
+
+    def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
+        """Return the ids of some of the devices that a query means, those that follow `after`."""
+
+
+class Groups(Protocol):
+    """Groups and labels."""
+
+    def groups(self, now: datetime) -> tuple[GroupView, ...]:
+        """Return every group."""
+
+    def group(self, name: str, now: datetime) -> GroupDetail:
+        """Return a group with its devices; raise UnknownGroupError."""
+
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:
+        """Keep a group and return it."""
+
+    def remove(self, name: str, seen: str | None) -> None:
+        """Forget a group."""
+
+    def relabel(self, change: LabelChange) -> LabelledView:
+        """Change labels."""
 
 
 class Trust(Protocol):
@@ -146,6 +172,8 @@ class Services:
     enrolment: Enrolment
     releases: Releases
     rollouts: Rollouts
+    targeting: Targeting
+    groups: Groups
     trust: Trust
     trust_desk: TrustDesk
     artifacts: Artifacts

@@ -10,12 +10,14 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet import enrolment_errors, errors
+from fleet import enrolment_errors, errors, targeting_errors
 from fleet.simulate.errors import NoSimulationError
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     errors.UnknownDeviceError: HTTPStatus.NOT_FOUND,
     errors.UnknownRolloutError: HTTPStatus.NOT_FOUND,
+    targeting_errors.UnknownGroupError: HTTPStatus.NOT_FOUND,
+    targeting_errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     errors.UnknownReleaseError: HTTPStatus.NOT_FOUND,
     errors.UnknownArtifactError: HTTPStatus.NOT_FOUND,
     errors.UnknownTrustFileError: HTTPStatus.NOT_FOUND,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, func, select
@@ -12,7 +12,7 @@ from contracts.messages import Birth, Health, Reported
 from fleet.core.rollout import Rollout
 from fleet.core.status import status_of
 from fleet.store.database import Database
-from fleet.store.devices import device_of, latest, row_of
+from fleet.store.devices import batches, device_of, latest, row_of
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
 from fleet.store.rows import COUNT_BY_NAME, TEXT_BY_NAME
@@ -73,6 +73,12 @@ class StoreReader:
         """Return devices ordered by id, those after `after`."""
         with self._database.reading() as connection:
             return self._summaries(connection, limit, after)
+
+    def named(self, ids: tuple[str, ...]) -> tuple[DeviceSummary, ...]:
+        """Return devices by id, ordered by it; those that are gone are left out."""
+        with self._database.reading() as connection:
+            rows = [row for batch in batches(ids) for row in connection.execute(select(devices).where(devices.c.id.in_(batch)))]
+            return self._summed(connection, sorted(rows, key=lambda row: row.id))
 
     def device(self, device: str) -> DeviceDetail:
         """Return one device; raise UnknownDeviceError."""
@@ -153,6 +159,9 @@ class StoreReader:
 
     def _summaries(self, connection: Connection, limit: int, after: str) -> tuple[DeviceSummary, ...]:
         rows = connection.execute(select(devices).where(devices.c.id > after).order_by(devices.c.id).limit(limit)).all()
+        return self._summed(connection, rows)
+
+    def _summed(self, connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[DeviceSummary, ...]:
         if not rows:
             return ()
         # Past some hundreds of names, reading every report is cheaper than asking by name.

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Connection, select, type_coerce
 from contracts.messages import Birth, Health, Reported
 from fleet.core.inventory import Inventory, Words, inventory_of
 from fleet.store.database import Database
-from fleet.store.devices import latest
+from fleet.store.devices import batches, latest
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import EPOCH, devices, reports
 
@@ -21,8 +21,6 @@ LEAVES = ("birth", "reported", "health")
 LOOK_BACK = timedelta(seconds=5)
 # What was kept even later is found by then.
 LOOK_AT_ALL = timedelta(minutes=5)
-# How many bodies are asked for by name at once.
-BATCH = 400
 
 # Which message of a kind a device's inventory was made from.
 Mark = tuple[str, int]
@@ -101,9 +99,7 @@ class Roster:
 
 def _read(connection: Connection, rows: Mapping[str, Admitted]) -> Iterator[tuple[str, Inventory]]:
     """Yield the inventories of devices, from what they said last."""
-    names = tuple(rows)
-    for start in range(0, len(names), BATCH):
-        batch = names[start : start + BATCH]
+    for batch in batches(rows):
         births, reporteds, healths = (latest(connection, leaf, batch) for leaf in LEAVES)
         for device in batch:
             hardware, labels, seen = rows[device]

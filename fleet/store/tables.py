@@ -171,6 +171,15 @@ quarantine = Table(
     Index("quarantine_by_device", "device", "id"),
 )
 
+# Named sets of devices: a list of ids, or else whoever a query means.
+device_groups = Table(
+    "device_groups",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("query", Text),
+    Column("devices", Text),
+)
+
 releases = Table(
     "releases",
     metadata,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.core.targeting.query import And, InGroup, Named, Not, Or, Query, all_of, any_of
-from fleet.errors import UnknownGroupError
+from fleet.targeting_errors import UnknownGroupError
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,18 @@ def groups_in(query: Query) -> frozenset[str]:
 
 
 def _content(name: str, groups: Mapping[str, Group]) -> Query:
-    match groups.get(name):
-        case FixedGroup(ids):
-            return Named(ids)
-        case SavedQuery(query):
-            return query
+    if name in groups:
+        return content_of(groups[name])
     close = difflib.get_close_matches(name, groups, n=1)
     raise UnknownGroupError(name, close[0] if close else None)
+
+
+def content_of(group: Group) -> Query:
+    """Return the query that means a group's devices."""
+    return Named(group.ids) if isinstance(group, FixedGroup) else group.query
+
+
+def version_of(group: Group) -> str:
+    """Return what a change has to name, so that it changes what its author saw."""
+    said = ["devices", *sorted(group.ids)] if isinstance(group, FixedGroup) else ["query", str(group.query)]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
