@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import dashboard, devices, keys, releases, rollouts, server, simulation, tokens, watch
+from fleet.cli import dashboard, devices, groups, keys, labels, releases, rollouts, server, simulation, tokens, watch
 
 app = typer.Typer(no_args_is_help=True)
 server.app.command("simulate")(simulation.simulate)
@@ -14,6 +14,10 @@ app.add_typer(rollouts.app, name="rollout", help="Bring a release to devices, an
 app.add_typer(keys.app, name="keys", help="Make, rotate and sign with the keys that stay offline.")
 app.add_typer(devices.app, name="device", help="Let a device in, turn it out, or show it.")
 app.add_typer(tokens.app, name="token", help="Let people and programs use the API.")
+devices.app.command("list")(devices.list_devices)
+# A word such as -old takes a label away; it is no option.
+devices.app.command("label", context_settings={"ignore_unknown_options": True})(labels.label)
+app.add_typer(groups.app, name="group", help="Name sets of devices, for queries.")
 app.command("devices")(devices.list_devices)
 app.command("dashboard")(dashboard.dashboard)
 app.command("watch")(watch.watch)
