@@ -150,6 +150,38 @@ class LabelledView(View):
     changed: tuple[str, ...]
 
 
+class TargetView(View):
+    """A device that a rollout would reach."""
+
+    device: str
+    hardware: str
+    # Which of the release's artifacts it would take.
+    target: str
+    # Without files that it holds; deltas make it less.
+    download_bytes: int
+    has_base: bool
+    # What could not be checked, because it never reported it.
+    unknown: tuple[Literal["runtime", "disk", "memory"], ...]
+
+
+class ExcludedView(View):
+    """A device that a rollout would leave out."""
+
+    device: str
+    hardware: str
+    obstacle: Literal["target", "runtime", "accelerator", "disk", "memory"]
+    reason: str
+
+
+class RolloutPreview(View):
+    """What starting a rollout now would freeze, ordered by device."""
+
+    release: ReleaseRef
+    query: str
+    chosen: tuple[TargetView, ...]
+    excluded: tuple[ExcludedView, ...]
+
+
 class Overview(View):
     """The whole fleet in numbers."""
 

@@ -24,6 +24,7 @@ from fleet.home import Home
 from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
+from fleet.preview import Preview
 from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
@@ -163,6 +164,7 @@ class Fleet:
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             rollouts=self.conductor,
             targeting=self.targeting,
+            preview=Preview(ReleaseStore(self.database), self.targeting),
             groups=self.groups,
             trust=self.repository,
             trust_desk=self.trust_desk,

@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.lifecycle import Phase
+from fleet.cli import preview
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, plain, print_json, print_table, styled
 from fleet.errors import RolloutFailedError
 from fleet.requests import DEFAULT_DEADLINE_S, NewRollout
-from fleet.views import RolloutView
+from fleet.views import RolloutPreview, RolloutView
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -34,12 +35,17 @@ def start(
         DEFAULT_DEADLINE_S
     ),
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit status 1 when it failed.")] = False,
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="Show who would get what, and who nothing and why; change nothing.")] = False,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a release to all devices that a query means now."""
     wanted = request(NewRollout, model=model, query=to, release=release, deadline_s=deadline_s)
     with connected(folder) as api:
+        if is_dry:
+            foreseen = api.post("rollouts/preview", wanted, RolloutPreview)
+            print_json(foreseen) if as_json else preview.show(foreseen)
+            return
         view = api.post("rollouts", wanted, RolloutView)
         if wait:
             view = _follow(api, view, is_silent=as_json)

@@ -40,6 +40,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("PUT", "/artifacts/{sha256}"): Role.OPERATOR,
     ("POST", "/releases"): Role.OPERATOR,
     ("POST", "/rollouts"): Role.OPERATOR,
+    ("POST", "/rollouts/preview"): Role.OPERATOR,
     ("POST", "/device-labels"): Role.OPERATOR,
     ("PUT", "/groups/{group}"): Role.OPERATOR,
     ("DELETE", "/groups/{group}"): Role.OPERATOR,

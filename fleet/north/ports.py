@@ -13,8 +13,8 @@ from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
 from fleet.core.roles import Role
 from fleet.north.peer import Devices
-from fleet.requests import LabelChange, NewGroup, OnlineKey, TrustChange, TrustVersions
-from fleet.views import FleetReader, GroupDetail, GroupView, LabelledView, TokenView
+from fleet.requests import LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
+from fleet.views import FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview, TokenView
 
 
 class Access(Protocol):
@@ -68,6 +68,13 @@ class Targeting(Protocol):
 
     def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
         """Return the ids of some of the devices that a query means, those that follow `after`."""
+
+
+class Preview(Protocol):
+    """What a rollout would do."""
+
+    def of(self, new: NewRollout, now: datetime) -> RolloutPreview:
+        """Return who would get which artifact, and who nothing and why."""
 
 
 class Groups(Protocol):
@@ -173,6 +180,7 @@ class Services:
     releases: Releases
     rollouts: Rollouts
     targeting: Targeting
+    preview: Preview
     groups: Groups
     trust: Trust
     trust_desk: TrustDesk

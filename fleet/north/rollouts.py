@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from fleet.north.ports import Services
 from fleet.requests import NewRollout
-from fleet.views import RolloutView
+from fleet.views import RolloutPreview, RolloutView
 
 
 def router(services: Services) -> APIRouter:
@@ -23,6 +23,10 @@ def router(services: Services) -> APIRouter:
     def start_rollout(new: NewRollout) -> RolloutView:
         number = services.rollouts.start(new.model, new.query, new.release, new.deadline_s, services.now())
         return services.reader.rollout(number)
+
+    @routes.post("/rollouts/preview")
+    def preview_rollout(new: NewRollout) -> RolloutPreview:
+        return services.preview.of(new, services.now())
 
     @routes.get("/rollouts/{rollout}")
     def rollout(rollout: int) -> RolloutView:
