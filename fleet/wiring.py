@@ -17,17 +17,20 @@ from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
 from fleet.doors import Doors, Papers, bound
+from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
 from fleet.errors import NamelessServerError
 from fleet.home import Home
 from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
+from fleet.recruiter import Recruiter
 from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
 from fleet.release.repository import Repository
 from fleet.release.trust_desk import TrustDesk
+from fleet.rollout_desk import RolloutDesk
 from fleet.secret_files import connect_owner, session_secret
 from fleet.south import delivery, ingest, renewals
 from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
@@ -47,13 +50,17 @@ from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
 from fleet.store.devices import DeviceStore
+from fleet.store.heat import HeatStore
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
+from fleet.store.words import WordStore
+from fleet.store.work import WorkStore
 from fleet.wall_clock import utc_now
+from fleet.witness import Witness
 
 # What is not TLS never leaves the machine.
 LOOPBACK = "127.0.0.1"
@@ -117,7 +124,11 @@ class Fleet:
         self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
-        self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
+        rollouts, words = RolloutStore(self.database), WordStore(self.database)
+        recruiter = Recruiter(ReleaseStore(self.database), self.devices)
+        witness = Witness(WorkStore(self.database), HeatStore(self.database), self.devices, words)
+        self.conductor = Conductor(rollouts, Ear(words), self.director, witness, recruiter)
+        self.rollout_desk = RolloutDesk(rollouts, recruiter)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
@@ -152,7 +163,7 @@ class Fleet:
             access=self.access,
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
-            rollouts=self.conductor,
+            rollouts=self.rollout_desk,
             trust=self.repository,
             trust_desk=self.trust_desk,
             artifacts=self.artifacts,

@@ -99,7 +99,7 @@ def _draw_card(view: RolloutView) -> None:
         ui.label(f"{release_name(view.release)} to {view.query}")
         badge(view.state)
         with ui.element("span").classes("ff-inline ff-muted ff-now"):
-            ui.label(f"{finished(view)} of {len(view.devices)} finished")
+            ui.label(f"{finished(view)} of {sum(view.counts.values())} finished")
             _draw_times(view)
     draw_split(view, "ff-split ff-split-thin")
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, Row, select
 
 from contracts.messages import Birth, Reported
 from fleet.core.devices import SIMULATED, Device, HeardDevice
-from fleet.core.rollout import Standing
 from fleet.errors import DeviceExistsError, UnknownDeviceError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import devices, reports
+
+MAX_NAMES = 500
 
 
 class DeviceStore:
@@ -43,25 +45,22 @@ class DeviceStore:
             if rows:
                 connection.execute(devices.insert(), rows)
 
-    def heard(self) -> tuple[HeardDevice, ...]:
-        """Return every device in good standing with its newest words, ordered by id."""
+    def heard(self, *, added_since: datetime | None = None) -> tuple[HeardDevice, ...]:
+        """Return devices in good standing with their newest words, ordered by id: every one, or those added since a moment."""
+        query = select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id)
         with self._database.reading() as connection:
-            births, reporteds = latest(connection, "birth"), latest(connection, "reported")
+            rows = connection.execute(query if added_since is None else query.where(devices.c.added_at > added_since)).all()
+            # Past some hundreds of names, reading every word is cheaper than asking by name.
+            ids = tuple(row.id for row in rows) if len(rows) <= MAX_NAMES else None
+            births, reporteds = latest(connection, "birth", ids), latest(connection, "reported", ids)
             return tuple(
                 HeardDevice(
                     device_of(row),
                     Birth.model_validate_json(births[row.id]) if row.id in births else None,
                     Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
                 )
-                for row in connection.execute(select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id))
+                for row in rows
             )
-
-    def standings(self, ids: tuple[str, ...], model: str) -> dict[str, Standing]:
-        """Return how one model stands on those of the devices that ever reported."""
-        with self._database.reading() as connection:
-            bodies = latest(connection, "reported", ids)
-        reporteds = {device: Reported.model_validate_json(body) for device, body in bodies.items()}
-        return {device: Standing(said.generation, said.models.get(model)) for device, said in reporteds.items()}
 
 
 def latest(connection: Connection, leaf: str, ids: tuple[str, ...] | None = None) -> dict[str, str]:
