@@ -39,7 +39,7 @@ class Words(Protocol):
     """The newest message of each kind of each device."""
 
     def marks(self, leaf: str, since: datetime | None) -> Sequence[WordMark]:
-        """Return which devices' newest message of a kind came since then; of all, without a moment."""
+        """Return which devices' newest message of a kind came since then, of all without a moment; nothing where that was returned last."""
 
     def bodies(self, leaf: str, devices: Sequence[str]) -> Mapping[str, str]:
         """Return the newest message of a kind of some devices."""

@@ -14,6 +14,7 @@ from fleet.core.rollout.acts import ACTS, Order
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Kind, Member, Rollout, State
 from fleet.core.rollout.plan import EVERYBODY, Plan, Strategy
+from fleet.core.targeting import parse_query
 from fleet.errors import NoDevicesError
 from fleet.plans import plan_of
 from fleet.recruiter import Release
@@ -57,16 +58,17 @@ class RolloutDesk:
 
     def start(self, new: NewRollout, actor: str, now: datetime) -> int:
         """Freeze the target list and return the rollout's number; raise the error that says why not."""
+        query = str(parse_query(new.query))
         plan = plan_of(new)
         release = self._recruiter.release(new.model, new.release)
         rival = None if new.rival is None else self._recruiter.release(new.model, new.rival).ref
-        members = self._recruiter.matching(new.query, release, plan)
+        members = self._recruiter.matching(query, release, plan)
         if not any(member.phase is Phase.PLANNED for member in members):
             raise NoDevicesError(new.query, members[0].reason if members else "the query matches no device")
         ref = release.ref
         arranged = enlist.arranged(members, plan, ref.manifest_sha256, rival)
         state = State.WAITING if plan.needs_approval else State.RUNNING
-        return self._add(Rollout(0, ref, new.query, plan, actor, now, arranged, state))
+        return self._add(Rollout(0, ref, query, plan, actor, now, arranged, state))
 
     def act(self, number: int, act: str, actor: str, now: datetime) -> None:
         """Approve, pause, resume, promote or abort a rollout; raise RolloutStateError or ApprovalError."""
