@@ -53,14 +53,21 @@ class Targeting:
         self._groups = groups
         self._packages = packages
 
-    def plan(self, text: str, release: ReleaseRef, now: datetime) -> TargetPlan:
-        """Say what a release would do to the devices that a query means now; raise QueryError or UnknownGroupError."""
+    def plan(self, text: str, release: ReleaseRef, now: datetime, added_since: datetime | None = None) -> TargetPlan:
+        """Say what a release would do to the devices that a query means now: to all, or to those that were let in since a moment.
+
+        Raises QueryError or UnknownGroupError.
+        """
         query = self._resolved(parse_query(text))
-        fleet = self._roster.inventories(now)
+        fleet = [device for device in self.everybody(now) if added_since is None or _is_newer(device, added_since)]
         running = {ref.manifest_sha256: ref for device in fleet if (ref := device.running.get(release.model)) is not None}
         known = {digest: self._packages.of(ref) for digest, ref in running.items()}
         held = {digest: package for digest, package in known.items() if package is not None}
         return plan_targets(query, self._packages.get(release), fleet, now, held)
+
+    def everybody(self, now: datetime) -> Sequence[Inventory]:
+        """Return every device in good standing, ordered by id."""
+        return self._roster.inventories(now)
 
     def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
         """Return the ids of some of the devices that a query means, those that follow `after`; raise as `plan` does."""
@@ -75,3 +82,7 @@ class Targeting:
 
     def _resolved(self, query: Query) -> Query:
         return resolve(query, self._groups.all()) if groups_in(query) else query
+
+
+def _is_newer(device: Inventory, since: datetime) -> bool:
+    return device.added_at is not None and device.added_at > since

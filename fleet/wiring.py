@@ -17,6 +17,7 @@ from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
 from fleet.doors import Doors, Papers, bound
+from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
 from fleet.errors import NamelessServerError
 from fleet.group_desk import GroupDesk
@@ -25,12 +26,14 @@ from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
 from fleet.preview import Preview
+from fleet.recruiter import Recruiter
 from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
 from fleet.release.packages import PackageShelf
 from fleet.release.repository import Repository
 from fleet.release.trust_desk import TrustDesk
+from fleet.rollout_desk import RolloutDesk
 from fleet.secret_files import connect_owner, session_secret
 from fleet.south import delivery, ingest, renewals
 from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
@@ -51,6 +54,7 @@ from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
 from fleet.store.devices import DeviceStore
 from fleet.store.groups import GroupStore
+from fleet.store.heat import HeatStore
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
@@ -58,8 +62,11 @@ from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
+from fleet.store.words import WordStore
+from fleet.store.work import WorkStore
 from fleet.targeting import Targeting
 from fleet.wall_clock import utc_now
+from fleet.witness import Witness
 
 # What is not TLS never leaves the machine.
 LOOPBACK = "127.0.0.1"
@@ -127,7 +134,11 @@ class Fleet:
         group_store = GroupStore(self.database)
         self.targeting = Targeting(self.roster, group_store, PackageShelf(self.artifacts))
         self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
-        self.conductor = Conductor(ReleaseStore(self.database), self.devices, self.targeting, RolloutStore(self.database), self.director)
+        rollouts, words = RolloutStore(self.database), WordStore(self.database)
+        recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
+        witness = Witness(WorkStore(self.database), HeatStore(self.database), self.devices, words)
+        self.conductor = Conductor(rollouts, Ear(words), self.director, witness, recruiter)
+        self.rollout_desk = RolloutDesk(rollouts, recruiter)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
@@ -162,10 +173,10 @@ class Fleet:
             access=self.access,
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
-            rollouts=self.conductor,
             targeting=self.targeting,
             preview=Preview(ReleaseStore(self.database), self.targeting),
             groups=self.groups,
+            rollouts=self.rollout_desk,
             trust=self.repository,
             trust_desk=self.trust_desk,
             artifacts=self.artifacts,

@@ -14,6 +14,7 @@ from rich.text import Text
 STYLES = {
     "healthy": "green", "committed": "green", "succeeded": "green", "proven": "green",
     "updating": "cyan", "running": "cyan",
+    "waiting": "yellow", "paused": "yellow", "wait": "yellow", "pass": "green", "stop": "red", "aborted": "yellow",
     "degraded": "yellow", "unproven": "yellow", "cancelled": "yellow",
     "offline": "red", "failed": "red", "rolled_back": "red", "rejected": "red",
 }  # fmt: skip

@@ -37,6 +37,9 @@ class Inventory:
     labels: Mapping[str, str]
     # Artifact targets that it can run, best first: its own word, or else what its hardware implies.
     targets: tuple[str, ...]
+    added_at: datetime | None = None
+    # What it calls itself; queries ask the fleet's labels alone.
+    own_labels: Mapping[str, str] = field(default_factory=dict)
     last_seen: datetime | None = None
     # The broker's word; None before the first birth.
     is_connected: bool | None = None
@@ -59,12 +62,13 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Words:
-    """What a device said last, of each kind, and when it said anything."""
+    """What a device said last, of each kind; when it said anything, and when it was let in."""
 
     birth: Birth | None = None
     reported: Reported | None = None
     health: Health | None = None
     last_seen: datetime | None = None
+    added_at: datetime | None = None
 
 
 def inventory_of(device: str, hardware: str, labels: Mapping[str, str], words: Words) -> Inventory:
@@ -76,6 +80,8 @@ def inventory_of(device: str, hardware: str, labels: Mapping[str, str], words: W
         hardware=hardware,
         labels=labels,
         targets=birth.targets if birth else implied,
+        added_at=words.added_at,
+        own_labels=birth.labels if birth else {},
         last_seen=words.last_seen,
         is_connected=birth.online if birth else None,
         runtimes=birth.runtimes if birth else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -16,6 +17,14 @@ class Role(IntEnum):
     def word(self) -> str:
         """How people and the API name it."""
         return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose token came with a request."""
+
+    name: str
+    role: Role
 
 
 ROLE_BY_WORD = {role.word: role for role in Role}
@@ -44,6 +53,13 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/device-labels"): Role.OPERATOR,
     ("PUT", "/groups/{group}"): Role.OPERATOR,
     ("DELETE", "/groups/{group}"): Role.OPERATOR,
+    ("POST", "/rollouts/{rollout}/approve"): Role.OPERATOR,
+    ("POST", "/rollouts/{rollout}/pause"): Role.OPERATOR,
+    ("POST", "/rollouts/{rollout}/resume"): Role.OPERATOR,
+    ("POST", "/rollouts/{rollout}/promote"): Role.OPERATOR,
+    ("POST", "/rollouts/{rollout}/abort"): Role.OPERATOR,
+    ("POST", "/rollouts/{rollout}/rollback"): Role.OPERATOR,
+    ("POST", "/rollouts/{rollout}/retry"): Role.OPERATOR,
     ("POST", "/enrolment-tokens"): Role.ADMIN,
     ("POST", "/simulated-devices"): Role.ADMIN,
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,

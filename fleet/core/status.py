@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
+from contracts.lifecycle import IN_PROGRESS
 from contracts.messages import Birth, Health, ModelReport
-from fleet.core.rollout import IN_PROGRESS, LOST
+from fleet.core.rollout.model import LOST
 
 Status = Literal["healthy", "updating", "degraded", "offline", "new"]
 # Longer than any sensible interval between two health messages.

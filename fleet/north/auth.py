@@ -26,12 +26,19 @@ def bearer_check(
     """Return the dependency that guards the routes below `prefix`; it raises UnauthorizedError or ForbiddenError."""
 
     def check(request: Request, credentials: Credentials) -> None:
-        role = None if credentials is None else access.role_of(credentials.credentials, now())
-        if role is None:
+        caller = None if credentials is None else access.caller_of(credentials.credentials, now())
+        if caller is None:
             raise UnauthorizedError
         path: str = request.scope["route"].path.removeprefix(prefix)
-        if path != NOTHING and not may(role, request.method, path):
+        if path != NOTHING and not may(caller.role, request.method, path):
             needed: Role | None = NEEDED.get((request.method, path))
-            raise ForbiddenError("nobody has" if needed is None else needed.word, role.word)
+            raise ForbiddenError("nobody has" if needed is None else needed.word, caller.role.word)
+        request.state.actor = caller.name
 
     return check
+
+
+def actor_of(request: Request) -> str:
+    """Return the name of the token that a guarded request came with."""
+    name: str = request.state.actor
+    return name

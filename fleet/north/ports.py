@@ -11,7 +11,7 @@ from contracts.enrolment import EnrolmentToken
 from contracts.manifest import Manifest
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
-from fleet.core.roles import Role
+from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
 from fleet.requests import LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
 from fleet.views import FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview, TokenView
@@ -20,8 +20,8 @@ from fleet.views import FleetReader, GroupDetail, GroupView, LabelledView, Rollo
 class Access(Protocol):
     """Who may enter."""
 
-    def role_of(self, token: str, now: datetime) -> Role | None:
-        """Return what a token may do; None when it may not even enter."""
+    def caller_of(self, token: str, now: datetime) -> Caller | None:
+        """Return whose token it is; None when it may not even enter."""
 
     def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
         """Let a token in from now on."""
@@ -57,10 +57,19 @@ class Releases(Protocol):
 
 
 class Rollouts(Protocol):
-    """Starts rollouts."""
+    """Takes what people order of rollouts; the actor is the name of a token."""
 
-    def start(self, model: str, query: str, release: int | None, deadline_s: float, now: datetime) -> int:
+    def start(self, new: NewRollout, actor: str, now: datetime) -> int:
         """Freeze the target list and return the rollout's number."""
+
+    def act(self, number: int, act: str, actor: str, now: datetime) -> None:
+        """Approve, pause, resume, promote or abort a rollout."""
+
+    def rollback(self, number: int, actor: str, now: datetime) -> int:
+        """Bring each device of a rollout that has ended back to what it ran before; return the new rollout's number."""
+
+    def retry(self, number: int, actor: str, now: datetime) -> int:
+        """Offer the release again to those that a rollout lost; return the new rollout's number."""
 
 
 class Targeting(Protocol):

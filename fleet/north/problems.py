@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet import enrolment_errors, errors, targeting_errors
+from fleet import enrolment_errors, errors, rollout_errors, targeting_errors
 from fleet.simulate.errors import NoSimulationError
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
@@ -30,6 +30,8 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     enrolment_errors.EnrolmentTokenError: HTTPStatus.FORBIDDEN,
     enrolment_errors.TokenExistsError: HTTPStatus.CONFLICT,
     enrolment_errors.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
+    rollout_errors.RolloutStateError: HTTPStatus.CONFLICT,
+    rollout_errors.ApprovalError: HTTPStatus.FORBIDDEN,
     NoSimulationError: HTTPStatus.CONFLICT,
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

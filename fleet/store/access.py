@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, select
 
-from fleet.core.roles import ROLE_BY_WORD, Role
+from fleet.core.roles import ROLE_BY_WORD, Caller, Role
 from fleet.enrolment_errors import TokenExistsError, UnknownTokenNameError
 from fleet.store.credentials import digest
 from fleet.store.database import Database
@@ -29,13 +29,18 @@ class AccessStore:
                 raise TokenExistsError(name)
             connection.execute(tokens.insert().values(row))
 
-    def role_of(self, token: str, now: datetime) -> Role | None:
-        """Return what a token may do; None when it may not even enter."""
+    def caller_of(self, token: str, now: datetime) -> Caller | None:
+        """Return whose token it is; None when it may not even enter."""
         with self._database.reading() as connection:
-            row = connection.execute(select(tokens.c.role, tokens.c.expires_at).where(tokens.c.sha256 == digest(token))).first()
+            row = connection.execute(select(tokens).where(tokens.c.sha256 == digest(token))).first()
         if row is None or (row.expires_at is not None and row.expires_at <= now):
             return None
-        return ROLE_BY_WORD[row.role]
+        return Caller(row.name, ROLE_BY_WORD[row.role])
+
+    def role_of(self, token: str, now: datetime) -> Role | None:
+        """Return what a token may do; None when it may not even enter."""
+        caller = self.caller_of(token, now)
+        return None if caller is None else caller.role
 
     def tokens(self) -> tuple[TokenView, ...]:
         """Return all tokens, without their secrets."""

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Row, select, update
 from contracts.messages import Birth, Reported
 from fleet.core.devices import SIMULATED, Device, HeardDevice
 from fleet.core.labels import changed, version_of
-from fleet.core.rollout import Standing
 from fleet.errors import DeviceExistsError, UnknownDeviceError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
@@ -19,6 +18,8 @@ from fleet.targeting_errors import StaleVersionError
 
 # How many devices a statement names at once.
 BATCH = 400
+
+MAX_NAMES = 500
 
 
 class DeviceStore:
@@ -71,6 +72,7 @@ class DeviceStore:
 
     def heard(self) -> tuple[HeardDevice, ...]:
         """Return every device in good standing with its newest words, ordered by id."""
+        query = select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id)
         with self._database.reading() as connection:
             births, reporteds = latest(connection, "birth"), latest(connection, "reported")
             return tuple(
@@ -79,15 +81,8 @@ class DeviceStore:
                     Birth.model_validate_json(births[row.id]) if row.id in births else None,
                     Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
                 )
-                for row in connection.execute(select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id))
+                for row in connection.execute(query)
             )
-
-    def standings(self, ids: tuple[str, ...], model: str) -> dict[str, Standing]:
-        """Return how one model stands on those of the devices that ever reported."""
-        with self._database.reading() as connection:
-            bodies = latest(connection, "reported", ids)
-        reporteds = {device: Reported.model_validate_json(body) for device, body in bodies.items()}
-        return {device: Standing(said.generation, said.models.get(model)) for device, said in reporteds.items()}
 
 
 def batches(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Row, func, select
 
 from contracts.messages import Birth, Health, Reported
-from fleet.core.rollout import Rollout
 from fleet.core.status import status_of
 from fleet.store.database import Database
-from fleet.store.devices import batches, device_of, latest, row_of
+from fleet.store.devices import MAX_NAMES, batches, device_of, latest, row_of
 from fleet.store.releases import ReleaseStore
+from fleet.store.rollout_views import detailed, outlined
 from fleet.store.rollouts import RolloutStore
 from fleet.store.rows import COUNT_BY_NAME, TEXT_BY_NAME
 from fleet.store.tables import devices, events, health_points, inference_windows
@@ -26,12 +26,10 @@ from fleet.views import (
     InferencePoint,
     Overview,
     ReleaseView,
-    RolloutDeviceView,
     RolloutView,
 )
 
 MAX_EVENTS = 100
-MAX_NAMES = 500
 # Requests per second are an average over this time.
 RATE_WINDOW_S = 60
 
@@ -65,7 +63,7 @@ class StoreReader:
             online=sum(summary.online for summary in summaries),
             statuses=dict(Counter(summary.status for summary in summaries)),
             releases=dict(running),
-            rollouts_running=len(self._rollouts.running()),
+            rollouts_running=len(self._rollouts.open_revisions()),
             requests_per_s=requests / RATE_WINDOW_S,
         )
 
@@ -150,12 +148,12 @@ class StoreReader:
         )
 
     def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
-        """Return rollouts, newest first, each with its devices."""
-        return tuple(map(_rollout_view, self._rollouts.newest(limit)))
+        """Return rollouts without their devices, newest first."""
+        return tuple(outlined(found.rollout, found.counts) for found in self._rollouts.newest(limit))
 
     def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""
-        return _rollout_view(self._rollouts.get(rollout))
+        return detailed(self._rollouts.get(rollout), self._rollouts.history(rollout, MAX_EVENTS))
 
     def _summaries(self, connection: Connection, limit: int, after: str) -> tuple[DeviceSummary, ...]:
         rows = connection.execute(select(devices).where(devices.c.id > after).order_by(devices.c.id).limit(limit)).all()
@@ -207,21 +205,4 @@ def _window_of(row: Row[tuple[object, ...]]) -> InferencePoint:
         p95_ms=row.p95_ms,
         classes=COUNT_BY_NAME.validate_json(row.classes),
         provider=row.provider,
-    )
-
-
-def _rollout_view(rollout: Rollout) -> RolloutView:
-    return RolloutView(
-        id=rollout.id,
-        release=rollout.release,
-        query=rollout.query,
-        state=rollout.state.value,
-        state_reason=rollout.state_reason,
-        started_at=rollout.started_at,
-        ended_at=rollout.ended_at,
-        counts=dict(Counter(member.phase for member in rollout.members)),
-        devices=tuple(
-            RolloutDeviceView(device=member.device, phase=member.phase, progress=member.progress, reason=member.reason)
-            for member in rollout.members
-        ),
     )

@@ -24,8 +24,8 @@ LOOK_AT_ALL = timedelta(minutes=5)
 
 # Which message of a kind a device's inventory was made from.
 Mark = tuple[str, int]
-# Hardware, labels as text, and when it was seen last, in microseconds.
-Admitted = tuple[str, str, "int | None"]
+# Hardware, labels as text; when it was seen last and let in, in microseconds.
+Admitted = tuple[str, str, "int | None", "int | None"]
 
 
 class Roster:
@@ -59,11 +59,10 @@ class Roster:
     def _look(self, connection: Connection, now: datetime) -> None:
         changed = self._speakers(connection, now)
         # A stamp stays a number until it has changed: most have not.
-        seen = type_coerce(devices.c.last_seen, BigInteger)
-        query = (
-            select(devices.c.id, devices.c.hardware, devices.c.labels, seen).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id)
-        )
-        rows: dict[str, Admitted] = {device: (hardware, labels, at) for device, hardware, labels, at in connection.execute(query)}
+        seen, added = (type_coerce(column, BigInteger) for column in (devices.c.last_seen, devices.c.added_at))
+        columns = (devices.c.id, devices.c.hardware, devices.c.labels, seen, added)
+        query = select(*columns).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id)
+        rows: dict[str, Admitted] = {row[0]: (row[1], row[2], row[3], row[4]) for row in connection.execute(query)}
         known = self._known
         fresh: dict[str, Inventory] = {}
         stale: list[str] = []
@@ -102,7 +101,7 @@ def _read(connection: Connection, rows: Mapping[str, Admitted]) -> Iterator[tupl
     for batch in batches(rows):
         births, reporteds, healths = (latest(connection, leaf, batch) for leaf in LEAVES)
         for device in batch:
-            hardware, labels, seen = rows[device]
+            hardware, labels, seen, added = rows[device]
             birth, said, health = births.get(device), reporteds.get(device), healths.get(device)
             yield (
                 device,
@@ -115,6 +114,7 @@ def _read(connection: Connection, rows: Mapping[str, Admitted]) -> Iterator[tupl
                         Reported.model_validate_json(said) if said else None,
                         Health.model_validate_json(health) if health else None,
                         _moment(seen),
+                        _moment(added),
                     ),
                 ),
             )

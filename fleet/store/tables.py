@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from sqlalchemy import BigInteger, Column, Dialect, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -87,6 +101,8 @@ reports = Table(
     Column("sent_at", Stamp, nullable=False),
     Column("received_at", Stamp, nullable=False),
     Column("body", Text, nullable=False),
+    # Who follows the fleet reads what came since he last looked.
+    Index("reports_by_arrival", "leaf", "received_at"),
 )
 
 
@@ -210,13 +226,22 @@ rollouts = Table(
     "rollouts",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", String(64), nullable=False),
     Column("release", Text, nullable=False),
     Column("query", Text, nullable=False),
-    Column("state", String(16), nullable=False, index=True),
+    Column("plan", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("origin", Integer),
+    Column("state", String(16), nullable=False),
     Column("state_reason", Words, nullable=False),
-    Column("deadline_s", Float, nullable=False),
+    Column("wave", Integer, nullable=False),
+    Column("settled_at", Stamp),
+    Column("verdict", Text),
+    Column("started_by", String(64), nullable=False),
     Column("started_at", Stamp, nullable=False),
-    Column("ended_at", Stamp),
+    # None while it is followed.
+    Column("ended_at", Stamp, index=True),
+    Column("revision", Integer, nullable=False),
 )
 
 rollout_devices = Table(
@@ -225,13 +250,32 @@ rollout_devices = Table(
     Column("rollout", Integer, primary_key=True),
     Column("device", String(64), primary_key=True),
     Column("position", Integer, nullable=False),
+    Column("wave", Integer, nullable=False),
+    Column("zone", String(64), nullable=False),
     Column("phase", String(16), nullable=False),
     Column("reason", Words, nullable=False),
     Column("progress", Float, nullable=False),
     Column("baseline", Text),
+    Column("target", Text),
+    Column("errand", String(8), nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("offered_at", Stamp),
+    Column("met_at", Stamp),
+    Column("outcome_at", Stamp),
+    Column("is_missing", Boolean, nullable=False),
     Column("earlier_outcome_at", Stamp),
+)
+
+# Who did what to a rollout, and what the fleet did by itself.
+rollout_history = Table(
+    "rollout_history",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rollout", Integer, nullable=False, index=True),
+    Column("at", Stamp, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("act", String(16), nullable=False),
+    Column("text", Words, nullable=False),
 )
 
 # Secrets of people and programs, as digests of high-entropy values.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from fleet.core.devices import Device
 from fleet.core.enrolment import Issued
 from fleet.core.freshness import Heard
 from fleet.core.roles import Role
-from fleet.core.rollout import Member, Rollout
+from fleet.core.rollout.history import Entry
+from fleet.core.rollout.model import Member, Rollout
+from fleet.core.rollout.plan import Plan
 from fleet.enrolment_errors import TokenExistsError
 from fleet.errors import RolloutRunningError, StoreError, UnknownDeviceError, UnknownRolloutError
 from fleet.store.access import AccessStore
@@ -160,12 +163,13 @@ def test_who_asks_for_what_is_not_there_is_told(database: Database) -> None:
 
 def test_a_model_has_one_running_rollout(database: Database) -> None:
     store = RolloutStore(database)
-    rollout = Rollout(0, RELEASE, "all", 60, NOW, (Member("pi-1", Phase.PLANNED, None),))
+    rollout = Rollout(0, RELEASE, "all", Plan(), "anna", NOW, {"pi-1": Member("pi-1", Phase.PLANNED, None, RELEASE)})
 
-    assert store.add(rollout) == 1
+    assert store.add(rollout, Entry(NOW, "anna", "start", "")) == 1
     with pytest.raises(RolloutRunningError, match=r"model digits: .* rollout 1"):
-        store.add(rollout)
-    assert store.running() == (store.get(1),)
+        store.add(rollout, Entry(NOW, "anna", "start", ""))
+    assert store.open_revisions() == {1: 0}
+    assert store.get(1) == replace(rollout, id=1)
 
 
 def test_a_login_code_works_once_and_in_time_and_no_secret_is_stored_plain(database: Database) -> None:

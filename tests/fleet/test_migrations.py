@@ -66,6 +66,8 @@ def fill_every_table(place: Path | PostgresUrl) -> dict[str, int]:
 def _value(kind: str) -> object:
     if kind in ("BLOB", "BYTEA"):
         return b"x"
+    if kind == "BOOLEAN":
+        return True
     return "{}" if kind.startswith(("VARCHAR", "TEXT")) else 1
 
 
