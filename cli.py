@@ -35,6 +35,7 @@ PARTS = {
     "rollout": Part("fleet.cli", "fleet", "Bring a release to devices, and watch it arrive."),
     "devices": Part("fleet.cli", "fleet", "List the fleet's devices."),
     "device": Part("fleet.cli", "fleet", "Let a device in, turn it out, or show it."),
+    "group": Part("fleet.cli", "fleet", "Name sets of devices, for queries."),
     "token": Part("fleet.cli", "fleet", "Let people and programs use the API, each in a role."),
     "watch": Part("fleet.cli", "fleet", "Show live health over MQTT in the terminal."),
     "dashboard": Part("fleet.cli", "fleet", "Print a one-time link that logs you in to the dashboard."),

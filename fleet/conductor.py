@@ -1,122 +1,165 @@
-"""Carries rollouts out: starts them, follows what devices report, and lets the director offer and withdraw."""
+"""Carries rollouts out: follows what devices report, keeps what was decided, and then tells the director."""
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
-from fleet.core.devices import HeardDevice
-from fleet.core.rollout import Member, Rollout, Standing, offered, offers, plan, step
-from fleet.core.targeting import Candidate, parse_query
-from fleet.errors import NoDevicesError
+from fleet.core.gates.evidence import Evidence
+from fleet.core.rollout.history import FLEET, Entry, own_entries
+from fleet.core.rollout.model import LOST, Errand, Member, Rollout, Standing, State, told
+from fleet.core.rollout.step import News, is_gated, step
+from fleet.errors import FleetError
+from fleet.rollout_errors import StaleRolloutError
+
+# Wishes are signed one by one: so many in one turn keep it well below a second.
+MAX_ERRANDS = 500
+EVIDENCE_EVERY = timedelta(seconds=5)
+NEWCOMERS_EVERY = timedelta(seconds=30)
+
+log = logging.getLogger("fleet.conductor")
 
 
-class Release(Protocol):
-    """One signed release."""
+class Ear(Protocol):
+    """What devices said."""
 
-    @property
-    def ref(self) -> ReleaseRef:
-        """Its identity."""
+    def listen(self, now: datetime) -> set[str]:
+        """Return the devices that said something new."""
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """What it was compiled for."""
-
-
-class Releases(Protocol):
-    """The list of releases."""
-
-    def get(self, model: str, release: int | None) -> Release:
-        """Return one release of a model, or its newest; raise UnknownReleaseError."""
-
-
-class Devices(Protocol):
-    """The fleet, and what it said last."""
-
-    def heard(self) -> Sequence[HeardDevice]:
-        """Return every device with its newest words."""
-
-    def standings(self, ids: tuple[str, ...], model: str) -> Mapping[str, Standing]:
-        """Return how one model stands on those of the devices that ever reported."""
+    def standing(self, device: str, model: str) -> Standing | None:
+        """Return how a model stands on a device; None for one that never spoke."""
 
 
 class Rollouts(Protocol):
-    """Where rollouts are kept."""
+    """Where rollouts are kept, and changed by people meanwhile."""
 
-    def add(self, rollout: Rollout) -> int:
-        """Keep a new rollout, return its number; raise RolloutRunningError."""
+    def open_revisions(self) -> Mapping[int, int]:
+        """Return the revision of each rollout that is followed."""
 
-    def save(self, before: Rollout, after: Rollout) -> None:
-        """Keep what changed."""
+    def get(self, number: int) -> Rollout:
+        """Return one rollout."""
 
-    def running(self) -> Sequence[Rollout]:
-        """Return the rollouts under way."""
+    def save(self, before: Rollout, after: Rollout, entries: Sequence[Entry]) -> Rollout:
+        """Keep what changed, and return it with its new revision; raise StaleRolloutError."""
 
 
 class Director(Protocol):
     """Who tells devices."""
 
-    def wish(self, device: str, model: str, release: ReleaseRef | None, now: datetime) -> int:
-        """Wish a release of a model, or none, and return the generation."""
+    def wish_all(self, model: str, wanted: Mapping[str, ReleaseRef | None], now: datetime) -> Mapping[str, int]:
+        """Wish each device a release of a model, or none, and return the generations; the same wish again changes nothing."""
+
+
+class Witness(Protocol):
+    """Where a gate's evidence comes from."""
+
+    def evidence(self, rollout: Rollout) -> Evidence:
+        """Return what is known of those that have the release, and of those to compare them with."""
+
+    def blame(self, rollout: Rollout) -> Sequence[str]:
+        """Return what sets the lost devices apart from those that committed, in sentences."""
+
+
+class Recruiter(Protocol):
+    """Who looks for devices that were added since a rollout began."""
+
+    def join(self, rollout: Rollout, now: datetime) -> Rollout:
+        """Return the rollout with its newcomers."""
 
 
 class Conductor:
-    """One at a time: `start` and `turn` never run together."""
+    """Follows all rollouts from one thread; whoever else changes one makes it be read again."""
 
-    def __init__(self, releases: Releases, devices: Devices, rollouts: Rollouts, director: Director) -> None:
+    def __init__(self, rollouts: Rollouts, ear: Ear, director: Director, witness: Witness, recruiter: Recruiter) -> None:
         """Nothing moves before `turn`."""
-        self._releases = releases
-        self._devices = devices
         self._rollouts = rollouts
+        self._ear = ear
         self._director = director
-        self._lock = threading.Lock()
-
-    def start(self, model: str, query: str, release: int | None, deadline_s: float, now: datetime) -> int:
-        """Freeze the target list and return the rollout's number; raise the error that says why not."""
-        wanted = parse_query(query)
-        found = self._releases.get(model, release)
-        matching = [heard for heard in self._devices.heard() if wanted.matches(_candidate(heard))]
-        members = [_member(heard, found) for heard in matching]
-        if not any(member.phase is Phase.PLANNED for member in members):
-            raise NoDevicesError(query, members[0].reason if members else "the query matches no device")
-        with self._lock:
-            return self._rollouts.add(Rollout(0, found.ref, str(wanted), deadline_s, now, plan(found.ref, members)))
+        self._witness = witness
+        self._recruiter = recruiter
+        self._open: dict[int, Rollout] = {}
+        # Whose standing a rollout has to look at again, though they said nothing new.
+        self._again: dict[int, set[str]] = {}
+        self._looked: dict[tuple[int, timedelta], datetime] = {}
 
     def turn(self, now: datetime) -> None:
-        """Bring every running rollout one step further.
+        """Bring every rollout one step further.
 
-        Effects come before their record: each may run twice, and none may be lost.
+        What was decided is kept before the director is told: telling may run twice, and none may be lost.
         """
-        with self._lock:
-            for rollout in self._rollouts.running():
-                after = self._offer(rollout, now)
-                ids = tuple(member.device for member in after.members)
-                after, withdrawals = step(after, self._devices.standings(ids, rollout.release.model), now)
-                for withdrawal in withdrawals:
-                    self._director.wish(withdrawal.device, rollout.release.model, withdrawal.baseline, now)
-                if after != rollout:
-                    self._rollouts.save(rollout, after)
+        self._read()
+        if not self._open:
+            return
+        fresh = self._ear.listen(now)
+        try:
+            for number in tuple(self._open):
+                self._advance(number, fresh, now)
+        except FleetError:
+            self._open.clear()  # read again, and with it all that was heard
+            raise
 
-    def _offer(self, rollout: Rollout, now: datetime) -> Rollout:
-        release = rollout.release
-        generations = {offer.device: self._director.wish(offer.device, release.model, release, now) for offer in offers(rollout)}
-        return offered(rollout, generations, now) if generations else rollout
+    def _read(self) -> None:
+        revisions = self._rollouts.open_revisions()
+        for number in tuple(self._open):
+            if revisions.get(number) != self._open[number].revision:
+                self._forget(number)
+        for number in revisions:
+            if number not in self._open:
+                self._open[number] = rollout = self._rollouts.get(number)
+                self._again[number] = set(rollout.members)
+
+    def _forget(self, number: int) -> None:
+        self._open.pop(number, None)
+        self._again.pop(number, None)
+
+    def _advance(self, number: int, fresh: set[str], now: datetime) -> None:
+        try:
+            self._step(self._open[number], fresh, now)
+        except StaleRolloutError as error:
+            log.info("%s", error)
+            self._forget(number)
+
+    def _step(self, before: Rollout, fresh: set[str], now: datetime) -> None:
+        after = step(self._joined(before, now), self._news(before, fresh, now), now)
+        if after is not before:
+            after = self._keep(before, after, now)
+        errands = after.errands()[:MAX_ERRANDS] if after.ended_at is None else []
+        if errands:
+            model = after.release.model
+            generations = self._director.wish_all(model, {member.device: _wanted(member) for member in errands}, now)
+            self._again[after.id] |= generations.keys()
+            self._keep(after, told(after, generations), now)
+
+    def _keep(self, before: Rollout, after: Rollout, now: datetime) -> Rollout:
+        entries = own_entries(before, after, now)
+        if after.state is State.FAILED and before.state is not State.FAILED:
+            judged = before.having(member for member in after.members.values() if member.phase in LOST)
+            entries.extend(Entry(now, FLEET, "blame", sentence) for sentence in self._witness.blame(judged))
+        kept = self._rollouts.save(before, after, entries)
+        self._open[before.id] = kept
+        return kept
+
+    def _news(self, rollout: Rollout, fresh: set[str], now: datetime) -> News:
+        devices = (fresh | self._again[rollout.id]) & rollout.members.keys()
+        self._again[rollout.id] = set()
+        standings = {device: standing for device in devices if (standing := self._ear.standing(device, rollout.release.model)) is not None}
+        is_due = is_gated(rollout) and self._is_due(rollout.id, EVIDENCE_EVERY, now)
+        return News(standings, self._witness.evidence(rollout) if is_due else None)
+
+    def _joined(self, rollout: Rollout, now: datetime) -> Rollout:
+        is_wanted = rollout.plan.takes_newcomers and rollout.state is State.RUNNING
+        return self._recruiter.join(rollout, now) if is_wanted and self._is_due(rollout.id, NEWCOMERS_EVERY, now) else rollout
+
+    def _is_due(self, number: int, every: timedelta, now: datetime) -> bool:
+        last = self._looked.get((number, every))
+        if last is not None and now - last < every:
+            return False
+        self._looked[number, every] = now
+        return True
 
 
-def _candidate(heard: HeardDevice) -> Candidate:
-    return Candidate(heard.device.id, heard.device.hardware, heard.device.labels)
-
-
-def _member(heard: HeardDevice, release: Release) -> Member:
-    report = heard.report_on(release.ref.model)
-    baseline = report.current if report else None
-    if set(heard.targets) & set(release.targets):
-        earlier_outcome_at = report.last.at if report and report.last else None
-        return Member(heard.device.id, Phase.PLANNED, baseline, earlier_outcome_at=earlier_outcome_at)
-    compiled = ", ".join(release.targets)
-    reason = f"it runs {', '.join(heard.targets)}, and the release was compiled for {compiled}"
-    return Member(heard.device.id, Phase.CANCELLED, baseline, reason=reason)
+def _wanted(member: Member) -> ReleaseRef | None:
+    return member.target if member.errand is Errand.OFFER else member.baseline

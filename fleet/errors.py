@@ -125,9 +125,9 @@ class UnknownTrustFileError(FleetError):
 class QueryError(FleetError):
     """A target query cannot be read."""
 
-    def __init__(self, query: str, position: int, expected: str) -> None:
+    def __init__(self, query: str, position: int, expected: str, hint: str = "") -> None:
         found = repr(query[position : position + 20]) if position < len(query) else "the end"
-        super().__init__(f"query {query!r}: position {position + 1}: expected {expected}, found {found}")
+        super().__init__(f"query {query!r}: position {position + 1}: expected {expected}, found {found}{hint and f'; {hint}'}")
         self.position = position
 
 
@@ -216,6 +216,23 @@ class StoreError(FleetError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: expected a working database, found: {reason}")
+
+
+class NewerDatabaseError(FleetError):
+    """A later fieldfare changed the database's shape."""
+
+    def __init__(self, shown: str, newest: str, found: str) -> None:
+        super().__init__(f"{shown}: expected a database of version {newest} or older, found {found[:40]}; run the fieldfare that made it")
+
+
+class DatabasePlaceError(FleetError):
+    """The database is not named in a way that can be used; the name is not repeated, for it may hold a password."""
+
+    def __init__(self, source: str, found: str) -> None:
+        super().__init__(
+            f"{source}: expected postgresql://user@host/name (with its password in FIELDFARE_DATABASE_URL or in a file "
+            f"that --database names, of mode 0600), found {found}"
+        )
 
 
 class KeyFileError(FleetError):

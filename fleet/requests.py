@@ -14,7 +14,13 @@ from contracts.trust import MAX_TRUST_FILE_BYTES
 
 TrustText = Annotated[str, Field(max_length=MAX_TRUST_FILE_BYTES)]
 TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+QueryText = Annotated[str, Field(min_length=1, max_length=1000)]
+GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+SizeText = Annotated[str, Field(pattern=r"^([0-9]{1,7}|[0-9]{1,3}(\.[0-9]{1,4})?%)$")]
+GateName = Literal["errors", "p95", "temperature"]
 DEFAULT_DEADLINE_S = 1800.0
+DEFAULT_PATIENCE_S = 3600.0
 DEFAULT_TOKEN_LIFE_S = 3600.0
 DEFAULT_COMMAND_LIFE_S = 300.0
 
@@ -94,13 +100,59 @@ class TrustVersions(BaseModel, frozen=True):
 
 
 class NewRollout(Body):
-    """POST rollouts: without a release the model's newest."""
+    """POST rollouts: without a release the model's newest, without a strategy to all at once."""
 
     model: ModelName
     query: Annotated[str, Field(max_length=1000)]
     release: ReleaseCounter | None = None
-    # A device without an outcome by then has failed.
+    strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
+    # How much of the fleet is reached with each wave, such as 1%, 25 and at last 100%; None: the strategy's own.
+    waves: Annotated[tuple[SizeText, ...], Field(min_length=1, max_length=50)] | None = None
+    # How much worse than the control each may be: errors as a share of requests, p95 as a multiple, temperature in degrees.
+    gate: dict[GateName, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] | None = None
+    # Devices that may be lost among those reached so far, such as 5% or 3; None: the strategy's own.
+    threshold: SizeText | None = None
+    soak_s: Annotated[float, Field(ge=0, le=30 * 86400)] | None = None
+    # How long a gate may lack evidence before a person is asked.
+    patience_s: Annotated[float, Field(gt=0, le=30 * 86400)] = DEFAULT_PATIENCE_S
+    # A device that was met and has no outcome by then has failed.
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] = DEFAULT_DEADLINE_S
+    # A device that was not met by then is no longer waited for; None: as long as its deadline.
+    contact_s: Annotated[float, Field(gt=0, le=365 * 86400)] | None = None
+    # When devices may be offered the release by their own clocks, such as 22:00-06:00.
+    window: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = None
+    # Time zone of devices without the label tz.
+    zone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$")] = "UTC"
+    rate_per_min: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    approval: bool = False
+    newcomers: bool = False
+    # Whether a stop returns those that committed already; None: only a canary's.
+    take_back: bool | None = None
+    # Of a split: the release of the other half, and for how long both are compared.
+    rival: ReleaseCounter | None = None
+    hold_s: Annotated[float, Field(ge=0, le=365 * 86400)] | None = None
+
+
+class NewGroup(Body):
+    """PUT groups/{group}: whoever a query means whenever it is asked, or a list of devices."""
+
+    query: QueryText | None = None
+    devices: Annotated[tuple[DeviceId, ...], Field(max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _says_one_of_both(self) -> NewGroup:
+        if (self.query is None) is (self.devices is None):
+            raise ValueError("either a query or devices")
+        return self
+
+
+class LabelChange(Body):
+    """POST device-labels: all of it happens, or nothing."""
+
+    # By device: the version of the labels that the author saw; None for whatever they are.
+    devices: Annotated[dict[DeviceId, Version | None], Field(min_length=1, max_length=5000)]
+    put: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = {}
+    drop: Annotated[tuple[LabelKey, ...], Field(max_length=32)] = ()
 
 
 class NewCommand(Body):

@@ -11,11 +11,12 @@ from contracts.configuration import BASE_REVISION, PATHS, Configuration, Setting
 from contracts.errors import InvalidDocumentError
 from fleet.core.configurations import Revision, Setting, has_left, next_configuration
 from fleet.core.devices import HeardDevice
-from fleet.core.targeting import Candidate, parse_query
 from fleet.errors import NoDevicesError
 from fleet.requests import ConfigurationChange
 from fleet.views import ConfiguredDevice
 
+# Of one change; a fleet is not larger.
+MAX_DEVICES = 1_000_000
 Decide = Callable[[Configuration | None], Configuration | None]
 
 
@@ -32,6 +33,13 @@ class Devices(Protocol):
 
     def heard(self) -> Sequence[HeardDevice]:
         """Return every device with its newest words."""
+
+
+class Targets(Protocol):
+    """Whom a query means."""
+
+    def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
+        """Return the ids of some of the devices that a query means; raise QueryError or UnknownGroupError."""
 
 
 class History(Protocol):
@@ -54,17 +62,18 @@ class Director(Protocol):
 class SettingsDesk:
     """Where settings are changed."""
 
-    def __init__(self, devices: Devices, history: History, director: Director) -> None:
+    def __init__(self, targets: Targets, devices: Devices, history: History, director: Director) -> None:
         """Change nothing yet."""
+        self._targets = targets
         self._devices = devices
         self._history = history
         self._director = director
 
     def change(self, change: ConfigurationChange, author: str, now: datetime) -> tuple[ConfiguredDevice, ...]:
         """Change the settings of all devices that a query means; raise NoDevicesError, QueryError or InvalidDocumentError."""
-        wanted = parse_query(change.query)
         setting = Setting(check_settings(change.set), _known(change.unset))
-        found = [heard for heard in self._devices.heard() if wanted.matches(_candidate(heard))]
+        meant = frozenset(self._targets.page(change.query, "", MAX_DEVICES, now))
+        found = [heard for heard in self._devices.heard() if heard.device.id in meant]
         if not found:
             raise NoDevicesError(change.query, "the query matches no device")
         return tuple(self._change(heard, setting, Author(author, now), is_rehearsal=change.dry_run) for heard in found)
@@ -100,7 +109,3 @@ def _known(paths: Sequence[str]) -> frozenset[str]:
         if path not in PATHS:
             raise InvalidDocumentError("configuration", path, f"one of {', '.join(sorted(PATHS))}", "another")
     return frozenset(paths)
-
-
-def _candidate(heard: HeardDevice) -> Candidate:
-    return Candidate(heard.device.id, heard.device.hardware, heard.device.labels)

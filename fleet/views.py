@@ -12,7 +12,7 @@ from contracts.lifecycle import Phase
 from contracts.messages import Birth, Health, ModelReport, ReleaseRef
 from fleet.core.commands import Standing
 
-RolloutState = Literal["running", "succeeded", "failed", "aborted"]
+RolloutState = Literal["waiting", "running", "paused", "succeeded", "failed", "aborted"]
 
 
 class View(BaseModel, frozen=True):
@@ -161,6 +161,51 @@ class RolloutDeviceView(View):
     phase: Phase
     progress: float
     reason: str
+    # From 1.
+    wave: int = 1
+    # What it is to run; None: nothing of the model.
+    target: ReleaseRef | None = None
+
+
+class WaveView(View):
+    """One wave: how many devices it adds, and how far it is."""
+
+    # From 1.
+    wave: int
+    # How much of the fleet is reached with it, such as 10%.
+    size: str
+    devices: int
+    offered: int
+    settled: int
+    is_open: bool
+
+
+class MetricView(View):
+    """What a gate saw of one metric: rates in the metric's own unit, None while nothing can be said."""
+
+    metric: str
+    decision: Literal["pass", "stop", "wait"]
+    canary: float | None
+    control: float | None
+    probability_worse: float | None
+    reason: str
+
+
+class GateView(View):
+    """What the gate of the open wave said last."""
+
+    decision: Literal["pass", "stop", "wait"]
+    reason: str
+    metrics: tuple[MetricView, ...]
+
+
+class RolloutEntryView(View):
+    """One line of a rollout's history; the actor is the name of a token, or `fleet`."""
+
+    at: AwareDatetime
+    actor: str
+    act: str
+    text: str
 
 
 class RolloutView(View):
@@ -172,10 +217,76 @@ class RolloutView(View):
     state: RolloutState
     state_reason: str
     started_at: AwareDatetime
+    # None while a device may still change it.
     ended_at: AwareDatetime | None
     # Devices by phase.
     counts: dict[Phase, int]
+    # Empty in a list of rollouts.
     devices: tuple[RolloutDeviceView, ...]
+    strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
+    kind: Literal["start", "rollback", "retry"] = "start"
+    # The rollout that a rollback or a retry follows.
+    origin: int | None = None
+    started_by: str = ""
+    # The newest wave that was opened, from 1.
+    wave: int = 1
+    waves: tuple[WaveView, ...] = ()
+    gate: GateView | None = None
+    # The newest lines, oldest first; empty in a list of rollouts.
+    history: tuple[RolloutEntryView, ...] = ()
+
+
+class GroupView(View):
+    """One group: of a list of devices, or of whoever a query means."""
+
+    name: str
+    query: str | None
+    devices: int
+    version: str
+
+
+class GroupDetail(GroupView):
+    """A group, and who is in it now."""
+
+    members: tuple[str, ...]
+
+
+class LabelledView(View):
+    """Which devices' labels are others than before."""
+
+    changed: tuple[str, ...]
+
+
+class TargetView(View):
+    """A device that a rollout would reach."""
+
+    device: str
+    hardware: str
+    # Which of the release's artifacts it would take.
+    target: str
+    # Without files that it holds; deltas make it less.
+    download_bytes: int
+    has_base: bool
+    # What could not be checked, because it never reported it.
+    unknown: tuple[Literal["runtime", "disk", "memory"], ...]
+
+
+class ExcludedView(View):
+    """A device that a rollout would leave out."""
+
+    device: str
+    hardware: str
+    obstacle: Literal["target", "runtime", "accelerator", "disk", "memory"]
+    reason: str
+
+
+class RolloutPreview(View):
+    """What starting a rollout now would freeze, ordered by device."""
+
+    release: ReleaseRef
+    query: str
+    chosen: tuple[TargetView, ...]
+    excluded: tuple[ExcludedView, ...]
 
 
 class Overview(View):
@@ -200,6 +311,9 @@ class FleetReader(Protocol):
     def devices(self, *, limit: int = 200, after: str = "") -> tuple[DeviceSummary, ...]:
         """Return devices ordered by id, those after `after`."""
 
+    def named(self, ids: tuple[str, ...]) -> tuple[DeviceSummary, ...]:
+        """Return devices by id, ordered by it; those that are gone are left out."""
+
     def device(self, device: str) -> DeviceDetail:
         """Return one device; raise UnknownDeviceError."""
 
@@ -213,7 +327,7 @@ class FleetReader(Protocol):
         """Return releases, newest first."""
 
     def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
-        """Return rollouts, newest first, each with its devices."""
+        """Return rollouts without their devices, newest first."""
 
     def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""

@@ -17,17 +17,23 @@ from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
 from fleet.doors import Doors, Papers, bound
+from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
 from fleet.errors import NamelessServerError
+from fleet.group_desk import GroupDesk
 from fleet.home import Home
 from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
+from fleet.preview import Preview
+from fleet.recruiter import Recruiter
 from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.keys import KeyFolder
+from fleet.release.packages import PackageShelf
 from fleet.release.repository import Repository
 from fleet.release.trust_desk import TrustDesk
+from fleet.rollout_desk import RolloutDesk
 from fleet.secret_files import connect_owner, session_secret
 from fleet.settings_desk import SettingsDesk
 from fleet.south import commands, delivery, ingest, renewals
@@ -51,12 +57,20 @@ from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
 from fleet.store.devices import DeviceStore
+from fleet.store.groups import GroupStore
+from fleet.store.heat import HeatStore
+from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
+from fleet.store.roster import Roster
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
+from fleet.store.words import WordStore
+from fleet.store.work import WorkStore
+from fleet.targeting import Targeting
 from fleet.wall_clock import utc_now
+from fleet.witness import Witness
 
 # What is not TLS never leaves the machine.
 LOOPBACK = "127.0.0.1"
@@ -88,6 +102,8 @@ class Settings:
     artifacts: str | None = None
     # Whether devices may be played.
     simulation: bool = False
+    # None for a file in the server's folder.
+    database: PostgresUrl | None = None
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError."""
@@ -100,7 +116,7 @@ class Fleet:
 
     def __init__(self, home: Home, settings: Settings) -> None:
         """Open what lies on disk; nothing runs yet."""
-        self.database = Database(home.database)
+        self.database = Database(settings.database or home.database)
         keys = KeyFolder(home.keys)
         self.repository = Repository(home.trust, keys)
         if settings.trust is None:
@@ -122,8 +138,16 @@ class Fleet:
         self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
-        self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
-        self.settings_desk = SettingsDesk(self.devices, ConfigurationStore(self.database), self.director)
+        self.roster = Roster(self.database)
+        group_store = GroupStore(self.database)
+        self.targeting = Targeting(self.roster, group_store, PackageShelf(self.artifacts))
+        self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
+        rollouts, words = RolloutStore(self.database), WordStore(self.database)
+        recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
+        witness = Witness(WorkStore(self.database), HeatStore(self.database), self.devices, words)
+        self.conductor = Conductor(rollouts, Ear(words), self.director, witness, recruiter)
+        self.rollout_desk = RolloutDesk(rollouts, recruiter)
+        self.settings_desk = SettingsDesk(self.targeting, self.devices, ConfigurationStore(self.database), self.director)
         self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
@@ -159,9 +183,12 @@ class Fleet:
             access=self.access,
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
-            rollouts=self.conductor,
             commands=self.commands,
             configurations=self.settings_desk,
+            targeting=self.targeting,
+            preview=Preview(ReleaseStore(self.database), self.targeting),
+            groups=self.groups,
+            rollouts=self.rollout_desk,
             trust=self.repository,
             trust_desk=self.trust_desk,
             artifacts=self.artifacts,

@@ -56,6 +56,7 @@ ONE_HOME = {
     "cv2": ("compiler.evaluate.folder", "agent.worker.sources.opencv"),
     "sqlalchemy": ("fleet.store",),
     "alembic": ("fleet.store",),
+    "psycopg": ("fleet.store",),
     "nicegui": ("fleet.dashboard",),
     "fsspec": ("fleet.store",),
     "backports": ("contracts.delta.codec",),

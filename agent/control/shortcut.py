@@ -10,11 +10,11 @@ import anyio
 
 from agent.control.downloader import Downloader
 from agent.control.ports.files import Incoming, Patcher, Store
-from agent.core.admission import shortfall
 from agent.core.patching import MIN_TARGET_BYTES, PatchOrder
 from agent.core.pieces import WantedFile
 from agent.errors import FetchError, PatchError
 from contracts.messages import MAX_BASES, Offer
+from contracts.room import disk_shortfall
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Shortcut:
             on_bytes(wanted.size)
 
     async def _follow(self, offer: Offer, wanted: WantedFile, base: Path) -> None:
-        reason = shortfall(offer.delta.bytes + wanted.size, self._store.free_bytes())
+        reason = disk_shortfall(offer.delta.bytes + wanted.size, self._store.free_bytes())
         if reason is not None:
             raise FetchError(reason)
         delta = offer.delta

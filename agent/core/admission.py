@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from contracts.manifest import Manifest
 from contracts.messages import ReleaseRef
 
-# Left free on the disk whatever is fetched, so that logs and other services go on.
-RESERVE_BYTES = 64 << 20
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -34,10 +31,3 @@ def mismatch(manifest: Manifest, release: ReleaseRef, fit: Fit) -> str | None:
         return f"wrong hardware: expected one of {', '.join(fit.targets)}, found {', '.join(sorted(manifest.artifacts))}"
     needed = " or ".join(sorted({manifest.artifacts[target].runtime for target in compiled}))
     return f"expected runtime {needed} on this device, found {', '.join(sorted(fit.runtimes)) or 'none'}"
-
-
-def shortfall(needed_bytes: int, free_bytes: int) -> str | None:
-    """Return why the disk has no room for `needed_bytes` more, or None when it has."""
-    if needed_bytes + RESERVE_BYTES <= free_bytes:
-        return None
-    return f"disk: expected {needed_bytes + RESERVE_BYTES} bytes free (release and reserve), found {free_bytes}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from agent.core.admission import RESERVE_BYTES
 from agent.core.update import Update
 from contracts.agent_config import AgentConfig
 from contracts.configuration import BASE, Configuration
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
+from contracts.room import RESERVE_BYTES
 
 # As which the machine, the reports and the events know it.
 NAME = "configuration"

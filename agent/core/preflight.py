@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.core.admission import shortfall
+from contracts.room import disk_shortfall, memory_shortfall
 
-# A candidate's worker stands beside the one that serves; so much it needs beyond its files.
-WORKER_BYTES = 64 << 20
 # Processors of these boards throttle from 80 to 85 °C on; building an engine would only add to it.
 MAX_TEMPERATURE_C = 85.0
 MIN_BATTERY_PERCENT = 20.0
@@ -37,15 +35,15 @@ class Refusal:
 def refusal(download_bytes: int, files_bytes: int, found: Condition) -> Refusal | None:
     """Return why a release cannot be taken now, or None when it can.
 
-    `download_bytes` are still to come; unpacking links them in, so that they need room once, and the previous release has its own.
+    `download_bytes` are still to come.
     `files_bytes` are all that the release's worker reads.
     """
-    reason = shortfall(download_bytes, found.disk_free_bytes)
+    reason = disk_shortfall(download_bytes, found.disk_free_bytes)
     if reason is not None:
         return Refusal("disk", reason)
-    needed_bytes = files_bytes + WORKER_BYTES
-    if found.memory_free_bytes < needed_bytes:
-        return Refusal("memory", f"memory: expected {needed_bytes} bytes free (files and worker), found {found.memory_free_bytes}")
+    reason = memory_shortfall(files_bytes, found.memory_free_bytes)
+    if reason is not None:
+        return Refusal("memory", reason)
     if found.is_undervolted:
         return Refusal("power", "power: expected a supply within its limits, found under-voltage")
     if found.battery_percent is not None and found.battery_percent < MIN_BATTERY_PERCENT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import commands, dashboard, devices, keys, releases, rollouts, server, simulation, tokens, watch
+from fleet.cli import commands, dashboard, devices, groups, keys, labels, releases, rollouts, server, simulation, tokens, watch
 
 app = typer.Typer(no_args_is_help=True)
 server.app.command("simulate")(simulation.simulate)
@@ -17,6 +17,10 @@ devices.app.command("commands")(commands.list_commands)
 devices.app.command("costs")(commands.costs)
 app.add_typer(devices.app, name="device", help="Let a device in, turn it out, show it, or ask something of it.")
 app.add_typer(tokens.app, name="token", help="Let people and programs use the API.")
+devices.app.command("list")(devices.list_devices)
+# A word such as -old takes a label away; it is no option.
+devices.app.command("label", context_settings={"ignore_unknown_options": True})(labels.label)
+app.add_typer(groups.app, name="group", help="Name sets of devices, for queries.")
 app.command("devices")(devices.list_devices)
 app.command("dashboard")(dashboard.dashboard)
 app.command("watch")(watch.watch)

@@ -41,6 +41,10 @@ class ApiClient:
         content = body.model_dump_json() if body is not None else None
         return _read(path, kind, self._call("POST", path, content=content, headers={"Content-Type": "application/json"}))
 
+    def put(self, path: str, body: BaseModel, kind: type[Answer]) -> Answer:
+        """Keep something under a name and return it."""
+        return _read(path, kind, self._call("PUT", path, content=body.model_dump_json(), headers={"Content-Type": "application/json"}))
+
     def order(self, method: str, path: str) -> None:
         """Ask for something that is answered by done or refused."""
         self._call(method, path)

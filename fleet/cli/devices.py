@@ -13,13 +13,14 @@ from fleet.cli.client import connected, request
 from fleet.cli.configuring import configuration_facts, configure
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table, styled
+from fleet.cli.pages import every_device
 from fleet.core.refusals import trust_line
 from fleet.requests import GivenToken, NewEnrolmentToken
 from fleet.views import DeviceDetail, DeviceSummary
 
 app = typer.Typer(no_args_is_help=True)
 
-PAGE = 200
+NO_DEVICES = "no devices yet; let one in with: fieldfare device token --hardware cpu"
 
 app.command()(configure)
 
@@ -88,18 +89,22 @@ def show(
     print_table(("WHEN", "SEVERITY", "KIND", "EVENT"), events, empty="no events yet")
 
 
-def list_devices(folder: Folder = None, as_json: AsJson = False) -> None:
-    """List the fleet's devices."""
-    found: list[DeviceSummary] = []
+def list_devices(
+    where: Annotated[
+        str, typer.Option("--where", metavar="QUERY", help='Only these, such as: hw = rpi5 and free_disk < 10% and not running "digits 3".')
+    ] = "",
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the fleet's devices, or those that a query means."""
     with connected(folder) as api:
-        while page := api.get(f"devices?limit={PAGE}&after={found[-1].id if found else ''}", tuple[DeviceSummary, ...]):
-            found += page
+        found = every_device(api, where)
     if as_json:
-        print_json(tuple(found))
+        print_json(found)
         return
     rows = [(each.id, each.hardware, _status(each), _runs(each), _runs_on(each), _labels(each), ago(each.last_seen)) for each in found]
     columns = ("DEVICE", "HARDWARE", "STATUS", "RUNS", "ON", "LABELS", "LAST SEEN")
-    print_table(columns, rows, empty="no devices yet; let one in with: fieldfare device token --hardware cpu")
+    print_table(columns, rows, empty="the query means no device" if where else NO_DEVICES)
 
 
 def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:

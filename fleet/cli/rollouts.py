@@ -1,28 +1,32 @@
-"""`fieldfare rollout`: starts one, follows it, shows what became of those before."""
+"""`fieldfare rollout`: starts one, follows it, and takes what people order of it."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
-from contracts.lifecycle import Phase
+from contracts.errors import InvalidDocumentError
+from fleet.cli import preview
 from fleet.cli.client import ApiClient, connected, request
-from fleet.cli.options import AsJson, Folder
-from fleet.cli.output import ago, plain, print_json, print_table, styled
+from fleet.cli.options import AsJson, Folder, parse_duration
+from fleet.cli.output import ago, print_json, print_table
+from fleet.cli.rollout_text import counts, drawn, history, state
 from fleet.errors import RolloutFailedError
-from fleet.requests import DEFAULT_DEADLINE_S, NewRollout
-from fleet.views import RolloutView
+from fleet.requests import DEFAULT_DEADLINE_S, DEFAULT_PATIENCE_S, NewRollout
+from fleet.views import RolloutPreview, RolloutView
 
 app = typer.Typer(no_args_is_help=True)
 
 POLL_S = 0.5
-SHOWS_PROGRESS = frozenset({Phase.FETCHING, Phase.COMMITTED})
+BAD = ("failed", "aborted")
+EMPTY = "no rollouts yet; start one with: fieldfare rollout start MODEL --to all"
+
+Number = Annotated[int, typer.Argument(metavar="ID", help="Its number.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit status 1 when it failed.")]
 
 
 @app.command()
@@ -30,43 +34,121 @@ def start(
     model: Annotated[str, typer.Argument(help="The model's name.")],
     to: Annotated[str, typer.Option(metavar="QUERY", help='Who: all, or such as: hw = rpi5 and label.site = "lyon".')],
     release: Annotated[int | None, typer.Option(help="Release counter; without it the newest.")] = None,
-    deadline_s: Annotated[float, typer.Option(min=1, help="Seconds after which a device without an outcome has failed.")] = (
-        DEFAULT_DEADLINE_S
-    ),
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit status 1 when it failed.")] = False,
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="Show who would get what, and who nothing and why; change nothing.")] = False,
+    strategy: Annotated[str, typer.Option(help="all-at-once, phased, canary, or split.")] = "all-at-once",
+    waves: Annotated[
+        str | None, typer.Option(metavar="SIZES", help="How much is reached with each wave: 1%,10%,50%,100% or 5,100%.")
+    ] = None,
+    gate: Annotated[str | None, typer.Option(metavar="LIMITS", help="How much worse it may be: errors=0.02,p95=1.2,temperature=3.")] = None,
+    threshold: Annotated[str | None, typer.Option(metavar="SIZE", help="How many devices may be lost, such as 5% or 3.")] = None,
+    soak: Annotated[str | None, typer.Option(metavar="TIME", help="How long each wave is watched, such as 15m.")] = None,
+    patience_s: Annotated[float, typer.Option(min=1, help="Seconds for which the gate may lack evidence.")] = DEFAULT_PATIENCE_S,
+    deadline_s: Annotated[float, typer.Option(min=1, help="Seconds after which a device that was met has failed.")] = DEFAULT_DEADLINE_S,
+    contact: Annotated[str | None, typer.Option(metavar="TIME", help="How long a device without a link is waited for.")] = None,
+    window: Annotated[str | None, typer.Option(metavar="HH:MM-HH:MM", help="When devices are offered it, by their clocks.")] = None,
+    zone: Annotated[str, typer.Option(help="Time zone of devices without the label tz.")] = "UTC",
+    rate: Annotated[str | None, typer.Option(metavar="N/min", help="How many devices a minute are offered it.")] = None,
+    approval: Annotated[bool, typer.Option("--approval", help="Wait for a second person.")] = False,
+    newcomers: Annotated[bool, typer.Option("--newcomers", help="Devices that are added meanwhile join the last wave.")] = False,
+    take_back: Annotated[bool | None, typer.Option("--take-back/--keep", help="Whether a stop returns those that have it.")] = None,
+    rival: Annotated[int | None, typer.Option(help="Release of the other half of a split.")] = None,
+    hold: Annotated[str | None, typer.Option(metavar="TIME", help="How long a split is compared, such as 7d.")] = None,
+    wait: Wait = False,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a release to all devices that a query means now."""
-    wanted = request(NewRollout, model=model, query=to, release=release, deadline_s=deadline_s)
+    wanted = request(
+        NewRollout,
+        model=model,
+        query=to,
+        release=release,
+        strategy=strategy,
+        waves=None if waves is None else [size.strip() for size in waves.split(",")],
+        gate=None if gate is None else _limits(gate),
+        threshold=threshold,
+        soak_s=None if soak is None else parse_duration("--soak", soak),
+        patience_s=patience_s,
+        deadline_s=deadline_s,
+        contact_s=None if contact is None else parse_duration("--contact", contact),
+        window=window,
+        zone=zone,
+        rate_per_min=None if rate is None else _rate(rate),
+        approval=approval,
+        newcomers=newcomers,
+        take_back=take_back,
+        rival=rival,
+        hold_s=None if hold is None else parse_duration("--hold", hold),
+    )
     with connected(folder) as api:
+        if is_dry:
+            foreseen = api.post("rollouts/preview", wanted, RolloutPreview)
+            print_json(foreseen) if as_json else preview.show(foreseen)
+            return
         view = api.post("rollouts", wanted, RolloutView)
-        if wait:
-            view = _follow(api, view, is_silent=as_json)
-    if as_json:
-        print_json(view)
-    elif not wait:
-        Console().print(_table(view))
-    if view.state in ("failed", "aborted"):
-        raise RolloutFailedError(view.id, view.state_reason)
+        _tell(api, view, is_waiting=wait, as_json=as_json)
+
+
+@app.command()
+def approve(rollout: Number, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Let a rollout begin that another person started."""
+    _order(rollout, "approve", folder, as_json=as_json)
+
+
+@app.command()
+def pause(rollout: Number, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Offer it to nobody else; who was offered it goes on."""
+    _order(rollout, "pause", folder, as_json=as_json)
+
+
+@app.command()
+def resume(rollout: Number, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Go on after a pause; a gate has all its patience again."""
+    _order(rollout, "resume", folder, as_json=as_json)
+
+
+@app.command()
+def promote(rollout: Number, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Open the next wave, whatever evidence the gate lacks."""
+    _order(rollout, "promote", folder, as_json=as_json)
+
+
+@app.command()
+def abort(rollout: Number, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Withdraw it from devices that have not begun to stage it; the others finish."""
+    _order(rollout, "abort", folder, as_json=as_json)
+
+
+@app.command()
+def rollback(rollout: Number, wait: Wait = False, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Bring every device of a rollout that has ended back to what it ran before."""
+    _order(rollout, "rollback", folder, as_json=as_json, is_waiting=wait)
+
+
+@app.command()
+def retry(rollout: Number, wait: Wait = False, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Offer the release again to those that a rollout lost."""
+    _order(rollout, "retry", folder, as_json=as_json, is_waiting=wait)
 
 
 @app.command()
 def show(
     rollout: Annotated[int | None, typer.Argument(metavar="[ID]", help="Its number; without it the newest.")] = None,
+    with_history: Annotated[bool, typer.Option("--history", help="Show who did what.")] = False,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one rollout with its devices."""
     with connected(folder) as api:
-        found = (api.get(f"rollouts/{rollout}", RolloutView),) if rollout else api.get("rollouts?limit=1", tuple[RolloutView, ...])
+        newest = [] if rollout else [view.id for view in api.get("rollouts?limit=1", tuple[RolloutView, ...])]
+        found = [api.get(f"rollouts/{number}", RolloutView) for number in ([rollout] if rollout else newest)]
     for view in found:
         if as_json:
             print_json(view)
         else:
-            Console().print(_table(view))
+            Console().print(history(view) if with_history else drawn(view))
     if not found:
-        typer.echo("no rollouts yet; start one with: fieldfare rollout start MODEL --to all")
+        typer.echo(EMPTY)
 
 
 @app.command("list")
@@ -78,38 +160,61 @@ def list_rollouts(folder: Folder = None, as_json: AsJson = False) -> None:
         print_json(rollouts)
         return
     rows = [
-        (str(view.id), f"{view.release.model} {view.release.release}", view.query, _state(view), _counts(view), ago(view.started_at))
+        (str(view.id), f"{view.release.model} {view.release.release}", view.query, state(view), counts(view), ago(view.started_at))
         for view in rollouts
     ]
-    columns = ("ROLLOUT", "RELEASE", "TO", "STATE", "DEVICES", "STARTED")
-    print_table(columns, rows, empty="no rollouts yet; start one with: fieldfare rollout start MODEL --to all")
+    print_table(("ROLLOUT", "RELEASE", "TO", "STATE", "DEVICES", "STARTED"), rows, empty=EMPTY)
+
+
+def _order(rollout: int, order: str, folder: Folder, *, as_json: bool, is_waiting: bool = False) -> None:
+    with connected(folder) as api:
+        view = api.post(f"rollouts/{rollout}/{order}", None, RolloutView)
+        _tell(api, view, is_waiting=is_waiting, as_json=as_json, is_asked=order == "abort")
+
+
+def _tell(api: ApiClient, view: RolloutView, *, is_waiting: bool, as_json: bool, is_asked: bool = False) -> None:
+    """Show a rollout, now or at its end; raise RolloutFailedError for a bad one that nobody asked to end."""
+    if is_waiting:
+        view = _follow(api, view, is_silent=as_json)
+    if as_json:
+        print_json(view)
+    elif not is_waiting:
+        Console().print(drawn(view))
+    if view.state in BAD and not is_asked:
+        raise RolloutFailedError(view.id, view.state_reason)
 
 
 def _follow(api: ApiClient, view: RolloutView, *, is_silent: bool) -> RolloutView:
-    """Poll until the rollout ends, which the server's deadline makes sure of."""
+    """Poll until the rollout ends."""
     console = Console(quiet=is_silent)
-    with Live(_table(view), console=console, transient=True) as live:
-        while view.state == "running":
+    with Live(drawn(view), console=console, transient=True) as live:
+        while view.ended_at is None:
             time.sleep(POLL_S)
             view = api.get(f"rollouts/{view.id}", RolloutView)
-            live.update(_table(view))
-    console.print(_table(view))
+            live.update(drawn(view))
+    console.print(drawn(view))
     return view
 
 
-def _table(view: RolloutView) -> Table:
-    title = Text.assemble(f"rollout {view.id}: {view.release.model} {view.release.release} to {view.query}, ", _state(view))
-    table = Table(title=title, title_justify="left", title_style="none", box=None, header_style="bold", pad_edge=False)
-    for column in ("DEVICE", "PHASE", "PROGRESS", "REASON"):
-        table.add_column(column, overflow="fold")
-    for device in view.devices:
-        table.add_row(device.device, styled(device.phase.value), f"{device.progress:.0%}", plain(device.reason))
-    return table
+def _limits(text: str) -> dict[str, float]:
+    """Read `errors=0.02,p95=1.2`; raise InvalidDocumentError."""
+    limits: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, limit = part.strip().partition("=")
+        try:
+            limits[name] = float(limit)
+        except ValueError:
+            _refuse("--gate", "NAME=LIMIT such as errors=0.02", part)
+    return limits
 
 
-def _state(view: RolloutView) -> Text:
-    return styled(view.state, f"({view.state_reason})" if view.state_reason else "")
+def _rate(text: str) -> int:
+    """Read `100/min`; raise InvalidDocumentError."""
+    count, _, unit = text.partition("/")
+    if not count.isascii() or not count.isdigit() or unit != "min":
+        _refuse("--rate", "a number of devices a minute such as 100/min", text)
+    return int(count)
 
 
-def _counts(view: RolloutView) -> Text:
-    return Text(", ").join(Text.assemble(f"{count} ", styled(phase.value)) for phase, count in view.counts.items())
+def _refuse(option: str, expected: str, found: str) -> NoReturn:
+    raise InvalidDocumentError("command line", option, expected, repr(found))

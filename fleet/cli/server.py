@@ -42,6 +42,13 @@ def up(
     artifacts: Annotated[
         str | None, typer.Option(help="Where releases' files are kept, such as s3://bucket/fleet (extra s3); default: the folder.")
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            show_default="SQLite in the folder",
+            help="postgresql://user@host/name, or a file of mode 0600 that holds it with its password; or set FIELDFARE_DATABASE_URL.",
+        ),
+    ] = None,
     max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
     delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
     simulation: Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")] = False,
@@ -49,6 +56,7 @@ def up(
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
     from fleet.south.delivery import Pace
+    from fleet.store import place
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     os.umask(0o077)  # keys, database and artifacts are nobody else's to read
@@ -62,7 +70,8 @@ def up(
     life = timedelta(seconds=parse_duration("--certificate-life", certificate_life))
     pace = Pace(max_mb_per_s * 1e6, hours)
     names = tuple(public_name or ())
-    settings = wiring.Settings(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation)
+    found = place.find_place(database, os.environ.get(place.VARIABLE))
+    settings = wiring.Settings(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found)
     anyio.run(wiring.run, settings, announce)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
+from contracts.lifecycle import IN_PROGRESS
 from contracts.messages import Birth, Health, ModelReport
-from fleet.core.rollout import IN_PROGRESS, LOST
+from fleet.core.rollout.model import LOST
 
 Status = Literal["healthy", "updating", "degraded", "offline", "new"]
 # Longer than any sensible interval between two health messages.
@@ -20,12 +21,22 @@ def status_of(
     birth: Birth | None, models: Mapping[str, ModelReport], health: Health | None, last_seen: datetime | None, now: datetime
 ) -> tuple[Status, str]:
     """Return the status, and the reason for it; the reason is empty for a healthy device."""
-    if birth is None or last_seen is None:
+    return standing_of(birth.online if birth else None, last_seen, now) or condition_of(models, health)
+
+
+def standing_of(is_connected: bool | None, last_seen: datetime | None, now: datetime) -> tuple[Status, str] | None:
+    """Return the status of a device that is not there, and why; None for one that is. `is_connected` is None before its first birth."""
+    if is_connected is None or last_seen is None:
         return "new", "not heard of yet"
-    if not birth.online:
+    if not is_connected:
         return "offline", "the broker lost its connection"
     if now - last_seen > SILENT_AFTER:
         return "offline", f"no word for {int((now - last_seen).total_seconds() // 60)} minutes"
+    return None
+
+
+def condition_of(models: Mapping[str, ModelReport], health: Health | None) -> tuple[Status, str]:
+    """Return how a device does that is there."""
     for model, report in sorted(models.items()):
         if report.phase in IN_PROGRESS:
             return "updating", f"{model}: {report.phase.value.replace('_', ' ')}"

@@ -99,7 +99,7 @@ def _draw_card(view: RolloutView) -> None:
         ui.label(f"{release_name(view.release)} to {view.query}")
         badge(view.state)
         with ui.element("span").classes("ff-inline ff-muted ff-now"):
-            ui.label(f"{finished(view)} of {len(view.devices)} finished")
+            ui.label(f"{finished(view)} of {sum(view.counts.values())} finished")
             _draw_times(view)
     draw_split(view, "ff-split ff-split-thin")
 
@@ -120,6 +120,17 @@ def _draw_rollout(view: RolloutView) -> None:
             ui.label(f"{finished(view)} of {len(view.devices)} devices have an outcome").classes("ff-muted")
         draw_split(view, "ff-split")
         draw_legend(view)
+        if len(view.waves) > 1:
+            _draw_waves(view)
+        if view.gate:
+            ui.label(f"Gate: {view.gate.decision}. {view.gate.reason}").classes("ff-muted")
+
+
+def _draw_waves(view: RolloutView) -> None:
+    """One line for each wave, those to come in quiet letters."""
+    for wave in view.waves:
+        done = f"{wave.settled} of {wave.devices} devices have an outcome" if wave.is_open else f"{wave.devices} devices, not open yet"
+        ui.label(f"Wave {wave.wave}, up to {wave.size}: {done}").classes("" if wave.is_open else "ff-muted")
 
 
 def _draw_times(view: RolloutView) -> None:

@@ -45,6 +45,8 @@ PHASES = {
 }
 OTHERS = {
     "running": Look("sync", "busy", "Under way."),
+    "waiting": Look("how_to_reg", "warn", "A second person has to approve it."),
+    "paused": Look("pause_circle", "warn", "Nobody else is offered it; who was offered it goes on."),
     "succeeded": Look("check_circle", "good", "Every device has the release."),
     "aborted": Look("cancel", "warn", "Stopped before its end."),
     "proven": Look("verified", "good", "The drop in accuracy is within its budget, with 95 % confidence."),

@@ -9,7 +9,20 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 
-from fleet.north import commands, configurations, device_files, devices, enrolment, problems, releases, rollouts, simulation, tokens, trust
+from fleet.north import (
+    commands,
+    configurations,
+    device_files,
+    devices,
+    enrolment,
+    groups,
+    problems,
+    releases,
+    rollouts,
+    simulation,
+    tokens,
+    trust,
+)
 from fleet.north.auth import bearer_check
 from fleet.north.body_limit import BodyLimit
 from fleet.north.ports import Services
@@ -25,7 +38,7 @@ def build_app(services: Services) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
-    for part in (commands, configurations, devices, enrolment, releases, rollouts, simulation, tokens, trust):
+    for part in (commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust):
         guarded.include_router(part.router(services))
 
     @app.get("/healthz")

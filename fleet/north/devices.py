@@ -12,6 +12,8 @@ from fleet.views import DeviceDetail, DeviceSummary, HealthPoint, InferencePoint
 
 Device = Annotated[DeviceId, Path()]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+After = Annotated[str, Query(max_length=64)]
+Where = Annotated[str, Query(max_length=1000)]
 Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 31)]
 
 
@@ -25,8 +27,10 @@ def router(services: Services) -> APIRouter:
         return reader.overview()
 
     @routes.get("/devices")
-    def devices(limit: Limit = 200, after: Annotated[str, Query(max_length=64)] = "") -> tuple[DeviceSummary, ...]:
-        return reader.devices(limit=limit, after=after)
+    def devices(limit: Limit = 200, after: After = "", query: Where = "") -> tuple[DeviceSummary, ...]:
+        if not query:
+            return reader.devices(limit=limit, after=after)
+        return reader.named(services.targeting.page(query, after, limit, services.now()))
 
     @routes.get("/devices/{device}")
     def device(device: Device) -> DeviceDetail:

@@ -14,8 +14,18 @@ from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
 from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
-from fleet.requests import ConfigurationChange, OnlineKey, TrustChange, TrustVersions
-from fleet.views import CommandSummary, CommandView, ConfiguredDevice, FleetReader, TokenView
+from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
+from fleet.views import (
+    CommandSummary,
+    CommandView,
+    ConfiguredDevice,
+    FleetReader,
+    GroupDetail,
+    GroupView,
+    LabelledView,
+    RolloutPreview,
+    TokenView,
+)
 
 
 class Access(Protocol):
@@ -58,10 +68,52 @@ class Releases(Protocol):
 
 
 class Rollouts(Protocol):
-    """Starts rollouts."""
+    """Takes what people order of rollouts; the actor is the name of a token."""
 
-    def start(self, model: str, query: str, release: int | None, deadline_s: float, now: datetime) -> int:
+    def start(self, new: NewRollout, actor: str, now: datetime) -> int:
         """Freeze the target list and return the rollout's number."""
+
+    def act(self, number: int, act: str, actor: str, now: datetime) -> None:
+        """Approve, pause, resume, promote or abort a rollout."""
+
+    def rollback(self, number: int, actor: str, now: datetime) -> int:
+        """Bring each device of a rollout that has ended back to what it ran before; return the new rollout's number."""
+
+    def retry(self, number: int, actor: str, now: datetime) -> int:
+        """Offer the release again to those that a rollout lost; return the new rollout's number."""
+
+
+class Targeting(Protocol):
+    """Whom a query means."""
+
+    def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
+        """Return the ids of some of the devices that a query means, those that follow `after`."""
+
+
+class Preview(Protocol):
+    """What a rollout would do."""
+
+    def of(self, new: NewRollout, now: datetime) -> RolloutPreview:
+        """Return who would get which artifact, and who nothing and why."""
+
+
+class Groups(Protocol):
+    """Groups and labels."""
+
+    def groups(self, now: datetime) -> tuple[GroupView, ...]:
+        """Return every group."""
+
+    def group(self, name: str, now: datetime) -> GroupDetail:
+        """Return a group with its devices; raise UnknownGroupError."""
+
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:
+        """Keep a group and return it."""
+
+    def remove(self, name: str, seen: str | None) -> None:
+        """Forget a group."""
+
+    def relabel(self, change: LabelChange) -> LabelledView:
+        """Change labels."""
 
 
 class Commands(Protocol):
@@ -172,6 +224,9 @@ class Services:
     rollouts: Rollouts
     commands: Commands
     configurations: Configurations
+    targeting: Targeting
+    preview: Preview
+    groups: Groups
     trust: Trust
     trust_desk: TrustDesk
     artifacts: Artifacts

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet import enrolment_errors, errors
+from fleet import enrolment_errors, errors, rollout_errors, targeting_errors
 from fleet.simulate.errors import NoSimulationError
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
@@ -18,6 +18,8 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     errors.UnknownRolloutError: HTTPStatus.NOT_FOUND,
     errors.UnknownCommandError: HTTPStatus.NOT_FOUND,
     errors.TooManyCommandsError: HTTPStatus.CONFLICT,
+    targeting_errors.UnknownGroupError: HTTPStatus.NOT_FOUND,
+    targeting_errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     errors.UnknownReleaseError: HTTPStatus.NOT_FOUND,
     errors.UnknownArtifactError: HTTPStatus.NOT_FOUND,
     errors.UnknownTrustFileError: HTTPStatus.NOT_FOUND,
@@ -30,6 +32,8 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     enrolment_errors.EnrolmentTokenError: HTTPStatus.FORBIDDEN,
     enrolment_errors.TokenExistsError: HTTPStatus.CONFLICT,
     enrolment_errors.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
+    rollout_errors.RolloutStateError: HTTPStatus.CONFLICT,
+    rollout_errors.ApprovalError: HTTPStatus.FORBIDDEN,
     NoSimulationError: HTTPStatus.CONFLICT,
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -41,14 +41,17 @@ class Wishes(Protocol):
     def get(self, device: str) -> Desired | None:
         """Return a device's newest wish."""
 
-    def put(self, wish: Desired, envelope: bytes) -> None:
-        """Keep a device's wish, not yet published."""
+    def of(self, devices: Sequence[str]) -> Mapping[str, Desired]:
+        """Return the newest wishes of some devices."""
+
+    def put_all(self, wishes: Sequence[tuple[Desired, bytes]]) -> None:
+        """Keep wishes in the place of their devices' older ones, not yet published."""
 
     def unpublished(self, limit: int) -> Sequence[SignedWish]:
         """Return wishes that the broker may not have."""
 
-    def published(self, wish: Desired) -> None:
-        """Note that the broker has it."""
+    def published(self, wishes: Sequence[Desired]) -> None:
+        """Note that the broker has them."""
 
     def publish_all_again(self) -> None:
         """Note that the broker may have lost every wish."""
@@ -85,16 +88,17 @@ class Director:
         """Wish nothing yet of a new device."""
         with self._lock:
             if self._wishes.get(device) is None:
-                self._put(first_wish(device, now))
+                self._put([first_wish(device, now)])
 
-    def wish(self, device: str, model: str, release: ReleaseRef | None, now: datetime) -> int:
-        """Wish a release of a model, or none, and return the generation; the same wish again changes nothing."""
+    def wish_all(self, model: str, wanted: Mapping[str, ReleaseRef | None], now: datetime) -> dict[str, int]:
+        """Wish each device a release of a model, or none, and return the generations; the same wish again changes nothing."""
         with self._lock:
-            old = self._wishes.get(device) or first_wish(device, now)
-            new = with_release(old, model, release, now)
-            if new != old:
-                self._put(new)
-            return new.generation
+            old = self._wishes.of(tuple(wanted))
+            new = {
+                device: with_release(old.get(device) or first_wish(device, now), model, release, now) for device, release in wanted.items()
+            }
+            self._put([wish for device, wish in new.items() if wish != old.get(device)])
+            return {device: wish.generation for device, wish in new.items()}
 
     def configure(self, device: str, decide: Decide, note: Note, now: datetime) -> None:
         """Wish the settings that follow from those wished last, None leaving them; `note` keeps them first, and may be given them twice."""
@@ -103,19 +107,17 @@ class Director:
             configuration = decide(old.configuration)
             if configuration is not None:
                 note(configuration)
-                self._put(with_configuration(old, configuration, now))
+                self._put([with_configuration(old, configuration, now)])
 
     def renew(self, now: datetime) -> None:
         """Sign wishes anew long before they end."""
         with self._lock:
-            for wish in self._wishes.issued_before(now - LIFETIME / 2):
-                self._put(renewed(wish, now))
+            self._put([renewed(wish, now) for wish in self._wishes.issued_before(now - LIFETIME / 2)])
 
     def sign_all_again(self, now: datetime) -> None:
         """Sign every wish with the key that devices trust from now on."""
         with self._lock:
-            for wish in self._wishes.issued_before(now):
-                self._put(reissued(wish, now))
+            self._put([reissued(wish, now) for wish in self._wishes.issued_before(now)])
 
     def publish(self) -> None:
         """Bring the broker what it does not have; what fails is tried again at the next call."""
@@ -125,12 +127,11 @@ class Director:
         except LinkDownError as error:
             log.warning("%s", error)
             return
-        for signed in batch:
-            self._wishes.published(signed.wish)
+        self._wishes.published([signed.wish for signed in batch])
 
     def publish_all_again(self) -> None:
         """After a loss of the broker, take it for empty."""
         self._wishes.publish_all_again()
 
-    def _put(self, wish: Desired) -> None:
-        self._wishes.put(wish, self._signer.sign(wish))
+    def _put(self, wishes: Sequence[Desired]) -> None:
+        self._wishes.put_all([(wish, self._signer.sign(wish)) for wish in wishes])

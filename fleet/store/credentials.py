@@ -7,7 +7,6 @@ import json
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued, Standing
@@ -15,6 +14,7 @@ from fleet.errors import UnknownDeviceError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import certificates, devices, enrolment_tokens
+from fleet.store.upsert import put
 
 # So long a token that has ended is still told apart from one that never was.
 REMEMBERED = timedelta(days=30)
@@ -58,7 +58,7 @@ class CredentialStore:
         }
         used = update(enrolment_tokens).where(enrolment_tokens.c.sha256 == digest(secret))
         with self._database.writing() as connection:
-            connection.execute(insert(devices).values(id=device.id, **facts).on_conflict_do_update(index_elements=["id"], set_=facts))
+            put(connection, devices, {"id": device.id, **facts})
             _add(connection, device.id, issued, digest(secret))
             connection.execute(used.values(uses_left=enrolment_tokens.c.uses_left - 1))
 

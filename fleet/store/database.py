@@ -1,77 +1,91 @@
-"""Opens the SQLite file: brings it to the newest shape, and hands out reading and writing transactions."""
+"""Opens the fleet's database, a SQLite file or one on a PostgreSQL server: brings it to the newest shape, and hands out transactions."""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from fleet.errors import StoreError
-
-if TYPE_CHECKING:
-    from sqlalchemy.pool import ConnectionPoolEntry
-
-BUSY_TIMEOUT_MS = 5000
+from fleet.errors import NewerDatabaseError, StoreError
+from fleet.store.place import PostgresUrl
+from fleet.store.postgres import PostgresServer
+from fleet.store.sqlite import SqliteFile
 
 
 class Database:
-    """One database file; one writer at a time, readers never wait."""
+    """One database; `Path` is a SQLite file."""
 
-    def __init__(self, path: Path) -> None:
-        """Open, or create, and migrate; raise StoreError."""
-        self._path = path
-        self._engine = create_engine(f"sqlite:///{path}", pool_size=20)
-        self._writer = threading.Lock()
-        event.listen(self._engine, "connect", _configure)
-        with self.writing() as connection:
-            _migrate(connection)
+    def __init__(self, place: Path | PostgresUrl) -> None:
+        """Open, or create, and migrate; raise StoreError, or NewerDatabaseError where a later fieldfare was."""
+        self._kind = PostgresServer(place) if isinstance(place, PostgresUrl) else SqliteFile(place)
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            with self.writing() as connection:
+                migrate(connection, self._kind.shown)
+            stack.pop_all()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection that sees one state of the database."""
-        with self._translated(), self._engine.connect() as connection:
+        with self._translated(), self._kind.reading() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection whose changes are kept whole, or not at all when the block raises."""
-        with self._writer, self._translated(), self._engine.begin() as connection:
-            # sqlite3 itself begins too late for reads, and not at all for changes of tables.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        """Yield a connection whose changes are kept whole, or not at all when the block raises; what it read stays true until then."""
+        with self._translated(), self._kind.writing() as connection:
+            yield connection
+
+    @contextmanager
+    def appending(self) -> Iterator[Connection]:
+        """Yield one like `writing`, for changes that are right whatever others write meanwhile: on PostgreSQL they need not wait."""
+        with self._translated(), self._kind.appending() as connection:
             yield connection
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._engine.dispose()
+        """Let go of it."""
+        self._kind.engine.dispose()
 
     @property
     def engine(self) -> Engine:
-        """What migrations and their tests look at."""
-        return self._engine
+        """What migrations, backups and their tests look at."""
+        return self._kind.engine
+
+    @property
+    def shown(self) -> str:
+        """Where it lies, without secrets."""
+        return self._kind.shown
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StoreError(str(self._path), " ".join(str(error).split())[:300]) from error
+            # The driver's own words: SQLAlchemy's add the statement.
+            reason = getattr(error, "orig", None) or error
+            raise StoreError(self._kind.shown, " ".join(str(reason).split())[:300]) from error
 
 
-def _configure(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _migrate(connection: Connection) -> None:
+def migrate(connection: Connection, shown: str, revision: str = "head") -> None:
+    """Bring a database to a version; raise NewerDatabaseError for one that this code does not know."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    found = MigrationContext.configure(connection).get_current_revision()
+    scripts = ScriptDirectory.from_config(config)
+    try:
+        scripts.get_revisions(found or "base")
+    except CommandError as error:
+        raise NewerDatabaseError(shown, str(scripts.get_current_head()), str(found)) from error
+    if connection.dialect.name == "postgresql":
+        # A step may take long on a large table, and whoever starts beside waits for it.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+    command.upgrade(config, revision)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, update
 
 from contracts.messages import Birth, Reported
 from fleet.core.devices import SIMULATED, Device, HeardDevice
-from fleet.core.rollout import Standing
+from fleet.core.labels import changed, version_of
 from fleet.errors import DeviceExistsError, UnknownDeviceError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import devices, reports
+from fleet.targeting_errors import StaleVersionError
+
+# How many devices a statement names at once.
+BATCH = 400
+
+MAX_NAMES = 500
 
 
 class DeviceStore:
@@ -43,8 +49,30 @@ class DeviceStore:
             if rows:
                 connection.execute(devices.insert(), rows)
 
+    def relabel(self, wanted: Mapping[str, str | None], put: Mapping[str, str], drop: Collection[str]) -> tuple[str, ...]:
+        """Change labels of devices, all or none, and return which of them changed.
+
+        `wanted` gives each device the version of the labels that the author of the change saw; None for whatever they are. Raises
+        UnknownDeviceError, StaleVersionError or LabelsError.
+        """
+        done: list[str] = []
+        with self._database.writing() as connection:
+            kept = {row.id: row for batch in batches(wanted) for row in connection.execute(select(devices).where(devices.c.id.in_(batch)))}
+            for device, seen in wanted.items():
+                if device not in kept:
+                    raise UnknownDeviceError(device)
+                labels = device_of(kept[device]).labels
+                if seen not in (None, version_of(labels)):
+                    raise StaleVersionError(f"labels of device {device}", str(seen), version_of(labels))
+                after = changed(device, labels, put, drop)
+                if after != labels:
+                    connection.execute(update(devices).where(devices.c.id == device).values(labels=json.dumps(after)))
+                    done.append(device)
+        return tuple(done)
+
     def heard(self) -> tuple[HeardDevice, ...]:
         """Return every device in good standing with its newest words, ordered by id."""
+        query = select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id)
         with self._database.reading() as connection:
             births, reporteds = latest(connection, "birth"), latest(connection, "reported")
             return tuple(
@@ -53,15 +81,14 @@ class DeviceStore:
                     Birth.model_validate_json(births[row.id]) if row.id in births else None,
                     Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
                 )
-                for row in connection.execute(select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id))
+                for row in connection.execute(query)
             )
 
-    def standings(self, ids: tuple[str, ...], model: str) -> dict[str, Standing]:
-        """Return how one model stands on those of the devices that ever reported."""
-        with self._database.reading() as connection:
-            bodies = latest(connection, "reported", ids)
-        reporteds = {device: Reported.model_validate_json(body) for device, body in bodies.items()}
-        return {device: Standing(said.generation, said.models.get(model)) for device, said in reporteds.items()}
+
+def batches(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield ids in numbers that a statement may name."""
+    names = tuple(ids)
+    return (names[start : start + BATCH] for start in range(0, len(names), BATCH))
 
 
 def latest(connection: Connection, leaf: str, ids: tuple[str, ...] | None = None) -> dict[str, str]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, func, select
 
 from contracts.messages import Birth, Desired, Health, Reported
-from fleet.core.rollout import Rollout
 from fleet.core.status import status_of
 from fleet.store.configurations import ConfigurationStore
 from fleet.store.database import Database
-from fleet.store.devices import device_of, latest, row_of
+from fleet.store.devices import MAX_NAMES, batches, device_of, latest, row_of
 from fleet.store.releases import ReleaseStore
+from fleet.store.rollout_views import detailed, outlined
 from fleet.store.rollouts import RolloutStore
 from fleet.store.rows import COUNT_BY_NAME, TEXT_BY_NAME
 from fleet.store.tables import devices, events, health_points, inference_windows
@@ -28,12 +28,10 @@ from fleet.views import (
     InferencePoint,
     Overview,
     ReleaseView,
-    RolloutDeviceView,
     RolloutView,
 )
 
 MAX_EVENTS = 100
-MAX_NAMES = 500
 # Requests per second are an average over this time.
 RATE_WINDOW_S = 60
 
@@ -68,7 +66,7 @@ class StoreReader:
             online=sum(summary.online for summary in summaries),
             statuses=dict(Counter(summary.status for summary in summaries)),
             releases=dict(running),
-            rollouts_running=len(self._rollouts.running()),
+            rollouts_running=len(self._rollouts.open_revisions()),
             requests_per_s=requests / RATE_WINDOW_S,
         )
 
@@ -76,6 +74,12 @@ class StoreReader:
         """Return devices ordered by id, those after `after`."""
         with self._database.reading() as connection:
             return self._summaries(connection, limit, after)
+
+    def named(self, ids: tuple[str, ...]) -> tuple[DeviceSummary, ...]:
+        """Return devices by id, ordered by it; those that are gone are left out."""
+        with self._database.reading() as connection:
+            rows = [row for batch in batches(ids) for row in connection.execute(select(devices).where(devices.c.id.in_(batch)))]
+            return self._summed(connection, sorted(rows, key=lambda row: row.id))
 
     def device(self, device: str) -> DeviceDetail:
         """Return one device; raise UnknownDeviceError."""
@@ -148,12 +152,12 @@ class StoreReader:
         )
 
     def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
-        """Return rollouts, newest first, each with its devices."""
-        return tuple(map(_rollout_view, self._rollouts.newest(limit)))
+        """Return rollouts without their devices, newest first."""
+        return tuple(outlined(found.rollout, found.counts) for found in self._rollouts.newest(limit))
 
     def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""
-        return _rollout_view(self._rollouts.get(rollout))
+        return detailed(self._rollouts.get(rollout), self._rollouts.history(rollout, MAX_EVENTS))
 
     def _configuration(self, wish: Desired | None, reported: Reported | None) -> ConfigurationView | None:
         wanted = None if wish is None else wish.configuration
@@ -171,6 +175,9 @@ class StoreReader:
 
     def _summaries(self, connection: Connection, limit: int, after: str) -> tuple[DeviceSummary, ...]:
         rows = connection.execute(select(devices).where(devices.c.id > after).order_by(devices.c.id).limit(limit)).all()
+        return self._summed(connection, rows)
+
+    def _summed(self, connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[DeviceSummary, ...]:
         if not rows:
             return ()
         # Past some hundreds of names, reading every report is cheaper than asking by name.
@@ -216,21 +223,4 @@ def _window_of(row: Row[tuple[object, ...]]) -> InferencePoint:
         p95_ms=row.p95_ms,
         classes=COUNT_BY_NAME.validate_json(row.classes),
         provider=row.provider,
-    )
-
-
-def _rollout_view(rollout: Rollout) -> RolloutView:
-    return RolloutView(
-        id=rollout.id,
-        release=rollout.release,
-        query=rollout.query,
-        state=rollout.state.value,
-        state_reason=rollout.state_reason,
-        started_at=rollout.started_at,
-        ended_at=rollout.ended_at,
-        counts=dict(Counter(member.phase for member in rollout.members)),
-        devices=tuple(
-            RolloutDeviceView(device=member.device, phase=member.phase, progress=member.progress, reason=member.reason)
-            for member in rollout.members
-        ),
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Row, func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from contracts.manifest import Manifest, Verdict
 from contracts.messages import ReleaseRef
@@ -16,6 +15,7 @@ from fleet.errors import UnknownReleaseError
 from fleet.store.database import Database
 from fleet.store.rows import NAMES, NUMBER_BY_NAME
 from fleet.store.tables import releases
+from fleet.store.upsert import put
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class ReleaseStore:
 
     def add(self, manifest: Manifest, now: datetime) -> None:
         """Keep a release, in place of one with the same counter."""
-        values = {
+        row = {
+            "model": manifest.name,
+            "release": manifest.release,
             "manifest_sha256": manifest.sha256,
             "targets": json.dumps(sorted(manifest.artifacts)),
             "bytes": sum(entry.bytes for entry in manifest.files.values()),
@@ -47,9 +49,8 @@ class ReleaseStore:
             "drops": json.dumps(drops_of(manifest)),
             "added_at": now,
         }
-        statement = insert(releases).values(model=manifest.name, release=manifest.release, **values)
         with self._database.writing() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["model", "release"], set_=values))
+            put(connection, releases, row)
 
     def get(self, model: str, release: int | None) -> Release:
         """Return one release of a model, or its newest; raise UnknownReleaseError."""

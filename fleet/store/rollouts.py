@@ -1,19 +1,44 @@
-"""Reads and writes rollouts with their devices."""
+"""Reads and writes rollouts with their devices and their history; nobody writes over what he has not read."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from contracts.lifecycle import Phase
-from contracts.messages import ReleaseRef
-from fleet.core.rollout import Member, Rollout, State
+from fleet.core.rollout.history import Entry
+from fleet.core.rollout.model import Member, Rollout
 from fleet.errors import RolloutRunningError, UnknownRolloutError
+from fleet.rollout_errors import StaleRolloutError
 from fleet.store.database import Database
-from fleet.store.rows import ref_from_text, ref_to_text
-from fleet.store.tables import rollout_devices, rollouts
+from fleet.store.rollout_rows import (
+    entry_of,
+    lasting_columns,
+    member_of,
+    moving_columns,
+    placed_columns,
+    rollout_of,
+    state_columns,
+)
+from fleet.store.tables import rollout_devices, rollout_history, rollouts
+
+_MOVING = ("phase", "reason", "progress", "errand", "generation", "offered_at", "met_at", "outcome_at", "is_missing")
+_MOVE = (
+    update(rollout_devices)
+    .where(rollout_devices.c.rollout == bindparam("of_rollout"), rollout_devices.c.device == bindparam("of_device"))
+    .values({name: bindparam(name) for name in _MOVING})
+)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A rollout without its devices, and how many of them are in each phase."""
+
+    rollout: Rollout
+    counts: Counter[Phase]
 
 
 class RolloutStore:
@@ -23,111 +48,95 @@ class RolloutStore:
         """Work on an open database."""
         self._database = database
 
-    def add(self, rollout: Rollout) -> int:
+    def add(self, rollout: Rollout, entry: Entry) -> int:
         """Keep a new rollout, return its number; raise RolloutRunningError while its model has another under way."""
+        model = rollout.release.model
         with self._database.writing() as connection:
-            for other in _read(connection, select(rollouts).where(rollouts.c.state == State.RUNNING.value)):
-                if other.release.model == rollout.release.model:
-                    raise RolloutRunningError(other.release.model, other.id)
-            values = {
-                "release": ref_to_text(rollout.release),
-                "query": rollout.query,
-                "deadline_s": rollout.deadline_s,
-                "started_at": rollout.started_at,
-            }
-            inserted = connection.execute(rollouts.insert().values(**values, **_state_columns(rollout)))
-            key = inserted.inserted_primary_key
+            is_open = (rollouts.c.model == model) & rollouts.c.ended_at.is_(None)
+            other = connection.execute(select(rollouts.c.id).where(is_open)).scalar()
+            if other is not None:
+                raise RolloutRunningError(model, other)
+            values = {**lasting_columns(rollout), **state_columns(rollout), "revision": rollout.revision}
+            key = connection.execute(rollouts.insert().values(values)).inserted_primary_key
             assert key is not None
             number = int(key[0])
-            connection.execute(
-                rollout_devices.insert(),
-                [
-                    {"rollout": number, "device": member.device, "position": position, **_member_columns(member)}
-                    for position, member in enumerate(rollout.members)
-                ],
-            )
+            _add_members(connection, number, list(rollout.members.values()), 0)
+            _add_entries(connection, number, [entry])
         return number
 
-    def save(self, before: Rollout, after: Rollout) -> None:
-        """Keep what changed, whole."""
+    def save(self, before: Rollout, after: Rollout, entries: Sequence[Entry]) -> Rollout:
+        """Keep what changed, whole, and return it with its new revision; raise StaleRolloutError."""
         with self._database.writing() as connection:
-            connection.execute(update(rollouts).where(rollouts.c.id == after.id).values(**_state_columns(after)))
-            for old, new in zip(before.members, after.members, strict=True):
-                if old != new:
-                    key = (rollout_devices.c.rollout == after.id) & (rollout_devices.c.device == new.device)
-                    connection.execute(update(rollout_devices).where(key).values(**_member_columns(new)))
+            return _save(connection, before, after, entries)
 
-    def running(self) -> tuple[Rollout, ...]:
-        """Return the rollouts under way."""
-        with self._database.reading() as connection:
-            return _read(connection, select(rollouts).where(rollouts.c.state == State.RUNNING.value))
+    def change(self, number: int, change: Callable[[Rollout], Rollout], entry: Entry) -> None:
+        """Change a rollout while nobody else can; raise UnknownRolloutError, and whatever `change` raises."""
+        with self._database.writing() as connection:
+            before = _read(connection, number)
+            _save(connection, before, change(before), [entry])
 
-    def newest(self, limit: int) -> tuple[Rollout, ...]:
-        """Return rollouts, newest first."""
+    def open_revisions(self) -> dict[int, int]:
+        """Return the revision of each rollout that is followed."""
         with self._database.reading() as connection:
-            return _read(connection, select(rollouts).order_by(rollouts.c.id.desc()).limit(limit))
+            rows = connection.execute(select(rollouts.c.id, rollouts.c.revision).where(rollouts.c.ended_at.is_(None)))
+            return {row.id: row.revision for row in rows}
 
     def get(self, number: int) -> Rollout:
         """Return one rollout; raise UnknownRolloutError."""
         with self._database.reading() as connection:
-            found = _read(connection, select(rollouts).where(rollouts.c.id == number))
-        if not found:
-            raise UnknownRolloutError(number)
-        return found[0]
+            return _read(connection, number)
+
+    def newest(self, limit: int) -> tuple[Outline, ...]:
+        """Return rollouts, newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(rollouts).order_by(rollouts.c.id.desc()).limit(limit)).all()
+            counts: dict[int, Counter[Phase]] = {row.id: Counter() for row in rows}
+            device = rollout_devices.c
+            query = select(device.rollout, device.phase, func.count().label("devices")).where(device.rollout.in_(counts))
+            for row in connection.execute(query.group_by(device.rollout, device.phase)):
+                counts[row.rollout][Phase(row.phase)] = row.devices
+        return tuple(Outline(rollout_of(row, []), counts[row.id]) for row in rows)
+
+    def history(self, number: int, limit: int) -> tuple[Entry, ...]:
+        """Return a rollout's newest lines, oldest first."""
+        query = select(rollout_history).where(rollout_history.c.rollout == number).order_by(rollout_history.c.id.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return tuple(map(entry_of, reversed(connection.execute(query).all())))
 
 
-def _read(connection: Connection, query: Select[tuple[object, ...]]) -> tuple[Rollout, ...]:
-    rows = connection.execute(query).all()
-    members = _members(connection, [row.id for row in rows])
-    return tuple(_rollout_of(row, members[row.id]) for row in rows)
+def _read(connection: Connection, number: int) -> Rollout:
+    row = connection.execute(select(rollouts).where(rollouts.c.id == number)).first()
+    if row is None:
+        raise UnknownRolloutError(number)
+    query = select(rollout_devices).where(rollout_devices.c.rollout == number).order_by(rollout_devices.c.position)
+    return rollout_of(row, list(map(member_of, connection.execute(query))))
 
 
-def _members(connection: Connection, numbers: Iterable[int]) -> dict[int, list[Member]]:
-    query = select(rollout_devices).where(rollout_devices.c.rollout.in_(numbers)).order_by(rollout_devices.c.position)
-    found: defaultdict[int, list[Member]] = defaultdict(list)
-    for row in connection.execute(query):
-        found[row.rollout].append(_member_of(row))
-    return found
+def _save(connection: Connection, before: Rollout, after: Rollout, entries: Sequence[Entry]) -> Rollout:
+    key = (rollouts.c.id == after.id) & (rollouts.c.revision == before.revision)
+    kept = connection.execute(update(rollouts).where(key).values(**state_columns(after), revision=before.revision + 1))
+    if kept.rowcount != 1:
+        raise StaleRolloutError(after.id, before.revision)
+    known = before.members
+    changed = [member for device, member in after.members.items() if device in known and known[device] is not member]
+    if changed:
+        rows = [{"of_rollout": after.id, "of_device": member.device, **moving_columns(member)} for member in changed]
+        connection.execute(_MOVE, rows)
+    _add_members(connection, after.id, [member for device, member in after.members.items() if device not in known], len(known))
+    _add_entries(connection, after.id, entries)
+    return replace(after, revision=before.revision + 1)
 
 
-def _rollout_of(row: Row[tuple[object, ...]], members: list[Member]) -> Rollout:
-    return Rollout(
-        id=row.id,
-        release=ReleaseRef.model_validate_json(row.release),
-        query=row.query,
-        deadline_s=row.deadline_s,
-        started_at=row.started_at,
-        members=tuple(members),
-        state=State(row.state),
-        state_reason=row.state_reason,
-        ended_at=row.ended_at,
-    )
+def _add_members(connection: Connection, number: int, members: Sequence[Member], first: int) -> None:
+    rows = [
+        {"rollout": number, "device": member.device, "position": position, **placed_columns(member), **moving_columns(member)}
+        for position, member in enumerate(members, first)
+    ]
+    if rows:
+        connection.execute(rollout_devices.insert(), rows)
 
 
-def _member_of(row: Row[tuple[object, ...]]) -> Member:
-    return Member(
-        device=row.device,
-        phase=Phase(row.phase),
-        baseline=ref_from_text(row.baseline),
-        reason=row.reason,
-        progress=row.progress,
-        generation=row.generation,
-        offered_at=row.offered_at,
-        earlier_outcome_at=row.earlier_outcome_at,
-    )
-
-
-def _state_columns(rollout: Rollout) -> dict[str, object]:
-    return {"state": rollout.state.value, "state_reason": rollout.state_reason, "ended_at": rollout.ended_at}
-
-
-def _member_columns(member: Member) -> dict[str, object]:
-    return {
-        "phase": member.phase.value,
-        "reason": member.reason,
-        "progress": member.progress,
-        "baseline": ref_to_text(member.baseline),
-        "generation": member.generation,
-        "offered_at": member.offered_at,
-        "earlier_outcome_at": member.earlier_outcome_at,
-    }
+def _add_entries(connection: Connection, number: int, entries: Sequence[Entry]) -> None:
+    rows = [{"rollout": number, "at": entry.at, "actor": entry.actor, "act": entry.act, "text": entry.text} for entry in entries]
+    if rows:
+        connection.execute(rollout_history.insert(), rows)

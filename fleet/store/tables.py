@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from sqlalchemy import BigInteger, Column, Dialect, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -22,6 +36,17 @@ class Stamp(TypeDecorator[datetime]):
     def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
         """Read."""
         return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+class Words(TypeDecorator[str]):
+    """What somebody said; PostgreSQL keeps no NUL, so that neither database shall."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
+        """Write."""
+        return None if value is None else value.replace("\0", "\ufffd")
 
 
 metadata = MetaData()
@@ -76,6 +101,8 @@ reports = Table(
     Column("sent_at", Stamp, nullable=False),
     Column("received_at", Stamp, nullable=False),
     Column("body", Text, nullable=False),
+    # Who follows the fleet reads what came since he last looked.
+    Index("reports_by_arrival", "leaf", "received_at"),
 )
 
 
@@ -112,7 +139,13 @@ inference_windows = _series(
     Column("p50_ms", Float, nullable=False),
     Column("p95_ms", Float, nullable=False),
     Column("classes", Text, nullable=False),
-    Column("provider", Text, nullable=False),
+    Column("provider", Words, nullable=False),
+    # Empty for windows from before it was kept.
+    Column("manifest_sha256", String(64), nullable=False),
+    # A `Sketch`, where the device sent one.
+    Column("latencies", Text),
+    Column("ordinal", BigInteger),
+    Column("parts", BigInteger),
 )
 
 events = _series(
@@ -120,7 +153,7 @@ events = _series(
     Column("kind", String(16), nullable=False),
     Column("severity", String(16), nullable=False),
     Column("model", String(64)),
-    Column("text", Text, nullable=False),
+    Column("text", Words, nullable=False),
     Column("facts", Text, nullable=False),
 )
 
@@ -146,6 +179,45 @@ commands = Table(
     Index("commands_by_device_and_time", "device", "issued_at"),
     # What is to be told is looked for several times a second.
     Index("commands_by_word_and_end", "said", "expires_at"),
+)
+
+# Which numbers of a session came: those of all messages under no model, those of windows under theirs.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("session", String(16), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("newest", BigInteger, nullable=False),
+    # Ranges, such as `3,7-9`.
+    Column("missing", Text, nullable=False),
+    Column("forgotten", BigInteger, nullable=False),
+    Column("merged", BigInteger, nullable=False),
+    Column("heard_at", Stamp, nullable=False),
+    Index("tallies_by_time", "heard_at"),
+)
+
+# The newest messages that made no sense, with their first bytes.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("device", String(64), nullable=False),
+    Column("leaf", String(16), nullable=False),
+    Column("at", Stamp, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Index("quarantine_by_device", "device", "id"),
+)
+
+# Named sets of devices: a list of ids, or else whoever a query means.
+device_groups = Table(
+    "device_groups",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("query", Text),
+    Column("devices", Text),
 )
 
 releases = Table(
@@ -192,13 +264,22 @@ rollouts = Table(
     "rollouts",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", String(64), nullable=False),
     Column("release", Text, nullable=False),
     Column("query", Text, nullable=False),
-    Column("state", String(16), nullable=False, index=True),
-    Column("state_reason", Text, nullable=False),
-    Column("deadline_s", Float, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("origin", Integer),
+    Column("state", String(16), nullable=False),
+    Column("state_reason", Words, nullable=False),
+    Column("wave", Integer, nullable=False),
+    Column("settled_at", Stamp),
+    Column("verdict", Text),
+    Column("started_by", String(64), nullable=False),
     Column("started_at", Stamp, nullable=False),
-    Column("ended_at", Stamp),
+    # None while it is followed.
+    Column("ended_at", Stamp, index=True),
+    Column("revision", Integer, nullable=False),
 )
 
 rollout_devices = Table(
@@ -207,13 +288,32 @@ rollout_devices = Table(
     Column("rollout", Integer, primary_key=True),
     Column("device", String(64), primary_key=True),
     Column("position", Integer, nullable=False),
+    Column("wave", Integer, nullable=False),
+    Column("zone", String(64), nullable=False),
     Column("phase", String(16), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("progress", Float, nullable=False),
     Column("baseline", Text),
+    Column("target", Text),
+    Column("errand", String(8), nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("offered_at", Stamp),
+    Column("met_at", Stamp),
+    Column("outcome_at", Stamp),
+    Column("is_missing", Boolean, nullable=False),
     Column("earlier_outcome_at", Stamp),
+)
+
+# Who did what to a rollout, and what the fleet did by itself.
+rollout_history = Table(
+    "rollout_history",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rollout", Integer, nullable=False, index=True),
+    Column("at", Stamp, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("act", String(16), nullable=False),
+    Column("text", Words, nullable=False),
 )
 
 # Secrets of people and programs, as digests of high-entropy values.

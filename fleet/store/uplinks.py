@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Table, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from contracts import codec
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow
 from fleet.core.freshness import Heard, Stamped, is_news, plausible_time
 from fleet.store.database import Database
 from fleet.store.tables import devices, events, health_points, inference_windows, reports
+from fleet.store.upsert import add_new, put
 
 LATEST = ("birth", "reported", "health")
 SERIES = (health_points, inference_windows, events)
@@ -66,21 +66,21 @@ def _save_latest(connection: Connection, heard: Heard) -> bool:
     if not is_news(message, stored):
         return False
     values = {
+        "device": heard.device,
+        "leaf": heard.leaf,
         "session": message.session,
         "sequence": message.sequence,
         "sent_at": message.sent_at,
         "received_at": heard.received_at,
         "body": codec.encode(message).decode(),
     }
-    statement = insert(reports).values(device=heard.device, leaf=heard.leaf, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["device", "leaf"], set_=values))
+    put(connection, reports, values)
     return True
 
 
 def _append(connection: Connection, table: Table, heard: Heard, at: datetime, columns: dict[str, object]) -> bool:
     key = {"device": heard.device, "session": heard.message.session, "sequence": heard.message.sequence}
-    statement = insert(table).values(**key, at=at, **columns).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    return add_new(connection, table, [{**key, "at": at, **columns}]) == 1
 
 
 def _health_columns(health: Health) -> dict[str, object]:
@@ -104,6 +104,10 @@ def _window_columns(window: InferenceWindow) -> dict[str, object]:
         "p95_ms": window.latency_ms.p95,
         "classes": json.dumps(window.classes),
         "provider": window.provider,
+        "manifest_sha256": window.release.manifest_sha256,
+        "latencies": None if window.latencies is None else window.latencies.model_dump_json(),
+        "ordinal": window.ordinal,
+        "parts": window.parts,
     }
 
 

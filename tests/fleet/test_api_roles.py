@@ -22,7 +22,8 @@ OPEN = {("GET", "/healthz"), ("GET", f"{PREFIX}/enrolment/ca.pem"), ("POST", f"{
 HIDDEN = {("GET", f"{PREFIX}/openapi.json")}
 # Changes nothing: the dashboard only shows.
 VIEWERS_OWN = {("POST", f"{PREFIX}/login-links")}
-FILLED = {"device": "nobody", "rollout": "99", "name": "timestamp.json", "role": "snapshot", "sha256": "0" * 64, "command": "0" * 32}
+FILLED = {"device": "nobody", "group": "nobody", "rollout": "99", "name": "timestamp.json", "role": "snapshot"}
+FILLED |= {"sha256": "0" * 64, "command": "0" * 32}
 
 
 @pytest.fixture(scope="module")

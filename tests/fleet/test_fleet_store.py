@@ -1,45 +1,53 @@
-"""What the database keeps, on a real file."""
+"""What the database keeps, on a real file and on a real server."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import select
 
 from contracts.lifecycle import Phase
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Latency, Machine, ReleaseRef
 from fleet.core.devices import Device
-from fleet.core.enrolment import Issued, Standing
+from fleet.core.enrolment import Issued
 from fleet.core.freshness import Heard
 from fleet.core.roles import Caller, Role
-from fleet.core.rollout import Member, Rollout
+from fleet.core.rollout.history import Entry
+from fleet.core.rollout.model import Member, Rollout
+from fleet.core.rollout.plan import Plan
+from fleet.enrolment_errors import TokenExistsError
 from fleet.errors import RolloutRunningError, StoreError, UnknownDeviceError, UnknownRolloutError
-from fleet.store import database as database_module
 from fleet.store.access import AccessStore
-from fleet.store.credentials import CredentialStore, digest
+from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
+from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.rollouts import RolloutStore
-from fleet.store.tables import metadata
+from fleet.store.tables import devices, metadata
 from fleet.store.uplinks import UplinkStore
+from tests.fleet.databases import KINDS, new_place
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 RELEASE = ReleaseRef(model="digits", release=2, manifest_sha256="2" * 64)
 MACHINE = Machine(architecture="aarch64", system="linux", python="3.11", cpu_count=4, memory_bytes=1, disk_bytes=1)
 
 
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | PostgresUrl:
+    return new_place(request.param, tmp_path)
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "fleet.db")
+def database(place: Path | PostgresUrl) -> Iterator[Database]:
+    opened = Database(place)
     admit(opened, Device("pi-1", "rpi5", {"site": "lyon"}, NOW))
     yield opened
     opened.close()
@@ -80,28 +88,8 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_uses(database: Dat
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_a_database_of_passwords_becomes_one_of_certificates(tmp_path: Path) -> None:
-    # Given a database of the first shape, with a device and two tokens of one name
-    config = Config()
-    config.set_main_option("script_location", str(Path(database_module.__file__).parent / "migrations"))
-    engine = create_engine(f"sqlite:///{tmp_path / 'fleet.db'}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "v0001")
-        connection.exec_driver_sql("INSERT INTO devices VALUES ('pi-1', 'rpi5', '{}', 'a hash', 1, NULL)")
-        connection.exec_driver_sql(f"INSERT INTO tokens VALUES ('{digest('old')}', 'admin', 1), ('{digest('new')}', 'admin', 2)")
-    engine.dispose()
-    # When it is opened
-    opened = Database(tmp_path / "fleet.db")
-    # Then the device is out until it enrols, and the newest token is an admin's
-    assert CredentialStore(opened).standing("pi-1", NOW) == Standing(is_revoked=True, certificates=0)
-    assert AccessStore(opened).caller_of("new", NOW) == Caller("admin", Role.ADMIN)
-    assert AccessStore(opened).caller_of("old", NOW) is None
-    opened.close()
-
-
-def test_opening_a_database_again_keeps_what_it_holds(database: Database, tmp_path: Path) -> None:
-    again = Database(tmp_path / "fleet.db")
+def test_opening_a_database_again_keeps_what_it_holds(database: Database, place: Path | PostgresUrl) -> None:
+    again = Database(place)
 
     assert DeviceStore(again).ids() == ("pi-1",)
     again.close()
@@ -175,15 +163,16 @@ def test_who_asks_for_what_is_not_there_is_told(database: Database) -> None:
 
 def test_a_model_has_one_running_rollout(database: Database) -> None:
     store = RolloutStore(database)
-    rollout = Rollout(0, RELEASE, "all", 60, NOW, (Member("pi-1", Phase.PLANNED, None),))
+    rollout = Rollout(0, RELEASE, "all", Plan(), "anna", NOW, {"pi-1": Member("pi-1", Phase.PLANNED, None, RELEASE)})
 
-    assert store.add(rollout) == 1
+    assert store.add(rollout, Entry(NOW, "anna", "start", "")) == 1
     with pytest.raises(RolloutRunningError, match=r"model digits: .* rollout 1"):
-        store.add(rollout)
-    assert store.running() == (store.get(1),)
+        store.add(rollout, Entry(NOW, "anna", "start", ""))
+    assert store.open_revisions() == {1: 0}
+    assert store.get(1) == replace(rollout, id=1)
 
 
-def test_a_login_code_works_once_and_in_time_and_no_secret_is_stored_plain(database: Database, tmp_path: Path) -> None:
+def test_a_login_code_works_once_and_in_time_and_no_secret_is_stored_plain(database: Database) -> None:
     access = AccessStore(database)
     access.add_token("token-secret", "anna", Role.OPERATOR, NOW + timedelta(hours=1), NOW)
     access.add_code("code-secret", NOW + timedelta(hours=1), NOW)
@@ -195,7 +184,45 @@ def test_a_login_code_works_once_and_in_time_and_no_secret_is_stored_plain(datab
     assert access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("late-secret", NOW + timedelta(hours=2))
-    with sqlite3.connect(tmp_path / "fleet.db") as connection:
-        dump = "\n".join(connection.iterdump())
-    connection.close()
+    with database.reading() as connection:
+        dump = repr([connection.execute(select(table)).all() for table in metadata.sorted_tables])
+    assert "anna" in dump
     assert "-secret" not in dump
+
+
+def test_a_nul_that_a_device_says_stops_nobody(database: Database) -> None:
+    said = event(1).model_copy(update={"text": "before\0after"})
+
+    UplinkStore(database, timedelta(days=30)).save([heard(said)])
+
+    assert [view.text for view in StoreReader(database, lambda: NOW).device("pi-1").events] == ["before\ufffdafter"]
+
+
+def test_what_is_read_at_once_is_one_state_whatever_is_written_meanwhile(database: Database) -> None:
+    with database.reading() as connection:
+        before = connection.execute(select(devices.c.id)).all()
+        admit(database, Device("pi-2", "cpu", {}, NOW))
+        assert connection.execute(select(devices.c.id)).all() == before
+
+    assert DeviceStore(database).ids() == ("pi-1", "pi-2")
+
+
+def test_of_two_who_want_one_name_at_the_same_time_one_gets_it(place: Path | PostgresUrl) -> None:
+    # Given two servers' views of one database
+    opened = [Database(place) for _ in range(2)]
+    stores = [AccessStore(database) for database in opened]
+
+    def claim(number: int) -> str:
+        try:
+            stores[number % 2].add_token(f"secret-{number}", "anna", Role.VIEWER, None, NOW)
+        except TokenExistsError:
+            return "told"
+        return "got it"
+
+    # When many threads want the same
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(claim, range(8)))
+    for database in opened:
+        database.close()
+    # Then one has it, and each other was told so
+    assert sorted(answers) == ["got it", *["told"] * 7]

@@ -97,6 +97,9 @@ class MovingFleet:
     def devices(self, *, limit: int = 200, after: str = "") -> tuple[DeviceSummary, ...]:
         return tuple(self._summary(id_) for id_ in self._ids if id_ > after)[:limit]
 
+    def named(self, ids: tuple[str, ...]) -> tuple[DeviceSummary, ...]:
+        return tuple(self._summary(id_) for id_ in self._ids if id_ in ids)
+
     def device(self, device: str) -> DeviceDetail:
         summary, character = self._summary(device), self._characters[device]
         birth = None if character.is_new else self._birth(character)

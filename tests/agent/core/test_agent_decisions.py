@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from agent.core.admission import RESERVE_BYTES, Fit, mismatch, shortfall
+from agent.core.admission import Fit, mismatch
 from agent.core.backoff import delay_s
+from contracts.room import RESERVE_BYTES, disk_shortfall
 from tests.sim.fleet import make_release
 
 
@@ -14,8 +15,8 @@ def test_waits_double_up_to_the_longest_and_chance_takes_up_to_half_away() -> No
 
 
 def test_a_disk_without_room_for_release_and_reserve_is_refused() -> None:
-    assert shortfall(1000, RESERVE_BYTES + 1000) is None
-    assert "disk" in (shortfall(1000, RESERVE_BYTES + 999) or "")
+    assert disk_shortfall(1000, RESERVE_BYTES + 1000) is None
+    assert "disk" in (disk_shortfall(1000, RESERVE_BYTES + 999) or "")
 
 
 def test_a_manifest_must_be_the_one_wished_for_and_run_here() -> None:

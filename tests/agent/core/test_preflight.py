@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.admission import RESERVE_BYTES
-from agent.core.preflight import WORKER_BYTES, Condition, refusal
+from agent.core.preflight import Condition, refusal
+from contracts.room import RESERVE_BYTES, WORKER_BYTES
 
 FINE = Condition(
     disk_free_bytes=RESERVE_BYTES + 1000,

@@ -44,7 +44,8 @@ def upgrade() -> None:
 
 def _change_tokens() -> None:
     # Names were not unique: only the newest of each is kept, which is the one in connection.json.
-    op.execute("DELETE FROM tokens WHERE rowid NOT IN (SELECT max(rowid) FROM tokens GROUP BY name)")
+    row = "ctid" if op.get_bind().dialect.name == "postgresql" else "rowid"
+    op.execute(f"DELETE FROM tokens WHERE {row} NOT IN (SELECT max({row}) FROM tokens GROUP BY name)")  # noqa: S608 - one of two words
     with op.batch_alter_table("tokens") as tokens:
         tokens.add_column(sa.Column("role", sa.String(length=16), nullable=False, server_default="admin"))
         tokens.add_column(sa.Column("expires_at", sa.BigInteger(), nullable=True))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0007"
-down_revision = "v0002"
+revision = "v0008"
+down_revision = "v0007"
 
 
 def upgrade() -> None:

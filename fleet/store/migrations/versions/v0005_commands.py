@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0003"
-down_revision = "v0002"
+revision = "v0005"
+down_revision = "v0004"
 
 
 def upgrade() -> None:

@@ -1,0 +1,85 @@
+"""How rollouts look in a terminal: the waves, what the gate says, the devices, and what happened."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from contracts.lifecycle import FINAL, Phase
+from fleet.cli.output import plain, styled
+from fleet.views import RolloutDeviceView, RolloutView
+
+# More devices do not fit a screen; those that are done and well are left out first.
+MAX_DEVICES = 200
+
+
+def drawn(view: RolloutView) -> RenderableType:
+    """Return one rollout with its devices."""
+    parts: list[RenderableType] = [_title(view)]
+    if len(view.waves) > 1:
+        parts.append(_waves(view))
+    if view.gate is not None:
+        parts.append(Text.assemble("gate: ", styled(view.gate.decision), " ", plain(view.gate.reason)))
+    parts.append(_devices(view))
+    return Group(*parts)
+
+
+def state(view: RolloutView) -> Text:
+    """Return where a rollout stands, and why."""
+    is_going_on = view.ended_at is None and view.state in ("failed", "aborted")
+    reason = "; ".join(filter(None, (view.state_reason, "its last devices are followed" if is_going_on else "")))
+    return styled(view.state, f"({reason})" if reason else "")
+
+
+def counts(view: RolloutView) -> Text:
+    """Return how many devices are in each phase."""
+    return Text(", ").join(Text.assemble(f"{count} ", styled(phase.value)) for phase, count in view.counts.items())
+
+
+def history(view: RolloutView) -> Table:
+    """Return who did what."""
+    table = _table("WHEN", "WHO", "WHAT", "")
+    for line in view.history:
+        table.add_row(line.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"), plain(line.actor), line.act, plain(line.text))
+    return table
+
+
+def _title(view: RolloutView) -> Text:
+    what = f"{view.release.model} {view.release.release}"
+    how = "" if view.strategy == "all-at-once" else f", {view.strategy}"
+    return Text.assemble(f"rollout {view.id}: {what} to {view.query}{how}, ", state(view))
+
+
+def _waves(view: RolloutView) -> Table:
+    table = _table("WAVE", "UP TO", "DEVICES", "OFFERED", "DONE", "")
+    for wave in view.waves:
+        word = "" if not wave.is_open else "done" if wave.settled == wave.devices else "open"
+        table.add_row(str(wave.wave), wave.size, str(wave.devices), str(wave.offered), str(wave.settled), word)
+    return table
+
+
+def _devices(view: RolloutView) -> RenderableType:
+    table = _table("DEVICE", "WAVE", "PHASE", "PROGRESS", "REASON")
+    shown = view.devices if len(view.devices) <= MAX_DEVICES else sorted(view.devices, key=_interest)[:MAX_DEVICES]
+    for device in shown:
+        reason = plain(device.reason)
+        table.add_row(device.device, str(device.wave), styled(device.phase.value), f"{device.progress:.0%}", reason)
+    hidden = len(view.devices) - len(shown)
+    return Group(table, Text(f"and {hidden} more; --json shows all")) if hidden else table
+
+
+def _interest(device: RolloutDeviceView) -> int:
+    """Put those that went wrong first, then those on their way, then those that wait, then those that are done."""
+    if device.phase is Phase.COMMITTED:
+        return 3
+    if device.phase is Phase.PLANNED:
+        return 2
+    return 0 if device.phase in FINAL else 1
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

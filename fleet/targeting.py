@@ -1,0 +1,88 @@
+"""Answers whom a query means now, and what a release would do to them, from what the fleet said last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Protocol
+
+from contracts.messages import ReleaseRef
+from fleet.core.fit import Package
+from fleet.core.inventory import Inventory
+from fleet.core.targeting.groups import Group, content_of, groups_in, resolve
+from fleet.core.targeting.parse import parse_query
+from fleet.core.targeting.plan import TargetPlan, matching, plan_targets
+from fleet.core.targeting.predicate import predicate
+from fleet.core.targeting.query import Query
+
+# A list for people may be so old; what acts looks anew.
+LIST_AGE = timedelta(seconds=2)
+
+
+class Roster(Protocol):
+    """The fleet."""
+
+    def inventories(self, now: datetime, max_age: timedelta = timedelta(0)) -> Sequence[Inventory]:
+        """Return every device in good standing, ordered by id, as it was told at most `max_age` ago."""
+
+
+class Groups(Protocol):
+    """Saved groups."""
+
+    def all(self) -> Mapping[str, Group]:
+        """Return every group by its name."""
+
+
+class Packages(Protocol):
+    """What releases ask of devices."""
+
+    def of(self, release: ReleaseRef) -> Package | None:
+        """Return a release's needs; None when its manifest is not here."""
+
+    def get(self, release: ReleaseRef) -> Package:
+        """Return a release's needs; raise UnknownArtifactError."""
+
+
+class Targeting:
+    """Shows before anything acts."""
+
+    def __init__(self, roster: Roster, groups: Groups, packages: Packages) -> None:
+        """Look things up there."""
+        self._roster = roster
+        self._groups = groups
+        self._packages = packages
+
+    def plan(self, text: str, release: ReleaseRef, now: datetime, added_since: datetime | None = None) -> TargetPlan:
+        """Say what a release would do to the devices that a query means now: to all, or to those that were let in since a moment.
+
+        Raises QueryError or UnknownGroupError.
+        """
+        query = self._resolved(parse_query(text))
+        fleet = [device for device in self.everybody(now) if added_since is None or _is_newer(device, added_since)]
+        running = {ref.manifest_sha256: ref for device in fleet if (ref := device.running.get(release.model)) is not None}
+        known = {digest: self._packages.of(ref) for digest, ref in running.items()}
+        held = {digest: package for digest, package in known.items() if package is not None}
+        return plan_targets(query, self._packages.get(release), fleet, now, held)
+
+    def everybody(self, now: datetime) -> Sequence[Inventory]:
+        """Return every device in good standing, ordered by id."""
+        return self._roster.inventories(now)
+
+    def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
+        """Return the ids of some of the devices that a query means, those that follow `after`; raise as `plan` does."""
+        is_meant = predicate(self._resolved(parse_query(text)), now)
+        fleet = self._roster.inventories(now, LIST_AGE)
+        found = (device.id for device in fleet if device.id > after and is_meant(device))
+        return tuple(islice(found, limit))
+
+    def members(self, group: Group, now: datetime) -> tuple[str, ...]:
+        """Return the ids of a group's devices."""
+        return tuple(device.id for device in matching(content_of(group), self._roster.inventories(now, LIST_AGE), now))
+
+    def _resolved(self, query: Query) -> Query:
+        return resolve(query, self._groups.all()) if groups_in(query) else query
+
+
+def _is_newer(device: Inventory, since: datetime) -> bool:
+    return device.added_at is not None and device.added_at > since
