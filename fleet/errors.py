@@ -135,6 +135,13 @@ class FolderInUseError(FleetError):
         super().__init__(f"{folder}: expected no running fleet server, found one; stop it or choose another folder with --dir")
 
 
+class FolderBusyError(FleetError):
+    """Another server is changing a folder, and does not end."""
+
+    def __init__(self, folder: str, patience_s: float) -> None:
+        super().__init__(f"{folder}: expected its turn to change it within {patience_s:g} s, found another server at it; try again")
+
+
 class UnusableFolderError(FleetError):
     """A server cannot write where it was told to."""
 
@@ -198,6 +205,13 @@ class NewerDatabaseError(FleetError):
 
     def __init__(self, shown: str, newest: str, found: str) -> None:
         super().__init__(f"{shown}: expected a database of version {newest} or older, found {found[:40]}; run the fieldfare that made it")
+
+
+class LonelyBrokerError(FleetError):
+    """Several servers would share a broker, but not a database."""
+
+    def __init__(self, broker: str) -> None:
+        super().__init__(f"--broker {broker}: expected a database that servers share, found a file; give --database postgresql://...")
 
 
 class DatabasePlaceError(FleetError):
