@@ -53,6 +53,7 @@ from fleet.store.leader import SharedLeader, SoleLeader
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
+from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
@@ -65,6 +66,7 @@ RETENTION = timedelta(days=30)
 STEP_S = 0.25
 HOUSEKEEPING_S = 60.0
 FOLLOW_S = 2.0
+RETENTION_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class Fleet:
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
         self.leader = SharedLeader(self.database) if settings.broker else SoleLeader()
+        self.retention = Retention(self.database)
         self._is_shared = settings.broker is not None
         self._connections_seen = 0
 
@@ -194,6 +197,7 @@ class Fleet:
             Duty("deltas", self.deltas.turn),
             Duty("renewals", self.renewals.turn),
             Duty("speak", self.speak, STEP_S),
+            Duty("retention", self.let_go, RETENTION_S),
             Duty("house", partial(self.keep_house, doors.reload), HOUSEKEEPING_S),
         )
 
@@ -213,6 +217,10 @@ class Fleet:
         self.gate.turn()
         self.trust.turn()
         self.director.publish()
+
+    def let_go(self) -> None:
+        """Sum up telemetry that grew old."""
+        self.retention.turn(utc_now())
 
     def keep_house(self, show_other_certificate: Callable[[], None]) -> None:
         """Renew signatures before they end, and forget what is old."""

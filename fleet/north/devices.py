@@ -12,7 +12,7 @@ from fleet.views import DeviceDetail, DeviceSummary, HealthPoint, InferencePoint
 
 Device = Annotated[DeviceId, Path()]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 31)]
+Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 366)]
 
 
 def router(services: Services) -> APIRouter:

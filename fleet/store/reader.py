@@ -11,12 +11,13 @@ from sqlalchemy import Connection, Row, func, select
 from contracts.messages import Birth, Health, Reported
 from fleet.core.rollout import Rollout
 from fleet.core.status import status_of
+from fleet.store.charts import Charts
 from fleet.store.database import Database
 from fleet.store.devices import device_of, latest, row_of
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
-from fleet.store.rows import COUNT_BY_NAME, TEXT_BY_NAME
-from fleet.store.tables import devices, events, health_points, inference_windows
+from fleet.store.rows import TEXT_BY_NAME
+from fleet.store.tables import devices, events, inference_windows
 from fleet.store.wishes import WishStore
 from fleet.views import (
     DeviceDetail,
@@ -46,6 +47,7 @@ class StoreReader:
         self._releases = ReleaseStore(database)
         self._rollouts = RolloutStore(database)
         self._wishes = WishStore(database)
+        self._charts = Charts(database, now)
 
     def overview(self) -> Overview:
         """Return the fleet's numbers."""
@@ -97,32 +99,11 @@ class StoreReader:
 
     def health(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[HealthPoint, ...]:
         """Return a device's newest health points, oldest first."""
-        table = health_points
-        since = self._now() - timedelta(minutes=minutes)
-        query = select(table).where(table.c.device == device, table.c.at > since).order_by(table.c.at.desc(), table.c.sequence.desc())
-        with self._database.reading() as connection:
-            row_of(connection, device)
-            rows = connection.execute(query.limit(limit)).all()
-        return tuple(
-            HealthPoint(
-                at=row.at,
-                cpu_percent=row.cpu_percent,
-                memory_percent=row.memory_percent,
-                disk_percent=row.disk_percent,
-                temperature_c=row.temperature_c,
-            )
-            for row in reversed(rows)
-        )
+        return self._charts.health(device, minutes, limit)
 
     def inference(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[InferencePoint, ...]:
         """Return a device's newest windows, oldest first."""
-        table = inference_windows
-        since = self._now() - timedelta(minutes=minutes)
-        query = select(table).where(table.c.device == device, table.c.at > since).order_by(table.c.at.desc(), table.c.sequence.desc())
-        with self._database.reading() as connection:
-            row_of(connection, device)
-            rows = connection.execute(query.limit(limit)).all()
-        return tuple(map(_window_of, reversed(rows)))
+        return self._charts.inference(device, minutes, limit)
 
     def releases(self) -> tuple[ReleaseView, ...]:
         """Return releases, newest first."""
@@ -185,20 +166,6 @@ class StoreReader:
 def _event_of(row: Row[tuple[object, ...]]) -> EventView:
     facts = TEXT_BY_NAME.validate_json(row.facts)
     return EventView(at=row.at, kind=row.kind, severity=row.severity, model=row.model, text=row.text, facts=facts)
-
-
-def _window_of(row: Row[tuple[object, ...]]) -> InferencePoint:
-    return InferencePoint(
-        at=row.at,
-        model=row.model,
-        release=row.release,
-        requests_per_s=row.requests / row.window_s if row.window_s else 0.0,
-        errors=row.errors,
-        p50_ms=row.p50_ms,
-        p95_ms=row.p95_ms,
-        classes=COUNT_BY_NAME.validate_json(row.classes),
-        provider=row.provider,
-    )
 
 
 def _rollout_view(rollout: Rollout) -> RolloutView:
