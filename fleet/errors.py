@@ -214,6 +214,41 @@ class LonelyBrokerError(FleetError):
         super().__init__(f"--broker {broker}: expected a database that servers share, found a file; give --database postgresql://...")
 
 
+class OlderDatabaseError(FleetError):
+    """An earlier fieldfare made the database, and nobody is to change it now."""
+
+    def __init__(self, shown: str, newest: str, found: str) -> None:
+        super().__init__(f"{shown}: expected a database of version {newest}, found {found}; start this fieldfare's server once")
+
+
+class DatabaseNotEmptyError(FleetError):
+    """A backup would be mixed with what a database holds."""
+
+    def __init__(self, shown: str, table: str) -> None:
+        super().__init__(f"{shown}: expected an empty database, found rows in {table}; choose another with --database")
+
+
+class NoFleetError(FleetError):
+    """There is nothing to back up."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder}: expected the folder of a fleet server, found none; name it with --dir")
+
+
+class BackupExistsError(FleetError):
+    """A backup would be written over a file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: expected no file, found one; a backup is never written over, choose another name")
+
+
+class NoBackupError(FleetError):
+    """A file is no backup."""
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path}: expected a file that `fieldfare fleet backup` wrote, found: {found}"[:500])
+
+
 class DatabasePlaceError(FleetError):
     """The database is not named in a way that can be used; the name is not repeated, for it may hold a password."""
 

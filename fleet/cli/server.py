@@ -14,7 +14,7 @@ import typer
 
 from contracts.errors import InvalidDocumentError
 from contracts.pace import Hours
-from fleet.cli.options import Folder, parse_duration
+from fleet.cli.options import DatabaseOption, Folder, parse_duration
 from fleet.connection import Connection
 from fleet.home import default_folder
 
@@ -43,13 +43,7 @@ def up(
     artifacts: Annotated[
         str | None, typer.Option(help="Where releases' files are kept, such as s3://bucket/fleet (extra s3); default: the folder.")
     ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            show_default="SQLite in the folder",
-            help="postgresql://user@host/name, or a file of mode 0600 that holds it with its password; or set FIELDFARE_DATABASE_URL.",
-        ),
-    ] = None,
+    database: DatabaseOption = None,
     broker: Annotated[
         str | None,
         typer.Option(
