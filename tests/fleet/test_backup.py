@@ -24,6 +24,7 @@ from fleet.errors import (
     BackupExistsError,
     DatabaseNotEmptyError,
     FolderNotEmptyError,
+    NewerDatabaseError,
     NoBackupError,
     NoFleetError,
     OlderDatabaseError,
