@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,11 +18,40 @@ HOT_C = 85.0
 LOW_DISK_SHARE = 0.05
 
 
-def status_of(
-    birth: Birth | None, models: Mapping[str, ModelReport], health: Health | None, last_seen: datetime | None, now: datetime
-) -> tuple[Status, str]:
+@dataclass(frozen=True)
+class Gist:
+    """What of a device's newest words decides its status; texts are empty where there is nothing to say."""
+
+    # None until it was heard of.
+    is_online: bool | None = None
+    updating: str = ""
+    lost: str = ""
+    unwell: str = ""
+
+    def with_birth(self, birth: Birth) -> Gist:
+        """Return it with another birth."""
+        return replace(self, is_online=birth.online)
+
+    def with_models(self, models: Mapping[str, ModelReport]) -> Gist:
+        """Return it with another report."""
+        return replace(self, updating=next(_updates(models), ""), lost=next(_losses(models), ""))
+
+    def with_health(self, health: Health) -> Gist:
+        """Return it with other health."""
+        return replace(self, unwell=next(_ailments(health), ""))
+
+    @property
+    def condition(self) -> tuple[Status, str]:
+        """Return how a device does that is there, and why; the reason is empty for a healthy one."""
+        if self.updating:
+            return "updating", self.updating
+        complaint = self.lost or self.unwell
+        return ("degraded", complaint) if complaint else ("healthy", "")
+
+
+def status_of(gist: Gist, last_seen: datetime | None, now: datetime) -> tuple[Status, str]:
     """Return the status, and the reason for it; the reason is empty for a healthy device."""
-    return standing_of(birth.online if birth else None, last_seen, now) or condition_of(models, health)
+    return standing_of(gist.is_online, last_seen, now) or gist.condition
 
 
 def standing_of(is_connected: bool | None, last_seen: datetime | None, now: datetime) -> tuple[Status, str] | None:
@@ -37,21 +67,24 @@ def standing_of(is_connected: bool | None, last_seen: datetime | None, now: date
 
 def condition_of(models: Mapping[str, ModelReport], health: Health | None) -> tuple[Status, str]:
     """Return how a device does that is there."""
+    gist = Gist().with_models(models)
+    return (gist if health is None else gist.with_health(health)).condition
+
+
+def _updates(models: Mapping[str, ModelReport]) -> Iterator[str]:
     for model, report in sorted(models.items()):
         if report.phase in IN_PROGRESS:
-            return "updating", f"{model}: {report.phase.value.replace('_', ' ')}"
-    for reason in _complaints(models, health):
-        return "degraded", reason
-    return "healthy", ""
+            yield f"{model}: {report.phase.value.replace('_', ' ')}"
 
 
-def _complaints(models: Mapping[str, ModelReport], health: Health | None) -> Iterator[str]:
+def _losses(models: Mapping[str, ModelReport]) -> Iterator[str]:
     for model, report in sorted(models.items()):
         if report.phase in LOST:
             why = report.reason or (report.last.reason if report.last else "")
             yield f"{model}: {report.phase.value.replace('_', ' ')}{': ' + why if why else ''}"
-    if health is None:
-        return
+
+
+def _ailments(health: Health) -> Iterator[str]:
     for model, worker in sorted(health.workers.items()):
         if worker.state in ("restarting", "stopped"):
             yield f"{model}: worker {worker.state}"

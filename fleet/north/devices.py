@@ -14,7 +14,7 @@ Device = Annotated[DeviceId, Path()]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str, Query(max_length=64)]
 Where = Annotated[str, Query(max_length=1000)]
-Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 31)]
+Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 366)]
 
 
 def router(services: Services) -> APIRouter:
