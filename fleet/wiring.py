@@ -41,6 +41,7 @@ from fleet.south.mqtt import Login, MqttLink
 from fleet.south.renewals import Renewals
 from fleet.south.rules import FLEET_USER, VIEWER_USER
 from fleet.south.trust import TrustPublisher
+from fleet.south.uplink_line import UplinkLine
 from fleet.store.access import AccessStore
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.credentials import CredentialStore
@@ -82,6 +83,8 @@ class Settings:
     artifacts: str | None = None
     # Whether devices may be played.
     simulation: bool = False
+    # The name of this one of several servers that share what devices say; empty when it is the only one.
+    replica: str = ""
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError."""
@@ -115,7 +118,7 @@ class Fleet:
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
         self.conductor = Conductor(ReleaseStore(self.database), self.devices, RolloutStore(self.database), self.director)
-        self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
+        self.ingest = Ingest(self.uplink_line, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
@@ -136,7 +139,8 @@ class Fleet:
         watching = BrokerLogin(host=reached, port=settings.broker_port, authority=address.authority, identity=viewer)
         self.connection = connect_owner(home, self.access, self.addresses.url, watching, utc_now())
         login = Login(reached, settings.broker_port, address.authority, self.authority.own_client(FLEET_USER, utc_now()))
-        self.control_link = MqttLink(login, "fleet-control", ingest.TOPICS)
+        self.control_link = MqttLink(login, "fleet-control", ())
+        self.uplink_line = UplinkLine(login, ingest.TOPICS, settings.replica)
         self.bulk_link = BulkLink(login, "fleet-bulk", delivery.TOPICS)
         self.renewal_link = MqttLink(login, "fleet-renewal", renewals.TOPICS)
         self.credentials = CredentialStore(self.database)
@@ -220,6 +224,7 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
             await _serve(fleet, doors, inside, outside)
         finally:
             fleet.bulk_link.close()
+            fleet.uplink_line.close()
             for link in fleet.links:
                 link.close()
             with anyio.CancelScope(shield=True):

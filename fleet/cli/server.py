@@ -45,6 +45,7 @@ def up(
     max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
     delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
     simulation: Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")] = False,
+    replica: Annotated[str, typer.Option(metavar="NAME", help="This one of several servers at one broker; they share the messages.")] = "",
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
@@ -62,7 +63,7 @@ def up(
     life = timedelta(seconds=parse_duration("--certificate-life", certificate_life))
     pace = Pace(max_mb_per_s * 1e6, hours)
     names = tuple(public_name or ())
-    settings = wiring.Settings(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation)
+    settings = wiring.Settings(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, replica)
     anyio.run(wiring.run, settings, announce)
 
 

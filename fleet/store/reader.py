@@ -13,10 +13,12 @@ from fleet.core.rollout import Rollout
 from fleet.core.status import status_of
 from fleet.store.database import Database
 from fleet.store.devices import device_of, latest, row_of
+from fleet.store.quarantine import read_quarantine
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
 from fleet.store.rows import COUNT_BY_NAME, TEXT_BY_NAME
 from fleet.store.tables import devices, events, health_points, inference_windows
+from fleet.store.tallies import gaps_of
 from fleet.store.wishes import WishStore
 from fleet.views import (
     DeviceDetail,
@@ -25,6 +27,7 @@ from fleet.views import (
     HealthPoint,
     InferencePoint,
     Overview,
+    QuarantinedMessage,
     ReleaseView,
     RolloutDeviceView,
     RolloutView,
@@ -81,6 +84,7 @@ class StoreReader:
             words = {leaf: latest(connection, leaf, (device,)) for leaf in ("birth", "reported", "health")}
             newest = select(events).where(events.c.device == device).order_by(events.c.at.desc(), events.c.sequence.desc())
             happened = tuple(map(_event_of, connection.execute(newest.limit(MAX_EVENTS))))
+            gaps = gaps_of(connection, device)
         wish = self._wishes.get(device)
         birth, said = words["birth"].get(device), words["reported"].get(device)
         reported = Reported.model_validate_json(said) if said else None
@@ -93,6 +97,7 @@ class StoreReader:
             newest_time=reported.newest_time if reported else None,
             refused=reported.refused if reported else {},
             events=happened,
+            gaps=gaps,
         )
 
     def health(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[HealthPoint, ...]:
@@ -123,6 +128,10 @@ class StoreReader:
             row_of(connection, device)
             rows = connection.execute(query.limit(limit)).all()
         return tuple(map(_window_of, reversed(rows)))
+
+    def quarantine(self, *, device: str = "", limit: int = 100) -> tuple[QuarantinedMessage, ...]:
+        """Return the newest messages that were not understood, of one device or of all."""
+        return read_quarantine(self._database, device, limit)
 
     def releases(self) -> tuple[ReleaseView, ...]:
         """Return releases, newest first."""
