@@ -12,6 +12,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.messages import BROKER_SAVES_S
 from contracts.trust import MAX_TRUST_FILE_BYTES
 from fleet.errors import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
@@ -195,7 +196,7 @@ plugin_opt_config_file {folder}/accounts.json
 persistence true
 persistence_location {folder}/
 persistence_file mosquitto.db
-autosave_interval 60
+autosave_interval {BROKER_SAVES_S}
 persistent_client_expiration 14d
 
 # A count would drop acknowledged messages silently; bytes bound the memory.
