@@ -122,7 +122,7 @@ class Fleet:
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
-        self._connections_seen = 0
+        self._connections_seen = self._subscriptions_seen = 0
 
     def _reach_broker(self, home: Home, settings: Settings) -> None:
         """Name whom the broker believes, where it listens, and our own lines to it."""
@@ -178,6 +178,9 @@ class Fleet:
     def speak(self) -> None:
         """Bring rollouts forward, and the broker what it lacks."""
         self.conductor.turn(utc_now())
+        if self.uplink_line.subscriptions != self._subscriptions_seen:
+            self._subscriptions_seen = self.uplink_line.subscriptions
+            self.broker.save()
         if not self.control_link.is_up:
             return
         if self.control_link.connections != self._connections_seen:

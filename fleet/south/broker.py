@@ -89,6 +89,11 @@ class Broker:
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(signal.SIGHUP)
 
+    def save(self) -> None:
+        """Write subscriptions and messages down now: without them, a broker that died would take messages for which it knows nobody."""
+        if self._child is not None and self._child.returncode is None:
+            self._child.send_signal(signal.SIGUSR1)
+
     async def keep_alive(self) -> None:
         """Start the child again each time it dies, ever more slowly."""
         backoff_s = FIRST_BACKOFF_S

@@ -5,30 +5,39 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 from contracts import codec
 from contracts.errors import ContractError
-from contracts.messages import MAX_MESSAGE_BYTES, UPLINK_MESSAGES
+from contracts.messages import MAX_MESSAGE_BYTES, UPLINK_MESSAGES, Message
 from contracts.topics import UPLINKS, of_every_device, parse_uplink
 from fleet.core.freshness import Heard, Refused
 from fleet.errors import StoreError
 from fleet.south.mqtt import Received
 from fleet.south.poison import Poison
+from fleet.south.quick_read import QuickReader
 
 # A commit ends with so many messages, or so long after the first of them.
 BATCH_MESSAGES = 2000
-LINGER_S = 0.05
+LINGER_S = 0.2
 PATIENCE_S = 0.25
 # Of a message that was refused, so much is kept to look at.
 HEAD_BYTES = 2048
 # Delivery listens to `want` and renewals to `renew` on lines of their own; here they only count as having come.
 TOPICS = tuple(of_every_device(leaf) for leaf in UPLINKS)
 
+# The most frequent and largest of all messages; the others go back into the database as documents.
+QUICK = frozenset({"inference"})
+
 log = logging.getLogger("fleet.ingest")
 # A device speaks on few topics, again and again.
 _parse = lru_cache(1 << 15)(parse_uplink)
+
+
+@cache
+def _quick(leaf: str) -> QuickReader[Message]:
+    return QuickReader(UPLINK_MESSAGES[leaf])
 
 
 class Source(Protocol):
@@ -100,5 +109,8 @@ def read_uplink(received: Received, now: datetime) -> Heard:
     """Validate one message; raise InvalidDocumentError or TooLargeError."""
     uplink = _parse(received.topic)
     assert uplink is not None, "subscriptions match uplinks only"
+    quick = _quick(uplink.leaf).read(received.payload) if uplink.leaf in QUICK and len(received.payload) <= MAX_MESSAGE_BYTES else None
+    if quick is not None:
+        return Heard(uplink.device, uplink.leaf, quick, now)
     message = codec.decode(UPLINK_MESSAGES[uplink.leaf], received.payload, name=received.topic, max_bytes=MAX_MESSAGE_BYTES)
     return Heard(uplink.device, uplink.leaf, message, now)

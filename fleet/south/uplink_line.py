@@ -48,6 +48,12 @@ class UplinkLine:
         self._unsettled: list[int] = []
         self._pause_s = FIRST_PAUSE_S
         self._next_try_s = 0.0
+        self._subscriptions = 0
+
+    @property
+    def subscriptions(self) -> int:
+        """Return how often the broker confirmed what we listen to; when it grows, the broker may have learned it just now."""
+        return self._subscriptions
 
     @property
     def is_up(self) -> bool:
@@ -72,7 +78,7 @@ class UplinkLine:
                         taken.append(Received(packet.topic, packet.payload))
                         room -= len(packet.payload)
                     else:
-                        _hear(packet, taken)
+                        self._hear(packet, taken)
                 if not before and taken:
                     until_s = time.monotonic() + linger_s
         except (OSError, MalformedPacketError) as error:
@@ -111,6 +117,17 @@ class UplinkLine:
         self._wire.write(mqtt.subscribe(mqtt.MAX_PACKET_ID, self._filters, again=True))
         self._pause_s = FIRST_PAUSE_S
         return self._wire
+
+    def _hear(self, packet: mqtt.Packet, taken: list[Received]) -> None:
+        if isinstance(packet, mqtt.Message):
+            taken.append(Received(packet.topic, bytes(packet.payload)))
+        elif isinstance(packet, mqtt.Farewell):
+            raise ConnectionResetError(f"ended by the broker with reason {packet.reason:#04x}")
+        elif isinstance(packet, mqtt.Acknowledgement):
+            refused = [reason for reason in packet.reasons if reason >= mqtt.FAILURE]
+            if refused:
+                raise ConnectionRefusedError(f"the broker refused a subscription: reason {refused[0]:#04x}")
+            self._subscriptions += 1
 
     def _lose(self, reason: str) -> None:
         log.warning("broker link lost, next try in %.1f s: %s", self._pause_s, reason)
@@ -208,14 +225,3 @@ class _Wire:
             if self._spoke_s - self._heard_s > PING_AFTER_S:
                 raise TimeoutError(f"no answer in {now_s - self._heard_s:.0f} s")
             self.write(mqtt.PINGREQ)
-
-
-def _hear(packet: mqtt.Packet, taken: list[Received]) -> None:
-    if isinstance(packet, mqtt.Message):
-        taken.append(Received(packet.topic, bytes(packet.payload)))
-    elif isinstance(packet, mqtt.Farewell):
-        raise ConnectionResetError(f"ended by the broker with reason {packet.reason:#04x}")
-    elif isinstance(packet, mqtt.Acknowledgement):
-        refused = [reason for reason in packet.reasons if reason >= mqtt.FAILURE]
-        if refused:
-            raise ConnectionRefusedError(f"the broker refused a subscription: reason {refused[0]:#04x}")

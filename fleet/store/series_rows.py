@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
+
+from pydantic_core import to_json
 
 from contracts.messages import DeviceEvent, Health, InferenceWindow
 from contracts.sketches import Sketch
@@ -42,7 +43,7 @@ def window_row(device: str, window: InferenceWindow, received_at: datetime, max_
         window.errors,
         latency.p50,
         latency.p95,
-        json.dumps(window.classes),
+        to_json(window.classes).decode(),
         window.provider,
         release.manifest_sha256,
         None if window.latencies is None else _sketch_text(window.latencies),
@@ -62,10 +63,9 @@ def event_row(device: str, event: DeviceEvent, received_at: datetime, max_age: t
         event.severity,
         event.model,
         event.text,
-        json.dumps(event.facts),
+        to_json(event.facts).decode(),
     )
 
 
 def _sketch_text(sketch: Sketch) -> str:
-    steps, counts = ",".join(map(str, sketch.steps)), ",".join(map(str, sketch.counts))
-    return f'{{"steps":[{steps}],"counts":[{counts}]}}'
+    return to_json({"steps": sketch.steps, "counts": sketch.counts}).decode()

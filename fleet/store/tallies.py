@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import Connection, Row, and_, or_, select
 
@@ -57,7 +58,7 @@ def _spans_of(batch: Iterable[Heard]) -> tuple[dict[Key, list[Span]], dict[Key, 
     spans: dict[Key, list[Span]] = {}
     merges: dict[Key, dict[int, int]] = {}
     heard_at: dict[str, datetime] = {}
-    for device, _, message, received_at in batch:
+    for device, leaf, message, received_at in batch:
         key = (device, message.session, "")
         sequence = message.sequence
         came = spans.get(key)
@@ -65,9 +66,12 @@ def _spans_of(batch: Iterable[Heard]) -> tuple[dict[Key, list[Span]], dict[Key, 
             came = spans[key] = []
         came.append((sequence, sequence))
         heard_at[device] = received_at
-        if isinstance(message, InferenceWindow) and message.ordinal:
-            parts = message.parts or 1
-            spans.setdefault((device, message.session, message.release.model), []).append((message.ordinal - parts + 1, message.ordinal))
+        if leaf == "inference":
+            window = cast("InferenceWindow", message)
+            parts = window.parts or 1
+            if window.ordinal:
+                span = (window.ordinal - parts + 1, window.ordinal)
+                spans.setdefault((device, window.session, window.release.model), []).append(span)
             if parts > 1:
                 merges.setdefault(key, {})[sequence] = parts - 1
     return spans, merges, heard_at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import cast
 
 from sqlalchemy import Connection, Table, delete, select
 
@@ -54,13 +55,13 @@ class UplinkStore:
         rows: dict[Table, list[Row]] = {table: [] for table in SERIES}
         healths, windows, happened = (rows[table] for table in SERIES)
         max_age = self._retention
-        for device, _, message, received_at in batch:
-            if isinstance(message, InferenceWindow):
-                windows.append(window_row(device, message, received_at, max_age))
-            elif isinstance(message, Health):
-                healths.append(health_row(device, message, received_at, max_age))
-            elif isinstance(message, DeviceEvent):
-                happened.append(event_row(device, message, received_at, max_age))
+        for device, leaf, message, received_at in batch:
+            if leaf == "inference":
+                windows.append(window_row(device, cast("InferenceWindow", message), received_at, max_age))
+            elif leaf == "health":
+                healths.append(health_row(device, cast("Health", message), received_at, max_age))
+            elif leaf == "event":
+                happened.append(event_row(device, cast("DeviceEvent", message), received_at, max_age))
         for table, found in rows.items():
             bulk_rows(connection).insert_new(connection, table, found)
 

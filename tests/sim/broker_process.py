@@ -10,9 +10,10 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from fleet.authority import Authority
 from fleet.south.broker import Address, Broker
 from fleet.south.rules import acl_file
-from tests.live.authority import Authority
+from tests.sim.uplink_load import say
 
 
 def main() -> None:
@@ -32,13 +33,13 @@ async def serve(order: dict[str, str]) -> None:
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(broker.keep_alive)
-            print("ready", flush=True)
+            say("ready")
             await to_thread.run_sync(sys.stdin.readline)
             tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             await broker.stop()
-    print("{}", flush=True)
+    say("{}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.store.uplinks import UplinkStore
 from fleet.wall_clock import utc_now
+from tests.sim.uplink_load import say
 
 
 class Counting:
@@ -47,15 +48,15 @@ def main() -> None:
     DeviceStore(database).add_simulated([Device(device, "cpu", SIMULATED, utc_now()) for device in order["devices"]])
     sink = Counting(UplinkStore(database, timedelta(days=30)))
     loop = Ingest(line, sink, utc_now)
-    while not line.is_up:
+    while not line.subscriptions:
         loop.turn()
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.readline()
     began_cpu_s = time.process_time()
     while sink.messages < order["messages"]:
         loop.turn()
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"ended_s": time.time(), "cpu_s": time.process_time() - began_cpu_s, "peak_bytes": peak_bytes}), flush=True)
+    say(json.dumps({"ended_s": time.time(), "cpu_s": time.process_time() - began_cpu_s, "peak_bytes": peak_bytes}))
     line.close()
     database.close()
 

@@ -1,4 +1,4 @@
-"""Devices that send windows as fast as they are acknowledged, from one process; its order is the first line of input.
+"""Devices that send windows as fast as they are acknowledged, from one process; it reads an order, and then when to begin and to end.
 
 A device does what the agent does when it loses its link: it sends again what is not acknowledged, and what was within `REPEAT_S`.
 """
@@ -11,12 +11,12 @@ import socket
 import sys
 import time
 from collections import deque
+from datetime import datetime, timezone
 
 from contracts import codec, mqtt
 from contracts.messages import REPEAT_S, InferenceWindow, ReleaseRef, latency_of
 from contracts.sketches import Sketch
 from contracts.topics import of_device
-from datetime import datetime, timezone
 
 PUBACK_BYTES = 4
 WINDOW = 64
@@ -53,13 +53,9 @@ class Talker:
         self.sent = self.acknowledged = 0
         self.repeated = 0
         # When how many were acknowledged, for as long as that may have to be said again.
-        self.history: deque[tuple[float, int]] = deque([(0.0, 0)])
+        self.history = deque([(0.0, 0)])
         self.wire: socket.socket | None = None
         self.early = b""
-
-    @property
-    def is_done(self) -> bool:
-        return self.acknowledged == len(self.packets)
 
     def connect(self) -> None:
         """Connect and say again what may be lost; raise OSError."""
@@ -71,9 +67,6 @@ class Talker:
         if len(welcome) < 2 or len(wire.recv(welcome[1])) < welcome[1]:
             raise ConnectionResetError("no welcome")
         wire.setblocking(False)
-        since_s = time.monotonic() - REPEAT_S
-        while len(self.history) > 1 and self.history[1][0] < since_s:
-            self.history.popleft()
         again = self.history[0][1]
         self.repeated += self.acknowledged - again
         self.sent = self.acknowledged = again
@@ -83,7 +76,7 @@ class Talker:
         """Send as many as may be under way; raise OSError."""
         assert self.wire is not None
         last = min(self.acknowledged + WINDOW, len(self.packets))
-        if last - self.sent < WINDOW // 4 and last < len(self.packets):
+        if last == self.sent or (last - self.sent < WINDOW // 4 and last < len(self.packets)):
             return
         raw = b"".join(self.packets[self.sent : last])
         self.wire.settimeout(5)
@@ -108,58 +101,75 @@ class Talker:
         """Go back to where it knocks."""
         if self.wire is not None:
             self.wire.close()
+            since_s = time.monotonic() - REPEAT_S
+            while len(self.history) > 1 and self.history[1][0] < since_s:
+                self.history.popleft()
         self.wire, self.early = None, b""
 
 
 def main() -> None:
-    """Read an order, say `ready`, wait for a line, send, and print what it came to."""
+    """Read an order, say `ready`, wait for a line, send and stay connected until the next, and say what it came to."""
     order = json.loads(sys.stdin.readline())
     talkers = [Talker(order["door"], device, order["count"]) for device in order["devices"]]
     for talker in talkers:
         talker.connect()
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.readline()
     began_s, began_cpu_s = time.time(), time.process_time()
-    run(talkers, time.monotonic() + LONGEST_S)
-    found = {"began_s": began_s, "ended_s": time.time(), "cpu_s": time.process_time() - began_cpu_s}
-    print(json.dumps({**found, "repeated": sum(talker.repeated for talker in talkers)}), flush=True)
+    Talk(talkers).run(time.monotonic() + LONGEST_S)
+    cpu_s = time.process_time() - began_cpu_s
+    say(json.dumps({"began_s": began_s, "cpu_s": cpu_s, "repeated": sum(talker.repeated for talker in talkers)}))
 
 
-def run(talkers: list[Talker], until_s: float) -> None:
-    """Send until everything is acknowledged."""
-    poll = select.epoll()
-    by_fd: dict[int, Talker] = {}
-    for talker in talkers:
-        assert talker.wire is not None
-        by_fd[talker.wire.fileno()] = talker
-        poll.register(talker.wire, select.EPOLLIN)
-        talker.push()
-    while not all(talker.is_done for talker in talkers):
-        assert time.monotonic() < until_s, "it takes too long"
-        for fd, _ in poll.poll(1.0):
-            talker = by_fd[fd]
-            try:
-                talker.hear()
-                talker.push()
-            except OSError:
-                del by_fd[fd]
-                talker.lose()
+class Talk:
+    """All devices' connections."""
+
+    def __init__(self, talkers: list[Talker]) -> None:
+        """They are connected."""
+        self._talkers = talkers
+        self._poll = select.epoll()
+        self._by_fd: dict[int, Talker] = {}
         for talker in talkers:
-            if talker.wire is None:
-                _reconnect(talker, poll, by_fd)
+            self._begin(talker)
 
+    def run(self, until_s: float) -> None:
+        """Send everything, again where a link is lost, until there is a line of input."""
+        self._poll.register(sys.stdin, select.EPOLLIN)
+        while True:
+            assert time.monotonic() < until_s, "it takes too long"
+            for fd, _ in self._poll.poll(1.0):
+                if fd == sys.stdin.fileno():
+                    return
+                talker = self._by_fd[fd]
+                try:
+                    talker.hear()
+                    talker.push()
+                except OSError:
+                    del self._by_fd[fd]
+                    talker.lose()
+            for talker in self._talkers:
+                if talker.wire is None:
+                    self._reconnect(talker)
 
-def _reconnect(talker: Talker, poll: select.epoll, by_fd: dict[int, Talker]) -> None:
-    try:
-        talker.connect()
+    def _reconnect(self, talker: Talker) -> None:
+        try:
+            talker.connect()
+            self._begin(talker)
+        except OSError:
+            talker.lose()
+            time.sleep(KNOCK_AGAIN_S)
+
+    def _begin(self, talker: Talker) -> None:
+        assert talker.wire is not None
+        self._by_fd[talker.wire.fileno()] = talker
+        self._poll.register(talker.wire, select.EPOLLIN)
         talker.push()
-    except OSError:
-        talker.lose()
-        time.sleep(KNOCK_AGAIN_S)
-        return
-    assert talker.wire is not None
-    by_fd[talker.wire.fileno()] = talker
-    poll.register(talker.wire, select.EPOLLIN)
+
+
+def say(line: str) -> None:
+    """Tell who started us."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -43,9 +43,12 @@ class Program:
         return found
 
     def kill(self) -> None:
-        """End it at once, as SIGKILL does."""
+        """End it at once, as SIGKILL does, if it runs."""
         self.process.kill()
         self.process.wait(10)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
 
     def _line(self) -> str:
         assert self.process.stdout is not None
@@ -67,6 +70,7 @@ class Stage:
     def __init__(self, folder: Path, devices: int) -> None:
         """Nothing runs yet."""
         self.folder = folder
+        self._programs: list[Program] = []
         self.door = folder / "broker" / "door"
         self.devices = [f"pi-{number}" for number in range(devices)]
         self.port = free_port()
@@ -77,21 +81,28 @@ class Stage:
         """Run the broker; yield what keeps it alive."""
         (self.folder / "broker").mkdir(exist_ok=True)
         order = {"folder": str(self.folder / "broker"), "door": str(self.door), "port": self.port, **self.papers}
-        program = Program("tests.sim.broker_process", order)
+        keeper = Program("tests.sim.broker_process", order)
         try:
-            yield psutil.Process(program.process.pid)
-            program.go()
-            program.result()
+            yield psutil.Process(keeper.process.pid)
+            keeper.go()
+            keeper.result()
         finally:
-            program.kill()
+            for program in (*self._programs, keeper):
+                program.kill()
 
     def consumer(self, module: str, database: Path, messages: int) -> Program:
         """Start a consumer of so many messages."""
-        return Program(module, {"port": self.port, "database": str(database), "devices": self.devices, "messages": messages, **self.papers})
+        return self._start(
+            module, {"port": self.port, "database": str(database), "devices": self.devices, "messages": messages, **self.papers}
+        )
 
     def load(self, count: int) -> Program:
         """Prepare every device to send so many messages."""
-        return Program("tests.sim.uplink_load", {"door": str(self.door), "devices": self.devices, "count": count})
+        return self._start("tests.sim.uplink_load", {"door": str(self.door), "devices": self.devices, "count": count})
+
+    def _start(self, module: str, order: dict[str, Any]) -> Program:
+        self._programs.append(Program(module, order))
+        return self._programs[-1]
 
 
 def mosquitto_of(keeper: psutil.Process) -> psutil.Process:
