@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -223,6 +224,7 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
                 link.open()
             app = build_app(fleet.services())
             dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
+            gc.freeze()  # what is there by now stays, and need not be looked through with every batch of messages
             doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
             await _serve(fleet, doors, inside, outside)
         finally:

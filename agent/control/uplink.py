@@ -128,8 +128,8 @@ class Uplink:
         scope.cancel()
 
     async def _send(self, connection: Connection) -> None:
-        for letter in self._said.letters:
-            await self._say(connection, letter)
+        for said in self._said.letters:
+            await self._say(connection, said)
         while True:
             self._reporter.wake.clear()
             if self._reporter.is_report_due:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pydantic_core import to_json
+import msgspec
+from pydantic import BaseModel
 
 from contracts.messages import DeviceEvent, Health, InferenceWindow
-from contracts.sketches import Sketch
 from fleet.core.freshness import plausible_time
 from fleet.store.bulk_rows import Row
 from fleet.store.times import micros
@@ -43,10 +43,10 @@ def window_row(device: str, window: InferenceWindow, received_at: datetime, max_
         window.errors,
         latency.p50,
         latency.p95,
-        to_json(window.classes).decode(),
+        _text_of(window.classes),
         window.provider,
         release.manifest_sha256,
-        None if window.latencies is None else _sketch_text(window.latencies),
+        None if window.latencies is None else _text_of(window.latencies),
         window.ordinal,
         window.parts,
     )
@@ -63,9 +63,17 @@ def event_row(device: str, event: DeviceEvent, received_at: datetime, max_age: t
         event.severity,
         event.model,
         event.text,
-        to_json(event.facts).decode(),
+        _text_of(event.facts),
     )
 
 
-def _sketch_text(sketch: Sketch) -> str:
-    return to_json({"steps": sketch.steps, "counts": sketch.counts}).decode()
+def _fields_of(value: object) -> object:
+    assert isinstance(value, BaseModel), "documents are models, or records of their fields"
+    return value.model_dump()
+
+
+_encode = msgspec.json.Encoder(enc_hook=_fields_of).encode
+
+
+def _text_of(document: object) -> str:
+    return _encode(document).decode()

@@ -59,22 +59,29 @@ def _spans_of(batch: Iterable[Heard]) -> tuple[dict[Key, list[Span]], dict[Key, 
     merges: dict[Key, dict[int, int]] = {}
     heard_at: dict[str, datetime] = {}
     for device, leaf, message, received_at in batch:
-        key = (device, message.session, "")
-        sequence = message.sequence
-        came = spans.get(key)
-        if came is None:
-            came = spans[key] = []
-        came.append((sequence, sequence))
+        session, sequence = message.session, message.sequence
+        _add(spans, (device, session, ""), (sequence, sequence))
         heard_at[device] = received_at
-        if leaf == "inference":
-            window = cast("InferenceWindow", message)
-            parts = window.parts or 1
-            if window.ordinal:
-                span = (window.ordinal - parts + 1, window.ordinal)
-                spans.setdefault((device, window.session, window.release.model), []).append(span)
-            if parts > 1:
-                merges.setdefault(key, {})[sequence] = parts - 1
+        if leaf != "inference":
+            continue
+        window = cast(InferenceWindow, message)
+        ordinal, parts = window.ordinal, window.parts or 1
+        if ordinal:
+            _add(spans, (device, session, window.release.model), (ordinal - parts + 1, ordinal))
+        if parts > 1:
+            merges.setdefault((device, session, ""), {})[sequence] = parts - 1
     return spans, merges, heard_at
+
+
+def _add(spans: dict[Key, list[Span]], key: Key, span: Span) -> None:
+    """Add a span; one that follows the last of its key makes it longer."""
+    came = spans.get(key)
+    if came is None:
+        spans[key] = [span]
+    elif came[-1][1] + 1 == span[0]:
+        came[-1] = (came[-1][0], span[1])
+    else:
+        came.append(span)
 
 
 def _load(connection: Connection, keys: Iterable[Key]) -> dict[Key, Tally]:

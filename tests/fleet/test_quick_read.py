@@ -27,7 +27,7 @@ WINDOW = InferenceWindow(
 )  # fmt: skip
 DOCUMENT = json.loads(codec.encode(WINDOW))
 READER = QuickReader(InferenceWindow)
-ODD = (
+ODD: tuple[Any, ...] = (
     None, True, -1, 0, 1, 1.0, 1.5, 2**63 - 1, 2**63, 2**64, 1e400, BINS - 1, BINS, "", "1", "a" * 16, "a" * 16 + "\n", "digits\n",
     "2026-01-01T12:00:00", "2026-01-01T12:00:00Z", "2026-01-01 12:00:00+23:59", "0001-01-01T00:00:00+23:00", 1_700_000_000,
     "2026-01-01T12:00:00.1234567Z", "\x00", "é", "\ud800", [], [1], [0, 0], [1, 2], {}, {"a": 1}, {"a": -1}, {"steps": [1], "counts": [0]},

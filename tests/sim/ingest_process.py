@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import resource
@@ -50,6 +51,7 @@ def main() -> None:
     loop = Ingest(line, sink, utc_now)
     while not line.subscriptions:
         loop.turn()
+    gc.freeze()  # as the server does
     say("ready")
     sys.stdin.readline()
     began_cpu_s = time.process_time()
