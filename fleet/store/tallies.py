@@ -64,7 +64,7 @@ def _spans_of(batch: Iterable[Heard]) -> tuple[dict[Key, list[Span]], dict[Key, 
         heard_at[device] = received_at
         if leaf != "inference":
             continue
-        window = cast(InferenceWindow, message)
+        window = cast("InferenceWindow", message)
         ordinal, parts = window.ordinal, window.parts or 1
         if ordinal:
             _add(spans, (device, session, window.release.model), (ordinal - parts + 1, ordinal))
