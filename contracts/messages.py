@@ -17,6 +17,10 @@ MAX_MESSAGE_BYTES = 256 * 1024
 # How many files a device may name from which a delta could start.
 MAX_BASES = 4
 MAX_PEM_CHARS = 8192
+# A broker saves what it holds every so often, and one that dies forgets what it acknowledged since. A device that lost its link
+# therefore says again what was acknowledged within the longer time; its fleet keeps what it knows once.
+BROKER_SAVES_S = 30
+REPEAT_S = 90.0
 # How many classes a window names; the rest of them count under one name.
 MAX_CLASSES = 512
 # How many rails of power a device names, and how they may be called.

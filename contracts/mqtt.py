@@ -1,4 +1,4 @@
-"""The part of MQTT 5 that lines for files speak (OASIS MQTT 5.0): the bytes of what is said, and a reader of what the broker says."""
+"""The part of MQTT 5 that our own lines speak (OASIS MQTT 5.0): the bytes of what is said, and a reader of what the broker says."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ _LONGEST_VARINT = 4
 # Section 3.1.2.3, the connect flags; the will's has QoS 1.
 _CLEAN_START, _RETAINED_WILL, _USER_NAME = 0x02, 0x2C, 0x80
 _RETAIN = 0x01
+# Section 3.8.3.1: QoS 1, and what is retained only where the subscription is new.
+_QOS_1, _RETAINED_IF_NEW = 0x01, 0x10
+_PUBACK_HEAD = 0x40020000
 # A fixed header with the longest length; a body that follows a length of two bytes or more is never shorter than the rest of it.
 _HEAD_BYTES = 5
 _FIRST_BYTES = 2
@@ -70,6 +73,8 @@ class Hello:
     # Where no certificate says who we are.
     user: str = ""
     will: Will | None = None
+    # How long the broker keeps subscriptions and messages when the connection has ended; 0 begins and ends them with it.
+    session_expiry_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,14 @@ Packet: TypeAlias = Welcome | Message | Acknowledgement | Pong | Farewell
 
 
 def connect(hello: Hello) -> bytes:
-    """Return CONNECT for a session that begins and ends with its connection."""
+    """Return CONNECT."""
     properties = struct.pack(
         ">BHBI", _Property.RECEIVE_MAXIMUM, hello.receive_maximum, _Property.MAXIMUM_PACKET_SIZE, hello.max_packet_bytes
     )
     flags, tail = _CLEAN_START, _text(hello.client_id)
+    if hello.session_expiry_s:
+        flags = 0
+        properties += struct.pack(">BI", _Property.SESSION_EXPIRY, hello.session_expiry_s)
     if hello.will is not None:
         flags |= _RETAINED_WILL
         tail += b"\x00" + _text(hello.will.topic) + len(hello.will.payload).to_bytes(2, "big") + hello.will.payload
@@ -128,9 +136,10 @@ def connect(hello: Hello) -> bytes:
     return _packet(_Kind.CONNECT, 0, fixed + _varint(len(properties)) + properties + tail)
 
 
-def subscribe(packet_id: int, filters: Sequence[str]) -> bytes:
-    """Return SUBSCRIBE for QoS 1."""
-    asked = b"".join(_text(each) + b"\x01" for each in filters)
+def subscribe(packet_id: int, filters: Sequence[str], *, again: bool = False) -> bytes:
+    """Return SUBSCRIBE for QoS 1; `again` leaves out what is retained for filters that the broker still knows."""
+    options = bytes([_QOS_1 | (_RETAINED_IF_NEW if again else 0)])
+    asked = b"".join(_text(each) + options for each in filters)
     return _packet(_Kind.SUBSCRIBE, 2, packet_id.to_bytes(2, "big") + b"\x00" + asked)
 
 
@@ -150,6 +159,11 @@ def publish(topic: str, size: int, packet_id: int | None = None, *, retain: bool
 def acknowledge(packet_id: int) -> bytes:
     """Return PUBACK."""
     return _packet(_Kind.PUBACK, 0, packet_id.to_bytes(2, "big"))
+
+
+def acknowledge_all(packet_ids: Sequence[int]) -> bytes:
+    """Return a PUBACK for each."""
+    return struct.pack(f">{len(packet_ids)}I", *[_PUBACK_HEAD | packet_id for packet_id in packet_ids])
 
 
 class Reader:
@@ -177,7 +191,7 @@ class Reader:
         if self._body is None or self._filled < len(self._body):
             return None
         body, self._body, self._filled = self._body, None, 0
-        return _parse(self._head[0], body)
+        return parse(self._head[0], body)
 
     def _begin(self) -> None:
         is_short = self._filled == _FIRST_BYTES and self._head[1] < 0x80
@@ -196,7 +210,8 @@ class Reader:
         self._filled = len(spilt)
 
 
-def _parse(first: int, body: memoryview) -> Packet:
+def parse(first: int, body: memoryview) -> Packet:
+    """Read a packet by its first byte and all that follows its length; raise MalformedPacketError."""
     kind, flags = first >> 4, first & 0x0F
     try:
         if kind == _Kind.PUBLISH:

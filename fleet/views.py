@@ -119,6 +119,32 @@ class ConfigurationView(View):
     reported: ModelReport | None
 
 
+class Gap(View):
+    """What never came of one session of a device; windows that were merged are no gap."""
+
+    session: str
+    # Whose windows are missing; None for messages of every kind.
+    model: str | None
+    # The highest number that came.
+    newest: int
+    # How many numbers nobody can account for, and those that are still known one by one, such as `3,7-9`.
+    lost: int
+    missing: str
+    at: AwareDatetime
+
+
+class QuarantinedMessage(View):
+    """A message that was not understood."""
+
+    device: str
+    leaf: str
+    at: AwareDatetime
+    reason: str
+    bytes: int
+    # Its first bytes, as text.
+    head: str
+
+
 class DeviceDetail(DeviceSummary):
     """One device's page."""
 
@@ -133,6 +159,8 @@ class DeviceDetail(DeviceSummary):
     # Wishes it refused, by class of attack.
     refused: dict[str, int]
     events: tuple[EventView, ...]
+    # Its newest sessions in which messages are missing.
+    gaps: tuple[Gap, ...] = ()
 
 
 class CommandSummary(View):
@@ -337,6 +365,9 @@ class FleetReader(Protocol):
 
     def inference(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[InferencePoint, ...]:
         """Return a device's newest windows, oldest first."""
+
+    def quarantine(self, *, device: str = "", limit: int = 100) -> tuple[QuarantinedMessage, ...]:
+        """Return the newest messages that were not understood, of one device or of all."""
 
     def releases(self) -> tuple[ReleaseView, ...]:
         """Return releases, newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,7 +24,8 @@ from fleet.errors import LonelyBrokerError, NamelessServerError
 from fleet.folder_lock import FolderLock
 from fleet.group_desk import GroupDesk
 from fleet.home import Home
-from fleet.leading import Duty, lead
+from fleet.leading import Duty, Link, lead
+from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
 from fleet.preview import Preview
@@ -51,6 +53,7 @@ from fleet.south.outside_broker import OutsideBroker
 from fleet.south.renewals import Renewals
 from fleet.south.rules import FLEET_USER, VIEWER_USER
 from fleet.south.trust import TrustPublisher
+from fleet.south.uplink_line import UplinkLine
 from fleet.store.access import AccessStore
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.commands import CommandStore
@@ -112,6 +115,8 @@ class Settings:
     database: PostgresUrl | None = None
     # Host and port of a broker that others run; None for one of our own. With one, servers may share folder and database.
     broker: tuple[str, int] | None = None
+    # The name of this one of several servers that share what devices say; empty when it is the only one.
+    replica: str = ""
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError or LonelyBrokerError."""
@@ -154,14 +159,16 @@ class Fleet:
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
         self._plan_rollouts()
-        self.ingest = Ingest(self.control_link, self.uplinks, utc_now)
+        self.ingest = Ingest(self.uplink_line, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
         self.leader = SharedLeader(self.database) if settings.broker else SoleLeader()
         self.retention = Retention(self.database)
         self._is_shared = settings.broker is not None
-        self._connections_seen = 0
+        # Named servers share what devices say; else the one that leads hears all of it.
+        self.hears_always = bool(settings.replica)
+        self._connections_seen = self._subscriptions_seen = 0
 
     def _plan_rollouts(self) -> None:
         """Put together who finds devices, brings them releases and settings, and follows how they do."""
@@ -191,7 +198,8 @@ class Fleet:
         watching = BrokerLogin(host=reached, port=port, authority=address.authority, identity=viewer)
         self.connection = connect_owner(home, self.access, self.addresses.url, watching, utc_now())
         login = Login(reached, port, address.authority, self.authority.own_client(FLEET_USER, utc_now()))
-        self.control_link = MqttLink(login, "fleet-control", ingest.TOPICS)
+        self.control_link = MqttLink(login, "fleet-control", ())
+        self.uplink_line = UplinkLine(login, ingest.TOPICS, settings.replica)
         self.bulk_link = BulkLink(login, "fleet-bulk", delivery.TOPICS)
         self.renewal_link = MqttLink(login, "fleet-renewal", renewals.TOPICS)
         self.command_link = MqttLink(login, "fleet-command", commands.TOPICS, MAX_RESULTS_WAITING)
@@ -232,7 +240,7 @@ class Fleet:
         shared = (Duty("gate", self.gate.follow, FOLLOW_S),) if self._is_shared else ()
         return (
             *shared,
-            Duty("ingest", self.ingest.turn),
+            *(() if self.hears_always else (Duty("ingest", self.ingest.turn),)),
             Duty("delivery", self.delivery.turn),
             Duty("deltas", self.deltas.turn),
             Duty("commands", self.commander.turn),
@@ -249,6 +257,9 @@ class Fleet:
         if self._is_shared:
             self._wish_signer.reload()  # another server may have taken another key in
         self.conductor.turn(utc_now())
+        if self.uplink_line.subscriptions != self._subscriptions_seen:
+            self._subscriptions_seen = self.uplink_line.subscriptions
+            self.broker.save()
         if not self.control_link.is_up:
             return
         if self.control_link.connections != self._connections_seen:
@@ -296,18 +307,23 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
             await fleet.broker.start()
             app = build_app(fleet.services())
             dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
+            gc.freeze()  # what is there by now stays, and need not be looked through with every batch of messages
             doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
             await _serve(fleet, doors, inside, outside)
         finally:
+            fleet.uplink_line.close()
             with anyio.CancelScope(shield=True):
                 await fleet.broker.stop()
             fleet.database.close()
 
 
 async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: socket.socket) -> None:
-    links = (fleet.control_link, fleet.renewal_link, fleet.command_link, fleet.bulk_link)
+    links: list[Link] = [fleet.control_link, fleet.renewal_link, fleet.command_link, fleet.bulk_link]
+    links += [] if fleet.hears_always else [fleet.uplink_line]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(fleet.broker.keep_alive, name="broker")
+        if fleet.hears_always:
+            tasks.start_soon(repeat, fleet.ingest.turn, 0.0, name="ingest")
         tasks.start_soon(lead, fleet.leader, links, fleet.duties(doors), name="lead")
         await doors.serve(inside, outside)
         tasks.cancel_scope.cancel()

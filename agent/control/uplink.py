@@ -15,7 +15,9 @@ import anyio
 from agent.control.ports.link import Broker, Connection
 from agent.control.promise import Promise
 from agent.control.reporter import Reporter, facts_of, utc_now
+from agent.core.drawers import Letter
 from agent.core.reconnect import loss_of, wait_s
+from agent.core.said import Said
 from agent.errors import LinkLostError
 from contracts.topics import DOWNLINKS, TRUST, of_commands, of_device
 
@@ -49,6 +51,7 @@ class Uplink:
         self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS if leaf != "offer"), of_commands(self._device), f"{TRUST}/+"]
         self._connection: Connection | None = None
         self._lost_at_s: float | None = None
+        self._said = Said()
         # Set when the connection is to be made anew, although nothing is wrong with it.
         self._is_outdated = asyncio.Event()
         # The next connection is to another broker: the present one is to know that we are gone.
@@ -134,6 +137,7 @@ class Uplink:
                 await self._until_lost_or(stop, self._send(connection), self._receive(connection))
             finally:
                 self._connection = None
+                self._said.forget(anyio.current_time())
                 self._lost_at_s = None if self._is_outdated.is_set() else time.monotonic()
             if stop.is_set() or self._is_moving:
                 await connection.publish(birth_topic, self._reporter.birth(is_online=False), qos=1, retain=True)
@@ -161,6 +165,8 @@ class Uplink:
         scope.cancel()
 
     async def _send(self, connection: Connection) -> None:
+        for said in self._said.letters:
+            await self._say(connection, said)
         while True:
             self._reporter.wake.clear()
             if self._reporter.is_report_due:
@@ -169,11 +175,15 @@ class Uplink:
                 self._has_acknowledged = True
             letter = self._reporter.outbox.first()
             if letter is not None:
-                await self._publish(connection, letter.leaf, letter.payload, retain=False)
+                await self._say(connection, letter)
                 self._reporter.outbox.remove(letter)
             elif not self._reporter.is_report_due:
                 self._reporter.tell_dropped()
                 await self._reporter.wake.wait()
+
+    async def _say(self, connection: Connection, letter: Letter) -> None:
+        await self._publish(connection, letter.leaf, letter.payload, retain=False)
+        self._said.add(letter, anyio.current_time())
 
     async def _publish(self, connection: Connection, leaf: str, payload: bytes, *, retain: bool) -> None:
         with self.promise.within(EXCHANGE_S):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 from pydantic import BaseModel
@@ -16,7 +17,7 @@ from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.cli.pages import every_device
 from fleet.core.refusals import trust_line
 from fleet.requests import GivenToken, NewEnrolmentToken
-from fleet.views import DeviceDetail, DeviceSummary
+from fleet.views import DeviceDetail, DeviceSummary, QuarantinedMessage
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -89,6 +90,23 @@ def show(
     print_table(("WHEN", "SEVERITY", "KIND", "EVENT"), events, empty="no events yet")
 
 
+@app.command()
+def quarantine(
+    device: Annotated[str, typer.Argument(metavar="[ID]", help="The device's id; all devices when left out.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 50,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """List messages that were set aside because they make no sense, and why."""
+    with connected(folder) as api:
+        found = api.get(f"quarantine?device={quote(device, safe='')}&limit={limit}", tuple[QuarantinedMessage, ...])
+    if as_json:
+        print_json(found)
+        return
+    rows = [(ago(each.at), each.device, each.leaf, str(each.bytes), each.reason) for each in found]
+    print_table(("WHEN", "DEVICE", "KIND", "BYTES", "REASON"), rows, empty="nothing was set aside")
+
+
 def list_devices(
     where: Annotated[
         str, typer.Option("--where", metavar="QUERY", help='Only these, such as: hw = rpi5 and free_disk < 10% and not running "digits 3".')
@@ -124,8 +142,16 @@ def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:
     facts.append(("wish", f"generation {detail.generation_desired}, device has {detail.generation_reported}"))
     facts += configuration_facts(detail.configuration)
     facts.append(("trust", trust_line(detail.newest_time, detail.refused)))
+    facts.append(("lost", _lost(detail)))
     facts.append(("last seen", ago(detail.last_seen)))
     return facts
+
+
+def _lost(detail: DeviceDetail) -> str:
+    """Say how many messages, and how many windows among them, never came."""
+    messages = sum(gap.lost for gap in detail.gaps if gap.model is None)
+    windows = sum(gap.lost for gap in detail.gaps if gap.model is not None)
+    return f"{messages} messages, {windows} windows" if messages or windows else "nothing"
 
 
 def _status(summary: DeviceSummary) -> Text:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from contracts.messages import Birth, Message
 
 
-@dataclass(frozen=True)
-class Heard:
+class Heard(NamedTuple):
     """One message that passed validation."""
 
     device: str
     leaf: str
     message: Message
     received_at: datetime
+
+
+class Refused(NamedTuple):
+    """One message that did not, and its first bytes."""
+
+    device: str
+    leaf: str
+    received_at: datetime
+    reason: str
+    size: int
+    head: bytes
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ ROLE_BY_WORD = {role.word: role for role in Role}
 # By method and path below the API's prefix. Viewers look; operators bring releases to devices; admins decide who and what is trusted.
 NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/overview"): Role.VIEWER,
+    ("GET", "/quarantine"): Role.VIEWER,
     ("GET", "/devices"): Role.VIEWER,
     ("GET", "/groups"): Role.VIEWER,
     ("GET", "/groups/{group}"): Role.VIEWER,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
 from contracts.names import DeviceId
 from fleet.north.ports import Services
-from fleet.views import DeviceDetail, DeviceSummary, HealthPoint, InferencePoint, Overview
+from fleet.views import DeviceDetail, DeviceSummary, HealthPoint, InferencePoint, Overview, QuarantinedMessage
 
 Device = Annotated[DeviceId, Path()]
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -43,5 +43,9 @@ def router(services: Services) -> APIRouter:
     @routes.get("/devices/{device}/inference")
     def inference(device: Device, minutes: Minutes = 60, limit: Limit = 1000) -> tuple[InferencePoint, ...]:
         return reader.inference(device, minutes=minutes, limit=limit)
+
+    @routes.get("/quarantine")
+    def quarantine(device: DeviceId | Literal[""] = "", limit: Limit = 100) -> tuple[QuarantinedMessage, ...]:
+        return reader.quarantine(device=device, limit=limit)
 
     return routes

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.commands import MAX_RESULT_BYTES
+from contracts.messages import BROKER_SAVES_S
 from contracts.trust import MAX_TRUST_FILE_BYTES
 from fleet.errors import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
@@ -88,6 +89,11 @@ class Broker:
         """Read certificates, rules and list again."""
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(signal.SIGHUP)
+
+    def save(self) -> None:
+        """Write subscriptions and messages down now: without them, a broker that died would take messages for which it knows nobody."""
+        if self._child is not None and self._child.returncode is None:
+            self._child.send_signal(signal.SIGUSR1)
 
     async def keep_alive(self) -> None:
         """Start the child again each time it dies, ever more slowly."""
@@ -196,7 +202,7 @@ plugin_opt_config_file {folder}/accounts.json
 persistence true
 persistence_location {folder}/
 persistence_file mosquitto.db
-autosave_interval 60
+autosave_interval {BROKER_SAVES_S}
 persistent_client_expiration 14d
 
 # A count would drop acknowledged messages silently; bytes bound the memory.

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
@@ -31,8 +32,7 @@ MAX_UNACKNOWLEDGED = 1000
 log = logging.getLogger("fleet.mqtt")
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """One message, as it came."""
 
     topic: str

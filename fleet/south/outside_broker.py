@@ -35,3 +35,6 @@ class OutsideBroker:
 
     def reload(self) -> None:
         """Its owner watches the files."""
+
+    def save(self) -> None:
+        """Its owner keeps what it has to keep."""

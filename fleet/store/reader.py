@@ -15,11 +15,13 @@ from fleet.store.configurations import ConfigurationStore
 from fleet.store.database import Database
 from fleet.store.devices import MAX_NAMES, batches, device_of, latest, row_of
 from fleet.store.newest import NOTHING, Newest
+from fleet.store.quarantine import read_quarantine
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollout_views import detailed, outlined
 from fleet.store.rollouts import RolloutStore
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import devices, events, inference_windows
+from fleet.store.tallies import gaps_of
 from fleet.store.wishes import WishStore
 from fleet.views import (
     ConfigurationView,
@@ -29,6 +31,7 @@ from fleet.views import (
     HealthPoint,
     InferencePoint,
     Overview,
+    QuarantinedMessage,
     ReleaseView,
     RolloutView,
 )
@@ -91,6 +94,7 @@ class StoreReader:
             words = {leaf: latest(connection, leaf, (device,)) for leaf in ("birth", "reported", "health")}
             newest = select(events).where(events.c.device == device).order_by(events.c.at.desc(), events.c.sequence.desc())
             happened = tuple(map(_event_of, connection.execute(newest.limit(MAX_EVENTS))))
+            gaps = gaps_of(connection, device)
         wish = self._wishes.get(device)
         birth, said = words["birth"].get(device), words["reported"].get(device)
         reported = Reported.model_validate_json(said) if said else None
@@ -104,6 +108,7 @@ class StoreReader:
             newest_time=reported.newest_time if reported else None,
             refused=reported.refused if reported else {},
             events=happened,
+            gaps=gaps,
         )
 
     def health(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[HealthPoint, ...]:
@@ -113,6 +118,10 @@ class StoreReader:
     def inference(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[InferencePoint, ...]:
         """Return a device's newest windows, oldest first."""
         return self._charts.inference(device, minutes, limit)
+
+    def quarantine(self, *, device: str = "", limit: int = 100) -> tuple[QuarantinedMessage, ...]:
+        """Return the newest messages that were not understood, of one device or of all."""
+        return read_quarantine(self._database, device, limit)
 
     def releases(self) -> tuple[ReleaseView, ...]:
         """Return releases, newest first."""

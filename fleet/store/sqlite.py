@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS = 5000
+# A page that many commits change is copied back once; 64 MB of pages.
+WAL_PAGES = 16_000
+CACHE_KB = 32_000
 
 
 class SqliteFile:
@@ -48,5 +51,12 @@ class SqliteFile:
 
 
 def _configure(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+    pragmas = (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        f"wal_autocheckpoint={WAL_PAGES}",
+        f"cache_size={-CACHE_KB}",
+    )
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")

@@ -1,19 +1,23 @@
-"""Writes what devices say: the newest of each kind, and series whose repeats change nothing."""
+"""Writes what devices say: the newest of each kind, series whose repeats change nothing, and what never came."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, select
 
 from contracts import codec
-from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow
-from fleet.core.freshness import Heard, Stamped, is_news, plausible_time
+from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Message
+from fleet.core.freshness import Heard, Refused, Stamped, is_news
+from fleet.store.bulk_rows import Row, bulk_rows
 from fleet.store.database import Database
-from fleet.store.tables import devices, events, health_points, inference_windows, reports
-from fleet.store.upsert import add_new, put
+from fleet.store.quarantine import add_refused
+from fleet.store.series_rows import event_row, health_row, window_row
+from fleet.store.tables import devices, events, health_points, inference_windows, reports, tallies
+from fleet.store.tallies import take_note
+from fleet.store.times import micros
 
 LATEST = ("birth", "reported", "health")
 SERIES = (health_points, inference_windows, events)
@@ -27,95 +31,72 @@ class UplinkStore:
         self._database = database
         self._retention = retention
 
-    def save(self, batch: Sequence[Heard]) -> tuple[str, ...]:
+    def save(self, batch: Sequence[Heard], refused: Sequence[Refused] = ()) -> tuple[str, ...]:
         """Keep a batch whole; return the senders that are no devices of this fleet."""
-        unknown: set[str] = set()
-        with self._database.writing() as connection:
-            senders = {heard.device for heard in batch}
-            known = set(connection.execute(select(devices.c.id).where(devices.c.id.in_(senders))).scalars())
-            unknown = senders - known
-            for heard in batch:
-                if heard.device in known and self._save_one(connection, heard):
-                    connection.execute(update(devices).where(devices.c.id == heard.device).values(last_seen=heard.received_at))
-        return tuple(sorted(unknown))
+        with self._database.appending() as connection:
+            senders = {heard.device for heard in batch} | {each.device for each in refused}
+            # One replica at a time writes about a device.
+            locked = select(devices.c.id).where(devices.c.id.in_(senders)).order_by(devices.c.id).with_for_update()
+            known = set(connection.execute(locked).scalars())
+            heard = batch if len(known) == len(senders) else [each for each in batch if each.device in known]
+            self._append(connection, heard)
+            spoke = _save_latest(connection, heard) | take_note(connection, heard)
+            _mark_seen(connection, heard, spoke)
+            add_refused(connection, [each for each in refused if each.device in known])
+        return tuple(sorted(senders - known))
 
     def prune(self, now: datetime) -> int:
-        """Delete what is older than the retention; return how many rows."""
+        """Delete what is older than the retention; return how many rows of series."""
         with self._database.writing() as connection:
+            connection.execute(delete(tallies).where(tallies.c.heard_at < now - self._retention))
             return sum(connection.execute(delete(table).where(table.c.at < now - self._retention)).rowcount for table in SERIES)
 
-    def _save_one(self, connection: Connection, heard: Heard) -> bool:
-        if heard.leaf in LATEST and not _save_latest(connection, heard):
-            return False
-        at = plausible_time(heard.message.sent_at, heard.received_at, self._retention)
-        match heard.message:
-            case Health():
-                return _append(connection, health_points, heard, at, _health_columns(heard.message))
-            case InferenceWindow():
-                return _append(connection, inference_windows, heard, at, _window_columns(heard.message))
-            case DeviceEvent():
-                return _append(connection, events, heard, at, _event_columns(heard.message))
-        return True
+    def _append(self, connection: Connection, batch: Iterable[Heard]) -> None:
+        rows: dict[Table, list[Row]] = {table: [] for table in SERIES}
+        healths, windows, happened = (rows[table] for table in SERIES)
+        max_age = self._retention
+        for device, leaf, message, received_at in batch:
+            if leaf == "inference":
+                windows.append(window_row(device, cast("InferenceWindow", message), received_at, max_age))
+            elif leaf == "health":
+                healths.append(health_row(device, cast("Health", message), received_at, max_age))
+            elif leaf == "event":
+                happened.append(event_row(device, cast("DeviceEvent", message), received_at, max_age))
+        for table, found in rows.items():
+            bulk_rows(connection).insert_new(connection, table, found)
 
 
-def _save_latest(connection: Connection, heard: Heard) -> bool:
-    message = heard.message
-    row = connection.execute(select(reports).where(reports.c.device == heard.device, reports.c.leaf == heard.leaf)).first()
-    online = isinstance(message, Birth) and row is not None and Birth.model_validate_json(row.body).online
-    stored = None if row is None else Stamped(row.session, row.sequence, row.sent_at, online)
-    if not is_news(message, stored):
-        return False
-    values = {
-        "device": heard.device,
-        "leaf": heard.leaf,
-        "session": message.session,
-        "sequence": message.sequence,
-        "sent_at": message.sent_at,
-        "received_at": heard.received_at,
-        "body": codec.encode(message).decode(),
-    }
-    put(connection, reports, values)
-    return True
+def _save_latest(connection: Connection, batch: Sequence[Heard]) -> set[str]:
+    """Replace reports by newer ones; return whose."""
+    speaking = {heard.device for heard in batch if heard.leaf in LATEST}
+    if not speaking:
+        return set()
+    found = connection.execute(select(reports).where(reports.c.device.in_(speaking)))
+    stored = {(row.device, row.leaf): Stamped(row.session, row.sequence, row.sent_at, _is_online(row.leaf, row.body)) for row in found}
+    newest: dict[tuple[str, str], Heard] = {}
+    for heard in batch:
+        key = (heard.device, heard.leaf)
+        if heard.leaf in LATEST and is_news(heard.message, stored.get(key)):
+            newest[key] = heard
+            stored[key] = _stamped(heard.message)
+    bulk_rows(connection).put(connection, reports, [_report_row(heard) for heard in newest.values()])
+    return {device for device, _ in newest}
 
 
-def _append(connection: Connection, table: Table, heard: Heard, at: datetime, columns: dict[str, object]) -> bool:
-    key = {"device": heard.device, "session": heard.message.session, "sequence": heard.message.sequence}
-    return add_new(connection, table, [{**key, "at": at, **columns}]) == 1
+def _is_online(leaf: str, body: str) -> bool:
+    return leaf == "birth" and Birth.model_validate_json(body).online
 
 
-def _health_columns(health: Health) -> dict[str, object]:
-    disk_used = health.disk_total_bytes - health.disk_free_bytes
-    return {
-        "cpu_percent": health.cpu_percent,
-        "memory_percent": 100 * health.memory_used_bytes / max(health.memory_total_bytes, 1),
-        "disk_percent": 100 * disk_used / max(health.disk_total_bytes, 1),
-        "temperature_c": health.temperature_c,
-    }
+def _stamped(message: Message) -> Stamped:
+    return Stamped(message.session, message.sequence, message.sent_at, isinstance(message, Birth) and message.online)
 
 
-def _window_columns(window: InferenceWindow) -> dict[str, object]:
-    return {
-        "model": window.release.model,
-        "release": window.release.release,
-        "window_s": window.window_s,
-        "requests": window.requests,
-        "errors": window.errors,
-        "p50_ms": window.latency_ms.p50,
-        "p95_ms": window.latency_ms.p95,
-        "classes": json.dumps(window.classes),
-        "provider": window.provider,
-        "manifest_sha256": window.release.manifest_sha256,
-        "latencies": None if window.latencies is None else window.latencies.model_dump_json(),
-        "ordinal": window.ordinal,
-        "parts": window.parts,
-    }
+def _report_row(heard: Heard) -> Row:
+    device, leaf, message, received_at = heard
+    body = codec.encode(message).decode()
+    return (device, leaf, message.session, message.sequence, micros(message.sent_at), micros(received_at), body)
 
 
-def _event_columns(event: DeviceEvent) -> dict[str, object]:
-    return {
-        "kind": event.kind,
-        "severity": event.severity,
-        "model": event.model,
-        "text": event.text,
-        "facts": json.dumps(event.facts),
-    }
+def _mark_seen(connection: Connection, batch: Iterable[Heard], spoke: set[str]) -> None:
+    last = {heard.device: heard.received_at for heard in batch if heard.device in spoke}
+    bulk_rows(connection).change(connection, devices.c.last_seen, [(micros(at), device) for device, at in last.items()])

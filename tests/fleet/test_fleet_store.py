@@ -244,7 +244,7 @@ def test_the_fleets_numbers_follow_what_each_device_said_last(database: Database
         assert (reader.overview().online, listed.online) == (1, True)
     assert (listed.status, listed.status_reason) == ("degraded", "digits: rolled back: too hot")
     # And when it is gone, or turned out
-    store.save([replace(heard(birth("a", online=False, at=NOW)), received_at=NOW + timedelta(seconds=1))])
+    store.save([heard(birth("a", online=False, at=NOW))._replace(received_at=NOW + timedelta(seconds=1))])
     assert reader.overview().statuses == {"offline": 1, "new": 1}
     CredentialStore(database).revoke("pi-2", NOW)
     assert reader.overview().statuses == {"offline": 2}

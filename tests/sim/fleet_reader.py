@@ -22,6 +22,7 @@ from fleet.views import (
     HealthPoint,
     InferencePoint,
     Overview,
+    QuarantinedMessage,
     ReleaseView,
     RolloutDeviceView,
     RolloutView,
@@ -138,6 +139,9 @@ class MovingFleet:
             )
             for point in self.health(device, minutes=minutes, limit=limit)
         )
+
+    def quarantine(self, *, device: str = "", limit: int = 100) -> tuple[QuarantinedMessage, ...]:
+        return ()
 
     def releases(self) -> tuple[ReleaseView, ...]:
         running = self.overview().releases

@@ -1,0 +1,82 @@
+"""Cuts a stream of MQTT 5 into packets, many at once: for a line of many small messages, whose payloads it copies."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from contracts import mqtt
+from contracts.errors import MalformedPacketError
+
+_PUBLISH_QOS_1, _PUBLISH_MASK = 0x32, 0xF6
+_LONGEST_VARINT = 4
+
+
+class Delivery(NamedTuple):
+    """A publication with QoS 1, without its properties."""
+
+    topic: str
+    payload: bytes
+    packet_id: int
+
+
+class Stream:
+    """What came and is not yet a whole packet, at most one of them."""
+
+    def __init__(self, max_packet_bytes: int) -> None:
+        """Refuse longer packets before there is memory for them."""
+        self._max_bytes = max_packet_bytes
+        self._rest = b""
+
+    def feed(self, raw: bytes) -> list[Delivery | mqtt.Packet]:
+        """Return the packets that are whole by now; raise MalformedPacketError."""
+        raw = self._rest + raw if self._rest else raw
+        packets: list[Delivery | mqtt.Packet] = []
+        start, end = 0, len(raw)
+        while end - start >= 2:
+            length, body = raw[start + 1], start + 2
+            if length >= 0x80:
+                length, body = self._long(raw, start + 1)
+            after = body + length
+            if length < 0 or after > end:
+                break
+            first = raw[start]
+            try:
+                packets.append(
+                    _delivery(raw, body, after)
+                    if first & _PUBLISH_MASK == _PUBLISH_QOS_1
+                    else mqtt.parse(first, memoryview(raw)[body:after])
+                )
+            except IndexError as error:
+                raise MalformedPacketError("PUBLISH", "all of its fields", f"{length} bytes") from error
+            start = after
+        self._rest = raw[start:]
+        return packets
+
+    def _long(self, raw: bytes, start: int) -> tuple[int, int]:
+        """Return a length of several bytes and where it ends; -1 when that is still to come."""
+        value = 0
+        for place, byte in enumerate(raw[start : start + _LONGEST_VARINT]):
+            value |= (byte & 0x7F) << 7 * place
+            if byte < 0x80:
+                if value > self._max_bytes:
+                    raise MalformedPacketError("length", f"at most {self._max_bytes} bytes", f"{value}")
+                return value, start + place + 1
+        if len(raw) - start >= _LONGEST_VARINT:
+            raise MalformedPacketError("length", f"at most {_LONGEST_VARINT} bytes", "more")
+        return -1, start
+
+
+def _delivery(raw: bytes, body: int, after: int) -> Delivery:
+    try:
+        identifier = body + 2 + (raw[body] << 8 | raw[body + 1])
+        topic = str(raw[body + 2 : identifier], "utf-8")
+        begin = identifier + 3 + raw[identifier + 2]
+        if raw[identifier + 2] < 0x80 and begin <= after:
+            return Delivery(topic, raw[begin:after], raw[identifier] << 8 | raw[identifier + 1])
+    except (IndexError, UnicodeDecodeError):
+        pass  # what is wrong with it, the thorough reader says
+    # Long properties, or a packet that is none.
+    message = mqtt.parse(_PUBLISH_QOS_1, memoryview(raw)[body:after])
+    assert isinstance(message, mqtt.Message)
+    assert message.packet_id is not None
+    return Delivery(message.topic, bytes(message.payload), message.packet_id)

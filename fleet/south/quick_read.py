@@ -1,0 +1,93 @@
+"""Reads messages with msgspec, whose types are made from the contract's own models: it says yes, or leaves the verdict to them.
+
+What it accepts, pydantic accepts with the same values; what it does not, such as a number written as text, may still be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, cast, get_args, get_origin
+
+import msgspec
+from pydantic import AwareDatetime, BaseModel
+from pydantic.fields import FieldInfo
+
+Model = TypeVar("Model", bound=BaseModel)
+_BOUNDS = ("ge", "gt", "le", "lt", "max_length", "min_length", "pattern")
+_PLAIN = (str, int, float, bool, NoneType)
+
+
+class QuickReader(Generic[Model]):
+    """Reads one kind of message."""
+
+    def __init__(self, model: type[Model]) -> None:
+        """Make the types; raise TypeError for a model that says what msgspec cannot."""
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(record_of(model)).decode
+
+    def read(self, raw: bytes) -> Model | None:
+        """Return a record that has the model's fields and nothing else of it; None when only the model can tell."""
+        try:
+            return cast("Model", self._decode(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+
+@cache
+def record_of(model: type[BaseModel]) -> type[msgspec.Struct]:
+    """Return the type of records that have a model's fields, and its bounds."""
+    fields = []
+    for name, field in model.model_fields.items():
+        kind = _bounded(_kind_of(field.annotation), field.metadata)
+        if field.is_required():
+            fields.append((name, kind))
+        else:
+            default = field.get_default(call_default_factory=True)
+            fields.append((name, kind, msgspec.field(default_factory=default.copy) if isinstance(default, dict) else default))  # type: ignore[arg-type]  # a default is one more
+    checks = [found.func for found in model.__pydantic_decorators__.model_validators.values()]
+    if model.__pydantic_decorators__.field_validators or any(not callable(check) for check in checks):
+        raise TypeError(f"{model.__name__}: expected bounds and checks of whole models, found checks of fields")
+
+    def check(record: object) -> None:
+        for each in checks:
+            each(record)  # reads fields alone
+
+    namespace = {"__post_init__": check} if checks else {}
+    forbids = model.model_config.get("extra") == "forbid"
+    # Without gc: nothing in a message leads back to it.
+    return msgspec.defstruct(
+        model.__name__, fields, namespace=namespace, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=forbids
+    )
+
+
+def _kind_of(annotation: Any) -> Any:
+    """Return msgspec's type for one of pydantic's."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if annotation is AwareDatetime:
+        return Annotated[datetime, msgspec.Meta(tz=True)]
+    if annotation in _PLAIN or origin is Literal:
+        return annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return record_of(annotation)
+    if origin is Annotated:
+        return _bounded(_kind_of(parts[0]), parts[1:])
+    if origin in (Union, UnionType):
+        return Union[tuple(map(_kind_of, parts))]  # noqa: UP007 - built, not written
+    if origin is tuple and parts[1:] == (Ellipsis,):
+        return tuple[_kind_of(parts[0]), ...]  # type: ignore[misc]  # built, not written
+    if origin is dict:
+        return dict[_kind_of(parts[0]), _kind_of(parts[1])]  # type: ignore[misc]  # built, not written
+    raise TypeError(f"{annotation!r}: expected a type that msgspec knows")
+
+
+def _bounded(kind: Any, metadata: Any) -> Any:
+    bounds: dict[str, Any] = {}
+    for each in metadata:
+        for part in each.metadata if isinstance(each, FieldInfo) else [each]:
+            bounds |= {name: value for name in _BOUNDS if (value := getattr(part, name, None)) is not None}
+    if "pattern" in bounds:
+        # Python's $ also matches before a last line's end.
+        bounds["pattern"] = bounds["pattern"].replace("$", r"\Z")
+    return Annotated[kind, msgspec.Meta(**bounds)] if bounds else kind

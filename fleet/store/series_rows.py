@@ -1,0 +1,79 @@
+"""Decides how messages of a series become rows, in the order of their tables' columns."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from pydantic import BaseModel
+
+from contracts.messages import DeviceEvent, Health, InferenceWindow
+from fleet.core.freshness import plausible_time
+from fleet.store.bulk_rows import Row
+from fleet.store.times import micros
+
+
+def health_row(device: str, health: Health, received_at: datetime, max_age: timedelta) -> Row:
+    """Return a row of `health_points`."""
+    disk_used = health.disk_total_bytes - health.disk_free_bytes
+    return (
+        device,
+        health.session,
+        health.sequence,
+        micros(plausible_time(health.sent_at, received_at, max_age)),
+        health.cpu_percent,
+        100 * health.memory_used_bytes / max(health.memory_total_bytes, 1),
+        100 * disk_used / max(health.disk_total_bytes, 1),
+        health.temperature_c,
+    )
+
+
+def window_row(device: str, window: InferenceWindow, received_at: datetime, max_age: timedelta) -> Row:
+    """Return a row of `inference_windows`."""
+    release, latency = window.release, window.latency_ms
+    return (
+        device,
+        window.session,
+        window.sequence,
+        micros(plausible_time(window.sent_at, received_at, max_age)),
+        release.model,
+        release.release,
+        window.window_s,
+        window.requests,
+        window.errors,
+        latency.p50,
+        latency.p95,
+        _text_of(window.classes),
+        window.provider,
+        release.manifest_sha256,
+        None if window.latencies is None else _text_of(window.latencies),
+        window.ordinal,
+        window.parts,
+    )
+
+
+def event_row(device: str, event: DeviceEvent, received_at: datetime, max_age: timedelta) -> Row:
+    """Return a row of `events`."""
+    return (
+        device,
+        event.session,
+        event.sequence,
+        micros(plausible_time(event.sent_at, received_at, max_age)),
+        event.kind,
+        event.severity,
+        event.model,
+        event.text,
+        _text_of(event.facts),
+    )
+
+
+def _fields_of(value: object) -> object:
+    assert isinstance(value, BaseModel), "documents are models, or records of their fields"
+    return value.model_dump()
+
+
+_encode = msgspec.json.Encoder(enc_hook=_fields_of).encode
+
+
+def _text_of(document: object) -> str:
+    return _encode(document).decode()

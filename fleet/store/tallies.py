@@ -1,0 +1,95 @@
+"""Keeps which numbers of each session came, so that what was lost on the way is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Connection, Row, and_, or_, select
+
+from contracts.messages import InferenceWindow
+from fleet.core.freshness import Heard
+from fleet.core.tally import Span, Tally, after, gaps_from_text, gaps_to_text, is_new
+from fleet.store import bulk_rows
+from fleet.store.tables import tallies
+from fleet.store.times import micros
+from fleet.views import Gap
+
+# Device, session, and the model whose windows are counted; none for all messages.
+Key = tuple[str, str, str]
+MAX_GAPS_SHOWN = 20
+
+
+def take_note(connection: Connection, batch: Sequence[Heard]) -> set[str]:
+    """Count what came; return the devices that said something for the first time."""
+    spans, merges, heard_at = _spans_of(batch)
+    stored = _load(connection, spans)
+    rows: list[bulk_rows.Row] = []
+    spoke: set[str] = set()
+    for key, came in spans.items():
+        before = stored.get(key, Tally())
+        told = after(before, came)
+        if told == before:
+            continue
+        # Of windows that came before, the parts are accounted for.
+        merged = sum(parts for sequence, parts in merges.get(key, {}).items() if is_new(before, sequence))
+        told = replace(told, merged=told.merged + merged)
+        rows.append((*key, told.newest, gaps_to_text(told.missing), told.forgotten, told.merged, micros(heard_at[key[0]])))
+        spoke.add(key[0])
+    bulk_rows.bulk_rows(connection).put(connection, tallies, rows)
+    return spoke
+
+
+def gaps_of(connection: Connection, device: str) -> tuple[Gap, ...]:
+    """Return the newest sessions of a device in which something is missing."""
+    query = select(tallies).where(tallies.c.device == device, or_(tallies.c.missing != "", tallies.c.forgotten > 0))
+    found = connection.execute(query.order_by(tallies.c.heard_at.desc(), tallies.c.model))
+    gaps = (
+        Gap(session=row.session, model=row.model or None, newest=row.newest, lost=_tally_of(row).lost, missing=row.missing, at=row.heard_at)
+        for row in found
+    )
+    return tuple(gap for gap in gaps if gap.lost)[:MAX_GAPS_SHOWN]
+
+
+def _spans_of(batch: Iterable[Heard]) -> tuple[dict[Key, list[Span]], dict[Key, dict[int, int]], dict[str, datetime]]:
+    """Return which numbers came by session, how many more each stands for, and when each device was heard."""
+    spans: dict[Key, list[Span]] = {}
+    merges: dict[Key, dict[int, int]] = {}
+    heard_at: dict[str, datetime] = {}
+    for device, leaf, message, received_at in batch:
+        session, sequence = message.session, message.sequence
+        _add(spans, (device, session, ""), (sequence, sequence))
+        heard_at[device] = received_at
+        if leaf != "inference":
+            continue
+        window = cast("InferenceWindow", message)
+        ordinal, parts = window.ordinal, window.parts or 1
+        if ordinal:
+            _add(spans, (device, session, window.release.model), (ordinal - parts + 1, ordinal))
+        if parts > 1:
+            merges.setdefault((device, session, ""), {})[sequence] = parts - 1
+    return spans, merges, heard_at
+
+
+def _add(spans: dict[Key, list[Span]], key: Key, span: Span) -> None:
+    """Add a span; one that follows the last of its key makes it longer."""
+    came = spans.get(key)
+    if came is None:
+        spans[key] = [span]
+    elif came[-1][1] + 1 == span[0]:
+        came[-1] = (came[-1][0], span[1])
+    else:
+        came.append(span)
+
+
+def _load(connection: Connection, keys: Iterable[Key]) -> dict[Key, Tally]:
+    sessions = {session for _, session, _ in keys}
+    devices = {device for device, _, _ in keys}
+    query = select(tallies).where(and_(tallies.c.device.in_(devices), tallies.c.session.in_(sessions)))
+    return {(row.device, row.session, row.model): _tally_of(row) for row in connection.execute(query)}
+
+
+def _tally_of(row: Row[tuple[object, ...]]) -> Tally:
+    return Tally(row.newest, gaps_from_text(row.missing), row.forgotten, row.merged)

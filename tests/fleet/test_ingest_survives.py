@@ -1,0 +1,62 @@
+"""Ingest and broker die in mid-stream, as SIGKILL does it: what a device was told is kept, once."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from datetime import datetime, timezone
+from pathlib import Path
+
+from fleet.store.database import Database
+from fleet.store.reader import StoreReader
+from tests.fleet.server import wait_for
+from tests.sim.uplink_stage import Stage, mosquitto_of
+
+DEVICES, MESSAGES = 5, 2000
+CONSUMER = "tests.sim.ingest_process"
+
+
+def rows(database: Path) -> list[tuple[str, int, int, int]]:
+    """Return device, count, first and last number of what was committed."""
+    connection = sqlite3.connect(database)
+    try:
+        query = "SELECT device, count(*), min(sequence), max(sequence) FROM inference_windows GROUP BY device ORDER BY device"
+        return list(connection.execute(query))
+    finally:
+        connection.close()
+
+
+def kept(database: Path) -> int:
+    """Return how many windows were committed."""
+    return sum(count for _, count, _, _ in rows(database))
+
+
+def test_nothing_is_lost_or_doubled_when_ingest_and_then_the_broker_are_killed_in_mid_stream(tmp_path: Path) -> None:
+    stage, database, total = Stage(tmp_path, DEVICES), tmp_path / "fleet.db", DEVICES * MESSAGES
+    with stage.broker() as keeper:
+        consumer = stage.consumer(CONSUMER, database, total * 10)
+        # As the server does when its line is up
+        mosquitto_of(keeper).send_signal(signal.SIGUSR1)
+        load = stage.load(MESSAGES)
+        # Given devices that talk, and an ingest that keeps what they say
+        consumer.go()
+        load.go()
+        wait_for(lambda: kept(database) > total // 5)
+        # When ingest dies in mid-stream, and another takes its place
+        consumer.kill()
+        assert kept(database) < total
+        consumer = stage.consumer(CONSUMER, database, total * 10)
+        consumer.go()
+        wait_for(lambda: kept(database) > total // 2)
+        # And then the broker
+        mosquitto_of(keeper).kill()
+        # Then everything comes, because devices say again what the broker may have forgotten
+        wait_for(lambda: kept(database) == total, seconds=60)
+        load.go()
+        assert load.result()["repeated"] > 0
+    # And what is there was counted once, and nothing is missing
+    assert rows(database) == [(device, MESSAGES, 1, MESSAGES) for device in stage.devices]
+    opened = Database(database)
+    reader = StoreReader(opened, lambda: datetime.now(timezone.utc))
+    assert [reader.device(device).gaps for device in stage.devices] == [()] * DEVICES
+    opened.close()
