@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from agent.adapters.sockets import MAX_PORTS_TRIED, Listeners, open_listeners
 from agent.adapters.store import StateStore
-from agent.errors import WorkerError
+from agent.errors import StateError, WorkerError
 from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Line, Look, WorkerLine, WorkerSetup
 from contracts.agent_config import RuntimeSection
 from contracts.source_config import SourceSection
@@ -138,7 +138,7 @@ class WorkerLauncher:
                 if (source := self._terms.sources.get(model)) is not None:
                     with suppress(WorkerError):  # whoever follows it finds out how it ended
                         await worker.send(Look(source=source))
-        except OSError:
+        except (OSError, StateError):
             ours.close()
             raise
         return worker
@@ -171,7 +171,7 @@ class WorkerLauncher:
         doors = open_listeners(self._host, ports if known is None else [known, *ports], self._store.root / "run" / f"{model}.sock")
         try:
             self._store.save_port(model, doors.port)
-        except OSError:
+        except (OSError, StateError):
             doors.close()
             raise
         self._doors[model] = doors

@@ -71,6 +71,15 @@ class Jetson:
         assert report.last is not None
         return report.last
 
+    def who_serves(self, since: int) -> str:
+        """Wait until a worker serves, and ask which release it is: till then callers are kept waiting."""
+
+        def is_up(health: Health) -> bool:
+            return "digits" in health.workers and health.workers["digits"].state == "serving"
+
+        self.fleet.wait_for(Health, DEVICE, is_up, timeout_s=120, since=since)
+        return self.agent.who_serves()
+
     def builds(self) -> list[dict[str, Any]]:
         """Return what was built so far, in order."""
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
@@ -79,10 +88,12 @@ class Jetson:
         """Return where the engine is that a worker finds."""
         return self.agent.state / "releases" / release.manifest.sha256 / ".device" / "engine" / "model_sm87.engine"
 
-    def restart(self) -> None:
-        """Stop the agent in good order and start it again."""
+    def restart(self) -> int:
+        """Stop the agent in good order and start it again; return the mark between the two."""
         assert self.agent.stop() == 0
+        mark = self.fleet.mark
         self.agent.start()
+        return mark
 
 
 @pytest.fixture
@@ -118,8 +129,8 @@ def test_an_engine_is_built_while_staging_out_of_everybodys_way_and_kept_for_the
     (build,) = jetson.builds()
     assert (build["nice"], build["is_idle"], build["disk"]) == (19, True, 3)
     # When the agent starts again, the engine is used as it is
-    jetson.restart()
-    until(lambda: jetson.agent.who_serves() == "1", timeout_s=120)
+    mark = jetson.restart()
+    assert jetson.who_serves(since=mark) == "1"
     assert len(jetson.builds()) == 1
     # And the next build is measured against this one
     second = jetson_release(2)
@@ -144,7 +155,7 @@ def test_after_an_update_of_the_system_the_engine_is_built_anew_before_the_model
     # Then the release is built and proved once more, and that is told
     told = jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "proved again" in event.text, timeout_s=120, since=mark)
     assert "tensorrt libnvinfer.so.10.3.0 (7 bytes) -> libnvinfer.so.10.7.0 (7 bytes)" in told.text
-    until(lambda: jetson.agent.who_serves() == "1", timeout_s=120)
+    assert jetson.who_serves(since=mark) == "1"
     assert [build["release"] for build in jetson.builds()] == [1, 1]
     # And nothing is left of the engine before
     engines = jetson.engine(first).parent.parent / "engines"
@@ -200,7 +211,7 @@ def test_a_release_that_fails_on_a_changed_system_is_told_and_the_one_before_ser
     outcome = jetson.ended(second, since=mark)
     assert outcome.result is Phase.ROLLED_BACK
     assert "fails its golden set on this device as it is now" in outcome.reason
-    until(lambda: jetson.agent.who_serves() == "1", timeout_s=120)
+    assert jetson.who_serves(since=mark) == "1"
 
 
 def test_a_model_that_no_release_proves_stays_away(jetson: Jetson) -> None:

@@ -50,9 +50,11 @@ from agent.core.shelf import Limits
 from agent.errors import CredentialError
 from contracts import codec
 from contracts.agent_config import DeviceSection, RuntimeSection
+from tests.sim.day_broker import BOOT, DEVICE
+from tests.sim.day_workers import SimLauncher
+from tests.sim.day_world import LimitedIncoming, RemoteSource, SimVerifier, World
 from tests.sim.fleet import Release, make_release
 from tests.sim.time import SimulatedTime
-from tests.sim.world import BOOT, DEVICE, LimitedIncoming, RemoteSource, SimLauncher, SimVerifier, World
 
 HOUR_S = 3600.0
 HOURS = 24
@@ -243,7 +245,7 @@ class Day:
             workshop=Workshop(store, delivery, engines, self._launcher, reporter, 30.0, probation.Limits(), sensors, Patience()),
             inspection=Inspection(store, delivery, reporter),
             sensors=sensors,
-            system_watch=SystemWatch(facts, HOUR_S),
+            system_watch=SystemWatch(facts, reporter, HOUR_S),
             notifier=NoNotifier(),
             bulletin=Bulletin(Sources(reporter, uplink, "broker"), StatusFile(world.state), 10.0),
             health_interval_s=10.0,

@@ -258,7 +258,9 @@ class Physics:
         before, update = self._machine.updates[world.disk], self._machine.updates[after]
         blamed = world.blamed - {place(update.current)}
         if update.last is not None and update.last != before.last and update.last.result is Phase.ROLLED_BACK:
-            blamed |= {place(update.last.release)}
+            # What was good once stays the last known good, also where it did not prove itself on the way back.
+            has_stayed = update.last.release == before.candidate == before.previous == before.good
+            blamed |= set() if has_stayed else {place(update.last.release)}
         judge_save(before, update, effects, is_damage=is_damage)
         deeds, events = (effects, without_work(world.events)) if effects else (world.deeds, world.events)
         yield "save", world._replace(disk=after, mind=after, decided=None, deeds=deeds, events=events, blamed=blamed)
@@ -348,7 +350,8 @@ def judge_save(before: Update, after: Update, effects: tuple[Effect, ...], *, is
     told = after.last if after.last != before.last else None
     if before.current is not None and (after.current is None or after.current.release < before.current.release):
         is_named = told is not None and told.result is Phase.ROLLED_BACK and told.release == before.current and told.reason
-        assert is_named or is_damage, f"the release counter shrinks without a name: {before} to {after}"
+        is_return = told is not None and told.result is Phase.COMMITTED and after.current == before.previous
+        assert is_named or is_return or is_damage, f"the release counter shrinks without a name: {before} to {after}"
     if told is not None and told.result is not Phase.COMMITTED:
         assert told.reason, f"an end without a reason: {after}"
     if effects and after.candidate is not None:

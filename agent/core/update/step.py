@@ -3,6 +3,9 @@
 A release that FAILED (link, disk, time) and is still wished is tried again: by the device itself after the pauses of `waiting`, and
 whenever a later document of the fleet names it. One that was REJECTED or ROLLED_BACK, or in whose midst the agent died again and again,
 is tried again only after the fleet wished something else.
+
+A release counter only ever grows, save for the way back: the fleet may wish the previous release, which this device has committed before
+and still holds, and which is tested and watched like any other.
 """
 
 from __future__ import annotations
@@ -138,7 +141,8 @@ def _wished(update: Update, wished: Wished, now: datetime) -> Next:
 def _offered(update: Update, release: ReleaseRef, now: datetime) -> Next:
     if is_same(release, update.current):
         return replace(update, phase=Phase.COMMITTED, attempt=0, crashes=0, waited_s=0.0, reason=""), []
-    if update.current is not None and release.release <= update.current.release:
+    is_return = is_same(release, update.previous)
+    if update.current is not None and release.release <= update.current.release and not is_return:
         reason = f"rollback: release {release.release} does not follow the committed release {update.current.release}"
         return _end(replace(update, phase=Phase.OFFERED, candidate=release, attempt=0), Phase.REJECTED, reason, now)
     return _taken_up(update)
@@ -158,10 +162,15 @@ def _advance(update: Update, release: ReleaseRef, now: datetime) -> Next:
     target = _NEXT[update.phase]
     if target is not Phase.COMMITTED:
         return replace(_move(update, target), waited_s=0.0), [Effect(_WORK[target], release)]
-    # What never served steadily does not take the place of what did.
+    return _end(replace(update, current=release, previous=_previous_after(update, release), strikes=0), target, "", now)
+
+
+def _previous_after(update: Update, committed: ReleaseRef) -> ReleaseRef | None:
+    """Return what to go back to from now on: what never served steadily does not take the place of what did."""
+    if is_same(committed, update.previous):
+        return update.current if is_same(update.current, update.good) else None
     keeps_previous = update.previous is not None and is_same(update.previous, update.good)
-    previous = update.previous if keeps_previous else update.current
-    return _end(replace(update, current=release, previous=previous, strikes=0), target, "", now)
+    return update.previous if keeps_previous else update.current
 
 
 def _end(update: Update, target: Phase, reason: str, now: datetime) -> Next:
@@ -169,6 +178,8 @@ def _end(update: Update, target: Phase, reason: str, now: datetime) -> Next:
     assert release is not None  # only a life that began can end
     outcome = Outcome(release=release, result=target, reason=reason[:1000], at=now)
     ended = replace(_move(update, target), candidate=None, waited_s=0.0, reason=outcome.reason, last=outcome)
+    if target is Phase.ROLLED_BACK and is_same(release, update.previous) and not is_same(release, update.good):
+        ended = replace(ended, previous=None)  # the way back leads nowhere, and never did for long
     return replace(ended, is_transient=target is Phase.FAILED), [Effect(_WORK.get(target, Do.DISCARD), release)]
 
 
@@ -225,16 +236,17 @@ def _fall_back(update: Update, text: str, now: datetime) -> Next:
     # What was steady before the system changed is good no more.
     good = None if is_same(bad, update.good) else update.good
     back = replace(update, current=update.previous, previous=None, good=good, strikes=0, last=outcome, reason=outcome.reason, waited_s=0.0)
+    back = _without_return(back)
     served = [Effect(Do.ROLL_BACK, bad)]
-    if update.candidate is None and not update.may_try_again:
+    if back.candidate is None and not back.may_try_again:
         return replace(back, phase=Phase.ROLLED_BACK, is_transient=False), served
-    again, effects = _start(back) if update.candidate is not None else _taken_up(back)
+    again, effects = _start(back) if back.candidate is not None else _taken_up(back)
     return again, served + effects
 
 
 def _damaged(update: Update, lost: ReleaseRef, heir: ReleaseRef | None) -> Next:
     """Serve the heir, and fetch the lost release again while the fleet wishes it; without an heir any release is better than none."""
-    update = replace(update, current=heir, previous=None, strikes=0)
+    update = _without_return(replace(update, current=heir, previous=None, strikes=0))
     served = [Effect(Do.ROLL_BACK, lost)]
     if update.candidate is not None:
         again, effects = _start(update)
@@ -244,6 +256,11 @@ def _damaged(update: Update, lost: ReleaseRef, heir: ReleaseRef | None) -> Next:
         phase = Phase.OFFERED if heir is None else Phase.COMMITTED
         return replace(update, phase=phase, reason="the release on disk was damaged", waited_s=0.0, is_transient=False), served
     return again, served + effects
+
+
+def _without_return(update: Update) -> Update:
+    """Give up the way back to a release that serves already."""
+    return replace(update, candidate=None) if is_same(update.candidate, update.current) else update
 
 
 def _move(update: Update, target: Phase) -> Update:

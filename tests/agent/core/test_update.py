@@ -117,8 +117,12 @@ def test_the_committed_counter_shrinks_only_by_a_roll_back_with_a_reason_or_for_
         and not isinstance(one.event, Damaged)
         and (one.after.current is None or one.after.current.release < one.before.current.release)
     ]
-    assert shrunk
-    for one in shrunk:
+    returns = [one for one in shrunk if one.after.last is not None and one.after.last.result is Phase.COMMITTED]
+    assert returns
+    assert all(one.after.current == one.before.previous == one.before.wish for one in returns)
+    fallbacks = [one for one in shrunk if one not in returns]
+    assert fallbacks
+    for one in fallbacks:
         assert one.after.last is not None
         assert (one.after.last.release, one.after.last.result) == (one.before.current, Phase.ROLLED_BACK)
         assert "before it had served steadily" in one.after.last.reason
@@ -322,6 +326,23 @@ def test_an_older_release_is_rejected_as_a_rollback() -> None:
     assert update.phase is Phase.REJECTED
     assert "rollback" in update.reason
     assert effects == [Effect(Do.DISCARD, ONE)]
+
+
+def test_the_previous_release_may_be_wished_and_is_tried_like_any_other() -> None:
+    before = Update(phase=Phase.COMMITTED, wish=TWO, current=TWO, previous=ONE, good=TWO)
+
+    update, effects = step(before, Wished(ONE, 100), NOW)
+    assert effects == [Effect(Do.FETCH, ONE)]
+    for phase in (Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SWITCHING, Phase.PROBATION):
+        update, _ = step(update, Done(ONE, phase), NOW)
+
+    assert (update.phase, update.current, update.previous) == (Phase.COMMITTED, ONE, TWO)
+
+
+def test_a_release_that_never_was_steady_is_not_kept_after_the_way_back() -> None:
+    update = Update(phase=Phase.PROBATION, wish=ONE, candidate=ONE, current=TWO, previous=ONE, good=ONE)
+    update, _ = step(update, Done(ONE, Phase.PROBATION), NOW)
+    assert (update.current, update.previous) == (ONE, None)
 
 
 def test_a_wish_for_what_runs_already_is_nothing_to_do() -> None:
