@@ -6,6 +6,7 @@ keep a command back; it can make none, and repeat none.
 
 from __future__ import annotations
 
+import base64
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,7 +37,7 @@ def _verify(question: CommandQuestion, clock: datetime) -> CommandVerified:
     updater = refreshed(question, clock)
     now = judged_now(clock, standing(question.memory.floor, timestamp_keys(question)))
     keys, director = director_keys(updater, Path(question.mirror_dir))
-    payload = open_envelope("command", question.envelope.encode(), keys, COMMAND_PAYLOAD_TYPE)
+    payload = open_envelope("command", base64.b64decode(question.envelope), keys, COMMAND_PAYLOAD_TYPE)
     try:
         command = codec.decode(Command, payload, name="command", max_bytes=MAX_COMMAND_BYTES)
     except ContractError as error:

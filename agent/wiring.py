@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import sys
 import time
@@ -25,7 +24,7 @@ from agent.adapters.identity import IdentityFiles
 from agent.adapters.incoming import Incoming
 from agent.adapters.ledger_file import LedgerFile
 from agent.adapters.link_file import LinkFile
-from agent.adapters.logbook import Logbook, RecentLog
+from agent.adapters.logbook import Logbook, recent_log
 from agent.adapters.mqtt import MqttBroker
 from agent.adapters.notify import ServiceNotifier
 from agent.adapters.outbox_files import OutboxFiles
@@ -107,9 +106,7 @@ def _deeds(settings: Settings, kind: WorkerKind, agent: Agent, sensors: Sensors,
     """Return what commands can have done, within this device's configuration."""
     album = Album(settings.state_dir / "pictures") if settings.config.commands.snapshot else None
     bench = Bench(TrialProcess(kind.trial), sensors, settings.config.runtime, int(memory_bytes * DATA_SHARE))
-    recent = RecentLog()
-    logging.getLogger().addHandler(recent)
-    return Deeds(agent.supervisor_of, Logbook(recent), album, bench).by_kind
+    return Deeds(agent.supervisor_of, Logbook(recent_log()), album, bench).by_kind
 
 
 async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None:

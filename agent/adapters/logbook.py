@@ -44,6 +44,15 @@ class RecentLog(logging.Handler):
         return "\n".join(list(self._lines))
 
 
+def recent_log() -> RecentLog:
+    """Return what keeps this process's newest lines, from the first call on."""
+    root = logging.getLogger()
+    found = next((handler for handler in root.handlers if isinstance(handler, RecentLog)), None)
+    if found is None:
+        root.addHandler(found := RecentLog())
+    return found
+
+
 class Logbook:
     """The agent's log."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import time
 from collections import deque
@@ -108,7 +109,7 @@ class CommandGate:
             device=self._reporter.identity.device.id,
             memory=files.memory(),
             topic_id=number,
-            envelope=raw.decode(errors="replace"),
+            envelope=base64.b64encode(raw).decode(),
             ledger=await anyio.to_thread.run_sync(self._judging.ledger.load, self._now()),
         )
 

@@ -17,7 +17,8 @@ class CommandQuestion(Grounds):
 
     # Under which it was published; whoever may publish there can choose it.
     topic_id: CommandId
-    envelope: Annotated[str, Field(max_length=MAX_COMMAND_BYTES)]
+    # In base64: whatever bytes came, the question stays small.
+    envelope: Annotated[str, Field(max_length=4 * (MAX_COMMAND_BYTES // 3 + 1))]
     ledger: CommandLedger
 
 

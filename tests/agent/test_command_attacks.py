@@ -39,6 +39,11 @@ def swell(fleet: SimFleet) -> None:
     fleet.tell(of_command(DEVICE, "0" * 32), b" " * (MAX_COMMAND_BYTES + 1))
 
 
+def scramble(fleet: SimFleet) -> None:
+    """Send as many bytes of no envelope as a command may have."""
+    fleet.tell(of_command(DEVICE, "2" * 32), bytes(MAX_COMMAND_BYTES))
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SimFleet, AgentProcess]]:
     """A device that serves release 1 and shows pictures."""
@@ -63,7 +68,14 @@ def count_refusals(fleet: SimFleet, refusal: str, *, since: int = 0, at_least: i
 
 
 @pytest.mark.parametrize(
-    ("attack", "refusal"), [(forge, "forged"), (outlive, "expired"), (misdirect, "wrong_device"), (swell, "endless_data")]
+    ("attack", "refusal"),
+    [
+        (forge, "forged"),
+        (scramble, "forged"),
+        (outlive, "expired"),
+        (misdirect, "wrong_device"),
+        (swell, "endless_data"),
+    ],
 )
 def test_a_command_that_must_not_be_obeyed_is_refused_by_its_class_and_counted(
     served: tuple[SimFleet, AgentProcess], attack: Callable[[SimFleet], None], refusal: str
