@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -16,9 +16,10 @@ from fleet.errors import LinkDownError
 
 BATCH_WISHES = 200
 
-# From the settings that were wished last to those that shall be, None leaving them.
-Decide = Callable[[Configuration | None], Configuration | None]
-Note = Callable[[Configuration], None]
+# Of a device, from the settings that were wished last to those that shall be, None leaving them.
+Decide = Callable[[str, Configuration | None], Configuration | None]
+# By device.
+Note = Callable[[Mapping[str, Configuration]], None]
 
 log = logging.getLogger("fleet.director")
 
@@ -41,8 +42,11 @@ class Wishes(Protocol):
     def get(self, device: str) -> Desired | None:
         """Return a device's newest wish."""
 
-    def put(self, wish: Desired, envelope: bytes) -> None:
-        """Keep a device's wish, not yet published."""
+    def of(self, devices: Sequence[str]) -> Mapping[str, Desired]:
+        """Return the newest wishes of some devices."""
+
+    def put_all(self, wishes: Sequence[tuple[Desired, bytes]]) -> None:
+        """Keep wishes in the place of their devices' older ones, not yet published."""
 
     def unpublished(self, limit: int) -> Sequence[SignedWish]:
         """Return wishes that the broker may not have."""
@@ -85,7 +89,7 @@ class Director:
         """Wish nothing yet of a new device."""
         with self._lock:
             if self._wishes.get(device) is None:
-                self._put(first_wish(device, now))
+                self._put([first_wish(device, now)])
 
     def wish(self, device: str, model: str, release: ReleaseRef | None, now: datetime) -> int:
         """Wish a release of a model, or none, and return the generation; the same wish again changes nothing."""
@@ -93,29 +97,27 @@ class Director:
             old = self._wishes.get(device) or first_wish(device, now)
             new = with_release(old, model, release, now)
             if new != old:
-                self._put(new)
+                self._put([new])
             return new.generation
 
-    def configure(self, device: str, decide: Decide, note: Note, now: datetime) -> None:
-        """Wish the settings that follow from those wished last, None leaving them; `note` keeps them first, and may be given them twice."""
+    def configure_all(self, devices: Sequence[str], decide: Decide, note: Note, now: datetime) -> None:
+        """Wish the settings that follow from those wished last; `note` keeps them first, and may be given the same ones twice."""
         with self._lock:
-            old = self._wishes.get(device) or first_wish(device, now)
-            configuration = decide(old.configuration)
-            if configuration is not None:
-                note(configuration)
-                self._put(with_configuration(old, configuration, now))
+            old = {device: first_wish(device, now) for device in devices} | dict(self._wishes.of(devices))
+            wanted = {device: decide(device, wish.configuration) for device, wish in old.items()}
+            made = {device: configuration for device, configuration in wanted.items() if configuration is not None}
+            note(made)
+            self._put([with_configuration(old[device], configuration, now) for device, configuration in made.items()])
 
     def renew(self, now: datetime) -> None:
         """Sign wishes anew long before they end."""
         with self._lock:
-            for wish in self._wishes.issued_before(now - LIFETIME / 2):
-                self._put(renewed(wish, now))
+            self._put([renewed(wish, now) for wish in self._wishes.issued_before(now - LIFETIME / 2)])
 
     def sign_all_again(self, now: datetime) -> None:
         """Sign every wish with the key that devices trust from now on."""
         with self._lock:
-            for wish in self._wishes.issued_before(now):
-                self._put(reissued(wish, now))
+            self._put([reissued(wish, now) for wish in self._wishes.issued_before(now)])
 
     def publish(self) -> None:
         """Bring the broker what it does not have; what fails is tried again at the next call."""
@@ -132,5 +134,5 @@ class Director:
         """After a loss of the broker, take it for empty."""
         self._wishes.publish_all_again()
 
-    def _put(self, wish: Desired) -> None:
-        self._wishes.put(wish, self._signer.sign(wish))
+    def _put(self, wishes: Sequence[Desired]) -> None:
+        self._wishes.put_all([(wish, self._signer.sign(wish)) for wish in wishes])

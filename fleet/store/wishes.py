@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Row, delete, select, update
 
 from contracts import codec
 from contracts.configuration import Configuration
@@ -37,20 +37,17 @@ class WishStore:
             row = connection.execute(select(wishes).where(wishes.c.device == device)).first()
         return None if row is None else _wish_of(row)
 
-    def put(self, wish: Desired, envelope: bytes) -> None:
-        """Keep a device's wish, not yet published."""
-        values = {
-            "generation": wish.generation,
-            "issued_at": wish.issued_at,
-            "expires_at": wish.expires_at,
-            "models": refs_to_text(wish.models),
-            "configuration": None if wish.configuration is None else codec.encode(wish.configuration).decode(),
-            "envelope": envelope,
-            "published": 0,
-        }
-        statement = insert(wishes).values(device=wish.device, **values)
-        with self._database.writing() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["device"], set_=values))
+    def of(self, devices: Sequence[str]) -> dict[str, Desired]:
+        """Return the newest wishes of some devices."""
+        with self._database.reading() as connection:
+            return {row.device: _wish_of(row) for row in connection.execute(select(wishes).where(wishes.c.device.in_(devices)))}
+
+    def put_all(self, signed: Sequence[tuple[Desired, bytes]]) -> None:
+        """Keep wishes in the place of their devices' older ones, not yet published."""
+        if signed:
+            with self._database.writing() as connection:
+                connection.execute(delete(wishes).where(wishes.c.device.in_([wish.device for wish, _ in signed])))
+                connection.execute(wishes.insert(), [_columns_of(wish, envelope) for wish, envelope in signed])
 
     def unpublished(self, limit: int) -> tuple[SignedWish, ...]:
         """Return wishes that the broker may not have."""
@@ -85,3 +82,16 @@ def _wish_of(row: Row[tuple[object, ...]]) -> Desired:
         models=REF_BY_MODEL.validate_json(row.models),
         configuration=None if row.configuration is None else Configuration.model_validate_json(row.configuration),
     )
+
+
+def _columns_of(wish: Desired, envelope: bytes) -> dict[str, object]:
+    return {
+        "device": wish.device,
+        "generation": wish.generation,
+        "issued_at": wish.issued_at,
+        "expires_at": wish.expires_at,
+        "models": refs_to_text(wish.models),
+        "configuration": None if wish.configuration is None else codec.encode(wish.configuration).decode(),
+        "envelope": envelope,
+        "published": 0,
+    }
