@@ -164,5 +164,6 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     try:
         await agent.run(parts, stop)
     finally:
+        incoming.close()
         outbox_files.close()
         workers.close()

@@ -72,7 +72,7 @@ class Incoming:
             arriving.sync()
             self._synced_at_s = time.monotonic()
         if not missing:
-            self._let_go()
+            self.close()
 
     def is_whole(self, digest: str, size: int) -> bool:
         """Say whether a file is here, every byte checked; one that is full but wrong is thrown away."""
@@ -93,7 +93,7 @@ class Incoming:
 
     def adopt(self, digest: str, size: int) -> None:
         """Take a file that was put together, and checked, for one that arrived."""
-        self._let_go()
+        self.close()
         disk.sync_file(self.patched(digest))
         self.patched(digest).replace(self.path(digest))
         self._mark_whole(digest, size)
@@ -114,14 +114,14 @@ class Incoming:
 
     def drop(self, digest: str) -> None:
         """Forget one file."""
-        self._let_go()
+        self.close()
         self._checked.discard(digest)
         self._bitmap(digest).unlink(missing_ok=True)
         self.path(digest).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget every file; what a release needed was linked into it."""
-        self._let_go()
+        self.close()
         self._checked.clear()
         for path in self._folder.iterdir():
             path.unlink()
@@ -134,11 +134,11 @@ class Incoming:
 
     def _opened(self, digest: str) -> ArrivingFile:
         if self._open is None or self._open.path != self.path(digest):
-            self._let_go()
+            self.close()
             self._open = ArrivingFile(self.path(digest), self._bitmap(digest))
         return self._open
 
-    def _let_go(self) -> None:
+    def close(self) -> None:
         """Hold nothing open: what is put in the place of a file, or removes it, comes after this."""
         opened, self._open = self._open, None
         if opened is not None:
@@ -169,7 +169,7 @@ class Incoming:
         return missing
 
     def _make_room(self, digest: str, size: int) -> None:
-        self._let_go()
+        self.close()
         for path, length in ((self.path(digest), size), (self._bitmap(digest), -(-chunk_count(size) // 8))):
             path.unlink(missing_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)

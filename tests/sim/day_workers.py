@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 
 from agent.errors import WorkerError
-from agent.worker_link import Line, Pulse, Ready, Serve, Serving, Window, WorkerLine
+from agent.worker_link import Line, Prove, Proven, Pulse, Ready, Serve, Serving, Window, WorkerLine
 from contracts.manifest import decode_manifest
 from contracts.messages import ReleaseRef
 from tests.sim.shelf import window
@@ -31,7 +31,7 @@ class SimProcess:
         self._ended = asyncio.Event()
 
     async def send(self, line: Line) -> None:
-        """Serve, or leave."""
+        """Serve, prove once more what was proven, or leave."""
         if self._ended.is_set():
             raise WorkerError("its link is closed")
         if isinstance(line, Serve):
@@ -40,6 +40,9 @@ class SimProcess:
             self._heard.set()
             if self._behaviour == "crash":
                 self.kill()
+        elif isinstance(line, Prove):
+            self._lines.append(Proven(passed=True))
+            self._heard.set()
         else:
             self.kill()
 

@@ -50,7 +50,7 @@ from agent.core.retention import Retention
 from agent.core.shelf import Limits
 from agent.core.update import Update
 from agent.errors import SourceFailedError
-from agent.worker_link import Line, Ready, Serve, Serving, WorkerLine
+from agent.worker_link import Line, Prove, Proven, Ready, Serve, Serving, WorkerLine
 from contracts import codec
 from contracts.agent_config import DeviceSection, RuntimeSection
 from contracts.bundle import MANIFEST
@@ -124,13 +124,16 @@ class NoProcess:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, line: Line) -> None:
-        """Serve, or leave."""
-        if isinstance(line, Serve):
-            self.launcher.served.append(self.release)
-            self.launcher.is_serving.set()
-            self.lines.put_nowait(Serving())
-        else:
-            self.kill()
+        """Serve, prove once more what was proven before, or leave."""
+        match line:
+            case Serve():
+                self.launcher.served.append(self.release)
+                self.launcher.is_serving.set()
+                self.lines.put_nowait(Serving())
+            case Prove():
+                self.lines.put_nowait(Proven(passed=True))
+            case _:
+                self.kill()
 
     async def receive(self) -> WorkerLine | None:
         """Say the next thing."""
@@ -226,7 +229,8 @@ class SmallDevice:
         self.incoming = Incoming(state / "incoming")
         self.launcher = NoLauncher()
         self.source = ThinAir()
-        outbox = Outbox(OutboxFiles(state / "outbox"), Limits(1 << 20, 3600.0), time.monotonic)
+        self._outbox_files = OutboxFiles(state / "outbox")
+        outbox = Outbox(self._outbox_files, Limits(1 << 20, 3600.0), time.monotonic)
         section = DeviceSection(id="pi-1", hardware="cpu")
         self.diary = Diary(Identity(section, "0", {}, MACHINE, "0" * 16), self.trust.memory(), outbox, is_loud=is_loud)
         downloader = Downloader((self.source,), self.incoming, Pace(0.0, None))
@@ -244,11 +248,15 @@ class SmallDevice:
         await self.delivery.sweep()
         self.updater = Updater(MODEL, self.workshop)
         self.updater.report()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.updater.run)
-            yield
-            await self.updater.leave()
-            tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.updater.run)
+                yield
+                await self.updater.leave()
+                tasks.cancel_scope.cancel()
+        finally:
+            self.incoming.close()
+            self._outbox_files.close()
 
     async def wish(self, number: int) -> ModelReport:
         """Hear a wish as it is heard after its verification, and return the report of what became of it."""
