@@ -127,9 +127,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
     launcher = ProvingLauncher(workers, engines, facts, notes, Told(reporter, agent.disprove))
     shop = Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, probation.Limits(), sensors, patience)
-    workshop = workshop_of(config, shop, patience)
-    interval_s = config.telemetry.health_interval_s
-    bulletin = Bulletin(Sources(reporter, uplink, str(address)), StatusFile(settings.state_dir), interval_s)
+    bulletin = Bulletin(Sources(reporter, uplink, str(address)), StatusFile(settings.state_dir), config.telemetry.health_interval_s)
     panel = Panel(
         agent=agent,
         uplink=uplink,
@@ -141,7 +139,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         workers=workers,
         downloader=downloader,
         sources=sources,
-        workshop=workshop,
+        workshop=workshop_of(config, shop, patience),
         sensors=sensors,
         folder=settings.file.parent,
         config=config,
@@ -152,13 +150,13 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
         uplink=uplink,
         wishes=Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
-        workshop=workshop,
+        workshop=panel.workshop,
         inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
         system_watch=SystemWatch(facts, reporter, config.runtime.look_s),
         notifier=ServiceNotifier(),
         bulletin=bulletin,
-        health_interval_s=interval_s,
+        health_interval_s=config.telemetry.health_interval_s,
         configurator=Configurator(opening, kept, panel, reporter),
     )
     try:
