@@ -83,6 +83,15 @@ def test_settings_under_which_something_never_shows_itself_are_turned_back(tmp_p
     assert end.turned == (configured(BASE, wanted.settings), BASE)
 
 
+def test_settings_wait_until_no_model_is_on_trial(tmp_path: Path) -> None:
+    panel = Panel(busy_looks=2)
+    end = life(tmp_path, ConfigurationFiles(tmp_path), panel)
+    assert end is not None
+    assert end.report is not None
+    assert end.report.phase is Phase.COMMITTED
+    assert panel.busy_looks < 0
+
+
 def test_committed_settings_that_this_version_does_not_take_any_more_do_not_keep_the_agent_down(tmp_path: Path) -> None:
     # Given settings that were committed by a version that knew more of them
     files = ConfigurationFiles(tmp_path)
