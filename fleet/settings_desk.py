@@ -78,8 +78,8 @@ class SettingsDesk:
         is_left = has_left(wished, report)
         before = self._committed(heard) if is_left else {} if wished is None else wished.settings
         after = check_settings(setting.on(before))
-        # What a device left is wished anew when it is asked for again; else the same settings are no change.
-        is_change = after != before or (is_left and bool(setting.values))
+        # Where a device left what it was wished, whatever is asked for now takes the place of that; else the same settings are no change.
+        is_change = is_left or after != before
         following = next_configuration(wished, report, after) if is_change else None
         revision = (following or wished or BASE).revision
         return ConfiguredDevice(device=heard.device.id, revision=revision, before=dict(before), after=after, is_change=is_change), following
