@@ -91,10 +91,14 @@ class Panel:
     # Relative paths of the configuration start from its file's folder.
     settings: Settings
     config: AgentConfig
+    # Models that were served, or about to be, when the panel was turned last: one that fails anyway must not keep settings from it.
+    served: frozenset[str] = frozenset()
 
     def turn(self, config: AgentConfig) -> None:
         """Let a configuration be in force; what it does not change goes on undisturbed."""
         before, self.config = self.config, config
+        sound = (each for each in self.agent.supervisors if each.target and each.state in {"serving", "starting"})
+        self.served = frozenset(each.model for each in sound)
         patience = patience_of(config, self.workshop.patience, self.sensors.machine())
         self.workshop = workshop_of(config, self.workshop, patience)
         self.workers.tell(terms_of(config, patience, self.settings))
@@ -127,7 +131,7 @@ class Panel:
     def signs(self) -> Signs:
         """Say what has shown itself since then."""
         supervisors = self.agent.supervisors
-        waiting = tuple(each.model for each in supervisors if each.target and not each.is_fit)
+        waiting = tuple(each.model for each in supervisors if each.model in self.served and not each.is_fit)
         failures = (f"worker: {each.model}: {each.refit_failure}" for each in supervisors if each.refit_failure and not each.is_fit)
         return Signs(self.uplink.is_proven, self.agent.is_health_sent, waiting, next(failures, ""))
 

@@ -144,12 +144,27 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     notes, facts = ReleaseNotes(store.releases), PlatformFacts(kind.system)
     engines = Engines(notes, facts, BuilderProcess(kind.builder), config.runtime)
     launcher = ProvingLauncher(workers, engines, facts, notes, Told(reporter, agent.disprove))
-    workshop = workshop_of(
-        config,
-        Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, probation.Limits(), sensors, patience),
-        patience,
-    )
     bulletin = Bulletin(Sources(reporter, uplink, str(address)), StatusFile(settings.state_dir), config.telemetry.health_interval_s)
+    panel = Panel(
+        agent=agent,
+        uplink=uplink,
+        lines=(mqtt, bulk),
+        address=address,
+        outbox=outbox,
+        bulletin=bulletin,
+        store=store,
+        workers=workers,
+        downloader=downloader,
+        sources=sources,
+        workshop=workshop_of(
+            config,
+            Workshop(store, delivery, engines, launcher, reporter, config.update.probation_s, probation.Limits(), sensors, patience),
+            patience,
+        ),
+        sensors=sensors,
+        settings=settings,
+        config=config,
+    )
     wishes = Wishes(trust, VerifierProcess(), reporter, str(settings.root_file), agent.follow)
     judging = Judging(CommandVerifierProcess(), trust, LedgerFile(settings.state_dir), str(settings.root_file), wishes.turn)
     parts = Parts(
@@ -161,34 +176,14 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
             CommandGate(judging, reporter, judged_time), _deeds(settings, kind, agent, sensors, patience.memory_bytes), reporter, uplink
         ),
         renewal=Renewal(known_by, CredentialProcess(), uplink, reporter, judged_time),
-        workshop=workshop,
+        workshop=panel.workshop,
         inspection=Inspection(store, delivery, reporter),
         sensors=sensors,
         system_watch=SystemWatch(facts, reporter, config.runtime.look_s),
         notifier=ServiceNotifier(),
         bulletin=bulletin,
         health_interval_s=config.telemetry.health_interval_s,
-        configurator=Configurator(
-            opening,
-            kept,
-            Panel(
-                agent=agent,
-                uplink=uplink,
-                lines=(mqtt, bulk),
-                address=address,
-                outbox=outbox,
-                bulletin=bulletin,
-                store=store,
-                workers=workers,
-                downloader=downloader,
-                sources=sources,
-                workshop=workshop,
-                sensors=sensors,
-                settings=settings,
-                config=config,
-            ),
-            reporter,
-        ),
+        configurator=Configurator(opening, kept, panel, reporter),
     )
     try:
         await agent.run(parts, stop)

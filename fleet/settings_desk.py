@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from contracts.configuration import BASE_REVISION, PATHS, Configuration, SettingValue, check_settings
+from contracts.configuration import BASE, PATHS, Configuration, SettingValue, check_settings
 from contracts.errors import InvalidDocumentError
 from fleet.core.configurations import Revision, Setting, has_left, next_configuration
 from fleet.core.devices import HeardDevice
@@ -17,15 +16,8 @@ from fleet.views import ConfiguredDevice
 
 # Of one change; a fleet is not larger.
 MAX_DEVICES = 1_000_000
-Decide = Callable[[Configuration | None], Configuration | None]
-
-
-@dataclass(frozen=True)
-class Author:
-    """Who changes something, and when."""
-
-    name: str
-    at: datetime
+Decide = Callable[[str, Configuration | None], Configuration | None]
+Note = Callable[[Mapping[str, Configuration]], None]
 
 
 class Devices(Protocol):
@@ -45,8 +37,8 @@ class Targets(Protocol):
 class History(Protocol):
     """Every revision, and whose it is."""
 
-    def add(self, device: str, revision: Revision) -> None:
-        """Keep a revision."""
+    def add_all(self, revisions: Mapping[str, Revision]) -> None:
+        """Keep a revision of each device."""
 
     def get(self, device: str, revision: int) -> Revision | None:
         """Return one revision; None when it is not known here."""
@@ -55,7 +47,7 @@ class History(Protocol):
 class Director(Protocol):
     """Who tells devices."""
 
-    def configure(self, device: str, decide: Decide, note: Callable[[Configuration], None], now: datetime) -> None:
+    def configure_all(self, devices: Sequence[str], decide: Decide, note: Note, now: datetime) -> None:
         """Wish the settings that follow from those wished last, None leaving them."""
 
 
@@ -76,25 +68,30 @@ class SettingsDesk:
         found = [heard for heard in self._devices.heard() if heard.device.id in meant]
         if not found:
             raise NoDevicesError(change.query, "the query matches no device")
-        return tuple(self._change(heard, setting, Author(author, now), is_rehearsal=change.dry_run) for heard in found)
+        by_id = {heard.device.id: heard for heard in found}
+        done: dict[str, ConfiguredDevice] = {}
 
-    def _change(self, heard: HeardDevice, setting: Setting, author: Author, *, is_rehearsal: bool) -> ConfiguredDevice:
-        device, report = heard.device.id, None if heard.reported is None else heard.reported.configuration
-        done: list[ConfiguredDevice] = []
+        def decide(device: str, wished: Configuration | None) -> Configuration | None:
+            done[device], following = self._decide(by_id[device], wished, setting)
+            return None if change.dry_run else following
 
-        def decide(wished: Configuration | None) -> Configuration | None:
-            is_left = has_left(wished, report)
-            before = self._committed(heard) if is_left else {} if wished is None else wished.settings
-            after = check_settings(setting.on(before))
-            following = next_configuration(wished, report, after)
-            # What a device left is wished anew when it is asked for again; else the same settings are no change.
-            is_change = after != before or (is_left and bool(setting.values))
-            revision = following.revision if is_change else BASE_REVISION if wished is None else wished.revision
-            done.append(ConfiguredDevice(device=device, revision=revision, before=dict(before), after=after, is_change=is_change))
-            return following if is_change and not is_rehearsal else None
+        def note(made: Mapping[str, Configuration]) -> None:
+            self._history.add_all({device: Revision(configuration, author, now) for device, configuration in made.items()})
 
-        self._director.configure(device, decide, lambda made: self._history.add(device, Revision(made, author.name, author.at)), author.at)
-        return done[0]
+        self._director.configure_all(tuple(by_id), decide, note, now)
+        return tuple(done[device] for device in by_id)
+
+    def _decide(self, heard: HeardDevice, wished: Configuration | None, setting: Setting) -> tuple[ConfiguredDevice, Configuration | None]:
+        """Return what a change makes of one device, and its next revision, None where nothing changes."""
+        report = None if heard.reported is None else heard.reported.configuration
+        is_left = has_left(wished, report)
+        before = self._committed(heard) if is_left else {} if wished is None else wished.settings
+        after = check_settings(setting.on(before))
+        # Where a device left what it was wished, whatever is asked for now takes the place of that; else the same settings are no change.
+        is_change = is_left or after != before
+        following = next_configuration(wished, report, after) if is_change else None
+        revision = (following or wished or BASE).revision
+        return ConfiguredDevice(device=heard.device.id, revision=revision, before=dict(before), after=after, is_change=is_change), following
 
     def _committed(self, heard: HeardDevice) -> dict[str, SettingValue]:
         """Return the settings that are in force on a device which left the newest ones."""

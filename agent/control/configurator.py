@@ -74,6 +74,7 @@ class Configurator:
         self._opening = opening
         self._files = files
         self._dials = dials
+        self._reporter = reporter
         self._herald = Herald(NAME, reporter, "revision", reporter.report_configuration)
         self._in_force = opening.config
         self._serving: ReleaseRef = opening.ref
@@ -150,7 +151,8 @@ class Configurator:
             return
         previous = self._driver.update.previous
         heir = BASE_REF if previous is None or _read(self._files, self._opening.base, previous) is None else previous
-        log.error("configuration: revision %d was damaged on disk, or is not for this version of the agent", ref.release)
+        text = f"revision {ref.release} was damaged on disk, or says what this version of the agent does not take"
+        self._reporter.event("phase", "error", text, NAME)
         self._driver.hear(Damaged(ref, heir))
 
     async def _fetch(self, ref: ReleaseRef) -> None:

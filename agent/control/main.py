@@ -212,7 +212,8 @@ class Agent:
                 readings = await parts.sensors.read()
                 workers = self.workers()
                 message = parts.reporter.stamp(Health, **vars(readings), workers=workers)
-                self.is_health_sent |= await parts.uplink.send_now("health", message)
+                is_sent = await parts.uplink.send_now("health", message)
+                self.is_health_sent = self.is_health_sent or is_sent
             interval_s = self._running().health_interval_s
             with self._health.within(interval_s), anyio.move_on_after(interval_s):
                 await self._is_refitted.wait()

@@ -111,6 +111,7 @@ class Supervisor:
         self._patience = patience
         self._outdated, self.refit_failure = self.serving, ""
         self._relief = Relief()
+        self._attempt.cancel()  # whatever is being started was told the terms before
         self._wake.set()
 
     @property

@@ -16,9 +16,10 @@ from fleet.errors import LinkDownError
 
 BATCH_WISHES = 200
 
-# From the settings that were wished last to those that shall be, None leaving them.
-Decide = Callable[[Configuration | None], Configuration | None]
-Note = Callable[[Configuration], None]
+# Of a device, from the settings that were wished last to those that shall be, None leaving them.
+Decide = Callable[[str, Configuration | None], Configuration | None]
+# By device.
+Note = Callable[[Mapping[str, Configuration]], None]
 
 log = logging.getLogger("fleet.director")
 
@@ -100,14 +101,14 @@ class Director:
             self._put([wish for device, wish in new.items() if wish != old.get(device)])
             return {device: wish.generation for device, wish in new.items()}
 
-    def configure(self, device: str, decide: Decide, note: Note, now: datetime) -> None:
-        """Wish the settings that follow from those wished last, None leaving them; `note` keeps them first, and may be given them twice."""
+    def configure_all(self, devices: Sequence[str], decide: Decide, note: Note, now: datetime) -> None:
+        """Wish the settings that follow from those wished last; `note` keeps them first, and may be given the same ones twice."""
         with self._lock:
-            old = self._wishes.get(device) or first_wish(device, now)
-            configuration = decide(old.configuration)
-            if configuration is not None:
-                note(configuration)
-                self._put([with_configuration(old, configuration, now)])
+            old = {device: first_wish(device, now) for device in devices} | dict(self._wishes.of(devices))
+            wanted = {device: decide(device, wish.configuration) for device, wish in old.items()}
+            made = {device: configuration for device, configuration in wanted.items() if configuration is not None}
+            note(made)
+            self._put([with_configuration(old[device], configuration, now) for device, configuration in made.items()])
 
     def renew(self, now: datetime) -> None:
         """Sign wishes anew long before they end."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import TypeAdapter
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, bindparam, delete, select
 
 from contracts import codec
 from contracts.configuration import Configuration, Settings
@@ -14,6 +16,10 @@ from fleet.store.tables import configurations
 # Of each device, the newest.
 MAX_REVISIONS = 100
 
+_STALE = delete(configurations).where(
+    configurations.c.device == bindparam("of"),
+    (configurations.c.revision == bindparam("to")) | (configurations.c.revision <= bindparam("to") - MAX_REVISIONS),
+)
 _SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
 
 
@@ -24,21 +30,12 @@ class ConfigurationStore:
         """Work on an open database."""
         self._database = database
 
-    def add(self, device: str, revision: Revision) -> None:
-        """Keep a revision; one of the same number was never wished, and is replaced."""
-        number = revision.configuration.revision
-        own = configurations.c.device == device
-        row = {
-            "device": device,
-            "revision": number,
-            "settings": codec.canonical(revision.configuration.settings).decode(),
-            "author": revision.author,
-            "at": revision.at,
-        }
-        stale = own & ((configurations.c.revision == number) | (configurations.c.revision <= number - MAX_REVISIONS))
-        with self._database.writing() as connection:
-            connection.execute(delete(configurations).where(stale))
-            connection.execute(configurations.insert().values(row))
+    def add_all(self, revisions: Mapping[str, Revision]) -> None:
+        """Keep a revision of each device; one of the same number was never wished, and is replaced."""
+        if revisions:
+            with self._database.writing() as connection:
+                connection.execute(_STALE, [{"of": device, "to": each.configuration.revision} for device, each in revisions.items()])
+                connection.execute(configurations.insert(), [_columns_of(device, each) for device, each in revisions.items()])
 
     def get(self, device: str, revision: int) -> Revision | None:
         """Return one revision; None when it is not known here."""
@@ -51,3 +48,13 @@ class ConfigurationStore:
 def _revision_of(row: Row[tuple[object, ...]]) -> Revision:
     configuration = Configuration(revision=row.revision, settings=_SETTINGS.validate_json(row.settings))
     return Revision(configuration, row.author, row.at)
+
+
+def _columns_of(device: str, revision: Revision) -> dict[str, object]:
+    return {
+        "device": device,
+        "revision": revision.configuration.revision,
+        "settings": codec.canonical(revision.configuration.settings).decode(),
+        "author": revision.author,
+        "at": revision.at,
+    }

@@ -67,8 +67,15 @@ class Served:
         """End the agent without warning, but not while its verifier is about to answer: that would complain in the same log."""
         assert self.device.process is not None
         agent = psutil.Process(self.device.process.pid)
-        until(lambda: not [child for child in agent.children() if "agent.verifier" in child.cmdline()])
+        until(lambda: not any(_is_verifier(child) for child in agent.children()))
         self.device.kill()
+
+
+def _is_verifier(process: psutil.Process) -> bool:
+    try:
+        return "agent.verifier" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture(scope="module")

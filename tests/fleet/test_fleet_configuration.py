@@ -70,6 +70,8 @@ def test_an_operator_sets_a_device_and_sees_what_it_made_of_it(fleet: FleetProce
         assert "revision 2 (" in page
         assert "rolled back" in page
         # And the next change starts from what is in force, not from what was left
+        taken_back = fleet.ask("device", "configure", "pi-1", "--unset", "delivery.folder", "--dry-run")
+        assert (taken_back[0]["revision"], taken_back[0]["is_change"]) == (4, True)
         done = fleet.ask("device", "configure", "pi-1", "--set", "telemetry.window_s=5", "--unset", "telemetry.health_interval_s")
         assert done[0]["before"] == {"telemetry.health_interval_s": 0.5}
         assert done[0]["after"] == {"telemetry.window_s": 5.0}

@@ -71,7 +71,14 @@ class Panel:
 
     seen: Signs = field(default_factory=lambda: Signs(is_linked=True, is_health_sent=True))
     turned: list[AgentConfig] = field(default_factory=list)
-    is_trying: bool = False
+    # So often a model is found on trial.
+    busy_looks: int = 0
+
+    @property
+    def is_trying(self) -> bool:
+        """Say whether a model is on trial, for as often as a test says so."""
+        self.busy_looks -= 1
+        return self.busy_looks >= 0
 
     def turn(self, config: AgentConfig) -> None:
         """Remember it."""
