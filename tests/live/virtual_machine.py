@@ -57,10 +57,17 @@ class Console:
         """Return the first match; fail with the last lines when there is none in time."""
         end_s = time.monotonic() + deadline_s
         while (found := re.search(pattern, self.text())) is None:
-            is_late = time.monotonic() > end_s or self._process.poll() is not None
-            assert not is_late, f"no {pattern!r}:\n" + "\n".join(self.text().splitlines()[-40:])
+            assert time.monotonic() < end_s, f"no {pattern!r}:\n{self._last_lines()}"
+            self.look()
             time.sleep(0.5)
         return found
+
+    def look(self) -> None:
+        """Fail when the machine has gone."""
+        assert self._process.poll() is None, self._last_lines()
+
+    def _last_lines(self) -> str:
+        return "\n".join(self.text().splitlines()[-40:])
 
 
 def need_machine() -> None:
