@@ -16,7 +16,7 @@ import pytest
 from tests.device.material import ROOT
 from tests.fleet.server import FleetProcess, free_port, wait_for
 from tests.live.arm64 import EmulatedDebian, plain_debian
-from tests.live.arm64_agent import FIRST, arm64_layers
+from tests.live.arm64_agent import FIRST
 from tests.live.virtual_machine import HOST, booted, need_machine, write_disk, write_initial
 
 pytestmark = [pytest.mark.device, pytest.mark.timeout(3600)]
@@ -107,7 +107,7 @@ def committed(fleet: FleetProcess, look: Callable[[], None]) -> dict[str, dict[s
 
 
 def test_a_machine_boots_with_the_agent_as_its_service(
-    wheel: Path, fleet: FleetProcess, tmp_path: Path, tell: Callable[[str], None]
+    device: EmulatedDebian, fleet: FleetProcess, tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     need_machine()
     # Given a disk with a Debian, and the agent installed into it as into any system image
@@ -115,8 +115,7 @@ def test_a_machine_boots_with_the_agent_as_its_service(
     (tmp_path / "look.service").write_text(LOOK)
     install = f"{sys.executable} -m cli agent install --config {tmp_path}/pi-1 --root {{root}}"
     look = f"cp {tmp_path}/look.service {{root}}/etc/systemd/system/ && systemctl --root={{root}} enable look.service"
-    with arm64_layers(wheel) as layers:
-        write_disk(tmp_path / "disk", layers, ["sh", "-c", f"cd {ROOT} && {install} && {look}"])
+    write_disk(tmp_path / "disk", device.trees, ["sh", "-c", f"cd {ROOT} && {install} && {look}"])
     write_initial(tmp_path / "initial", plain_debian())
     # When it boots
     began_s = time.monotonic()

@@ -77,13 +77,13 @@ def need_machine() -> None:
             pytest.skip(f"{tool} is not installed; run: apt-get install {package}")
 
 
-def write_disk(disk: Path, layers: Sequence[Path], command: Sequence[str]) -> None:
+def write_disk(disk: Path, trees: Sequence[Path], command: Sequence[str]) -> None:
     """Merge trees, the first on top, run a command of this machine on the result, which is `{root}` in it, and write that to a disk."""
     scratch = {name: disk.parent / f"{disk.name}.{name.lower()}" for name in ("UPPER", "WORK", "ROOT")}
     for place in scratch.values():
         place.mkdir(mode=0o755)
     settings = [f"{name}={place}" for name, place in scratch.items()]
-    settings += [f"LOWER={':'.join(map(str, layers))}", f"SIZE={DISK_MIB}M"]
+    settings += [f"LOWER={':'.join(map(str, trees))}", f"SIZE={DISK_MIB}M"]
     inner = [word.replace("{root}", str(scratch["ROOT"])) for word in command]
     done = subprocess.run(
         ["nice", "-n", "15", "env", *settings, "unshare", "--mount", "sh", "-c", MERGE, "sh", str(disk), *inner],
