@@ -26,7 +26,7 @@ def look(sys: Path) -> tuple[object, ...]:
     return (*found, anyio.run(raspberry.Firmware(sys).throttled_bits))
 
 
-NOTHING = (None, None, None, {}, None, None)
+NOTHING: tuple[object, ...] = (None, None, None, {}, None, None)
 
 
 def board(sys: Path) -> Path:
