@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import pytest
 from tests.device.material import ROOT
 from tests.fleet.server import FleetProcess, free_port, wait_for
 from tests.live.arm64 import EmulatedDebian, plain_debian
-from tests.live.arm64_agent import FIRST, arm64_layers
+from tests.live.arm64_agent import FIRST
 from tests.live.virtual_machine import HOST, booted, need_machine, write_disk, write_initial
 
 pytestmark = [pytest.mark.device, pytest.mark.timeout(3600)]
@@ -46,12 +45,16 @@ def fleet(tmp_path: Path) -> Iterator[FleetProcess]:
 
 
 @contextmanager
-def running_agent(device: EmulatedDebian, log: Path) -> Iterator[None]:
-    """Run the control process in the device's own system, without systemd."""
+def running_agent(device: EmulatedDebian, log: Path) -> Iterator[Callable[[], None]]:
+    """Run the control process in the device's own system, without systemd; yields what fails once it has ended by itself."""
     with log.open("wb") as stream:
         process = subprocess.Popen(device.command(FIELDFARE, "agent", "run", "--config", CONFIG), stdout=stream, stderr=stream)
+
+        def look() -> None:
+            assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+
         try:
-            yield
+            yield look
             psutil.Process(process.pid).children()[0].children()[0].terminate()
             assert process.wait(60) == 0, log.read_text(errors="replace")[-2000:]
         finally:
@@ -66,18 +69,18 @@ def test_an_agent_on_arm_enrols_takes_a_release_and_serves_it(
     began_s = time.monotonic()
     device.run(FIELDFARE, "agent", "enroll", "--server", fleet.tls_url, f"--token={fleet.token(DEVICE)}", "--out", "/root/pi-1")
     enrolled_s = time.monotonic() - began_s
-    config = device.get(CONFIG).decode()
-    device.put(CONFIG, f"{config}\n[serve]\nport = {free_port()}\n[update]\nprobation_s = 5\n".encode())
+    # It shares this machine's network.
+    config = device.get(CONFIG).decode().replace(HOST, "127.0.0.1").replace("port = 8600", f"port = {free_port()}")
+    device.put(CONFIG, config.replace("probation_s = 30.0", "probation_s = 5.0").encode())
     # When its control process runs, and a release is rolled out to it
     began_s = time.monotonic()
-    with running_agent(device, tmp_path / "agent.log"):
-        with fleet.api as api:
-            wait_for(lambda: api.get("overview").json()["online"] == 1, seconds=ONLINE_S)
+    with running_agent(device, tmp_path / "agent.log") as look:
+        wait_for(lambda: is_online(fleet, look), seconds=ONLINE_S)
         online_s = time.monotonic() - began_s
         fleet.ask("release", "add", str(material / "bundles" / "digits"))
         assert fleet.run("rollout", "start", "digits", "--to", "all").returncode == 0
         began_s = time.monotonic()
-        shown = wait_for(lambda: committed(fleet), seconds=COMMIT_S)
+        shown = wait_for(lambda: committed(fleet, look), seconds=COMMIT_S)
         committed_s = time.monotonic() - began_s
     # Then it proved the release on its own processor, committed it, and went in peace
     assert shown["birth"]["machine"]["architecture"] == "aarch64"
@@ -86,8 +89,17 @@ def test_an_agent_on_arm_enrols_takes_a_release_and_serves_it(
     )
 
 
-def committed(fleet: FleetProcess) -> dict[str, dict[str, dict[str, str]]] | None:
+def is_online(fleet: FleetProcess, look: Callable[[], None]) -> bool:
+    """Ask the fleet whether it hears its device, which `look` would miss."""
+    look()
+    with fleet.api as api:
+        return bool(api.get("overview").json()["online"] == 1)
+
+
+def committed(fleet: FleetProcess, look: Callable[[], None]) -> dict[str, dict[str, dict[str, str]]] | None:
     """Return what is known of the device once its model's release is committed; fail when it is refused."""
+    look()
+    time.sleep(1)
     shown: dict[str, dict[str, dict[str, str]]] = fleet.ask("device", "show", DEVICE)
     phase = shown["models"]["digits"]["phase"] if "digits" in shown["models"] else "none"
     assert phase not in {"rejected", "failed", "rolled_back"}, json.dumps(shown["models"])
@@ -95,26 +107,23 @@ def committed(fleet: FleetProcess) -> dict[str, dict[str, dict[str, str]]] | Non
 
 
 def test_a_machine_boots_with_the_agent_as_its_service(
-    wheel: Path, fleet: FleetProcess, tmp_path: Path, tell: Callable[[str], None]
+    device: EmulatedDebian, fleet: FleetProcess, tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     need_machine()
     # Given a disk with a Debian, and the agent installed into it as into any system image
     assert fleet.enroll(fleet.token(DEVICE), tmp_path / "pi-1").returncode == 0
-    config = tmp_path / "pi-1" / "agent.toml"
-    config.write_text(re.sub(r'(?m)^host = ".*"$', f'host = "{HOST}"', config.read_text(), count=1))
     (tmp_path / "look.service").write_text(LOOK)
     install = f"{sys.executable} -m cli agent install --config {tmp_path}/pi-1 --root {{root}}"
     look = f"cp {tmp_path}/look.service {{root}}/etc/systemd/system/ && systemctl --root={{root}} enable look.service"
-    with arm64_layers(wheel) as layers:
-        write_disk(tmp_path / "disk", layers, ["sh", "-c", f"cd {ROOT} && {install} && {look}"])
+    write_disk(tmp_path / "disk", device.trees, ["sh", "-c", f"cd {ROOT} && {install} && {look}"])
     write_initial(tmp_path / "initial", plain_debian())
     # When it boots
     began_s = time.monotonic()
-    with booted(tmp_path / "disk", tmp_path / "initial", plain_debian()) as console, fleet.api as api:
+    with booted(tmp_path / "disk", tmp_path / "initial", plain_debian()) as console:
         looked = console.wait_for(r"looked: (\w+) ActiveState=(\w+).*MemoryCurrent=(\d+)", BOOT_S)
         active_s = time.monotonic() - began_s
         # Then the service has said that it is ready, and reaches the fleet through its sandbox
         assert looked.group(1, 2) == ("aarch64", "active")
-        wait_for(lambda: api.get("overview").json()["online"] == 1, seconds=ONLINE_S)
+        wait_for(lambda: is_online(fleet, console.look), seconds=ONLINE_S)
         online_s, mib = time.monotonic() - began_s, int(looked[3]) >> 20
         tell(f"virtual machine: service active after {active_s:.0f} s with {mib} MiB, online after {online_s:.0f} s")

@@ -56,13 +56,14 @@ class EmulatedDebian:
         self._places = {"UPPER": self.upper, "WORK": scratch / "work", "ROOT": scratch / "root"}
         for place in self._places.values():
             place.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._layers = ":".join(map(str, layers))
+        # The first on top, which is the only one that changes.
+        self.trees = (self.upper, *layers)
 
     def command(self, *command: str, cpu: str = PI_4) -> list[str]:
         """Return a command of this machine that runs `command` inside, as root, as the only child of its only child; one at a time."""
         enter = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
         settings = (f"{name}={place}" for name, place in self._places.items())
-        known = (f"REGISTRATION={registration()}", f"LOWER={self._layers}", f"CPU={cpu}", *settings)
+        known = (f"REGISTRATION={registration()}", f"LOWER={':'.join(map(str, self.trees[1:]))}", f"CPU={cpu}", *settings)
         return ["nice", "-n", "15", "env", *known, *enter, "sh", "-c", ENTER, "sh", *command]
 
     def run(self, *command: str, cpu: str = PI_4, deadline_s: float = 600.0) -> str:

@@ -24,13 +24,6 @@ INSTALL_S = 1800.0
 
 
 @contextmanager
-def arm64_layers(wheel: Path) -> Iterator[tuple[Path, ...]]:
-    """Yield the trees that a device with fieldfare's wheel consists of, the first on top."""
-    with arm64_device(wheel) as device:
-        yield (device.upper, _with_dependencies(), plain_debian())
-
-
-@contextmanager
 def arm64_device(wheel: Path) -> Iterator[EmulatedDebian]:
     """Yield a disposable Debian for Arm with fieldfare's wheel in both environments."""
     with emulated(_with_dependencies(), plain_debian()) as device:

@@ -57,10 +57,17 @@ class Console:
         """Return the first match; fail with the last lines when there is none in time."""
         end_s = time.monotonic() + deadline_s
         while (found := re.search(pattern, self.text())) is None:
-            is_late = time.monotonic() > end_s or self._process.poll() is not None
-            assert not is_late, f"no {pattern!r}:\n" + "\n".join(self.text().splitlines()[-40:])
+            assert time.monotonic() < end_s, f"no {pattern!r}:\n{self._last_lines()}"
+            self.look()
             time.sleep(0.5)
         return found
+
+    def look(self) -> None:
+        """Fail when the machine has gone."""
+        assert self._process.poll() is None, self._last_lines()
+
+    def _last_lines(self) -> str:
+        return "\n".join(self.text().splitlines()[-40:])
 
 
 def need_machine() -> None:
@@ -70,13 +77,13 @@ def need_machine() -> None:
             pytest.skip(f"{tool} is not installed; run: apt-get install {package}")
 
 
-def write_disk(disk: Path, layers: Sequence[Path], command: Sequence[str]) -> None:
+def write_disk(disk: Path, trees: Sequence[Path], command: Sequence[str]) -> None:
     """Merge trees, the first on top, run a command of this machine on the result, which is `{root}` in it, and write that to a disk."""
     scratch = {name: disk.parent / f"{disk.name}.{name.lower()}" for name in ("UPPER", "WORK", "ROOT")}
     for place in scratch.values():
         place.mkdir(mode=0o755)
     settings = [f"{name}={place}" for name, place in scratch.items()]
-    settings += [f"LOWER={':'.join(map(str, layers))}", f"SIZE={DISK_MIB}M"]
+    settings += [f"LOWER={':'.join(map(str, trees))}", f"SIZE={DISK_MIB}M"]
     inner = [word.replace("{root}", str(scratch["ROOT"])) for word in command]
     done = subprocess.run(
         ["nice", "-n", "15", "env", *settings, "unshare", "--mount", "sh", "-c", MERGE, "sh", str(disk), *inner],
