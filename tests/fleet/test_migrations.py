@@ -56,8 +56,9 @@ def fill_every_table(place: Path | PostgresUrl) -> dict[str, int]:
         for name in names:
             columns = inspector.get_columns(name)
             values = {column["name"]: _value(str(column["type"])) for column in columns}
+            quoted = ", ".join(f'"{column}"' for column in values)  # "order" is a word of SQL
             slots = ", ".join(f":{column}" for column in values)
-            connection.execute(text(f'INSERT INTO "{name}" ({", ".join(values)}) VALUES ({slots})'), values)  # quoted: "desired"
+            connection.execute(text(f'INSERT INTO "{name}" ({quoted}) VALUES ({slots})'), values)
     engine.dispose()
     return dict.fromkeys(names, 1)
 
