@@ -67,3 +67,14 @@ def test_what_runs_beside_the_workers_stands_behind_them() -> None:
     *command, _, _ = beside("agent.verifier")
     said = subprocess.run([*command, "-c", SAY], capture_output=True, text=True, check=True, timeout=60)
     assert int(said.stdout) == min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
+
+
+def test_root_of_a_container_only_keeps_the_priority_that_it_cannot_take_back() -> None:
+    # Given a root who holds every capability, in a user namespace of its own
+    program = "import os; from agent.worker.priority import *; own = os.nice(0); step_back(); come_forward(); print(os.nice(0) - own)"
+    command = ["nice", "-n", "1", "unshare", "--user", "--map-root-user", sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode != 0 and "unshare" in done.stderr:
+        pytest.skip(f"no user namespaces here: {done.stderr.strip()}")
+    # Then it neither steps back nor ends
+    assert (done.stdout, done.stderr) == ("0\n", "")
