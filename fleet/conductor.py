@@ -92,8 +92,8 @@ class Conductor:
         """
         if self._read() or not self._open:
             return  # reading ten thousand devices is enough for one turn
-        fresh = self._ear.listen(now)
         try:
+            fresh = self._ear.listen(now)
             for number in tuple(self._open):
                 self._advance(number, fresh, now)
         except FleetError:

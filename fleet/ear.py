@@ -38,8 +38,11 @@ class WordMark(Protocol):
 class Words(Protocol):
     """The newest message of each kind of each device."""
 
+    def figure(self, leaf: str, since: datetime | None) -> tuple[int, int]:
+        """Return two numbers that change with what came since then."""
+
     def marks(self, leaf: str, since: datetime | None) -> Sequence[WordMark]:
-        """Return which devices' newest message of a kind came since then, of all without a moment; nothing where that was returned last."""
+        """Return which devices' newest message of a kind came since then; of all, without a moment."""
 
     def bodies(self, leaf: str, devices: Sequence[str]) -> Mapping[str, str]:
         """Return the newest message of a kind of some devices."""
@@ -54,19 +57,19 @@ class Ear:
         self._reported: dict[str, Reported] = {}
         self._is_online: dict[str, bool] = {}
         self._heard: dict[tuple[str, str], tuple[str, int]] = {}
+        self._looks: dict[str, tuple[datetime | None, tuple[int, int]]] = {}
         self._newest: datetime | None = None
         self._looked_at_all: datetime | None = None
 
     def listen(self, now: datetime) -> set[str]:
         """Return the devices that said something new."""
-        if self._looked_at_all is None or now - self._looked_at_all >= LOOK_AT_ALL:
-            since, self._looked_at_all = None, now
-        else:
-            since = None if self._newest is None else self._newest - LOOK_BACK
+        is_for_all = self._looked_at_all is None or now - self._looked_at_all >= LOOK_AT_ALL
+        since = None if is_for_all or self._newest is None else self._newest - LOOK_BACK
         births = self._fresh("birth", since)
-        reports = self._fresh("reported", since)
         self._is_online.update({device: Birth.model_validate_json(body).online for device, body in births.items()})
+        reports = self._fresh("reported", since)
         self._reported.update({device: Reported.model_validate_json(body) for device, body in reports.items()})
+        self._looked_at_all = now if is_for_all else self._looked_at_all
         return births.keys() | reports.keys()
 
     def standing(self, device: str, model: str) -> Standing | None:
@@ -78,12 +81,14 @@ class Ear:
         return Standing(reported.generation, reported.models.get(model), is_online)
 
     def _fresh(self, leaf: str, since: datetime | None) -> Mapping[str, str]:
-        fresh: list[str] = []
-        for mark in self._words.marks(leaf, since):
-            if self._newest is None or mark.received_at > self._newest:
-                self._newest = mark.received_at
-            key, message = (mark.device, leaf), (mark.session, mark.sequence)
-            if self._heard.get(key) != message:
-                self._heard[key] = message
-                fresh.append(mark.device)
-        return self._words.bodies(leaf, fresh) if fresh else {}
+        look = (since, self._words.figure(leaf, since))
+        if self._looks.get(leaf) == look:
+            return {}
+        marks = self._words.marks(leaf, since)
+        fresh = [mark for mark in marks if self._heard.get((mark.device, leaf)) != (mark.session, mark.sequence)]
+        bodies = self._words.bodies(leaf, [mark.device for mark in fresh]) if fresh else {}
+        # Only now, so that a failure in between loses nothing.
+        self._heard.update({(mark.device, leaf): (mark.session, mark.sequence) for mark in fresh})
+        self._newest = max([*(mark.received_at for mark in fresh), *([self._newest] if self._newest else [])], default=None)
+        self._looks[leaf] = look
+        return bodies

@@ -70,7 +70,7 @@ class PostgresRows:
         with driver.cursor() as cursor:
             with cursor.copy(f"COPY {arriving} ({columns}) FROM STDIN") as copy:
                 for row in rows:
-                    copy.write_row(_without_nul(row))
+                    copy.write_row(row)
             # Sorted by key, so that replicas that write the same rows never wait for each other in a circle.
             chosen = f"SELECT {columns} FROM {arriving} ORDER BY {_key(table)}"  # noqa: S608 - names of our own tables
             cursor.execute(f"INSERT INTO {table.name} ({columns}) {chosen}{on_conflict}")
@@ -115,8 +115,3 @@ def _key(table: Table) -> str:
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
-
-
-def _without_nul(row: Row) -> Row:
-    """PostgreSQL's texts hold every character but this one."""
-    return tuple(value.replace("\x00", "") if isinstance(value, str) and "\x00" in value else value for value in row)

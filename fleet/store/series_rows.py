@@ -44,7 +44,7 @@ def window_row(device: str, window: InferenceWindow, received_at: datetime, max_
         latency.p50,
         latency.p95,
         _text_of(window.classes),
-        window.provider,
+        without_nul(window.provider),
         release.manifest_sha256,
         None if window.latencies is None else _text_of(window.latencies),
         window.ordinal,
@@ -62,9 +62,14 @@ def event_row(device: str, event: DeviceEvent, received_at: datetime, max_age: t
         event.kind,
         event.severity,
         event.model,
-        event.text,
+        without_nul(event.text),
         _text_of(event.facts),
     )
+
+
+def without_nul(text: str) -> str:
+    """Return a text that both databases take: PostgreSQL keeps every character but this one."""
+    return text.replace("\0", "\ufffd")
 
 
 def _fields_of(value: object) -> object:

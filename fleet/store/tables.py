@@ -244,7 +244,7 @@ quarantine = Table(
     Column("device", String(64), nullable=False),
     Column("leaf", String(16), nullable=False),
     Column("at", Stamp, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("head", LargeBinary, nullable=False),
     Index("quarantine_by_device", "device", "id"),

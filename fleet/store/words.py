@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, func, select, type_coerce
 
 from fleet.store.database import Database
 from fleet.store.tables import reports
@@ -27,27 +27,25 @@ class WordMark(NamedTuple):
 
 
 class WordStore:
-    """The newest message of each kind of each device; one reader's, because it remembers what that has seen."""
+    """The newest message of each kind of each device."""
 
     def __init__(self, database: Database) -> None:
         """Work on an open database."""
         self._database = database
-        self._looks: dict[str, tuple[datetime | None, int, int]] = {}
+
+    def figure(self, leaf: str, since: datetime | None) -> tuple[int, int]:
+        """Return two numbers that change with what came since then; the index alone tells them."""
+        stamps = type_coerce(reports.c.received_at, BigInteger) % MODULUS
+        with self._database.reading() as connection:
+            count, total = connection.execute(select(func.count(), func.sum(stamps)).where(_came(leaf, since))).one()
+        return count, int(total or 0)
 
     def marks(self, leaf: str, since: datetime | None) -> tuple[WordMark, ...]:
-        """Return which devices' newest message of a kind came since then, of all without a moment; nothing where that was returned last."""
+        """Return which devices' newest message of a kind came since then; of all, without a moment."""
         word = reports.c
-        which = word.leaf == leaf if since is None else (word.leaf == leaf) & (word.received_at >= since)
-        # The index alone tells whether there is anything that was not there at the last look.
-        stamps = type_coerce(word.received_at, BigInteger) % MODULUS
+        query = select(word.device, word.session, word.sequence, word.received_at).where(_came(leaf, since))
         with self._database.reading() as connection:
-            count, total = connection.execute(select(func.count(), func.sum(stamps)).where(which)).one()
-            look = (since, count, int(total or 0))
-            if self._looks.get(leaf) == look:
-                return ()
-            rows = connection.execute(select(word.device, word.session, word.sequence, word.received_at).where(which)).all()
-        self._looks[leaf] = look
-        return tuple(map(WordMark._make, rows))
+            return tuple(map(WordMark._make, connection.execute(query).all()))
 
     def bodies(self, leaf: str, devices: Sequence[str]) -> dict[str, str]:
         """Return the newest message of a kind of some devices."""
@@ -58,3 +56,8 @@ class WordStore:
                 rows = connection.execute(select(reports.c.device, reports.c.body).where(named, reports.c.leaf == leaf))
                 found.update({row.device: row.body for row in rows})
         return found
+
+
+def _came(leaf: str, since: datetime | None) -> ColumnElement[bool]:
+    is_kind = reports.c.leaf == leaf
+    return is_kind if since is None else is_kind & (reports.c.received_at >= since)

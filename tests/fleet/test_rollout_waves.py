@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ probation_s = 0.2
 connect_s = 0.5
 [releases."digits 2"]
 errors = 0.3
+[releases."digits 4"]
+rolled_back = 0.5
 """
 
 
@@ -113,6 +116,20 @@ def test_a_good_release_waits_for_a_second_person_goes_through_its_waves_and_is_
     back = stage.ask("rollout", "rollback", str(number), "--wait")
     assert (back["kind"], back["origin"], back["counts"]) == ("rollback", number, {"committed": DEVICES})
     assert wished(stage) == {1}
+
+
+def test_a_retry_means_those_that_were_lost_and_nobody_else(stage: FleetProcess, tmp_path: Path) -> None:
+    add(stage, tmp_path, 4)
+    first = stage.run("rollout", "start", "digits", "--to", "all", "--wait", "--json")
+    lost = {device["device"] for device in json.loads(first.stdout)["devices"] if device["phase"] == "rolled_back"}
+    assert 0 < len(lost) < DEVICES
+    assert "rolled back" in first.stderr
+
+    again = stage.run("rollout", "retry", str(json.loads(first.stdout)["id"]), "--wait", "--json")
+
+    view = json.loads(again.stdout)
+    assert ({device["device"] for device in view["devices"]}, view["kind"]) == (lost, "retry")
+    assert view["counts"]["committed"] > 0
 
 
 def test_people_pause_and_abort_a_rollout(stage: FleetProcess) -> None:

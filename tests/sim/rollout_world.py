@@ -13,7 +13,7 @@ from fleet.conductor import Conductor
 from fleet.core.gates.evidence import Evidence, Metric, Sums
 from fleet.core.rollout.acts import ACTS, Order
 from fleet.core.rollout.arms import arms_of
-from fleet.core.rollout.enlist import arranged
+from fleet.core.rollout.enlist import arranged, joined
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout, Standing
 from fleet.core.rollout.plan import Plan
@@ -113,6 +113,7 @@ class World:
         self.kept = Kept(Rollout(1, NEW, "all", plan, "anna", START, members))
         self.kept.rollout = replace(self.kept.rollout, state=type(self.kept.rollout.state)(state))
         self.director = Director()
+        self.newcomers: list[Member] = []
         self._heard: dict[str, Standing] = {}
         self._fresh: set[str] = set()
         self.restart()
@@ -151,7 +152,9 @@ class World:
             return
         device.generation = generation
         wish = self.director.wishes.get(name, OLD)
-        is_there = wish is None or wish == device.current
+        if wish is None:
+            device.current = None
+        is_there = wish == device.current
         device.candidate, device.phase = (None, Phase.COMMITTED) if is_there else (wish, Phase.FETCHING)
 
     def work(self, name: str, result: Phase = Phase.COMMITTED) -> None:
@@ -203,10 +206,16 @@ class World:
         del rollout
         return ()
 
+    def add(self, name: str) -> None:
+        """Let a device into the fleet, that has nothing of the model."""
+        self.devices[name] = Played(current=None)
+        self.director.wishes[name] = None
+        self.newcomers.append(Member(name, Phase.PLANNED, None, NEW))
+
     def join(self, rollout: Rollout, now: datetime) -> Rollout:
-        """Nobody joins."""
+        """Return the rollout with those that were added."""
         del now
-        return rollout
+        return joined(rollout, self.newcomers)
 
 
 def _errors_of(device: str) -> int:

@@ -119,7 +119,7 @@ def _ended(rollout: Rollout, now: datetime) -> Rollout:
         return rollout
     if rollout.state in (State.FAILED, State.ABORTED):
         return replace(rollout, ended_at=now)
-    if rollout.plan.strategy is Strategy.SPLIT and not _is_compared(rollout, now):
+    if not _is_watched(rollout, now):
         return rollout
     lost = rollout.lost().total()
     is_good = any(member.phase is Phase.COMMITTED for member in members) and (not lost or rollout.plan.threshold is not None)
@@ -129,8 +129,10 @@ def _ended(rollout: Rollout, now: datetime) -> Rollout:
     return replace(rollout, state=State.SUCCEEDED if is_good else State.FAILED, state_reason=reason, ended_at=now)
 
 
-def _is_compared(rollout: Rollout, now: datetime) -> bool:
-    return rollout.settled_at is not None and now - rollout.settled_at >= timedelta(seconds=rollout.plan.hold_s)
+def _is_watched(rollout: Rollout, now: datetime) -> bool:
+    """Say whether the last wave was watched as long as any, and two halves as long as was asked."""
+    wanted_s = rollout.plan.soak_s + (rollout.plan.hold_s if rollout.plan.strategy is Strategy.SPLIT else 0.0)
+    return wanted_s == 0 or (rollout.settled_at is not None and now - rollout.settled_at >= timedelta(seconds=wanted_s))
 
 
 def told_of(rollout: Rollout) -> str:

@@ -66,6 +66,8 @@ def test_a_wave_follows_when_all_of_the_one_before_have_an_outcome_and_were_watc
     world.turn(60)
     world.everybody()
     world.turn()
+    assert world.rollout.ended_at is None
+    world.turn(60)
 
     assert world.rollout.state is State.SUCCEEDED
     assert [entry.act for entry in world.kept.history] == ["wave", "wave", "end"]
@@ -260,6 +262,22 @@ def test_a_rollback_means_those_that_have_it_and_a_retry_those_that_were_lost() 
 
     assert lost(world.rollout) == {first: NEW}
     assert committed(world.rollout) == dict.fromkeys(set(world.rollout.members) - {first}, OLD)
+
+
+@pytest.mark.parametrize("takes_newcomers", [True, False])
+def test_a_device_that_is_added_meanwhile_gets_it_with_the_last_wave_where_that_was_chosen(takes_newcomers: bool) -> None:
+    world = World(10, Plan(Strategy.PHASED, percent(10, 100), takes_newcomers=takes_newcomers))
+    world.turn()
+    world.add("late")
+    world.turn(40)
+    assert world.director.ever_offered == set(list(world.rollout.members)[:1])
+
+    for _ in range(3):
+        world.everybody()
+        world.turn(40)
+
+    assert world.rollout.state is State.SUCCEEDED
+    assert (world.devices["late"].current == NEW) is takes_newcomers
 
 
 def test_newcomers_join_the_last_wave() -> None:
