@@ -17,7 +17,7 @@ check: .make/test
 	@scripts/check
 
 benchmarks: .make/test
-	@for program in startup footprint switch serving compiler delta delivery; do $(PYTHON) -m benchmarks.$$program || exit 1; done
+	@for program in startup footprint switch serving compiler delta delivery api; do $(PYTHON) -m benchmarks.$$program || exit 1; done
 
 .make/demo .make/test: pyproject.toml scripts/setup
 	@scripts/setup $(@F)
