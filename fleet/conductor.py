@@ -90,9 +90,8 @@ class Conductor:
 
         What was decided is kept before the director is told: telling may run twice, and none may be lost.
         """
-        self._read()
-        if not self._open:
-            return
+        if self._read() or not self._open:
+            return  # reading ten thousand devices is enough for one turn
         fresh = self._ear.listen(now)
         try:
             for number in tuple(self._open):
@@ -101,15 +100,17 @@ class Conductor:
             self._open.clear()  # read again, and with it all that was heard
             raise
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Forget what others changed, and read what is new; say whether there was any."""
         revisions = self._rollouts.open_revisions()
         for number in tuple(self._open):
             if revisions.get(number) != self._open[number].revision:
                 self._forget(number)
-        for number in revisions:
-            if number not in self._open:
-                self._open[number] = rollout = self._rollouts.get(number)
-                self._again[number] = set(rollout.members)
+        unknown = revisions.keys() - self._open.keys()
+        for number in unknown:
+            self._open[number] = rollout = self._rollouts.get(number)
+            self._again[number] = set(rollout.members)
+        return bool(unknown)
 
     def _forget(self, number: int) -> None:
         self._open.pop(number, None)

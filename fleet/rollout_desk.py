@@ -88,6 +88,8 @@ class RolloutDesk:
             raise RolloutStateError(number, f"one that has ended, for a {kind.value}", origin.state.value)
         # What waves were to find out is known by now.
         plan = replace(origin.plan, strategy=Strategy.ALL_AT_ONCE, waves=(EVERYBODY,), gate=None, threshold=None, takes_newcomers=False)
+        if kind is Kind.ROLLBACK:
+            plan = replace(plan, hours=None, needs_approval=False)  # the way back is always open
         members = self._recruiter.named(whom(origin), origin.release.model, plan, now)
         if not members:
             raise RolloutStateError(number, f"devices for a {kind.value}", "none")

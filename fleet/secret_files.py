@@ -10,7 +10,7 @@ from typing import Protocol
 from contracts import codec
 from contracts.errors import InvalidDocumentError
 from fleet.connection import BrokerLogin, Connection, read_connection
-from fleet.core.roles import Role
+from fleet.core.roles import Caller, Role
 from fleet.enrolment_errors import UnknownTokenNameError
 from fleet.errors import NotConnectedError
 from fleet.files import write_secret
@@ -26,8 +26,8 @@ class Tokens(Protocol):
     def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
         """Let a token in from now on."""
 
-    def role_of(self, token: str, now: datetime) -> Role | None:
-        """Return what a token may do; None when it may not even enter."""
+    def caller_of(self, token: str, now: datetime) -> Caller | None:
+        """Return who comes with a token; None when it may not even enter."""
 
     def revoke_token(self, name: str) -> None:
         """Let a token in no more; raise UnknownTokenNameError."""
@@ -42,7 +42,8 @@ def connect_owner(home: Home, tokens: Tokens, url: str, login: BrokerLogin, now:
         token = read_connection(home.connection).token
     except (NotConnectedError, InvalidDocumentError):  # none yet, or one of an older shape
         token = ""
-    if tokens.role_of(token, now) is not Role.ADMIN:
+    known = tokens.caller_of(token, now)
+    if known is None or known.role is not Role.ADMIN:
         token = secrets.token_urlsafe(32)
         with suppress(UnknownTokenNameError):
             tokens.revoke_token(OWNER)

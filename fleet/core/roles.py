@@ -21,7 +21,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose token came with a request."""
+    """Who uses the API: a token's name, and what it may do."""
 
     name: str
     role: Role

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from fleet.core.roles import NEEDED, Role, may
+from fleet.core.roles import NEEDED, Caller, Role, may
 from fleet.enrolment_errors import ForbiddenError
 from fleet.errors import UnauthorizedError
 from fleet.north.ports import Access
@@ -18,6 +18,12 @@ BEARER = HTTPBearer(auto_error=False)
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 # The catch-all behind the API's routes tells everybody with a token that there is nothing.
 NOTHING = "/{path:path}"
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who asks, on a route that is guarded."""
+    caller: Caller = request.state.caller
+    return caller
 
 
 def bearer_check(
@@ -29,16 +35,10 @@ def bearer_check(
         caller = None if credentials is None else access.caller_of(credentials.credentials, now())
         if caller is None:
             raise UnauthorizedError
+        request.state.caller = caller
         path: str = request.scope["route"].path.removeprefix(prefix)
         if path != NOTHING and not may(caller.role, request.method, path):
             needed: Role | None = NEEDED.get((request.method, path))
             raise ForbiddenError("nobody has" if needed is None else needed.word, caller.role.word)
-        request.state.actor = caller.name
 
     return check
-
-
-def actor_of(request: Request) -> str:
-    """Return the name of the token that a guarded request came with."""
-    name: str = request.state.actor
-    return name

@@ -21,7 +21,7 @@ class Access(Protocol):
     """Who may enter."""
 
     def caller_of(self, token: str, now: datetime) -> Caller | None:
-        """Return whose token it is; None when it may not even enter."""
+        """Return who comes with a token; None when it may not even enter."""
 
     def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
         """Let a token in from now on."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from fleet.core.rollout.acts import ACTS
-from fleet.north.auth import actor_of
+from fleet.north.auth import caller_of
 from fleet.north.ports import Services
 from fleet.requests import NewRollout
 from fleet.views import RolloutPreview, RolloutView
@@ -33,15 +33,15 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("/rollouts", status_code=201)
     def start_rollout(new: NewRollout, request: Request) -> RolloutView:
-        return reader.rollout(desk.start(new, actor_of(request), now()))
+        return reader.rollout(desk.start(new, caller_of(request).name, now()))
 
     @routes.post("/rollouts/{rollout}/rollback", status_code=201)
     def roll_back(rollout: int, request: Request) -> RolloutView:
-        return reader.rollout(desk.rollback(rollout, actor_of(request), now()))
+        return reader.rollout(desk.rollback(rollout, caller_of(request).name, now()))
 
     @routes.post("/rollouts/{rollout}/retry", status_code=201)
     def retry(rollout: int, request: Request) -> RolloutView:
-        return reader.rollout(desk.retry(rollout, actor_of(request), now()))
+        return reader.rollout(desk.retry(rollout, caller_of(request).name, now()))
 
     for act in ACTS:
         routes.post(f"/rollouts/{{rollout}}/{act}", name=act)(_ordering(services, act))
@@ -50,7 +50,7 @@ def router(services: Services) -> APIRouter:
 
 def _ordering(services: Services, act: str) -> Callable[[int, Request], RolloutView]:
     def order(rollout: int, request: Request) -> RolloutView:
-        services.rollouts.act(rollout, act, actor_of(request), services.now())
+        services.rollouts.act(rollout, act, caller_of(request).name, services.now())
         return services.reader.rollout(rollout)
 
     return order

@@ -30,17 +30,12 @@ class AccessStore:
             connection.execute(tokens.insert().values(row))
 
     def caller_of(self, token: str, now: datetime) -> Caller | None:
-        """Return whose token it is; None when it may not even enter."""
+        """Return who comes with a token; None when it may not even enter."""
         with self._database.reading() as connection:
             row = connection.execute(select(tokens).where(tokens.c.sha256 == digest(token))).first()
         if row is None or (row.expires_at is not None and row.expires_at <= now):
             return None
         return Caller(row.name, ROLE_BY_WORD[row.role])
-
-    def role_of(self, token: str, now: datetime) -> Role | None:
-        """Return what a token may do; None when it may not even enter."""
-        caller = self.caller_of(token, now)
-        return None if caller is None else caller.role
 
     def tokens(self) -> tuple[TokenView, ...]:
         """Return all tokens, without their secrets."""

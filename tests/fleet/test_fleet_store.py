@@ -18,7 +18,7 @@ from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Late
 from fleet.core.devices import Device
 from fleet.core.enrolment import Issued
 from fleet.core.freshness import Heard
-from fleet.core.roles import Role
+from fleet.core.roles import Caller, Role
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan
@@ -178,9 +178,9 @@ def test_a_login_code_works_once_and_in_time_and_no_secret_is_stored_plain(datab
     access.add_code("code-secret", NOW + timedelta(hours=1), NOW)
     access.add_code("late-secret", NOW + timedelta(hours=1), NOW)
 
-    assert access.role_of("token-secret", NOW) is Role.OPERATOR
-    assert access.role_of("token-secre", NOW) is None
-    assert access.role_of("token-secret", NOW + timedelta(hours=1)) is None
+    assert access.caller_of("token-secret", NOW) == Caller("anna", Role.OPERATOR)
+    assert access.caller_of("token-secre", NOW) is None
+    assert access.caller_of("token-secret", NOW + timedelta(hours=1)) is None
     assert access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("late-secret", NOW + timedelta(hours=2))

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, select, text
 
 from fleet.core.enrolment import Standing
-from fleet.core.roles import Role
+from fleet.core.roles import Caller, Role
 from fleet.errors import NewerDatabaseError, StoreError
 from fleet.store import database as database_module
 from fleet.store.access import AccessStore
@@ -98,8 +98,8 @@ def test_a_database_of_passwords_becomes_one_of_certificates(place: Path | Postg
     opened = Database(place)
     # Then the device is out until it enrols, and the newest token is an admin's
     assert CredentialStore(opened).standing("pi-1", NOW) == Standing(is_revoked=True, certificates=0)
-    assert AccessStore(opened).role_of("new", NOW) is Role.ADMIN
-    assert AccessStore(opened).role_of("old", NOW) is None
+    assert AccessStore(opened).caller_of("new", NOW) == Caller("admin", Role.ADMIN)
+    assert AccessStore(opened).caller_of("old", NOW) is None
     opened.close()
 
 

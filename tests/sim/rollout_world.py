@@ -132,7 +132,8 @@ class World:
         self.now += timedelta(seconds=seconds)
         self.director.dies = dies
         try:
-            self._conductor.turn(self.now)
+            for _ in range(2):  # one to read what others changed
+                self._conductor.turn(self.now)
         except DiedError:
             self.restart()
         self.director.dies = ""

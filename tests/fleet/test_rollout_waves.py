@@ -1,0 +1,153 @@
+"""Rollouts in waves as operators run them: real server, real broker, played devices, commands and the API."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fleet.bundles import make_bundle
+from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
+
+DEVICES = 40
+QUICK = """
+health_interval_s = 1
+window_s = 1
+requests_per_s = 100
+download_s = 0.2
+probation_s = 0.2
+connect_s = 0.5
+[releases."digits 2"]
+errors = 0.3
+"""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetProcess]:
+    """A server whose played devices all run release 1, and which has a bad release 2 and a good release 3."""
+    folder = tmp_path_factory.mktemp("waves")
+    scenario = folder / "quick.toml"
+    scenario.write_text(QUICK)
+    with FleetProcess(folder / "home", None, "--simulation") as fleet:
+        command = (sys.executable, "-m", "cli", "fleet", "simulate", "--devices", str(DEVICES), "--faults", str(scenario))
+        played = subprocess.Popen((*command, "--seconds", "300"), cwd=ROOT, env=environment(fleet.folder), stdout=subprocess.DEVNULL)
+        try:
+            with fleet.api as api:
+                wait_for(lambda: api.get("overview").json()["online"] == DEVICES)
+            add(fleet, folder, 1)
+            assert fleet.ask("rollout", "start", "digits", "--to", "all", "--wait")["counts"] == {"committed": DEVICES}
+            yield fleet
+        finally:
+            played.terminate()
+            played.wait(30)
+
+
+def add(fleet: FleetProcess, folder: Path, release: int) -> None:
+    make_bundle(folder / str(release), release=release)
+    fleet.ask("release", "add", str(folder / str(release)))
+
+
+def at_its_end(fleet: FleetProcess, rollout: int) -> dict[str, Any]:
+    """Wait for a rollout's end."""
+
+    def ended() -> dict[str, Any] | None:
+        with fleet.api as api:
+            view: dict[str, Any] = api.get(f"rollouts/{rollout}").json()
+        return view if view["ended_at"] else None
+
+    return wait_for(ended)
+
+
+def wished(fleet: FleetProcess) -> set[int]:
+    with fleet.api as api:
+        names = [device["id"] for device in api.get("devices").json()]
+        return {api.get(f"devices/{name}").json()["desired"]["digits"]["release"] for name in names}
+
+
+def test_a_bad_release_is_stopped_in_its_first_wave_and_taken_back(stage: FleetProcess, tmp_path: Path) -> None:
+    add(stage, tmp_path, 2)
+
+    options = ("--strategy", "canary", "--waves", "25%,100%", "--gate", "errors=0.02,p95=3", "--soak", "60s")
+    started = stage.ask("rollout", "start", "digits", "--to", "all", *options)
+    ended = at_its_end(stage, started["id"])
+
+    assert ended["state"] == "failed"
+    assert ended["state_reason"].startswith("gate: errors 3")
+    assert [(wave["devices"], wave["offered"]) for wave in ended["waves"]] == [(10, 10), (30, 0)]
+    assert ended["counts"] == {"cancelled": DEVICES}
+    assert ended["gate"]["metrics"][0]["probability_worse"] > 0.99
+    assert wished(stage) == {1}
+    assert [(line["actor"], line["act"]) for line in ended["history"]] == [("owner", "start"), ("fleet", "stop"), ("fleet", "end")]
+    shown = stage.run("rollout", "show", str(started["id"]), "--history")
+    assert "owner" in shown.stdout
+    assert "taken back: the rollout was stopped" in stage.run("rollout", "show", str(started["id"])).stdout
+
+
+def test_a_good_release_waits_for_a_second_person_goes_through_its_waves_and_is_rolled_back(stage: FleetProcess, tmp_path: Path) -> None:
+    # Given a rollout that wants the approval of a second person
+    add(stage, tmp_path, 3)
+    options = ("--strategy", "phased", "--waves", "5,50%,100%", "--approval", "--rate", "1000/min")
+    started = stage.ask("rollout", "start", "digits", "--to", "all", *options)
+    number = started["id"]
+    assert (started["state"], started["counts"]) == ("waiting", {"planned": DEVICES})
+    # When the one who started it approves it, then he is refused; another one is not
+    refused = stage.run("rollout", "approve", str(number))
+    assert (refused.returncode, "expected the approval of a second person, found token owner" in refused.stderr) == (2, True)
+    with stage.api as api:
+        token = api.post("tokens", json={"name": "bert", "role": "operator"}).json()["token"]
+    with httpx.Client(base_url=stage.connection["url"] + "/api/v1/", headers={"Authorization": f"Bearer {token}"}, timeout=30) as bert:
+        assert bert.post(f"rollouts/{number}/approve").json()["state"] == "running"
+        assert bert.post(f"rollouts/{number}/approve").status_code == 409
+    # Then it goes through all its waves
+    ended = at_its_end(stage, number)
+    assert (ended["state"], ended["counts"]) == ("succeeded", {"committed": DEVICES})
+    assert [wave["devices"] for wave in ended["waves"]] == [5, 15, 20]
+    acts = [(line["actor"], line["act"]) for line in ended["history"]]
+    assert acts == [("owner", "start"), ("bert", "approve"), ("fleet", "wave"), ("fleet", "wave"), ("fleet", "end")]
+    # And its rollback brings each device back to what it ran
+    back = stage.ask("rollout", "rollback", str(number), "--wait")
+    assert (back["kind"], back["origin"], back["counts"]) == ("rollback", number, {"committed": DEVICES})
+    assert wished(stage) == {1}
+
+
+def test_people_pause_and_abort_a_rollout(stage: FleetProcess) -> None:
+    started = stage.ask("rollout", "start", "digits", "--to", "all", "--strategy", "phased", "--waves", "1,100%", "--soak", "1h")
+    number = str(started["id"])
+
+    assert stage.ask("rollout", "pause", number)["state"] == "paused"
+    assert stage.run("rollout", "pause", number).returncode == 2
+    assert stage.ask("rollout", "resume", number)["state"] == "running"
+    assert stage.ask("rollout", "abort", number)["state"] == "aborted"
+    ended = at_its_end(stage, started["id"])
+
+    assert ended["state_reason"] == "by owner"
+    assert sum(wave["offered"] for wave in ended["waves"]) <= 1
+    again = stage.run("rollout", "retry", number)
+    assert (again.returncode, "expected devices for a retry, found none" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--waves", "50%,20%,100%", "--strategy", "phased"), "waves: expected sizes that grow"),
+        (("--waves", "50%", "--strategy", "canary"), "waves: expected 100% for the last"),
+        (("--waves", "50%,100%"), "waves: expected one for all-at-once"),
+        (("--gate", "errors=0.02"), "gate: expected it for waves or a split"),
+        (("--gate", "p95=0.9", "--strategy", "canary"), "gate: expected a multiple above 1 for p95"),
+        (("--gate", "errors", "--strategy", "canary"), "--gate: expected NAME=LIMIT"),
+        (("--strategy", "split"), "rival: expected a second release for a split"),
+        (("--rate", "100"), "--rate: expected a number of devices a minute"),
+        (("--zone", "Mars/Olympus"), "zone: expected a time zone of this system"),
+        (("--window", "22-6"), "window: expected"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line(stage: FleetProcess, options: tuple[str, ...], said: str) -> None:
+    done = stage.run("rollout", "start", "digits", "--to", "all", *options)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
