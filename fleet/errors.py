@@ -135,6 +135,13 @@ class FolderInUseError(FleetError):
         super().__init__(f"{folder}: expected no running fleet server, found one; stop it or choose another folder with --dir")
 
 
+class FolderBusyError(FleetError):
+    """Another server is changing a folder, and does not end."""
+
+    def __init__(self, folder: str, patience_s: float) -> None:
+        super().__init__(f"{folder}: expected its turn to change it within {patience_s:g} s, found another server at it; try again")
+
+
 class UnusableFolderError(FleetError):
     """A server cannot write where it was told to."""
 
@@ -198,6 +205,48 @@ class NewerDatabaseError(FleetError):
 
     def __init__(self, shown: str, newest: str, found: str) -> None:
         super().__init__(f"{shown}: expected a database of version {newest} or older, found {found[:40]}; run the fieldfare that made it")
+
+
+class LonelyBrokerError(FleetError):
+    """Several servers would share a broker, but not a database."""
+
+    def __init__(self, broker: str) -> None:
+        super().__init__(f"--broker {broker}: expected a database that servers share, found a file; give --database postgresql://...")
+
+
+class OlderDatabaseError(FleetError):
+    """An earlier fieldfare made the database, and nobody is to change it now."""
+
+    def __init__(self, shown: str, newest: str, found: str) -> None:
+        super().__init__(f"{shown}: expected a database of version {newest}, found {found}; start this fieldfare's server once")
+
+
+class DatabaseNotEmptyError(FleetError):
+    """A backup would be mixed with what a database holds."""
+
+    def __init__(self, shown: str, table: str) -> None:
+        super().__init__(f"{shown}: expected an empty database, found rows in {table}; choose another with --database")
+
+
+class NoFleetError(FleetError):
+    """There is nothing to back up."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder}: expected the folder of a fleet server, found none; name it with --dir")
+
+
+class BackupExistsError(FleetError):
+    """A backup would be written over a file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: expected no file, found one; a backup is never written over, choose another name")
+
+
+class NoBackupError(FleetError):
+    """A file is no backup."""
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path}: expected a file that `fieldfare fleet backup` wrote, found: {found}"[:500])
 
 
 class DatabasePlaceError(FleetError):

@@ -1,4 +1,4 @@
-"""Where a fleet server keeps everything: one folder, one server at a time, readable by its owner alone."""
+"""Where a fleet server keeps everything: one folder, of one server or of several that agree to share it, readable by its owner alone."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Home:
         return self.keys / "offline" / "targets.pem"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Create the folder and hold it; raise FolderInUseError while another server does, or UnusableFolderError."""
+    def locked(self, *, is_shared: bool = False) -> Iterator[None]:
+        """Create the folder and hold it, alone or with others that share it; raise FolderInUseError or UnusableFolderError."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = (self.folder / "lock").open("w")
@@ -52,7 +52,7 @@ class Home:
             raise UnusableFolderError(str(self.folder), error.strerror or str(error)) from error
         with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise FolderInUseError(str(self.folder)) from error
             yield

@@ -19,10 +19,11 @@ from fleet.dashboard import app as dashboard
 from fleet.doors import Doors, Papers, bound
 from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
-from fleet.errors import NamelessServerError
+from fleet.errors import LonelyBrokerError, NamelessServerError
+from fleet.folder_lock import FolderLock
 from fleet.group_desk import GroupDesk
 from fleet.home import Home
-from fleet.loops import repeat
+from fleet.leading import Duty, lead
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
 from fleet.preview import Preview
@@ -44,6 +45,7 @@ from fleet.south.director import Director
 from fleet.south.gate import Gate
 from fleet.south.ingest import Ingest
 from fleet.south.mqtt import Login, MqttLink
+from fleet.south.outside_broker import OutsideBroker
 from fleet.south.renewals import Renewals
 from fleet.south.rules import FLEET_USER, VIEWER_USER
 from fleet.south.trust import TrustPublisher
@@ -55,9 +57,11 @@ from fleet.store.deltas import DeltaStore
 from fleet.store.devices import DeviceStore
 from fleet.store.groups import GroupStore
 from fleet.store.heat import HeatStore
+from fleet.store.leader import SharedLeader, SoleLeader
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
+from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
 from fleet.store.uplinks import UplinkStore
@@ -74,6 +78,8 @@ DEFAULT_CERTIFICATE_LIFE = timedelta(days=365)
 RETENTION = timedelta(days=30)
 STEP_S = 0.25
 HOUSEKEEPING_S = 60.0
+FOLLOW_S = 2.0
+RETENTION_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -98,11 +104,20 @@ class Settings:
     simulation: bool = False
     # None for a file in the server's folder.
     database: PostgresUrl | None = None
+    # Host and port of a broker that others run; None for one of our own. With one, servers may share folder and database.
+    broker: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
-        """Raise NamelessServerError."""
+        """Raise NamelessServerError or LonelyBrokerError."""
         if self.host in EVERYWHERE and not self.public_names:
             raise NamelessServerError(self.host)
+        if self.broker is not None and self.database is None:
+            raise LonelyBrokerError("{}:{}".format(*self.broker))
+
+    @property
+    def reached_broker(self) -> tuple[str, int]:
+        """Where our own lines reach the broker."""
+        return self.broker or (reachable(self.host), self.broker_port)
 
 
 class Fleet:
@@ -143,6 +158,9 @@ class Fleet:
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
+        self.leader = SharedLeader(self.database) if settings.broker else SoleLeader()
+        self.retention = Retention(self.database)
+        self._is_shared = settings.broker is not None
         self._connections_seen = 0
 
     def _reach_broker(self, home: Home, settings: Settings) -> None:
@@ -154,12 +172,12 @@ class Fleet:
         self._server_identity_since = utc_now()
         simulation = home.simulation if settings.simulation else None
         address = Address(settings.host, settings.broker_port, self.authority.certificate_file, self.server_identity, simulation)
-        self.broker = Broker(home.broker, address)
-        reached = reachable(settings.host)
+        self.broker = OutsideBroker(home.broker, address) if settings.broker else Broker(home.broker, address)
+        reached, port = settings.reached_broker
         viewer = self.authority.own_client(VIEWER_USER, utc_now())
-        watching = BrokerLogin(host=reached, port=settings.broker_port, authority=address.authority, identity=viewer)
+        watching = BrokerLogin(host=reached, port=port, authority=address.authority, identity=viewer)
         self.connection = connect_owner(home, self.access, self.addresses.url, watching, utc_now())
-        login = Login(reached, settings.broker_port, address.authority, self.authority.own_client(FLEET_USER, utc_now()))
+        login = Login(reached, port, address.authority, self.authority.own_client(FLEET_USER, utc_now()))
         self.control_link = MqttLink(login, "fleet-control", ingest.TOPICS)
         self.bulk_link = BulkLink(login, "fleet-bulk", delivery.TOPICS)
         self.renewal_link = MqttLink(login, "fleet-renewal", renewals.TOPICS)
@@ -193,13 +211,26 @@ class Fleet:
             self.director.sign_all_again(now)
         self.trust.changed()
 
-    @property
-    def links(self) -> tuple[MqttLink, ...]:
-        """Our connections to the broker that stay up by themselves."""
-        return (self.control_link, self.renewal_link)
+    def duties(self, doors: Doors) -> tuple[Duty, ...]:
+        """Return what one server alone does."""
+        shared = (Duty("gate", self.gate.follow, FOLLOW_S),) if self._is_shared else ()
+        return (
+            *shared,
+            Duty("ingest", self.ingest.turn),
+            Duty("delivery", self.delivery.turn),
+            Duty("deltas", self.deltas.turn),
+            Duty("renewals", self.renewals.turn),
+            Duty("speak", self.speak, STEP_S),
+            Duty("retention", self.let_go, RETENTION_S),
+            Duty("house", partial(self.keep_house, doors.reload), HOUSEKEEPING_S),
+        )
 
     def speak(self) -> None:
         """Bring rollouts forward, and the broker what it lacks."""
+        if not self.leader.is_held():
+            return
+        if self._is_shared:
+            self._wish_signer.reload()  # another server may have taken another key in
         self.conductor.turn(utc_now())
         if not self.control_link.is_up:
             return
@@ -210,6 +241,10 @@ class Fleet:
         self.gate.turn()
         self.trust.turn()
         self.director.publish()
+
+    def let_go(self) -> None:
+        """Sum up telemetry that grew old."""
+        self.retention.turn(utc_now())
 
     def keep_house(self, show_other_certificate: Callable[[], None]) -> None:
         """Renew signatures before they end, and forget what is old."""
@@ -230,49 +265,45 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
     """Serve until SIGINT or SIGTERM; call `announce` once people and devices can connect. Raises FleetError."""
     home = Home(settings.folder)
     with ExitStack() as stack:
-        stack.enter_context(home.locked())
+        stack.enter_context(home.locked(is_shared=settings.broker is not None))
         inside = stack.enter_context(bound(LOOPBACK, settings.port, "--port"))
         outside = stack.enter_context(bound(settings.host, settings.tls_port, "--tls-port"))
-        with bound(settings.host, settings.broker_port, "--broker-port"):
-            pass  # mosquitto binds it next; asking first gives a better error
-        fleet = Fleet(home, settings)
+        if settings.broker is None:
+            with bound(settings.host, settings.broker_port, "--broker-port"):
+                pass  # mosquitto binds it next; asking first gives a better error
+        with FolderLock(home.folder):  # the first of several makes what all use
+            fleet = Fleet(home, settings)
         try:
             fleet.gate.set(utc_now())
             await fleet.broker.start()
-            for link in fleet.links:
-                link.open()
             app = build_app(fleet.services())
             dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
             doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
             await _serve(fleet, doors, inside, outside)
         finally:
-            fleet.bulk_link.close()
-            for link in fleet.links:
-                link.close()
             with anyio.CancelScope(shield=True):
                 await fleet.broker.stop()
             fleet.database.close()
 
 
 async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: socket.socket) -> None:
+    links = (fleet.control_link, fleet.renewal_link, fleet.bulk_link)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(fleet.broker.keep_alive, name="broker")
-        tasks.start_soon(repeat, fleet.ingest.turn, 0.0, name="ingest")
-        tasks.start_soon(repeat, fleet.delivery.turn, 0.0, name="delivery")
-        tasks.start_soon(repeat, fleet.deltas.turn, 0.0, name="deltas")
-        tasks.start_soon(repeat, fleet.renewals.turn, 0.0, name="renewals")
-        tasks.start_soon(repeat, fleet.speak, STEP_S, name="speak")
-        tasks.start_soon(repeat, partial(fleet.keep_house, doors.reload), HOUSEKEEPING_S, name="house")
+        tasks.start_soon(lead, fleet.leader, links, fleet.duties(doors), name="lead")
         await doors.serve(inside, outside)
         tasks.cancel_scope.cancel()
 
 
 def _addresses(settings: Settings, authority: Authority) -> Addresses:
     name = settings.public_names[0] if settings.public_names else settings.host
+    broker_host, broker_port = settings.broker or (name, settings.broker_port)
     url, public_url = f"http://{LOOPBACK}:{settings.port}", f"https://{name}:{settings.tls_port}"
-    return Addresses(url, public_url, name, settings.broker_port, authority.pem)
+    return Addresses(url, public_url, broker_host, broker_port, authority.pem)
 
 
 def _server_names(settings: Settings) -> tuple[str, ...]:
     host = () if settings.host in EVERYWHERE else (settings.host,)
-    return tuple(dict.fromkeys((*settings.public_names, *host, LOOPBACK, "localhost")))
+    # An outside broker shows the same certificate, unless its owner has a better one.
+    broker = settings.broker[:1] if settings.broker else ()
+    return tuple(dict.fromkeys((*settings.public_names, *host, *broker, LOOPBACK, "localhost")))

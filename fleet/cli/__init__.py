@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import dashboard, devices, groups, keys, labels, releases, rollouts, server, simulation, tokens, watch
+from fleet.cli import backup, dashboard, devices, groups, keys, labels, releases, rollouts, server, simulation, tokens, watch
 
 app = typer.Typer(no_args_is_help=True)
 server.app.command("simulate")(simulation.simulate)
+server.app.command("backup")(backup.backup)
+server.app.command("restore")(backup.restore)
 app.add_typer(server.app, name="fleet", help="Run the fleet server, or play devices for it.")
 app.add_typer(releases.app, name="release", help="Sign and list releases.")
 app.add_typer(rollouts.app, name="rollout", help="Bring a release to devices, and watch it arrive.")

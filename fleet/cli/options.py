@@ -18,6 +18,14 @@ Folder = Annotated[
     typer.Option("--dir", envvar=FOLDER_VARIABLE, show_default="~/.local/share/fieldfare", help="The server's folder."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's own answer.")]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        show_default="SQLite in the folder",
+        help="postgresql://user@host/name, or a file of mode 0600 that holds it with its password; or set FIELDFARE_DATABASE_URL.",
+    ),
+]
 KeysToSignWith = Annotated[
     list[str] | None,
     typer.Option("--key", show_default="in the server's folder", help="An offline key: a PEM file or hsm:ID?label=TOKEN; may be repeated."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 
 from contracts.errors import InvalidDocumentError
 from contracts.pace import Hours
-from fleet.cli.options import Folder, parse_duration
+from fleet.cli.options import DatabaseOption, Folder, parse_duration
 from fleet.connection import Connection
 from fleet.home import default_folder
 
@@ -42,11 +43,12 @@ def up(
     artifacts: Annotated[
         str | None, typer.Option(help="Where releases' files are kept, such as s3://bucket/fleet (extra s3); default: the folder.")
     ] = None,
-    database: Annotated[
+    database: DatabaseOption = None,
+    broker: Annotated[
         str | None,
         typer.Option(
-            show_default="SQLite in the folder",
-            help="postgresql://user@host/name, or a file of mode 0600 that holds it with its password; or set FIELDFARE_DATABASE_URL.",
+            metavar="HOST:PORT",
+            help="An MQTT broker that others run, with TLS; several servers may then share folder and database. See broker/ in the folder.",
         ),
     ] = None,
     max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
@@ -64,14 +66,15 @@ def up(
     hours = parse_hours("--delivery-hours", delivery_hours)
 
     def announce(connection: Connection) -> None:
-        typer.echo(f"ready: {connection.url} (with TLS {host}:{tls_port}, broker {host}:{broker_port}, folder {folder})")
+        typer.echo(f"ready: {connection.url} (with TLS {host}:{tls_port}, broker {broker or f'{host}:{broker_port}'}, folder {folder})")
         typer.echo("log in to the dashboard with: fieldfare dashboard")
 
     life = timedelta(seconds=parse_duration("--certificate-life", certificate_life))
     pace = Pace(max_mb_per_s * 1e6, hours)
     names = tuple(public_name or ())
     found = place.find_place(database, os.environ.get(place.VARIABLE))
-    settings = wiring.Settings(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found)
+    outside = parse_address("--broker", broker) if broker else None
+    settings = wiring.Settings(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside)
     anyio.run(wiring.run, settings, announce)
 
 
@@ -81,3 +84,11 @@ def parse_hours(option: str, text: str) -> Hours | None:
         return Hours.parse(text)
     except ValueError as error:
         raise InvalidDocumentError("fleet up", option, "HH:MM-HH:MM", repr(text[:40])) from error
+
+
+def parse_address(option: str, text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`; raise InvalidDocumentError."""
+    match = re.fullmatch(r"([A-Za-z0-9.-]{1,253}):([0-9]{1,5})", text)
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise InvalidDocumentError("fleet up", option, "HOST:PORT", repr(text[:40]))
+    return match[1], int(match[2])

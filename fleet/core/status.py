@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,41 +18,57 @@ HOT_C = 85.0
 LOW_DISK_SHARE = 0.05
 
 
-def status_of(
-    birth: Birth | None, models: Mapping[str, ModelReport], health: Health | None, last_seen: datetime | None, now: datetime
-) -> tuple[Status, str]:
+@dataclass(frozen=True)
+class Gist:
+    """What of a device's newest words decides its status; texts are empty where there is nothing to say."""
+
+    # None until it was heard of.
+    is_online: bool | None = None
+    updating: str = ""
+    lost: str = ""
+    unwell: str = ""
+
+    def with_birth(self, birth: Birth) -> Gist:
+        """Return it with another birth."""
+        return replace(self, is_online=birth.online)
+
+    def with_models(self, models: Mapping[str, ModelReport]) -> Gist:
+        """Return it with another report."""
+        return replace(self, updating=next(_updates(models), ""), lost=next(_losses(models), ""))
+
+    def with_health(self, health: Health) -> Gist:
+        """Return it with other health."""
+        return replace(self, unwell=next(_ailments(health), ""))
+
+
+def status_of(gist: Gist, last_seen: datetime | None, now: datetime) -> tuple[Status, str]:
     """Return the status, and the reason for it; the reason is empty for a healthy device."""
-    return standing_of(birth.online if birth else None, last_seen, now) or condition_of(models, health)
-
-
-def standing_of(is_connected: bool | None, last_seen: datetime | None, now: datetime) -> tuple[Status, str] | None:
-    """Return the status of a device that is not there, and why; None for one that is. `is_connected` is None before its first birth."""
-    if is_connected is None or last_seen is None:
+    if gist.is_online is None or last_seen is None:
         return "new", "not heard of yet"
-    if not is_connected:
+    if not gist.is_online:
         return "offline", "the broker lost its connection"
     if now - last_seen > SILENT_AFTER:
         return "offline", f"no word for {int((now - last_seen).total_seconds() // 60)} minutes"
-    return None
+    if gist.updating:
+        return "updating", gist.updating
+    complaint = gist.lost or gist.unwell
+    return ("degraded", complaint) if complaint else ("healthy", "")
 
 
-def condition_of(models: Mapping[str, ModelReport], health: Health | None) -> tuple[Status, str]:
-    """Return how a device does that is there."""
+def _updates(models: Mapping[str, ModelReport]) -> Iterator[str]:
     for model, report in sorted(models.items()):
         if report.phase in IN_PROGRESS:
-            return "updating", f"{model}: {report.phase.value.replace('_', ' ')}"
-    for reason in _complaints(models, health):
-        return "degraded", reason
-    return "healthy", ""
+            yield f"{model}: {report.phase.value.replace('_', ' ')}"
 
 
-def _complaints(models: Mapping[str, ModelReport], health: Health | None) -> Iterator[str]:
+def _losses(models: Mapping[str, ModelReport]) -> Iterator[str]:
     for model, report in sorted(models.items()):
         if report.phase in LOST:
             why = report.reason or (report.last.reason if report.last else "")
             yield f"{model}: {report.phase.value.replace('_', ' ')}{': ' + why if why else ''}"
-    if health is None:
-        return
+
+
+def _ailments(health: Health) -> Iterator[str]:
     for model, worker in sorted(health.workers.items()):
         if worker.state in ("restarting", "stopped"):
             yield f"{model}: worker {worker.state}"

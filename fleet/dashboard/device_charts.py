@@ -13,7 +13,7 @@ from fleet.dashboard.parts import heading, panel
 from fleet.dashboard.words import number
 from fleet.views import HealthPoint, InferencePoint
 
-RANGES = {15: "15 min", 60: "1 h", 360: "6 h", 1440: "24 h"}
+RANGES = {15: "15 min", 60: "1 h", 360: "6 h", 1440: "24 h", 10_080: "7 d", 43_200: "30 d"}
 DEFAULT_MINUTES = 60
 
 

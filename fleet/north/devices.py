@@ -16,7 +16,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str, Query(max_length=64)]
 Where = Annotated[str, Query(max_length=1000)]
 SUMMARIES: TypeAdapter[tuple[DeviceSummary, ...]] = TypeAdapter(tuple[DeviceSummary, ...])
-Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 31)]
+Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 366)]
 
 
 def router(services: Services) -> APIRouter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 from contracts.trust import DIRECTOR_TARGET, team_role
 from fleet.errors import UnknownTrustFileError, UntrustedReleaseError
 from fleet.files import write_whole
+from fleet.folder_lock import FolderLock
 from fleet.release import metadata
 from fleet.release.founding import FIRST_ROOT, Office, check_same, found, take_over
 from fleet.release.keys import KeyFolder
@@ -41,8 +41,8 @@ class Repository:
         """Use a folder that `create` or `take_over` filled."""
         self._folder = folder
         self._keys = keys
-        # Held while several things are checked or changed as one.
-        self.lock = threading.RLock()
+        # Held while several things are checked or changed as one; servers may share the folder.
+        self.lock = FolderLock(folder)
 
     def create(self, now: datetime) -> None:
         """Make keys and the first metadata, once; an interrupted creation starts over."""

@@ -89,8 +89,13 @@ class BulkLink:
                 self._lose(str(error))
                 raise LinkDownError(topic, str(error)) from error
 
+    def open(self) -> None:
+        """Nothing yet: `take` connects."""
+
     def close(self) -> None:
-        """Disconnect; nothing else is called after it."""
+        """Disconnect, and forget what arrived."""
+        self._inbox.clear()
+        self._unacknowledged.clear()
         if self._wire is not None:
             try:
                 self._wire.sendall(mqtt.DISCONNECT)

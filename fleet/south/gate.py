@@ -59,6 +59,7 @@ class Gate:
         self._lock = threading.Lock()
         # Whose connections are still to be ended. Not kept over a restart, which ends every connection by itself.
         self._to_end: set[str] = set()
+        self._known: set[str] = set()
 
     def set(self, now: datetime) -> None:
         """Tell the broker who is out; to be called before it starts, and whenever that changes."""
@@ -71,6 +72,13 @@ class Gate:
             self._to_end.add(device)
         self.set(now)  # before its connections end, so that they cannot come back
         self.turn()
+
+    def follow(self) -> None:
+        """End the connections of those whom another server turned out."""
+        revoked = set(self._credentials.revoked())
+        with self._lock:
+            self._to_end |= revoked - self._known
+        self._known = revoked
 
     def turn(self) -> None:
         """End the connections that are still to be ended."""

@@ -16,6 +16,9 @@ log = logging.getLogger("fleet.trust")
 class Repository(Protocol):
     """The signed list of releases."""
 
+    def read(self, name: str) -> bytes:
+        """Return a file, without a version its newest one."""
+
     def published(self) -> Mapping[str, bytes]:
         """Return what devices read, in the order in which it must reach them."""
 
@@ -24,13 +27,14 @@ class Repository(Protocol):
 
 
 class TrustPublisher:
-    """Keeps the broker's copy like the repository."""
+    """Keeps the broker's copy like the repository, which another server may change too."""
 
     def __init__(self, repository: Repository, link: Link) -> None:
         """Publish at the first `turn`."""
         self._repository = repository
         self._link = link
         self._is_stale = True
+        self._newest = b""
 
     def changed(self) -> None:
         """Publish at the next `turn`: the repository changed, or the broker may have lost it."""
@@ -38,8 +42,10 @@ class TrustPublisher:
 
     def turn(self) -> None:
         """Publish if there is need; a failure is tried again at the next call."""
-        if not self._is_stale:
+        newest = self._repository.read("timestamp.json")
+        if not self._is_stale and newest == self._newest:
             return
+        self._newest = newest
         self._is_stale = False
         files = self._repository.published()
         messages = [(of_trust_file(name), raw) for name, raw in files.items()]

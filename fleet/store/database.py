@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from fleet.errors import NewerDatabaseError, StoreError
+from fleet.errors import NewerDatabaseError, OlderDatabaseError, StoreError
 from fleet.store.place import PostgresUrl
 from fleet.store.postgres import PostgresServer
 from fleet.store.sqlite import SqliteFile
@@ -23,13 +23,17 @@ from fleet.store.sqlite import SqliteFile
 class Database:
     """One database; `Path` is a SQLite file."""
 
-    def __init__(self, place: Path | PostgresUrl) -> None:
-        """Open, or create, and migrate; raise StoreError, or NewerDatabaseError where a later fieldfare was."""
+    def __init__(self, place: Path | PostgresUrl, *, is_as_found: bool = False) -> None:
+        """Open, or create, and migrate, unless it is to stay as it is; raise StoreError, NewerDatabaseError or OlderDatabaseError."""
         self._kind = PostgresServer(place) if isinstance(place, PostgresUrl) else SqliteFile(place)
         with ExitStack() as stack:
             stack.callback(self.close)
-            with self.writing() as connection:
-                migrate(connection, self._kind.shown)
+            if is_as_found:
+                with self.reading() as connection:
+                    _check_newest(connection, self._kind.shown)
+            else:
+                with self.writing() as connection:
+                    migrate(connection, self._kind.shown)
             stack.pop_all()
 
     @contextmanager
@@ -76,16 +80,34 @@ class Database:
 
 def migrate(connection: Connection, shown: str, revision: str = "head") -> None:
     """Bring a database to a version; raise NewerDatabaseError for one that this code does not know."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config = _config()
     config.attributes["connection"] = connection
-    found = MigrationContext.configure(connection).get_current_revision()
-    scripts = ScriptDirectory.from_config(config)
-    try:
-        scripts.get_revisions(found or "base")
-    except CommandError as error:
-        raise NewerDatabaseError(shown, str(scripts.get_current_head()), str(found)) from error
+    _versions(connection, shown)
     if connection.dialect.name == "postgresql":
         # A step may take long on a large table, and whoever starts beside waits for it.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
     command.upgrade(config, revision)
+
+
+def _check_newest(connection: Connection, shown: str) -> None:
+    found, newest = _versions(connection, shown)
+    if found != newest:
+        raise OlderDatabaseError(shown, newest, found)
+
+
+def _versions(connection: Connection, shown: str) -> tuple[str, str]:
+    """Return a database's version and the newest; raise NewerDatabaseError for one that this code does not know."""
+    scripts = ScriptDirectory.from_config(_config())
+    newest = str(scripts.get_current_head())
+    found = MigrationContext.configure(connection).get_current_revision() or "base"
+    try:
+        scripts.get_revisions(found)
+    except CommandError as error:
+        raise NewerDatabaseError(shown, newest, found) from error
+    return found, newest
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10
 # Every wait ends: for another's lock, for an answer, and for one of ours that forgot its transaction.
 LIMITS_MS = {"lock_timeout": 10_000, "statement_timeout": 60_000, "idle_in_transaction_session_timeout": 60_000}
+# Either side notices within 7 s that the other's machine is gone.
+KEEPALIVES = {"tcp_keepalives_idle": 3, "tcp_keepalives_interval": 2, "tcp_keepalives_count": 2}
+OWN_KEEPALIVES = {name.removeprefix("tcp_"): value for name, value in KEEPALIVES.items()}
 # The servers of a fleet agree on these numbers, which name locks of this database.
 WRITER_LOCK = 0x6669_656C_6466_0001
 LEADER_LOCK = 0x6669_656C_6466_0002
@@ -28,7 +31,7 @@ class PostgresServer:
     def __init__(self, place: PostgresUrl) -> None:
         """Name the database; the first transaction connects."""
         self.shown = place.shown
-        arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "fieldfare"}
+        arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "fieldfare", **OWN_KEEPALIVES}
         self.engine = create_engine(place.url, pool_size=20, pool_pre_ping=True, hide_parameters=True, connect_args=arguments)
         self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         event.listen(self.engine, "connect", _configure)
@@ -55,7 +58,7 @@ class PostgresServer:
 
 def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    for name, limit_ms in LIMITS_MS.items():
-        cursor.execute(f"SET {name} = {limit_ms}")
+    for name, value in {**LIMITS_MS, **KEEPALIVES}.items():
+        cursor.execute(f"SET {name} = {value}")
     cursor.close()
     connection.commit()

@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Row, func, select
 
 from contracts.messages import Birth, Health, Reported
-from fleet.core.status import status_of
+from fleet.core.status import Gist, Status, status_of
+from fleet.store.charts import Charts
 from fleet.store.database import Database
 from fleet.store.devices import MAX_NAMES, batches, device_of, latest, row_of
+from fleet.store.newest import NOTHING, Newest
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollout_views import detailed, outlined
 from fleet.store.rollouts import RolloutStore
-from fleet.store.rows import COUNT_BY_NAME, TEXT_BY_NAME
-from fleet.store.tables import devices, events, health_points, inference_windows
+from fleet.store.rows import TEXT_BY_NAME
+from fleet.store.tables import devices, events, inference_windows
 from fleet.store.wishes import WishStore
 from fleet.views import (
     DeviceDetail,
@@ -30,6 +32,8 @@ from fleet.views import (
 )
 
 MAX_EVENTS = 100
+# Devices that nobody can reach now.
+ABSENT = frozenset({"offline", "new"})
 # Requests per second are an average over this time.
 RATE_WINDOW_S = 60
 
@@ -44,27 +48,26 @@ class StoreReader:
         self._releases = ReleaseStore(database)
         self._rollouts = RolloutStore(database)
         self._wishes = WishStore(database)
+        self._charts = Charts(database, now)
+        self._newest = Newest()
 
     def overview(self) -> Overview:
         """Return the fleet's numbers."""
+        now = self._now()
         with self._database.reading() as connection:
-            total = connection.execute(select(func.count()).select_from(devices)).scalar_one()
-            summaries = self._summaries(connection, limit=total, after="")
-            recent = inference_windows.c.at > self._now() - timedelta(seconds=RATE_WINDOW_S)
+            known = self._newest.read(connection)
+            rows = connection.execute(select(devices.c.id, devices.c.last_seen, devices.c.revoked_at)).all()
+            recent = inference_windows.c.at > now - timedelta(seconds=RATE_WINDOW_S)
             requests = connection.execute(select(func.sum(inference_windows.c.requests)).where(recent)).scalar_one() or 0
-        running = Counter(
-            f"{report.current.model} {report.current.release}"
-            for summary in summaries
-            for report in summary.models.values()
-            if report.current
-        )
+        statuses = Counter(_status(row.revoked_at, row.last_seen, known.get(row.id, NOTHING).gist, now)[0] for row in rows)
+        running = Counter(f"{ref.model} {ref.release}" for words in known.values() for ref in words.running)
         return Overview(
-            devices=len(summaries),
-            online=sum(summary.online for summary in summaries),
-            statuses=dict(Counter(summary.status for summary in summaries)),
+            devices=len(rows),
+            online=sum(count for status, count in statuses.items() if status not in ABSENT),
+            statuses=dict(statuses),
             releases=dict(running),
             rollouts_running=len(self._rollouts.open_revisions()),
-            requests_per_s=requests / RATE_WINDOW_S,
+            requests_per_s=float(requests) / RATE_WINDOW_S,
         )
 
     def devices(self, *, limit: int = 200, after: str = "") -> tuple[DeviceSummary, ...]:
@@ -101,39 +104,17 @@ class StoreReader:
 
     def health(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[HealthPoint, ...]:
         """Return a device's newest health points, oldest first."""
-        table = health_points
-        since = self._now() - timedelta(minutes=minutes)
-        query = select(table).where(table.c.device == device, table.c.at > since).order_by(table.c.at.desc(), table.c.sequence.desc())
-        with self._database.reading() as connection:
-            row_of(connection, device)
-            rows = connection.execute(query.limit(limit)).all()
-        return tuple(
-            HealthPoint(
-                at=row.at,
-                cpu_percent=row.cpu_percent,
-                memory_percent=row.memory_percent,
-                disk_percent=row.disk_percent,
-                temperature_c=row.temperature_c,
-            )
-            for row in reversed(rows)
-        )
+        return self._charts.health(device, minutes, limit)
 
     def inference(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[InferencePoint, ...]:
         """Return a device's newest windows, oldest first."""
-        table = inference_windows
-        since = self._now() - timedelta(minutes=minutes)
-        query = select(table).where(table.c.device == device, table.c.at > since).order_by(table.c.at.desc(), table.c.sequence.desc())
-        with self._database.reading() as connection:
-            row_of(connection, device)
-            rows = connection.execute(query.limit(limit)).all()
-        return tuple(map(_window_of, reversed(rows)))
+        return self._charts.inference(device, minutes, limit)
 
     def releases(self) -> tuple[ReleaseView, ...]:
         """Return releases, newest first."""
         with self._database.reading() as connection:
-            bodies = latest(connection, "reported").values()
-        reports = [report for body in bodies for report in Reported.model_validate_json(body).models.values()]
-        running = Counter(report.current.manifest_sha256 for report in reports if report.current)
+            known = self._newest.read(connection)
+        running = Counter(ref.manifest_sha256 for words in known.values() for ref in words.running)
         return tuple(
             ReleaseView(
                 ref=release.ref,
@@ -173,14 +154,14 @@ class StoreReader:
         birth = Birth.model_validate_json(body["birth"]) if body["birth"] else None
         models = Reported.model_validate_json(body["reported"]).models if body["reported"] else {}
         health = Health.model_validate_json(body["health"]) if body["health"] else None
-        status, reason = status_of(birth, models, health, row.last_seen, self._now())
-        if row.revoked_at is not None:
-            status, reason = "offline", "revoked"
+        gist = Gist().with_models(models)
+        gist = gist.with_birth(birth) if birth else gist
+        status, reason = _status(row.revoked_at, row.last_seen, gist.with_health(health) if health else gist, self._now())
         return DeviceSummary(
             id=device.id,
             hardware=device.hardware,
             labels=dict(device.labels),
-            online=status not in ("offline", "new"),
+            online=status not in ABSENT,
             last_seen=row.last_seen,
             models=models,
             health=health,
@@ -189,20 +170,10 @@ class StoreReader:
         )
 
 
+def _status(revoked_at: datetime | None, last_seen: datetime | None, gist: Gist, now: datetime) -> tuple[Status, str]:
+    return ("offline", "revoked") if revoked_at is not None else status_of(gist, last_seen, now)
+
+
 def _event_of(row: Row[tuple[object, ...]]) -> EventView:
     facts = TEXT_BY_NAME.validate_json(row.facts)
     return EventView(at=row.at, kind=row.kind, severity=row.severity, model=row.model, text=row.text, facts=facts)
-
-
-def _window_of(row: Row[tuple[object, ...]]) -> InferencePoint:
-    return InferencePoint(
-        at=row.at,
-        model=row.model,
-        release=row.release,
-        requests_per_s=row.requests / row.window_s if row.window_s else 0.0,
-        errors=row.errors,
-        p50_ms=row.p50_ms,
-        p95_ms=row.p95_ms,
-        classes=COUNT_BY_NAME.validate_json(row.classes),
-        provider=row.provider,
-    )

@@ -148,6 +148,45 @@ inference_windows = _series(
     Column("parts", BigInteger),
 )
 
+# The quantities of health that are summed up, and their columns in the points.
+GAUGES = {"cpu": "cpu_percent", "memory": "memory_percent", "disk": "disk_percent", "temperature": "temperature_c"}
+
+
+def _gauge(name: str) -> tuple[Column[object], ...]:
+    kinds = {"count": BigInteger, "total": Float, "lowest": Float, "highest": Float}
+    return tuple(Column(f"{name}_{part}", kind, nullable=part != "count") for part, kind in kinds.items())
+
+
+# Points that grew old, summed up over `span_s` from `at` on.
+health_buckets = Table(
+    "health_buckets",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("span_s", Integer, primary_key=True),
+    Column("at", Stamp, primary_key=True),
+    *(column for name in GAUGES for column in _gauge(name)),
+    Index("health_buckets_by_time", "span_s", "at"),
+)
+
+work_buckets = Table(
+    "work_buckets",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("release", Integer, primary_key=True),
+    Column("span_s", Integer, primary_key=True),
+    Column("at", Stamp, primary_key=True),
+    Column("window_s", Float, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("p50_total", Float, nullable=False),
+    Column("p95_highest", Float, nullable=False),
+    Column("provider", Words, nullable=False),
+    Column("classes", Text, nullable=False),
+    Index("work_buckets_by_time", "span_s", "at"),
+    Index("work_buckets_by_device_and_time", "device", "at"),
+)
+
 events = _series(
     "events",
     Column("kind", String(16), nullable=False),

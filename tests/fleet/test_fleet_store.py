@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select
 
 from contracts.lifecycle import Phase
-from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Latency, Machine, ReleaseRef
+from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Latency, Machine, ModelReport, ReleaseRef, Reported
 from fleet.core.devices import Device
 from fleet.core.enrolment import Issued
 from fleet.core.freshness import Heard
@@ -59,8 +60,8 @@ def admit(database: Database, device: Device) -> None:
     CredentialStore(database).admit(device, "enrolment-secret", issued)
 
 
-def heard(message: Birth | DeviceEvent | Health | InferenceWindow, device: str = "pi-1") -> Heard:
-    leaf = {Birth: "birth", DeviceEvent: "event", Health: "health", InferenceWindow: "inference"}[type(message)]
+def heard(message: Birth | Reported | DeviceEvent | Health | InferenceWindow, device: str = "pi-1") -> Heard:
+    leaf = {Birth: "birth", Reported: "reported", DeviceEvent: "event", Health: "health", InferenceWindow: "inference"}[type(message)]
     return Heard(device, leaf, message, NOW)
 
 
@@ -226,3 +227,29 @@ def test_of_two_who_want_one_name_at_the_same_time_one_gets_it(place: Path | Pos
         database.close()
     # Then one has it, and each other was told so
     assert sorted(answers) == ["got it", *["told"] * 7]
+
+
+def test_the_fleets_numbers_follow_what_each_device_said_last(database: Database) -> None:
+    # Given a reader that was asked before, as dashboards ask again and again
+    store, reader = UplinkStore(database, timedelta(days=30)), StoreReader(database, lambda: NOW)
+    admit(database, Device("pi-2", "cpu", {}, NOW))
+    assert (reader.overview().statuses, reader.overview().online) == ({"new": 2}, 0)
+    for number, phase in enumerate((Phase.PROBATION, Phase.COMMITTED, Phase.ROLLED_BACK), start=1):
+        # When a device says something new
+        store.save([heard(birth("a", online=True, at=NOW)), heard(report(number, phase))])
+        # Then the numbers and the list agree, and both know it
+        [listed, _] = reader.devices()
+        assert reader.overview().statuses == Counter(view.status for view in reader.devices())
+        assert reader.overview().releases == {"digits 2": 1}
+        assert (reader.overview().online, listed.online) == (1, True)
+    assert (listed.status, listed.status_reason) == ("degraded", "digits: rolled back: too hot")
+    # And when it is gone, or turned out
+    store.save([replace(heard(birth("a", online=False, at=NOW)), received_at=NOW + timedelta(seconds=1))])
+    assert reader.overview().statuses == {"offline": 1, "new": 1}
+    CredentialStore(database).revoke("pi-2", NOW)
+    assert reader.overview().statuses == {"offline": 2}
+
+
+def report(sequence: int, phase: Phase) -> Reported:
+    model = ModelReport(phase=phase, reason="too hot" if phase is Phase.ROLLED_BACK else "", current=RELEASE)
+    return Reported(session="a" * 16, sequence=sequence, sent_at=NOW, generation=1, models={"digits": model})

@@ -22,7 +22,6 @@ from fleet.store.place import PostgresUrl
 from fleet.store.postgres import PostgresServer
 from fleet.store.sqlite import SqliteFile
 from fleet.store.tables import devices, metadata, tokens
-from fleet.store.timescale import make_hypertables
 from tests.fleet.databases import KINDS, new_place
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -133,10 +132,3 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(place: Path | PostgresU
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "v0001"
         assert connection.exec_driver_sql("SELECT password_hash FROM devices").scalar_one() == "a hash"
     engine.dispose()
-
-
-def test_without_timescaledb_no_table_becomes_a_hypertable(place: Path | PostgresUrl) -> None:
-    opened = Database(place)
-    with opened.writing() as connection:
-        assert make_hypertables(connection) == ()
-    opened.close()

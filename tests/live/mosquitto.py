@@ -24,8 +24,11 @@ def free_port() -> int:
 class Mosquitto:
     """One broker process, which can be stopped and started again with its retained messages."""
 
-    def __init__(self, folder: Path, identity: Path | None = None) -> None:
-        """Write its files; everybody of this run's authority is let in by his name. `identity` is what it shows of itself."""
+    def __init__(self, folder: Path, identity: Path | None = None, believed: Path | None = None) -> None:
+        """Write its files; everybody of this run's authority, or of another that it believes, is let in by his name.
+
+        `identity` is what it shows of itself.
+        """
         identity = identity or server_identity()
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
@@ -35,7 +38,7 @@ class Mosquitto:
         (folder / "acl").write_text(acl_file())
         lines = [
             f"listener {self.port} 127.0.0.1",
-            f"cafile {authority().certificate_file}",
+            f"cafile {believed or authority().certificate_file}",
             f"certfile {identity}",
             f"keyfile {identity}",
             "require_certificate true",

@@ -11,7 +11,7 @@ from contracts.messages import Birth, Health, Machine, ModelReport, ReleaseRef, 
 from fleet.core.freshness import Stamped, is_news, plausible_time
 from fleet.core.refusals import trust_line
 from fleet.core.releases import check_counter_grows
-from fleet.core.status import status_of
+from fleet.core.status import Gist, status_of
 from fleet.core.wishes import LIFETIME, first_wish, renewed, with_release
 from fleet.errors import CounterDoesNotGrowError
 
@@ -86,13 +86,17 @@ def test_a_time_that_cannot_be_is_replaced_by_that_of_arrival() -> None:
     ],
 )
 def test_a_device_is_described_by_its_worst_trait(models: dict[str, ModelReport], words: Health, expected: tuple[str, str]) -> None:
-    assert status_of(birth("a"), models, words, NOW, NOW) == expected
+    gist = Gist().with_birth(birth("a")).with_models(models).with_health(words)
+
+    assert status_of(gist, NOW, NOW) == expected
 
 
 def test_a_device_is_new_then_offline_when_its_link_or_its_voice_is_gone() -> None:
-    assert status_of(None, {}, None, None, NOW) == ("new", "not heard of yet")
-    assert status_of(birth("a", online=False), {}, health(), NOW, NOW)[0] == "offline"
-    assert status_of(birth("a"), {}, health(), NOW, NOW + timedelta(hours=1)) == ("offline", "no word for 60 minutes")
+    well = Gist().with_health(health())
+
+    assert status_of(Gist(), None, NOW) == ("new", "not heard of yet")
+    assert status_of(well.with_birth(birth("a", online=False)), NOW, NOW)[0] == "offline"
+    assert status_of(well.with_birth(birth("a")), NOW, NOW + timedelta(hours=1)) == ("offline", "no word for 60 minutes")
 
 
 def test_a_wish_gets_a_new_generation_only_when_it_changes() -> None:
