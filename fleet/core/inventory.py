@@ -9,7 +9,7 @@ from datetime import datetime
 from contracts.agent_config import DeviceSection
 from contracts.manifest import Runtime
 from contracts.messages import Birth, Health, ReleaseRef, Reported
-from fleet.core.status import Status, condition_of, standing_of
+from fleet.core.status import Gist, Status, status_of
 
 # What agents call it as a provider.
 EDGE_TPU = "EdgeTPU"
@@ -41,14 +41,13 @@ class Inventory:
     # What it calls itself; queries ask the fleet's labels alone.
     own_labels: Mapping[str, str] = field(default_factory=dict)
     last_seen: datetime | None = None
-    # The broker's word; None before the first birth.
-    is_connected: bool | None = None
     # None before the first birth; an installed runtime's version by its name.
     runtimes: Mapping[Runtime, str] | None = None
     agent: str | None = None
     architecture: str | None = None
     system: str | None = None
-    condition: Status = "healthy"
+    # What decides its status.
+    gist: Gist = field(default_factory=Gist)
     vitals: Vitals | None = None
     running: Mapping[str, ReleaseRef] = field(default_factory=dict)
     # By model: when the newest attempt ended.
@@ -56,8 +55,7 @@ class Inventory:
 
     def status(self, now: datetime) -> Status:
         """Return the one word for people."""
-        standing = standing_of(self.is_connected, self.last_seen, now)
-        return self.condition if standing is None else standing[0]
+        return status_of(self.gist, self.last_seen, now)[0]
 
 
 @dataclass(frozen=True)
@@ -83,12 +81,11 @@ def inventory_of(device: str, hardware: str, labels: Mapping[str, str], words: W
         added_at=words.added_at,
         own_labels=birth.labels if birth else {},
         last_seen=words.last_seen,
-        is_connected=birth.online if birth else None,
         runtimes=birth.runtimes if birth else None,
         agent=birth.agent_version if birth else None,
         architecture=birth.machine.architecture if birth else None,
         system=birth.machine.system if birth else None,
-        condition=condition_of(models, words.health)[0],
+        gist=_gist_of(words),
         vitals=vitals_of(words.health) if words.health else None,
         running={model: report.current for model, report in models.items() if report.current},
         ended_at={model: report.last.at for model, report in models.items() if report.last},
@@ -107,3 +104,12 @@ def vitals_of(health: Health) -> Vitals:
             worker.preferred_provider == EDGE_TPU and worker.provider not in ("", EDGE_TPU) for worker in health.workers.values()
         ),
     )
+
+
+def _gist_of(words: Words) -> Gist:
+    gist = Gist()
+    if words.birth is not None:
+        gist = gist.with_birth(words.birth)
+    if words.reported is not None:
+        gist = gist.with_models(words.reported.models)
+    return gist if words.health is None else gist.with_health(words.health)

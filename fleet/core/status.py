@@ -40,35 +40,19 @@ class Gist:
         """Return it with other health."""
         return replace(self, unwell=next(_ailments(health), ""))
 
-    @property
-    def condition(self) -> tuple[Status, str]:
-        """Return how a device does that is there, and why; the reason is empty for a healthy one."""
-        if self.updating:
-            return "updating", self.updating
-        complaint = self.lost or self.unwell
-        return ("degraded", complaint) if complaint else ("healthy", "")
-
 
 def status_of(gist: Gist, last_seen: datetime | None, now: datetime) -> tuple[Status, str]:
     """Return the status, and the reason for it; the reason is empty for a healthy device."""
-    return standing_of(gist.is_online, last_seen, now) or gist.condition
-
-
-def standing_of(is_connected: bool | None, last_seen: datetime | None, now: datetime) -> tuple[Status, str] | None:
-    """Return the status of a device that is not there, and why; None for one that is. `is_connected` is None before its first birth."""
-    if is_connected is None or last_seen is None:
+    if gist.is_online is None or last_seen is None:
         return "new", "not heard of yet"
-    if not is_connected:
+    if not gist.is_online:
         return "offline", "the broker lost its connection"
     if now - last_seen > SILENT_AFTER:
         return "offline", f"no word for {int((now - last_seen).total_seconds() // 60)} minutes"
-    return None
-
-
-def condition_of(models: Mapping[str, ModelReport], health: Health | None) -> tuple[Status, str]:
-    """Return how a device does that is there."""
-    gist = Gist().with_models(models)
-    return (gist if health is None else gist.with_health(health)).condition
+    if gist.updating:
+        return "updating", gist.updating
+    complaint = gist.lost or gist.unwell
+    return ("degraded", complaint) if complaint else ("healthy", "")
 
 
 def _updates(models: Mapping[str, ModelReport]) -> Iterator[str]:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, true
 
 from fleet.store.database import Database
 from fleet.store.series import HEALTH, WORK, AnyRow, Series, Slot, start_of, sums
-from fleet.store.upsert import put
+from fleet.store.upsert import put_all
 
 FINE = timedelta(minutes=5)
 COARSE = timedelta(hours=1)
 # A change of so many rows takes milliseconds: whoever writes in between hardly waits.
-BATCH_ROWS = 500
+BATCH_ROWS = 120
 # In one turn; what is left has time until the next.
-BATCHES = 200
+BATCHES = 500
 
 Sum = TypeVar("Sum")
 
@@ -62,7 +62,7 @@ class Retention:
         fine, coarse = start_of(now - self._lives.fine, COARSE), now - self._lives.coarse
         span = series.buckets.c.span_s
         sources = (
-            Source(series.raw, series.raw.c.at == series.raw.c.at, start_of(raw_before, COARSE), FINE, COARSE),
+            Source(series.raw, true(), start_of(raw_before, COARSE), FINE, COARSE),
             Source(series.buckets, span == FINE.total_seconds(), fine, COARSE, timedelta(days=1)),
         )
         done = 0
@@ -78,10 +78,8 @@ class Retention:
             rows = _taken(connection, source)
             if not rows:
                 return False
-            device = rows[0].device
             points, buckets = (rows, []) if source.table is series.raw else ([], rows)
-            for slot, total in sums(series, points, buckets, source.span).items():
-                _add(connection, series, _key(series, device, slot, source.span), total)
+            _add(connection, series, rows[0].device, sums(series, points, buckets, source.span), source.span)
             return True
 
     def _drop(self, table: Table, which: ColumnElement[bool]) -> bool:
@@ -102,19 +100,20 @@ def _taken(connection: Connection, source: Source) -> list[AnyRow]:
         return []
     end = start_of(oldest.at, source.stretch) + source.stretch
     mine = and_(due, columns.device == oldest.device, columns.at < end)
-    times = connection.execute(select(columns.at).where(mine).order_by(columns.at).limit(BATCH_ROWS)).scalars().all()
-    taken = connection.execute(delete(source.table).where(mine, columns.at <= times[-1]).returning(*columns))
+    last = connection.execute(select(columns.at).where(mine).order_by(columns.at).offset(BATCH_ROWS - 1).limit(1)).scalar()
+    taken = connection.execute(delete(source.table).where(mine, true() if last is None else columns.at <= last).returning(*columns))
     return sorted(taken, key=lambda row: row.at)
 
 
-def _key(series: Series[Sum], device: str, slot: Slot, span: timedelta) -> dict[str, object]:
-    names = dict(zip(series.names, slot.of, strict=True))
-    return {"device": device, **names, "span_s": int(span.total_seconds()), "at": slot.at}
-
-
-def _add(connection: Connection, series: Series[Sum], key: Mapping[str, object], total: Sum) -> None:
-    """Keep a sum, together with the one that is there: what arrives late counts too."""
-    table = series.buckets
-    there = connection.execute(select(table).where(*(table.c[name] == value for name, value in key.items()))).first()
-    parts = [total] if there is None else [series.of_bucket(there), total]
-    put(connection, table, {**key, **series.columns(series.joined(parts))})
+def _add(connection: Connection, series: Series[Sum], device: str, totals: Mapping[Slot, Sum], span: timedelta) -> None:
+    """Keep sums, together with those that are there: what arrives late counts too."""
+    table, span_s = series.buckets, int(span.total_seconds())
+    times = [slot.at for slot in totals]
+    mine = and_(table.c.device == device, table.c.span_s == span_s, table.c.at.between(min(times), max(times)))
+    there = sums(series, [], connection.execute(select(table).where(mine)).all(), span)
+    rows = []
+    for slot, total in totals.items():
+        whole = series.joined([there[slot], total]) if slot in there else total
+        names = dict(zip(series.names, slot.of, strict=True))
+        rows.append({"device": device, **names, "span_s": span_s, "at": slot.at, **series.columns(whole)})
+    put_all(connection, table, rows)

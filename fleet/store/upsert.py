@@ -18,6 +18,14 @@ def put(connection: Connection, table: Table, row: Mapping[str, object]) -> None
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
 
 
+def put_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Keep rows, each in place of the one with its key; all have every column."""
+    key = [column.name for column in table.primary_key]
+    statement = INSERT[connection.dialect.name](table)
+    values = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), [dict(row) for row in rows])
+
+
 def add_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> int:
     """Keep those rows whose keys are new, and return how many; rows have the same columns."""
     if not rows:

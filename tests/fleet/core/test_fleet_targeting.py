@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.messages import ReleaseRef
 from fleet.core.inventory import Inventory, Vitals
+from fleet.core.status import Gist
 from fleet.core.targeting.parse import NAMES, parse_query
 from fleet.core.targeting.predicate import predicate
 from fleet.core.targeting.query import (
@@ -35,7 +36,7 @@ PI = Inventory(
     {"site": "lyon"},
     ("rpi5", "cpu"),
     last_seen=NOW - timedelta(minutes=5),
-    is_connected=True,
+    gist=Gist(is_online=True),
     runtimes={"onnx": "1.18.1"},
     agent="0.2.0",
     architecture="aarch64",
@@ -124,8 +125,8 @@ def test_what_was_never_reported_is_unknown_and_only_differs() -> None:
 
 def test_a_device_that_is_silent_is_not_online_whatever_the_broker_thinks() -> None:
     assert not means("online", replace(PI, last_seen=NOW - timedelta(hours=1)))
-    assert not means("online", replace(PI, is_connected=False))
-    assert means("online and status = degraded", replace(PI, condition="degraded"))
+    assert not means("online", replace(PI, gist=Gist(is_online=False)))
+    assert means("online and status = degraded", replace(PI, gist=Gist(is_online=True, unwell="throttled")))
 
 
 CONDITION = "a condition: one of all, online, running"
