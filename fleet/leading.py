@@ -53,15 +53,21 @@ class Duty:
 
 async def lead(leader: Leader, links: Sequence[Link], duties: Sequence[Duty]) -> None:
     """Do the duties whenever this server leads, until cancelled; a duty's turn is never left in its middle."""
-    while True:
-        try:
-            is_leader = await to_thread.run_sync(leader.take)
-        except FleetError as error:
-            log.warning("%s", error)
-            is_leader = False
-        if is_leader:
-            await _work(leader, links, duties)
-        await anyio.sleep(POLL_S)
+    try:
+        while True:
+            if await _took(leader):
+                await _work(leader, links, duties)
+            await anyio.sleep(POLL_S)
+    finally:
+        leader.give_up()
+
+
+async def _took(leader: Leader) -> bool:
+    try:
+        return await to_thread.run_sync(leader.take)
+    except FleetError as error:
+        log.warning("%s", error)
+        return False
 
 
 async def _work(leader: Leader, links: Sequence[Link], duties: Sequence[Duty]) -> None:

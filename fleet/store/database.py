@@ -84,7 +84,7 @@ def migrate(connection: Connection, shown: str, revision: str = "head") -> None:
     config.attributes["connection"] = connection
     _versions(connection, shown)
     if connection.dialect.name == "postgresql":
-        # A step may take long on a large table, and whoever starts beside waits for it.
+        # A step may take long on a large table.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
     command.upgrade(config, revision)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -61,7 +62,9 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         yield Pair(tmp_path, stack)
 
 
-def test_a_leader_killed_in_mid_rollout_is_replaced_and_nothing_is_doubled_or_lost(pair: Pair, tmp_path: Path) -> None:
+def test_a_leader_killed_in_mid_rollout_is_replaced_and_nothing_is_doubled_or_lost(
+    pair: Pair, tmp_path: Path, tell: Callable[[str], None]
+) -> None:
     # Given a folder that no server can have for itself now
     alone = pair.first.run("fleet", "up")
     assert (alone.returncode, "expected no running fleet server, found one" in alone.stderr) == (2, True)
@@ -80,11 +83,13 @@ def test_a_leader_killed_in_mid_rollout_is_replaced_and_nothing_is_doubled_or_lo
         wait_for(lambda: all(_said(api, name) == ["before"] for name in before))
         # And the leader is killed
         leader = leading_session(pair.name)
+        killed_s = time.monotonic()
         pair.first.stop(signal.SIGKILL)
         for device in devices[:3]:
             device.send_event("meanwhile")
         # Then the other leads
         wait_for(lambda: leading_session(pair.name) not in ("", leader), seconds=TAKEOVER_S)
+        tell(f"another server led {time.monotonic() - killed_s:.1f} s after the leader was killed")
         for device in devices[3:]:
             running.enter_context(device)
         ended = wait_for(lambda: view if (view := api.get("rollouts/1").json())["state"] != "running" else None)
