@@ -157,7 +157,8 @@ class Agent:
             with self._health.within(HEALTH_S):
                 readings = await parts.sensors.read()
                 workers = self.workers()
-                await parts.uplink.send_now("health", parts.reporter.stamp(Health, **vars(readings), workers=workers))
+                if parts.uplink.is_connected:  # else its number would be missing
+                    await parts.uplink.send_now("health", parts.reporter.stamp(Health, **vars(readings), workers=workers))
             with self._health.within(parts.health_interval_s):
                 await asyncio.sleep(parts.health_interval_s)
 
