@@ -29,7 +29,9 @@ from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.store.reader import StoreReader
 from fleet.store.rollouts import RolloutStore
-from fleet.store.tables import metadata
+from fleet.store.tables import inference_windows, metadata
+from fleet.store.tallies import gaps_of
+from fleet.store.times import micros
 from fleet.store.uplinks import UplinkStore
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -97,6 +99,31 @@ def test_a_database_of_passwords_becomes_one_of_certificates(tmp_path: Path) -> 
     assert CredentialStore(opened).standing("pi-1", NOW) == Standing(is_revoked=True, certificates=0)
     assert AccessStore(opened).role_of("new", NOW) is Role.ADMIN
     assert AccessStore(opened).role_of("old", NOW) is None
+    opened.close()
+
+
+def test_windows_of_before_stay_and_sessions_that_go_on_miss_nothing_of_before(tmp_path: Path) -> None:
+    # Given a database from before windows told their manifest, with a device in the middle of a session
+    config = Config()
+    config.set_main_option("script_location", str(Path(database_module.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'fleet.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "v0002")
+        at = micros(NOW)
+        connection.exec_driver_sql(f"INSERT INTO devices VALUES ('pi-1', 'rpi5', '{{}}', {at}, NULL, NULL)")
+        connection.exec_driver_sql(f"INSERT INTO reports VALUES ('pi-1', 'reported', '{'a' * 16}', 40, {at}, {at}, '{{}}')")
+        connection.exec_driver_sql(
+            f"INSERT INTO inference_windows VALUES ('pi-1', '{'a' * 16}', 39, {at}, 'digits', 2, 10, 50, 1, 1, 2, '{{}}', 'cpu')"
+        )
+    engine.dispose()
+    # When it is opened, and the device goes on
+    opened = Database(tmp_path / "fleet.db")
+    UplinkStore(opened, timedelta(days=30)).save([heard(event(41)), heard(event(43))])
+    # Then its window is there, and only what is missing since then counts
+    with opened.reading() as connection:
+        assert [row.manifest_sha256 for row in connection.execute(inference_windows.select())] == [""]
+        assert [(gap.lost, gap.missing) for gap in gaps_of(connection, "pi-1")] == [(1, "42")]
     opened.close()
 
 
