@@ -211,9 +211,10 @@ class Agent:
             with self._health.within(HEALTH_S):
                 readings = await parts.sensors.read()
                 workers = self.workers()
-                message = parts.reporter.stamp(Health, **vars(readings), workers=workers)
-                is_sent = await parts.uplink.send_now("health", message)
-                self.is_health_sent = self.is_health_sent or is_sent
+                if parts.uplink.is_connected:  # else its number would be missing
+                    message = parts.reporter.stamp(Health, **vars(readings), workers=workers)
+                    is_sent = await parts.uplink.send_now("health", message)
+                    self.is_health_sent = self.is_health_sent or is_sent
             interval_s = self._running().health_interval_s
             with self._health.within(interval_s), anyio.move_on_after(interval_s):
                 await self._is_refitted.wait()

@@ -76,12 +76,13 @@ class Reporter:
     def stamp(self, message: Callable[..., Message], **fields: object) -> bytes:
         """Return a message of the next sequence number, encoded."""
         self._sequence += 1
-        return codec.encode(message(session=self.identity.session, sequence=self._sequence, sent_at=self._judged(self._clock()), **fields))
+        return self._at_number(message, **fields)
 
     def birth(self, is_online: bool) -> bytes:
-        """Return the birth, or the will."""
+        """Return the birth; or the will, which repeats a number, because nobody hears it while all is well."""
         device = self.identity.device
-        return self.stamp(
+        stamp = self.stamp if is_online else self._at_number
+        return stamp(
             Birth,
             online=is_online,
             agent_version=self.identity.agent_version,
@@ -168,6 +169,9 @@ class Reporter:
             self.event("link", "warning", f"what waits for the link is kept in memory only: {trouble}")
         else:
             self.event("link", "info", "what waits for the link is kept on the disk again")
+
+    def _at_number(self, message: Callable[..., Message], **fields: object) -> bytes:
+        return codec.encode(message(session=self.identity.session, sequence=self._sequence, sent_at=self._judged(self._clock()), **fields))
 
     def _keep(self, leaf: str, payload: bytes) -> None:
         self.outbox.put(Letter(leaf, payload))

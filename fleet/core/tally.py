@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Past so many gaps in one session, the oldest are counted, but no longer known one by one.
-MAX_GAPS = 64
+# Past so many gaps in one session, the oldest are counted, but no longer known one by one. Replicas that share a device's messages
+# see every second one, until the other one has saved what it took.
+MAX_GAPS = 2000
 # First and last of numbers that follow each other.
 Span = tuple[int, int]
 
@@ -31,16 +32,15 @@ class Tally:
 
 def after(tally: Tally, spans: Iterable[Span]) -> Tally:
     """Return the tally once these came as well, in whatever order; what came before changes nothing."""
-    newest, missing = tally.newest, list(tally.missing)
-    for first, last in sorted(spans):
-        if first > newest + 1:
-            missing.append((newest + 1, first - 1))
-        elif first <= newest and missing:
-            missing = _without(missing, first, last)
-        newest = max(newest, last)
+    came = sorted(spans)
+    newest = max((last for _, last in came), default=0)
+    unheard = list(tally.missing)
+    if newest > tally.newest:
+        unheard.append((tally.newest + 1, newest))
+    missing = _without(unheard, came)
     excess = missing[: max(0, len(missing) - MAX_GAPS)]
     forgotten = tally.forgotten + sum(last - first + 1 for first, last in excess)
-    return Tally(newest, tuple(missing[len(excess) :]), forgotten, tally.merged)
+    return Tally(max(tally.newest, newest), tuple(missing[len(excess) :]), forgotten, tally.merged)
 
 
 def is_new(tally: Tally, number: int) -> bool:
@@ -59,14 +59,20 @@ def gaps_from_text(text: str) -> tuple[Span, ...]:
     return tuple((int(first), int(last or first)) for first, _, last in ends)
 
 
-def _without(missing: list[Span], first: int, last: int) -> list[Span]:
+def _without(spans: list[Span], came: list[Span]) -> list[Span]:
+    """Return what is left of spans that lie apart; both lists are in order."""
     left: list[Span] = []
-    for start, end in missing:
-        if end < first or start > last:
-            left.append((start, end))
-            continue
-        if start < first:
-            left.append((start, first - 1))
-        if end > last:
-            left.append((last + 1, end))
+    place = 0
+    for start, end in spans:
+        while place < len(came) and came[place][1] < start:
+            place += 1
+        begin, here = start, place
+        while here < len(came) and came[here][0] <= end:
+            first, last = came[here]
+            if first > begin:
+                left.append((begin, first - 1))
+            begin = max(begin, last + 1)
+            here += 1
+        if begin <= end:
+            left.append((begin, end))
     return left

@@ -61,6 +61,8 @@ class Play:
             "machine": MACHINE,
             "labels": device.group.labels,
         }
+        if not is_online:
+            device.sequence -= 1  # a will repeats a number, because nobody hears it while all is well
         return device.say("birth", Birth, now_s, fields, is_kept=True)
 
     def due(self, device: Device, now_s: float) -> list[Say]:

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 
 from contracts import mqtt
 from contracts.errors import MalformedPacketError
-from contracts.messages import MAX_MESSAGE_BYTES
 from contracts.mqtt_stream import Delivery, Stream
+from fleet.south.broker import MAX_PACKET_BYTES
 from fleet.south.mqtt import SESSION_EXPIRY_S, Login, Received
 
 KEEPALIVE_S = 60
@@ -23,7 +23,6 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 8.0
 # The broker sends no more ahead of our acknowledgements; beyond it, it queues.
 RECEIVE_MAXIMUM = 8000
-MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + 1024
 # One read of the socket, and so many bytes of messages are taken at once.
 READ_BYTES = 256 * 1024
 MAX_TAKEN_BYTES = 8 << 20
@@ -114,6 +113,7 @@ class UplinkLine:
         if pause_s > 0:
             time.sleep(min(pause_s, timeout_s))
             return None
+        # All that the broker lets in: what is too large for a message is refused with its reason here, not dropped in silence there.
         hello = mqtt.Hello(
             self._login.client_id(self._name), KEEPALIVE_S, RECEIVE_MAXIMUM, MAX_PACKET_BYTES, session_expiry_s=SESSION_EXPIRY_S
         )

@@ -8,11 +8,13 @@ import stat
 import psutil
 
 from contracts.lifecycle import Phase
-from contracts.messages import DeviceEvent, Health, InferenceWindow, Reported
+from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Message, Reported, Want
 from tests.agent.conftest import DEVICE, AgentProcess, until
 from tests.agent.test_update_journeys import committed
 from tests.live.mosquitto import Mosquitto
 from tests.sim.fleet import SimFleet
+
+SAID: tuple[type[Message], ...] = (Birth, Reported, Health, InferenceWindow, DeviceEvent, Want)
 
 
 def test_a_killed_agent_is_declared_offline_by_its_will_and_leaves_no_worker(fleet: SimFleet, device: AgentProcess) -> None:
@@ -108,6 +110,8 @@ def test_health_and_windows_carry_one_growing_sequence(fleet: SimFleet, device: 
     for kind in (Health, InferenceWindow, DeviceEvent, Reported):
         sequences = [message.sequence for message in fleet.all(kind)]
         assert sequences == sorted(set(sequences))
+    # Whatever has a number is heard: what is missing was lost
+    until(lambda: (numbers := sorted({each.sequence for kind in SAID for each in fleet.all(kind)})) == list(range(1, len(numbers) + 1)))
 
 
 def test_the_token_and_the_local_socket_are_for_the_owner(fleet: SimFleet, device: AgentProcess) -> None:

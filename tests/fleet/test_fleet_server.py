@@ -127,7 +127,14 @@ def test_poison_is_survived(fleet: FleetProcess, pi: Path) -> None:
 
         with fleet.api as api:
             found = wait_for(lambda: [view["text"] for view in api.get("devices/pi-1").json()["events"]])
+            aside = api.get("quarantine", params={"device": "pi-1"}).json()
+            assert api.get("quarantine", params={"device": "pi-2"}).json() == []
     assert found == [event.text]
+    # What was refused is kept to look at, with its reason
+    assert {each["leaf"] for each in aside} == {"birth", "reported", "health", "inference", "event", "want"}
+    shown = fieldfare(fleet.folder, "device", "quarantine", "pi-1")
+    assert "session: expected Field required, found nothing" in shown.stdout
+    assert "300000" in shown.stdout
 
 
 def test_health_arrives_as_points_for_charts(fleet: FleetProcess, pi: Path) -> None:

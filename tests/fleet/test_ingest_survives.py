@@ -7,12 +7,14 @@ import sqlite3
 from datetime import datetime, timezone
 from pathlib import Path
 
+import psutil
+
 from fleet.store.database import Database
 from fleet.store.reader import StoreReader
 from tests.fleet.server import wait_for
 from tests.sim.uplink_stage import Stage, mosquitto_of
 
-DEVICES, MESSAGES = 5, 2000
+DEVICES, MESSAGES = 5, 3000
 CONSUMER = "tests.sim.ingest_process"
 
 
@@ -29,6 +31,11 @@ def rows(database: Path) -> list[tuple[str, int, int, int]]:
 def kept(database: Path) -> int:
     """Return how many windows were committed."""
     return sum(count for _, count, _, _ in rows(database))
+
+
+def mosquitto_after(keeper: psutil.Process, pid: int) -> int | None:
+    """Return the broker's process once it is another one."""
+    return next((child.pid for child in keeper.children(recursive=True) if child.name() == "mosquitto" and child.pid != pid), None)
 
 
 def test_nothing_is_lost_or_doubled_when_ingest_and_then_the_broker_are_killed_in_mid_stream(tmp_path: Path) -> None:
@@ -49,12 +56,37 @@ def test_nothing_is_lost_or_doubled_when_ingest_and_then_the_broker_are_killed_i
         consumer.go()
         wait_for(lambda: kept(database) > total // 2)
         # And then the broker
-        mosquitto_of(keeper).kill()
+        killed = mosquitto_of(keeper)
+        killed.kill()
         # Then everything comes, because devices say again what the broker may have forgotten
         wait_for(lambda: kept(database) == total, seconds=60)
-        load.go()
-        assert load.result()["repeated"] > 0
+        assert wait_for(lambda: mosquitto_after(keeper, killed.pid))
     # And what is there was counted once, and nothing is missing
+    assert rows(database) == [(device, MESSAGES, 1, MESSAGES) for device in stage.devices]
+    opened = Database(database)
+    reader = StoreReader(opened, lambda: datetime.now(timezone.utc))
+    assert [reader.device(device).gaps for device in stage.devices] == [()] * DEVICES
+    opened.close()
+
+
+def test_replicas_share_the_messages_and_one_that_was_killed_gets_its_own_when_it_is_back(tmp_path: Path) -> None:
+    stage, database, total = Stage(tmp_path, DEVICES), tmp_path / "fleet.db", DEVICES * MESSAGES
+    with stage.broker():
+        # Given two replicas on one database
+        one, other = (stage.consumer(CONSUMER, database, total * 10, replica) for replica in ("one", "other"))
+        load = stage.load(MESSAGES)
+        one.go()
+        other.go()
+        load.go()
+        # When one is killed in mid-stream, and comes back under its name
+        wait_for(lambda: kept(database) > total // 4)
+        one.kill()
+        assert kept(database) < total
+        stage.consumer(CONSUMER, database, total * 10, "one").go()
+        # Then everything is there, once
+        wait_for(lambda: kept(database) == total, seconds=60)
+        load.go()
+        assert load.result()["repeated"] == 0
     assert rows(database) == [(device, MESSAGES, 1, MESSAGES) for device in stage.devices]
     opened = Database(database)
     reader = StoreReader(opened, lambda: datetime.now(timezone.utc))

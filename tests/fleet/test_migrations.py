@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,12 @@ from fleet.store.database import Database, migrate
 from fleet.store.place import PostgresUrl
 from fleet.store.postgres import PostgresServer
 from fleet.store.sqlite import SqliteFile
-from fleet.store.tables import devices, metadata, tokens
+from fleet.store.tables import devices, inference_windows, metadata, tokens
+from fleet.store.tallies import gaps_of
+from fleet.store.times import micros
+from fleet.store.uplinks import UplinkStore
 from tests.fleet.databases import KINDS, new_place
+from tests.fleet.test_fleet_store import event, heard
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 VERSIONS = [script.revision for script in ScriptDirectory(str(Path(database_module.__file__).parent / "migrations")).walk_revisions()]
@@ -133,3 +137,23 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(place: Path | PostgresU
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "v0001"
         assert connection.exec_driver_sql("SELECT password_hash FROM devices").scalar_one() == "a hash"
     engine.dispose()
+
+
+def test_windows_of_before_stay_and_sessions_that_go_on_miss_nothing_of_before(place: Path | PostgresUrl) -> None:
+    # Given a database from before windows told their manifest, with a device in the middle of a session
+    at, session = micros(NOW), "a" * 16
+    make_earlier(
+        place,
+        "v0002",
+        f"INSERT INTO devices VALUES ('pi-1', 'rpi5', '{{}}', {at}, NULL, NULL)",
+        f"INSERT INTO reports VALUES ('pi-1', 'reported', '{session}', 40, {at}, {at}, '{{}}')",
+        f"INSERT INTO inference_windows VALUES ('pi-1', '{session}', 39, {at}, 'digits', 2, 10, 50, 1, 1, 2, '{{}}', 'cpu')",
+    )
+    # When it is opened, and the device goes on
+    opened = Database(place)
+    UplinkStore(opened, timedelta(days=30)).save([heard(event(41)), heard(event(43))])
+    # Then its window is there, and only what is missing since then counts
+    with opened.reading() as connection:
+        assert [row.manifest_sha256 for row in connection.execute(inference_windows.select())] == [""]
+        assert [(gap.lost, gap.missing) for gap in gaps_of(connection, "pi-1")] == [(1, "42")]
+    opened.close()

@@ -44,7 +44,7 @@ def main() -> None:
     """Take in so many messages, or until killed, and print what it came to."""
     logging.basicConfig(level=logging.WARNING)
     order = json.loads(sys.stdin.readline())
-    line = UplinkLine(Login("127.0.0.1", order["port"], Path(order["authority"]), Path(order["own"])), ingest.TOPICS)
+    line = UplinkLine(Login("127.0.0.1", order["port"], Path(order["authority"]), Path(order["own"])), ingest.TOPICS, order["replica"])
     database = Database(Path(order["database"]))
     DeviceStore(database).add_simulated([Device(device, "cpu", SIMULATED, utc_now()) for device in order["devices"]])
     sink = Counting(UplinkStore(database, timedelta(days=30)))

@@ -90,11 +90,10 @@ class Stage:
             for program in (*self._programs, keeper):
                 program.kill()
 
-    def consumer(self, module: str, database: Path, messages: int) -> Program:
-        """Start a consumer of so many messages."""
-        return self._start(
-            module, {"port": self.port, "database": str(database), "devices": self.devices, "messages": messages, **self.papers}
-        )
+    def consumer(self, module: str, database: Path, messages: int, replica: str = "") -> Program:
+        """Start a consumer of so many messages, or one of several."""
+        order = {"port": self.port, "database": str(database), "devices": self.devices, "messages": messages, "replica": replica}
+        return self._start(module, {**order, **self.papers})
 
     def load(self, count: int) -> Program:
         """Prepare every device to send so many messages."""
