@@ -22,6 +22,7 @@ from agent.core.growth import MIB
 from contracts.agent_config import RuntimeSection
 from contracts.bundle import write_bundle
 from contracts.messages import InferenceWindow, ReleaseRef
+from contracts.source_config import SourceSection
 from tests.live.mosquitto import free_port
 from tests.sim.fleet import make_release
 
@@ -78,10 +79,13 @@ def installed_stand_in(folder: Path) -> Installed:
 
 
 @asynccontextmanager
-async def supervised(folder: Path, command: tuple[str, ...], model: str = MODEL, patience: Patience = PATIENCE) -> AsyncIterator[Watched]:
-    """Run a supervisor; when it ends no worker is left."""
+async def supervised(
+    folder: Path, command: tuple[str, ...], model: str = MODEL, patience: Patience = PATIENCE, source: SourceSection | None = None
+) -> AsyncIterator[Watched]:
+    """Run a supervisor, of workers that may have a camera; when it ends no worker is left."""
     store = StateStore(folder / "state")
-    launcher = WorkerLauncher(command, store, "127.0.0.1", free_port(), Terms(0.2, patience.memory_bytes, RuntimeSection()))
+    sources = {} if source is None else {model: source}
+    launcher = WorkerLauncher(command, store, "127.0.0.1", free_port(), Terms(0.2, patience.memory_bytes, RuntimeSection(), sources))
     crashes, alarms, windows = list[str](), list[Alarm](), list[InferenceWindow]()
 
     def hear_alarm(_release: ReleaseRef, alarm: Alarm) -> None:

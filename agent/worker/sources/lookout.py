@@ -58,11 +58,12 @@ class Lookout:
         except SourceError as error:
             self._watch.refused(str(error))
             return
-        async with anyio.create_task_group() as tasks:
-            self._looking = tasks.cancel_scope
-            tasks.start_soon(self._look_for_ever, fitting)
-            if self._source.results_file:
-                tasks.start_soon(self._write, ResultsFile(Path(self._source.results_file), self._source.results_max_bytes))
+        # It may have been closed before it was run.
+        with self._looking:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._look_for_ever, fitting)
+                if self._source.results_file:
+                    tasks.start_soon(self._write, ResultsFile(Path(self._source.results_file), self._source.results_max_bytes))
 
     def close(self) -> None:
         """Look no more, and let the camera go to whoever looks next."""
