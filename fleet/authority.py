@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fleet.core.enrolment import Issued
-from fleet.errors import BadRequestError, ForeignAuthorityError
+from fleet.errors.server import BadRequestError, ForeignAuthorityError
 from fleet.files import write_secret, write_whole
 
 AUTHORITY_LIFE = timedelta(days=20 * 365)

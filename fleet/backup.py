@@ -20,7 +20,7 @@ from contracts import codec
 from contracts.errors import TamperedError
 from contracts.grown import Grown
 from contracts.names import Sha256
-from fleet.errors import BackupExistsError, NoBackupError, NoFleetError
+from fleet.errors.store import BackupExistsError, NoBackupError, NoFleetError
 from fleet.files import check_empty, write_secret
 from fleet.folder_lock import FolderLock
 from fleet.home import Home

@@ -13,7 +13,7 @@ from fleet.core.rollout.history import FLEET, Entry, own_entries
 from fleet.core.rollout.model import LOST, Errand, Member, Rollout, Standing, State, told
 from fleet.core.rollout.step import News, is_gated, step
 from fleet.errors import FleetError
-from fleet.rollout_errors import StaleRolloutError
+from fleet.errors.rollouts import StaleRolloutError
 
 # Wishes are signed one by one: so many in one turn keep it well below a second.
 MAX_ERRANDS = 500

@@ -11,7 +11,7 @@ from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.errors import MissingFileError
 from contracts.grown import Grown
-from fleet.errors import NotConnectedError
+from fleet.errors.client import NotConnectedError
 
 SERVER_VARIABLE = "FIELDFARE_SERVER"
 TOKEN_VARIABLE = "FIELDFARE_TOKEN"  # noqa: S105 - the name of a variable

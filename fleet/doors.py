@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fleet.errors import CannotListenError
+from fleet.errors.server import CannotListenError
 from fleet.north.peer import PEER, Peer
 
 STOP_GRACE_S = 3

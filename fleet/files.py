@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fleet.errors import FolderNotEmptyError
+from fleet.errors.server import FolderNotEmptyError
 
 SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644

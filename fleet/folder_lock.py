@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from fleet.errors import FolderBusyError
+from fleet.errors.server import FolderBusyError
 
 PATIENCE_S = 30.0
 POLL_S = 0.02

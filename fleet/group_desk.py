@@ -8,8 +8,8 @@ from typing import Protocol
 
 from fleet.core.targeting.groups import FixedGroup, Group, SavedQuery, groups_in, version_of
 from fleet.core.targeting.parse import parse_query
+from fleet.errors.targeting import GroupInGroupError
 from fleet.requests import LabelChange, NewGroup
-from fleet.targeting_errors import GroupInGroupError
 from fleet.views import GroupDetail, GroupView, LabelledView
 
 

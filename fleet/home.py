@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleet.errors import FolderInUseError, UnusableFolderError
+from fleet.errors.server import FolderInUseError, UnusableFolderError
 
 FOLDER_VARIABLE = "FIELDFARE_DIR"
 

@@ -9,8 +9,8 @@ from contracts.pace import Hours
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import GatePolicy
 from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy
+from fleet.errors.rollouts import PlanError
 from fleet.requests import GateName, NewRollout
-from fleet.rollout_errors import PlanError
 from fleet.zones import zone_of
 
 METRICS: Mapping[GateName, Metric] = {"errors": Metric.ERRORS, "p95": Metric.LATENCY, "temperature": Metric.TEMPERATURE}

@@ -14,7 +14,7 @@ from fleet.core.rollout.enlist import joined, local_zone, recruit
 from fleet.core.rollout.model import Kind, Member, Rollout
 from fleet.core.rollout.plan import Plan
 from fleet.core.targeting.plan import TargetPlan
-from fleet.targeting_errors import UnknownGroupError
+from fleet.errors.targeting import UnknownGroupError
 from fleet.zones import zone_of
 
 

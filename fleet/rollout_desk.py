@@ -15,11 +15,11 @@ from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Kind, Member, Rollout, State
 from fleet.core.rollout.plan import EVERYBODY, Plan, Strategy
 from fleet.core.targeting.parse import parse_query
-from fleet.errors import NoDevicesError
+from fleet.errors.devices import NoDevicesError
+from fleet.errors.rollouts import RolloutStateError
 from fleet.plans import plan_of
 from fleet.recruiter import Release
 from fleet.requests import NewRollout
-from fleet.rollout_errors import RolloutStateError
 
 
 class Rollouts(Protocol):

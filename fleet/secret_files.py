@@ -11,8 +11,8 @@ from contracts import codec
 from contracts.errors import InvalidDocumentError
 from fleet.connection import BrokerLogin, Connection, read_connection
 from fleet.core.roles import Caller, Role
-from fleet.enrolment_errors import UnknownTokenNameError
-from fleet.errors import NotConnectedError
+from fleet.errors.client import NotConnectedError
+from fleet.errors.enrolment import UnknownTokenNameError
 from fleet.files import write_secret
 from fleet.home import Home
 

@@ -10,7 +10,7 @@ from contracts.configuration import BASE, PATHS, Configuration, SettingValue, ch
 from contracts.errors import InvalidDocumentError
 from fleet.core.configurations import Revision, Setting, has_left, next_configuration
 from fleet.core.devices import HeardDevice
-from fleet.errors import NoDevicesError
+from fleet.errors.devices import NoDevicesError
 from fleet.requests import ConfigurationChange
 from fleet.views import ConfiguredDevice
 

@@ -20,7 +20,7 @@ from fleet.dashboard import app as dashboard
 from fleet.doors import Doors, Papers, bound
 from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
-from fleet.errors import LonelyBrokerError, NamelessServerError
+from fleet.errors.server import LonelyBrokerError, NamelessServerError
 from fleet.folder_lock import FolderLock
 from fleet.group_desk import GroupDesk
 from fleet.home import Home

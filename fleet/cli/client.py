@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from contracts.codec import invalid_document
 from contracts.errors import InvalidDocumentError
 from fleet.connection import Connection, find_connection
-from fleet.errors import ClearTextError, RefusedError, ServerUnreachableError
+from fleet.errors.client import ClearTextError, RefusedError, ServerUnreachableError
 from fleet.home import Home, default_folder
 
 TIMEOUT_S = 30.0

@@ -17,7 +17,7 @@ from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, plain, print_json, print_table, styled
 from fleet.core.commands import ANSWER_GRACE, RUN_GRACE
-from fleet.errors import CommandEndedError
+from fleet.errors.devices import CommandEndedError
 from fleet.requests import NewCommand
 from fleet.views import CommandSummary, CommandView
 

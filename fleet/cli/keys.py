@@ -13,7 +13,7 @@ from fleet.cli.client import connected
 from fleet.cli.options import Folder
 from fleet.cli.output import print_table
 from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
-from fleet.errors import ThresholdError
+from fleet.errors.keys import ThresholdError
 from fleet.files import check_empty
 
 app = typer.Typer(no_args_is_help=True)

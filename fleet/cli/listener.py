@@ -18,7 +18,7 @@ from contracts import codec, topics
 from contracts.errors import ContractError
 from contracts.messages import MAX_MESSAGE_BYTES, Birth, Health
 from fleet.connection import BrokerLogin
-from fleet.errors import BrokerUnknownError, BrokerUnreachableError
+from fleet.errors.client import BrokerUnknownError, BrokerUnreachableError
 
 CONNECT_S = 10.0
 KEEPALIVE_S = 15

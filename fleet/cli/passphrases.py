@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.errors import PassphraseError
+from fleet.errors.keys import PassphraseError
 
 MAX_BYTES = 1024
 

@@ -11,7 +11,8 @@ from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.trust import team_role
 from fleet.cli.client import ApiClient
-from fleet.errors import PendingExistsError, RefusedError
+from fleet.errors.client import RefusedError
+from fleet.errors.keys import PendingExistsError
 from fleet.files import write_whole
 from fleet.release.keys import AskSecret, open_key
 from fleet.release.pending import MAX_PENDING_BYTES, Pending, missing

@@ -15,7 +15,7 @@ from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table
 from fleet.cli.rollout_text import counts, drawn, history, state
-from fleet.errors import RolloutFailedError
+from fleet.errors.rollouts import RolloutFailedError
 from fleet.requests import DEFAULT_DEADLINE_S, DEFAULT_PATIENCE_S, NewRollout
 from fleet.views import RolloutPreview, RolloutView
 

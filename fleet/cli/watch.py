@@ -19,7 +19,7 @@ from fleet.cli.health_table import Seen, draw, note
 from fleet.cli.listener import Listener
 from fleet.cli.options import Folder
 from fleet.connection import find_connection
-from fleet.errors import BrokerUnknownError
+from fleet.errors.client import BrokerUnknownError
 from fleet.home import Home, default_folder
 
 REFRESH_S = 0.5

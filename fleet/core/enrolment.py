@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleet.enrolment_errors import EnrolmentTokenError, RevokedError, TooManyCertificatesError, WrongDeviceNameError
-from fleet.errors import DeviceExistsError, UnknownDeviceError
+from fleet.errors.devices import DeviceExistsError, UnknownDeviceError
+from fleet.errors.enrolment import EnrolmentTokenError, RevokedError, TooManyCertificatesError, WrongDeviceNameError
 
 # A device has one certificate and sometimes the next one; more come from a device that forgets, or from a thief.
 MAX_CERTIFICATES = 10

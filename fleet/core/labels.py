@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from fleet.core.devices import SIMULATED
-from fleet.targeting_errors import LabelsError
+from fleet.errors.targeting import LabelsError
 
 MAX_LABELS = 32
 

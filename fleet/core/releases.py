@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contracts.manifest import Manifest, Verdict
-from fleet.errors import CounterDoesNotGrowError
+from fleet.errors.releases import CounterDoesNotGrowError
 
 _FROM_BEST_TO_WORST: tuple[Verdict, ...] = ("proven", "unproven", "failed")
 

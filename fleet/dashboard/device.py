@@ -16,7 +16,7 @@ from fleet.dashboard.parts import Live, ago, badge, empty, facts, heading, panel
 from fleet.dashboard.session import read_login
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.words import STATUSES, size
-from fleet.errors import UnknownDeviceError
+from fleet.errors.devices import UnknownDeviceError
 from fleet.views import DeviceDetail, EventView
 
 

@@ -12,7 +12,7 @@ from fleet.dashboard.phases import draw_legend, draw_split, finished
 from fleet.dashboard.session import read_login
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.words import percent, release_name, short_digest
-from fleet.errors import UnknownRolloutError
+from fleet.errors.rollouts import UnknownRolloutError
 from fleet.views import RolloutView
 
 COLUMNS = [

@@ -10,8 +10,8 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from fleet.core.roles import NEEDED, Caller, Role, may
-from fleet.enrolment_errors import ForbiddenError
-from fleet.errors import UnauthorizedError
+from fleet.errors.client import UnauthorizedError
+from fleet.errors.enrolment import ForbiddenError
 from fleet.north.ports import Access
 
 BEARER = HTTPBearer(auto_error=False)

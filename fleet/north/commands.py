@@ -13,7 +13,7 @@ from contracts.commands import ORDER, CommandId, CostTable, Order
 from contracts.names import DeviceId
 from fleet.core.commands import new_command
 from fleet.core.roles import command_role
-from fleet.enrolment_errors import ForbiddenError
+from fleet.errors.enrolment import ForbiddenError
 from fleet.north.auth import caller_of
 from fleet.north.ports import Services
 from fleet.requests import NewCommand

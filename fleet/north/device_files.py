@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from contracts.chunks import ARTIFACTS_PATH
 from contracts.names import Sha256
-from fleet.errors import UnknownArtifactError
+from fleet.errors.releases import UnknownArtifactError
 from fleet.north.peer import device_check
 from fleet.north.ports import Services
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fastapi import Request
 
-from fleet.errors import UnauthorizedError
+from fleet.errors.client import UnauthorizedError
 
 # The key of the scope.
 PEER = "fieldfare.peer"

@@ -10,32 +10,32 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet import enrolment_errors, errors, rollout_errors, targeting_errors
-from fleet.simulate.errors import NoSimulationError
+from fleet.errors import client, devices, enrolment, releases, rollouts, simulation, store, targeting
+from fleet.errors import keys as trust
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
-    errors.UnknownDeviceError: HTTPStatus.NOT_FOUND,
-    errors.UnknownRolloutError: HTTPStatus.NOT_FOUND,
-    errors.UnknownCommandError: HTTPStatus.NOT_FOUND,
-    errors.TooManyCommandsError: HTTPStatus.CONFLICT,
-    targeting_errors.UnknownGroupError: HTTPStatus.NOT_FOUND,
-    targeting_errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
-    errors.UnknownReleaseError: HTTPStatus.NOT_FOUND,
-    errors.UnknownArtifactError: HTTPStatus.NOT_FOUND,
-    errors.UnknownTrustFileError: HTTPStatus.NOT_FOUND,
-    errors.DeviceExistsError: HTTPStatus.CONFLICT,
-    errors.RolloutRunningError: HTTPStatus.CONFLICT,
-    errors.CounterDoesNotGrowError: HTTPStatus.CONFLICT,
-    errors.UntrustedChangeError: HTTPStatus.CONFLICT,
-    errors.UnauthorizedError: HTTPStatus.UNAUTHORIZED,
-    enrolment_errors.ForbiddenError: HTTPStatus.FORBIDDEN,
-    enrolment_errors.EnrolmentTokenError: HTTPStatus.FORBIDDEN,
-    enrolment_errors.TokenExistsError: HTTPStatus.CONFLICT,
-    enrolment_errors.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
-    rollout_errors.RolloutStateError: HTTPStatus.CONFLICT,
-    rollout_errors.ApprovalError: HTTPStatus.FORBIDDEN,
-    NoSimulationError: HTTPStatus.CONFLICT,
-    errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    devices.UnknownDeviceError: HTTPStatus.NOT_FOUND,
+    rollouts.UnknownRolloutError: HTTPStatus.NOT_FOUND,
+    devices.UnknownCommandError: HTTPStatus.NOT_FOUND,
+    devices.TooManyCommandsError: HTTPStatus.CONFLICT,
+    targeting.UnknownGroupError: HTTPStatus.NOT_FOUND,
+    targeting.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
+    releases.UnknownReleaseError: HTTPStatus.NOT_FOUND,
+    releases.UnknownArtifactError: HTTPStatus.NOT_FOUND,
+    releases.UnknownTrustFileError: HTTPStatus.NOT_FOUND,
+    devices.DeviceExistsError: HTTPStatus.CONFLICT,
+    rollouts.RolloutRunningError: HTTPStatus.CONFLICT,
+    releases.CounterDoesNotGrowError: HTTPStatus.CONFLICT,
+    trust.UntrustedChangeError: HTTPStatus.CONFLICT,
+    client.UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    enrolment.ForbiddenError: HTTPStatus.FORBIDDEN,
+    enrolment.EnrolmentTokenError: HTTPStatus.FORBIDDEN,
+    enrolment.TokenExistsError: HTTPStatus.CONFLICT,
+    enrolment.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
+    rollouts.RolloutStateError: HTTPStatus.CONFLICT,
+    rollouts.ApprovalError: HTTPStatus.FORBIDDEN,
+    simulation.NoSimulationError: HTTPStatus.CONFLICT,
+    store.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 BAD_INPUT = HTTPStatus.UNPROCESSABLE_ENTITY

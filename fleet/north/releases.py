@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 
 from contracts.names import Sha256
-from fleet.errors import UnknownArtifactError
+from fleet.errors.releases import UnknownArtifactError
 from fleet.north.ports import Services
 from fleet.requests import NewRelease
 from fleet.views import ReleaseView

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from fleet.core.devices import SIMULATED, Device
+from fleet.errors.simulation import NoSimulationError
 from fleet.north.ports import Services
 from fleet.requests import NewSimulatedDevices, SimulationDoor
-from fleet.simulate.errors import NoSimulationError
 
 
 def router(services: Services) -> APIRouter:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Response
 
 from contracts.topics import of_trust_file, parse_trust_file
-from fleet.errors import UnknownTrustFileError
+from fleet.errors.releases import UnknownTrustFileError
 from fleet.north.ports import Services
 from fleet.requests import OnlineKey, TrustChange, TrustVersions
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from contracts.manifest import Manifest, decode_manifest
 from contracts.trust import release_target_path
 from fleet.core.releases import check_counter_grows
-from fleet.errors import IncompleteReleaseError, UntrustedReleaseError
+from fleet.errors.releases import IncompleteReleaseError, UntrustedReleaseError
 from fleet.release.metadata import custom_of, manifest_digest, newest_counter
 from fleet.release.repository import Admission, Repository
 

@@ -15,7 +15,7 @@ from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.errors import MissingFileError
 from contracts.trust import DIRECTOR_TARGET, MAX_TRUST_FILE_BYTES, DirectorKeys
-from fleet.errors import ForeignTrustError
+from fleet.errors.keys import ForeignTrustError
 from fleet.files import write_secret, write_whole
 from fleet.release import metadata
 from fleet.release.keys import ONLINE, KeyFolder, load_plain

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import HSMSigner, Signature, Signer
 
-from fleet.errors import TokenError
+from fleet.errors.keys import TokenError
 
 SCHEME = HSMSigner.SCHEME
 

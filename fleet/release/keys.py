@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
-from fleet.errors import KeyExistsError, KeyFileError
+from fleet.errors.keys import KeyExistsError, KeyFileError
 from fleet.files import write_secret, write_whole
 from fleet.release.hsm import SCHEME, open_token_key
 

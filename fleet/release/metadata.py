@@ -16,7 +16,8 @@ from tuf.api.serialization.json import JSONSerializer
 from contracts.codec import canonical
 from contracts.manifest import MAX_MANIFEST_BYTES
 from contracts.trust import DIRECTOR_TARGET, ISSUED_AT, DirectorKeys, ReleaseTarget, team_role
-from fleet.errors import ThresholdError, UntrustedReleaseError
+from fleet.errors.keys import ThresholdError
+from fleet.errors.releases import UntrustedReleaseError
 
 # Signed offline, by a person who must have time to come back; the online keys sign as often as they like.
 ROOT_LIFE = timedelta(days=365)

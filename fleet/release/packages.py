@@ -8,7 +8,7 @@ from typing import Protocol
 from contracts.manifest import decode_manifest
 from contracts.messages import ReleaseRef
 from fleet.core.fit import Package, package_of
-from fleet.errors import UnknownArtifactError
+from fleet.errors.releases import UnknownArtifactError
 
 # A manifest never changes; a fleet has few models at once.
 MAX_KEPT = 64

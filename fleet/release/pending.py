@@ -10,7 +10,8 @@ from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, Root, Targets, VerificationResult
 
 from contracts.trust import MAX_TRUST_FILE_BYTES, team_role
-from fleet.errors import UntrustedReleaseError, WrongKeyError
+from fleet.errors.keys import WrongKeyError
+from fleet.errors.releases import UntrustedReleaseError
 from fleet.release import metadata
 from fleet.requests import NewRelease, TrustChange, TrustText
 

@@ -12,7 +12,7 @@ from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 
 from contracts.trust import DIRECTOR_TARGET, team_role
-from fleet.errors import UnknownTrustFileError, UntrustedReleaseError
+from fleet.errors.releases import UnknownTrustFileError, UntrustedReleaseError
 from fleet.files import write_whole
 from fleet.folder_lock import FolderLock
 from fleet.release import metadata

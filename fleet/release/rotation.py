@@ -10,7 +10,7 @@ from securesystemslib.signer import Key
 from tuf.api.metadata import DelegatedRole, Delegations, Root, TargetFile, Targets
 
 from contracts.trust import DIRECTOR_TARGET, team_pattern, team_role
-from fleet.errors import ThresholdError, UnknownKeyError
+from fleet.errors.keys import ThresholdError, UnknownKeyError
 from fleet.release import metadata
 from fleet.release.pending import Pending
 from fleet.release.signing import Published

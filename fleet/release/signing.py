@@ -14,7 +14,8 @@ from contracts import codec
 from contracts.manifest import Manifest
 from contracts.trust import ReleaseTarget, release_target_path, team_role
 from fleet.core.releases import check_counter_grows
-from fleet.errors import UntrustedReleaseError, WrongKeyError
+from fleet.errors.keys import WrongKeyError
+from fleet.errors.releases import UntrustedReleaseError
 from fleet.release import metadata
 from fleet.release.pending import Pending, signed_by
 from fleet.requests import NewRelease

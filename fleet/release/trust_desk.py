@@ -14,7 +14,7 @@ from contracts import codec
 from contracts.bundle import read_bounded
 from contracts.errors import MissingFileError
 from contracts.trust import DIRECTOR_TARGET
-from fleet.errors import UntrustedChangeError
+from fleet.errors.keys import UntrustedChangeError
 from fleet.files import write_whole
 from fleet.release import metadata
 from fleet.release.founding import director_key_ids

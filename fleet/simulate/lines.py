@@ -14,8 +14,8 @@ from random import Random
 from contracts import mqtt
 from contracts.errors import MalformedPacketError
 from contracts.topics import of_device
+from fleet.errors.simulation import SimulationRefusedError
 from fleet.simulate.device import NEVER, Device, Say
-from fleet.simulate.errors import SimulationRefusedError
 from fleet.simulate.play import Play
 from fleet.simulate.scenario import Faults
 

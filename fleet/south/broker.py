@@ -15,7 +15,7 @@ from pathlib import Path
 from contracts.commands import MAX_RESULT_BYTES
 from contracts.messages import BROKER_SAVES_S
 from contracts.trust import MAX_TRUST_FILE_BYTES
-from fleet.errors import BrokerFailedError, ToolMissingError
+from fleet.errors.server import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
 
 START_TIMEOUT_S = 10.0

@@ -15,7 +15,7 @@ from itertools import cycle
 from contracts import mqtt
 from contracts.errors import MalformedPacketError
 from contracts.messages import MAX_MESSAGE_BYTES
-from fleet.errors import LinkDownError
+from fleet.errors.server import LinkDownError
 from fleet.south.mqtt import Login, Received
 
 KEEPALIVE_S = 60

@@ -11,7 +11,8 @@ from contracts import codec
 from contracts.commands import MAX_RESULT_BYTES, Command, CommandResult
 from contracts.errors import ContractError
 from contracts.topics import of_command, of_every_device, parse_result, result_leaf
-from fleet.errors import LinkDownError, StoreError
+from fleet.errors.server import LinkDownError
+from fleet.errors.store import StoreError
 from fleet.south.mqtt import Received
 from fleet.south.poison import Poison
 

@@ -16,7 +16,8 @@ from contracts.messages import Offer, Want
 from contracts.pace import Budget, Hours
 from contracts.topics import of_chunk, of_device, of_every_device, of_own_chunk
 from fleet.core.waiting import Publication, Request, WaitingRoom
-from fleet.errors import LinkDownError, UnknownArtifactError
+from fleet.errors.releases import UnknownArtifactError
+from fleet.errors.server import LinkDownError
 from fleet.south.ingest import Source, read_uplink
 from fleet.south.mqtt import Received
 from fleet.south.poison import Poison

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 from contracts.bundle import file_entry
 from contracts.messages import Offer
 from fleet.delta_maker import MADE, NOT_WORTH_IT
-from fleet.errors import DeltaFailedError, UnknownArtifactError
+from fleet.errors.releases import DeltaFailedError, UnknownArtifactError
 from fleet.store.deltas import Finding
 
 # Larger files are sent whole.

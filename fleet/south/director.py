@@ -12,7 +12,7 @@ from contracts.configuration import Configuration
 from contracts.messages import Desired, ReleaseRef
 from contracts.topics import of_device
 from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_configuration, with_release
-from fleet.errors import LinkDownError
+from fleet.errors.server import LinkDownError
 
 BATCH_WISHES = 200
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from fleet.errors import LinkDownError
+from fleet.errors.server import LinkDownError
 from fleet.south.rules import KICKS, acl_file
 
 

@@ -13,7 +13,7 @@ from contracts.errors import ContractError
 from contracts.messages import MAX_MESSAGE_BYTES, UPLINK_MESSAGES, Message
 from contracts.topics import UPLINKS, of_every_device, parse_uplink
 from fleet.core.freshness import Heard, Refused
-from fleet.errors import StoreError
+from fleet.errors.store import StoreError
 from fleet.south.mqtt import Received
 from fleet.south.poison import Poison
 from fleet.south.quick_read import QuickReader

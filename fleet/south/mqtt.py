@@ -18,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from fleet.errors import LinkDownError
+from fleet.errors.server import LinkDownError
 
 KEEPALIVE_S = 15
 ACK_TIMEOUT_S = 10.0

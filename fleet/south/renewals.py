@@ -12,7 +12,9 @@ from contracts.errors import ContractError
 from contracts.messages import MAX_MESSAGE_BYTES, Renew, Renewed
 from contracts.topics import of_device, of_every_device, parse_uplink
 from fleet.core.enrolment import Issued
-from fleet.errors import FleetError, LinkDownError, StoreError
+from fleet.errors import FleetError
+from fleet.errors.server import LinkDownError
+from fleet.errors.store import StoreError
 from fleet.south.mqtt import Received
 from fleet.south.poison import Poison
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from contracts.topics import of_trust_file
-from fleet.errors import LinkDownError
+from fleet.errors.server import LinkDownError
 from fleet.south.director import Link
 
 log = logging.getLogger("fleet.trust")

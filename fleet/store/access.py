@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 
 from fleet.core.roles import ROLE_BY_WORD, Caller, Role
-from fleet.enrolment_errors import TokenExistsError, UnknownTokenNameError
+from fleet.errors.enrolment import TokenExistsError, UnknownTokenNameError
 from fleet.store.credentials import digest
 from fleet.store.database import Database
 from fleet.store.tables import login_codes, tokens

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import fsspec
 
 from contracts.errors import TamperedError, TooLargeError
-from fleet.errors import ArtifactPlaceError, UnknownArtifactError
+from fleet.errors.releases import ArtifactPlaceError, UnknownArtifactError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, select, text
 
-from fleet.errors import DatabaseNotEmptyError
+from fleet.errors.store import DatabaseNotEmptyError
 from fleet.store.database import Database
 from fleet.store.tables import metadata
 

@@ -12,8 +12,8 @@ from sqlalchemy import Row, delete, func, select, update
 from contracts import codec
 from contracts.commands import ORDER, Benchmark, Command, CommandResult, Cost, CostTable, Findings
 from fleet.core.commands import MAX_PENDING, PICTURE_LIFE, REPEAT, is_news, standing
-from fleet.enrolment_errors import RevokedError
-from fleet.errors import TooManyCommandsError, UnknownCommandError
+from fleet.errors.devices import TooManyCommandsError, UnknownCommandError
+from fleet.errors.enrolment import RevokedError
 from fleet.store.database import Database
 from fleet.store.devices import row_of
 from fleet.store.tables import commands, devices

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued, Standing
-from fleet.errors import UnknownDeviceError
+from fleet.errors.devices import UnknownDeviceError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import certificates, devices, enrolment_tokens

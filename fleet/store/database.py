@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from fleet.errors import NewerDatabaseError, OlderDatabaseError, StoreError
+from fleet.errors.store import NewerDatabaseError, OlderDatabaseError, StoreError
 from fleet.store.place import PostgresUrl
 from fleet.store.postgres import PostgresServer
 from fleet.store.sqlite import SqliteFile

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Row, select, update
 from contracts.messages import Birth, Reported
 from fleet.core.devices import SIMULATED, Device, HeardDevice
 from fleet.core.labels import changed, version_of
-from fleet.errors import DeviceExistsError, UnknownDeviceError
+from fleet.errors.devices import DeviceExistsError, UnknownDeviceError
+from fleet.errors.targeting import StaleVersionError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import devices, reports
-from fleet.targeting_errors import StaleVersionError
 
 # How many devices a statement names at once.
 BATCH = 400

@@ -8,12 +8,12 @@ from sqlalchemy import Connection, Row, delete, select
 
 from fleet.core.targeting.groups import FixedGroup, Group, SavedQuery, version_of
 from fleet.core.targeting.parse import parse_query
-from fleet.errors import UnknownDeviceError
+from fleet.errors.devices import UnknownDeviceError
+from fleet.errors.targeting import StaleVersionError, UnknownGroupError
 from fleet.store.database import Database
 from fleet.store.rows import NAMES
 from fleet.store.tables import device_groups, devices
 from fleet.store.upsert import put
-from fleet.targeting_errors import StaleVersionError, UnknownGroupError
 
 # What stands for a group that is not there.
 NONE = "none"

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from fleet.errors import StoreError
+from fleet.errors.store import StoreError
 from fleet.store.database import Database
 from fleet.store.postgres import LEADER_LOCK
 

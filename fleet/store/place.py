@@ -10,7 +10,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from contracts.bundle import read_bounded
-from fleet.errors import DatabasePlaceError
+from fleet.errors.store import DatabasePlaceError
 
 SCHEMES = ("postgresql", "postgres")
 DRIVER = "postgresql+psycopg"

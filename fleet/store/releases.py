@@ -11,7 +11,7 @@ from sqlalchemy import Row, func, select
 from contracts.manifest import Manifest, Verdict
 from contracts.messages import ReleaseRef
 from fleet.core.releases import drops_of, worst_verdict
-from fleet.errors import UnknownReleaseError
+from fleet.errors.releases import UnknownReleaseError
 from fleet.store.database import Database
 from fleet.store.rows import NAMES, NUMBER_BY_NAME
 from fleet.store.tables import releases

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from contracts.lifecycle import Phase
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
-from fleet.errors import RolloutRunningError, UnknownRolloutError
-from fleet.rollout_errors import StaleRolloutError
+from fleet.errors.rollouts import RolloutRunningError, StaleRolloutError, UnknownRolloutError
 from fleet.store.database import Database
 from fleet.store.rollout_rows import (
     entry_of,

@@ -14,7 +14,7 @@ from contracts.manifest import Manifest
 from contracts.messages import Desired, ReleaseRef
 from contracts.trust import team_role
 from fleet.core.wishes import LIFETIME
-from fleet.errors import UnknownTrustFileError
+from fleet.errors.releases import UnknownTrustFileError
 from fleet.release.admission import ReleaseDesk
 from fleet.release.envelope import WishSigner
 from fleet.release.founding import Office as Holders

@@ -22,15 +22,8 @@ from fleet.core.roles import Role
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan
-from fleet.errors import (
-    BackupExistsError,
-    DatabaseNotEmptyError,
-    FolderNotEmptyError,
-    NewerDatabaseError,
-    NoBackupError,
-    NoFleetError,
-    OlderDatabaseError,
-)
+from fleet.errors.server import FolderNotEmptyError
+from fleet.errors.store import BackupExistsError, DatabaseNotEmptyError, NewerDatabaseError, NoBackupError, NoFleetError, OlderDatabaseError
 from fleet.home import Home
 from fleet.store.access import AccessStore
 from fleet.store.backup import load

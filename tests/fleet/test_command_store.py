@@ -25,8 +25,8 @@ from contracts.messages import ReleaseRef
 from fleet.core.commands import ANSWER_GRACE, MAX_PENDING, PICTURE_LIFE, REPEAT, RUN_GRACE, new_command
 from fleet.core.devices import Device
 from fleet.core.enrolment import Issued
-from fleet.enrolment_errors import RevokedError
-from fleet.errors import TooManyCommandsError, UnknownCommandError, UnknownDeviceError
+from fleet.errors.devices import TooManyCommandsError, UnknownCommandError, UnknownDeviceError
+from fleet.errors.enrolment import RevokedError
 from fleet.store.commands import CommandStore
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import MissingFileError
-from fleet.errors import DatabasePlaceError, StoreError
+from fleet.errors.store import DatabasePlaceError, StoreError
 from fleet.store.database import Database
 from fleet.store.place import PostgresUrl, find_place
 

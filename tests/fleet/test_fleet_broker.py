@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fleet.errors import BrokerFailedError, ToolMissingError
+from fleet.errors.server import BrokerFailedError, ToolMissingError
 from fleet.south.broker import Address, Broker
 from fleet.south.rules import acl_file
 from tests.fleet.server import free_port

@@ -12,7 +12,8 @@ from contracts import codec
 from contracts.bundle import MANIFEST
 from contracts.manifest import Manifest
 from contracts.trust import DIRECTOR_TARGET, release_target_path
-from fleet.errors import CounterDoesNotGrowError, IncompleteReleaseError, KeyFileError, UntrustedReleaseError, WrongKeyError
+from fleet.errors.keys import KeyFileError, WrongKeyError
+from fleet.errors.releases import CounterDoesNotGrowError, IncompleteReleaseError, UntrustedReleaseError
 from fleet.release.admission import ReleaseDesk
 from fleet.release.keys import KeyFolder, open_key
 from fleet.release.metadata import read

@@ -23,8 +23,10 @@ from fleet.core.roles import Caller, Role
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan
-from fleet.enrolment_errors import TokenExistsError
-from fleet.errors import RolloutRunningError, StoreError, UnknownDeviceError, UnknownRolloutError
+from fleet.errors.devices import UnknownDeviceError
+from fleet.errors.enrolment import TokenExistsError
+from fleet.errors.rollouts import RolloutRunningError, UnknownRolloutError
+from fleet.errors.store import StoreError
 from fleet.store.access import AccessStore
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database

@@ -14,7 +14,7 @@ from contracts.sketches import Sketch
 from contracts.topics import of_device
 from fleet.core.devices import SIMULATED, Device
 from fleet.core.freshness import Heard, Refused
-from fleet.errors import StoreError
+from fleet.errors.store import StoreError
 from fleet.south.ingest import HEAD_BYTES, Ingest, Sink
 from fleet.south.mqtt import Received
 from fleet.store.database import Database

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, inspect, select, text
 
 from fleet.core.enrolment import Standing
 from fleet.core.roles import Caller, Role
-from fleet.errors import NewerDatabaseError, StoreError
+from fleet.errors.store import NewerDatabaseError, StoreError
 from fleet.store import database as database_module
 from fleet.store.access import AccessStore
 from fleet.store.credentials import CredentialStore, digest

@@ -24,8 +24,8 @@ from agent.credential import new_key, request_for, span_of
 from contracts import codec
 from contracts.messages import Birth, DeviceEvent, Renew, Renewed
 from fleet.core.enrolment import MAX_CERTIFICATES, Standing, check_renewal
-from fleet.enrolment_errors import RevokedError
-from fleet.errors import UnknownDeviceError
+from fleet.errors.devices import UnknownDeviceError
+from fleet.errors.enrolment import RevokedError
 from tests.fleet.broker_client import HOST, Listener, Login
 from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
 

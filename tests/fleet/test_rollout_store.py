@@ -20,8 +20,7 @@ from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Errand, Kind, Member, Rollout, State
 from fleet.core.rollout.plan import Plan, Size, Strategy
 from fleet.ear import Ear
-from fleet.errors import RolloutRunningError
-from fleet.rollout_errors import RolloutStateError, StaleRolloutError
+from fleet.errors.rollouts import RolloutRunningError, RolloutStateError, StaleRolloutError
 from fleet.store.database import Database
 from fleet.store.heat import Heat, HeatStore
 from fleet.store.rollouts import RolloutStore

@@ -16,13 +16,13 @@ from fleet.core.labels import MAX_LABELS, version_of
 from fleet.core.targeting import groups
 from fleet.core.targeting.groups import FixedGroup, SavedQuery
 from fleet.core.targeting.parse import parse_query
-from fleet.errors import UnknownDeviceError
+from fleet.errors.devices import UnknownDeviceError
+from fleet.errors.targeting import LabelsError, StaleVersionError, UnknownGroupError
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.store.groups import GroupStore
 from fleet.store.roster import Roster
 from fleet.store.uplinks import UplinkStore
-from fleet.targeting_errors import LabelsError, StaleVersionError, UnknownGroupError
 from tests.fleet.databases import KINDS, new_place
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)

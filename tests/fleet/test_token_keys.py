@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.errors import TokenError
+from fleet.errors.keys import TokenError
 from fleet.release.keys import open_key
 from tests.fleet.bundles import make_bundle
 from tests.fleet.server import FleetProcess, fieldfare

@@ -9,17 +9,17 @@ import pytest
 from securesystemslib.signer import CryptoSigner, Key
 from tuf.api.metadata import Root, Targets
 
-from fleet.errors import (
+from fleet.errors.keys import (
     ForeignTrustError,
     KeyExistsError,
     KeyFileError,
-    LinkDownError,
     ThresholdError,
     UnknownKeyError,
     UntrustedChangeError,
-    UntrustedReleaseError,
     WrongKeyError,
 )
+from fleet.errors.releases import UntrustedReleaseError
+from fleet.errors.server import LinkDownError
 from fleet.release import metadata, rotation
 from fleet.release.description import describe
 from fleet.release.founding import Office as Holders

@@ -21,7 +21,7 @@ from contracts.errors import InvalidDocumentError
 from contracts.messages import Birth, Health, Machine, WorkerHealth
 from fleet.authority import Authority
 from fleet.cli.watch import check_names, watch
-from fleet.errors import BrokerUnknownError, BrokerUnreachableError, NotConnectedError
+from fleet.errors.client import BrokerUnknownError, BrokerUnreachableError, NotConnectedError
 from tests.live.authority import authority, context_of, file_of
 from tests.live.mosquitto import Mosquitto, free_port
 

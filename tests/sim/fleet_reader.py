@@ -14,7 +14,8 @@ from typing import Literal
 from contracts.codec import sha256_of
 from contracts.lifecycle import FINAL, Phase
 from contracts.messages import Birth, Health, Machine, ModelReport, Outcome, ReleaseRef, WorkerHealth
-from fleet.errors import UnknownDeviceError, UnknownRolloutError
+from fleet.errors.devices import UnknownDeviceError
+from fleet.errors.rollouts import UnknownRolloutError
 from fleet.views import (
     DeviceDetail,
     DeviceSummary,

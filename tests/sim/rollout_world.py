@@ -18,7 +18,7 @@ from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout, Standing
 from fleet.core.rollout.plan import Plan
 from fleet.errors import FleetError
-from fleet.rollout_errors import StaleRolloutError
+from fleet.errors.rollouts import StaleRolloutError
 
 MODEL = "digits"
 OLD = ReleaseRef(model=MODEL, release=1, manifest_sha256="1" * 64)

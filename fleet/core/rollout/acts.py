@@ -8,7 +8,7 @@ from datetime import datetime
 
 from contracts.lifecycle import Phase
 from fleet.core.rollout.model import UNDER_WAY, Errand, Member, Rollout, State
-from fleet.rollout_errors import ApprovalError, RolloutStateError
+from fleet.errors.rollouts import ApprovalError, RolloutStateError
 
 # Phases that cost the device nothing yet: an abort lets the others finish.
 NOT_YET_STAGING = frozenset({Phase.PLANNED, Phase.OFFERED, Phase.FETCHING})

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.core.targeting.query import And, InGroup, Named, Not, Or, Query, all_of, any_of
-from fleet.targeting_errors import UnknownGroupError
+from fleet.errors.targeting import UnknownGroupError
 
 
 @dataclass(frozen=True)

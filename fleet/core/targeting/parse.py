@@ -19,7 +19,7 @@ from fleet.core.targeting.query import (
 )
 from fleet.core.targeting.tokens import Token, tokens_of
 from fleet.core.targeting.values import Value
-from fleet.errors import QueryError
+from fleet.errors.devices import QueryError
 
 MAX_DEPTH = 40
 _LABEL = re.compile(r"label\.[a-z][a-z0-9_]{0,31}")

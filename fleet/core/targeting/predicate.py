@@ -10,7 +10,7 @@ from typing import Any
 from fleet.core.inventory import Inventory
 from fleet.core.targeting.fields import field_of, found_on, key_of
 from fleet.core.targeting.query import And, Comparison, Everything, InGroup, Named, Not, Online, Or, Query, Running
-from fleet.targeting_errors import UnknownGroupError
+from fleet.errors.targeting import UnknownGroupError
 
 # So much of a digest tells releases apart, and is no model's name by chance.
 MIN_DIGEST = 12

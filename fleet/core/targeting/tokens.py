@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from fleet.errors import QueryError
+from fleet.errors.devices import QueryError
 
 MAX_QUERY_CHARS = 4000
 _SPACE = re.compile(r"\s*")

@@ -18,7 +18,7 @@ from agent.core.pieces import Found
 from agent.errors import LinkLostError
 from contracts.chunks import CHUNK_BYTES
 from contracts.topics import of_chunk, of_chunks, of_device
-from fleet.errors import LinkDownError
+from fleet.errors.server import LinkDownError
 from fleet.south.bulk import BulkLink
 from fleet.south.mqtt import Login
 from fleet.south.rules import FLEET_USER

@@ -14,7 +14,7 @@ from fleet.core.inventory import Inventory, Vitals
 from fleet.core.targeting.groups import FixedGroup, Group, SavedQuery, resolve
 from fleet.core.targeting.parse import parse_query
 from fleet.core.targeting.plan import plan_targets
-from fleet.targeting_errors import UnknownGroupError
+from fleet.errors.targeting import UnknownGroupError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 OLD, NEW = (ReleaseRef(model="digits", release=number, manifest_sha256=str(number) * 64) for number in (1, 2))

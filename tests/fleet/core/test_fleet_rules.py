@@ -13,7 +13,7 @@ from fleet.core.refusals import trust_line
 from fleet.core.releases import check_counter_grows
 from fleet.core.status import Gist, status_of
 from fleet.core.wishes import LIFETIME, first_wish, renewed, with_release
-from fleet.errors import CounterDoesNotGrowError
+from fleet.errors.releases import CounterDoesNotGrowError
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RELEASE = ReleaseRef(model="digits", release=1, manifest_sha256="1" * 64)

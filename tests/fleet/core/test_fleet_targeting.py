@@ -27,7 +27,7 @@ from fleet.core.targeting.query import (
     any_of,
 )
 from fleet.core.targeting.values import Age, Celsius, Percent, Size, Text, Value, Version
-from fleet.errors import QueryError
+from fleet.errors.devices import QueryError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 PI = Inventory(

@@ -9,7 +9,7 @@ from threading import get_ident
 import pytest
 
 from fleet.dashboard.feed import MAX_DEVICES, Feed, Shared
-from fleet.errors import UnknownDeviceError
+from fleet.errors.devices import UnknownDeviceError
 from tests.sim.fleet_reader import MovingFleet
 
 

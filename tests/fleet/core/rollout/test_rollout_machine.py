@@ -14,7 +14,7 @@ from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import GatePolicy
 from fleet.core.rollout.model import LOST, State
 from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy, waves_of
-from fleet.rollout_errors import RolloutStateError
+from fleet.errors.rollouts import RolloutStateError
 from tests.sim.rollout_world import NEW, World
 
 DEVICES = st.integers(0, 30)

@@ -19,7 +19,7 @@ from fleet.core.rollout.enlist import arranged, committed, joined, lost
 from fleet.core.rollout.model import Member, Rollout, State
 from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy, waves_of
 from fleet.core.rollout.step import News, step
-from fleet.rollout_errors import ApprovalError, RolloutStateError
+from fleet.errors.rollouts import ApprovalError, RolloutStateError
 from tests.sim.rollout_world import NEW, OLD, START, World
 
 RIVAL = ReleaseRef(model="digits", release=3, manifest_sha256="3" * 64)

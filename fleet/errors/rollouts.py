@@ -1,8 +1,31 @@
-"""Why a rollout does not do what a person asks of it."""
+"""Why a rollout cannot begin, or did not succeed."""
 
 from __future__ import annotations
 
 from fleet.errors import FleetError
+
+
+class UnknownRolloutError(FleetError):
+    """No rollout of that number was started."""
+
+    def __init__(self, rollout: int) -> None:
+        super().__init__(f"rollout {rollout}: expected a rollout of this fleet, found none; `fieldfare rollout list` lists them")
+
+
+class RolloutRunningError(FleetError):
+    """A model's rollout is still under way."""
+
+    def __init__(self, model: str, rollout: int) -> None:
+        super().__init__(f"model {model}: expected no running rollout, found rollout {rollout}; wait until it has ended")
+
+
+class RolloutFailedError(FleetError):
+    """A rollout that was waited for did not succeed."""
+
+    exit_status = 1
+
+    def __init__(self, rollout: int, reason: str) -> None:
+        super().__init__(f"rollout {rollout}: expected every device to commit, found {reason}")
 
 
 class RolloutStateError(FleetError):

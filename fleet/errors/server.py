@@ -1,0 +1,92 @@
+"""Why a server cannot start, or lost what it works with."""
+
+from __future__ import annotations
+
+from fleet.errors import FleetError
+
+
+class CannotListenError(FleetError):
+    """A port cannot be had, mostly because somebody else listens there."""
+
+    def __init__(self, host: str, port: int, reason: str, option: str) -> None:
+        found = reason[:1].lower() + reason[1:]
+        super().__init__(f"{host}:{port}: expected a free port, found {found}; stop what listens there or choose another with {option}")
+
+
+class FolderInUseError(FleetError):
+    """Another server works in the same folder."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder}: expected no running fleet server, found one; stop it or choose another folder with --dir")
+
+
+class FolderBusyError(FleetError):
+    """Another server is changing a folder, and does not end."""
+
+    def __init__(self, folder: str, patience_s: float) -> None:
+        super().__init__(f"{folder}: expected its turn to change it within {patience_s:g} s, found another server at it; try again")
+
+
+class UnusableFolderError(FleetError):
+    """A server cannot write where it was told to."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(f"{folder}: expected a folder that can be written, found: {reason}; choose another with --dir")
+
+
+class FolderNotEmptyError(FleetError):
+    """A device's folder would be written over."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder}: expected a folder that is empty or missing, found files; choose another with --out")
+
+
+class ToolMissingError(FleetError):
+    """A program that the fleet starts is not installed."""
+
+    def __init__(self, tool: str, package: str) -> None:
+        super().__init__(f"{tool}: expected it to be installed, found none; run: sudo apt-get install --no-install-recommends {package}")
+
+
+class BrokerFailedError(FleetError):
+    """The MQTT broker did not start."""
+
+    def __init__(self, log: str, last_line: str) -> None:
+        super().__init__(f"mosquitto: expected it to listen, found it ended: {last_line}; see {log}")
+
+
+class LinkDownError(FleetError):
+    """The broker cannot be reached, or did not acknowledge in time."""
+
+    exit_status = 3
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(f"broker: expected an acknowledgement for {topic}, found none: {reason}")
+
+
+class ForeignAuthorityError(FleetError):
+    """The folder of the fleet's certificate authority holds something else."""
+
+    def __init__(self, folder: str, found: str) -> None:
+        super().__init__(f"{folder}: expected the fleet's own ca.key and ca.pem, found {found}; bring them back from a backup")
+
+
+class BadRequestError(FleetError):
+    """A certificate request cannot be signed."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"certificate request: expected {expected}, found {found}")
+
+
+class NamelessServerError(FleetError):
+    """A server that listens everywhere must say by which name it is reached, because its certificate names it."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"--host {host}: expected the name or address by which devices reach this machine, found none; give --public-name")
+
+
+class LonelyBrokerError(FleetError):
+    """Several servers would share a broker, but not a database."""
+
+    def __init__(self, broker: str) -> None:
+        super().__init__(f"--broker {broker}: expected a database that servers share, found a file; give --database postgresql://...")
