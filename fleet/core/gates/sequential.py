@@ -73,7 +73,7 @@ def compare(question: Question, canary: Rates, control: Rates | None) -> Answer 
     freedom = _freedom(mean, reference, floor)
     statistic = excess / math.sqrt(variance)
     normal = _as_normal(statistic, freedom)
-    variance = variance if normal == 0 else (excess / normal) ** 2
+    variance = variance if 0 in (normal, excess) else (excess / normal) ** 2
     return Answer(
         canary=float(np.mean(canary.now)),
         control=0.0 if control is None else float(np.mean(control.now)),
@@ -120,7 +120,7 @@ def _means(ours: Values, theirs: Values | None, cut: float) -> tuple[_Mean, _Mea
 
 def _trimmed_mean(values: Values, cut: float) -> _Mean:
     count = values.size
-    cut_off = round(cut * count)
+    cut_off = min(round(cut * count), (count - 2) // 2)  # two at least are left
     left = count - 2 * cut_off
     ordered = np.sort(values)
     inner = ordered[cut_off : count - cut_off]
