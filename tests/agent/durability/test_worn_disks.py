@@ -54,8 +54,9 @@ def test_a_device_with_a_full_disk_serves_on_says_why_it_waits_and_goes_on_when_
             # When there is not one byte left for what the fleet wants next
             fill(junk)
             device.updater.wish(Wish(release.ref, len(codec.encode(release.manifest))), 3)
-            await device.until(lambda report: "No space left on device" in report.reason)
-            assert device.store.load(MODEL).phase is Phase.COMMITTED
+            # It may still have room for the state that says so, or not even for that
+            await device.until(lambda report: "No space left on device" in report.reason or "found 0" in report.reason)
+            assert device.store.load(MODEL).current == release_of(2).ref
             # And then there is room again
             junk.unlink()
             await device.until(lambda report: report.phase is Phase.COMMITTED and report.current == release.ref)
