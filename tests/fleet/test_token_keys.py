@@ -70,7 +70,7 @@ def test_a_release_is_signed_on_a_token_and_the_server_takes_it(token: str, tmp_
 @pytest.mark.parametrize(("uri", "pin"), [(KEY, "wrong"), ("hsm:2?label=nowhere", PIN), ("hsm:9?label=office", PIN)])
 def test_a_wrong_pin_token_or_key_is_named(token: str, uri: str, pin: str) -> None:
     program = (
-        "import sys; from fleet.errors import TokenError; from fleet.release.keys import open_key\n"
+        "import sys; from fleet.errors.keys import TokenError; from fleet.release.keys import open_key\n"
         "try: open_key(sys.argv[1], lambda _: sys.argv[2]).sign(b'x')\n"
         "except TokenError as error: print(error)"
     )
