@@ -166,7 +166,7 @@ def test_a_command_waits_for_a_device_that_is_away_until_it_expires(device: Devi
     assert given["state"] == "pending"
     with device.fleet.api as api:
         path = f"devices/away/commands/{given['id']}"
-        assert api.get(path).json()["state"] == "pending"
+        wait_for(lambda: api.get(path).json()["state"] == "expired")
         answers = [api.post("devices/away/commands", json={"kind": "logs"}).status_code for _ in range(17)]
         assert (answers.count(201), answers[-1]) == (16, 409)
         wrong = api.post("devices/away/commands", json={"kind": "benchmark", "arguments": {"runs": 0}})
