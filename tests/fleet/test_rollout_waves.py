@@ -81,6 +81,7 @@ def test_a_bad_release_is_stopped_in_its_first_wave_and_taken_back(stage: FleetP
 
     assert ended["state"] == "failed"
     assert ended["state_reason"].startswith("gate: errors ")
+    assert 0.15 < ended["gate"]["metrics"][0]["canary"] < 0.5  # 30 % of some hundred requests
     assert [(wave["devices"], wave["offered"]) for wave in ended["waves"]] == [(10, 10), (30, 0)]
     assert ended["counts"] == {"cancelled": DEVICES}
     assert ended["gate"]["metrics"][0]["probability_worse"] > 0.99

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import subprocess
 import tempfile
 import time
@@ -21,7 +23,8 @@ IS_VERSION_2 = (CGROUPS / "cgroup.controllers").exists()
 BOOT_DEADLINE_S = 60.0
 # Nothing that the host's environment says is so in there.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "COLUMNS": "160"}
-STOP_S = 20.0
+# A unit may take its TimeoutStopSec, half a minute for the agent, before its machine is down.
+STOP_S = 60.0
 
 
 class Container:
@@ -82,7 +85,8 @@ class Container:
             try:
                 self._process.wait(STOP_S)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                # Its first process, with which every other in there goes; nspawn alone would leave them behind.
+                os.kill(self._leader, signal.SIGKILL)
                 self._process.wait()
             self._process = None
         for folder in self._cgroups:
