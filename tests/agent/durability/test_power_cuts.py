@@ -51,6 +51,8 @@ class Writer:
     def __init__(self, state: Path, under: list[str]) -> None:
         """Work on `state`, under some tool."""
         self.said = Said()
+        # The release that was under way when it was killed: its update starts over, and what it says of that before is no promise.
+        self._cut_off = 0
         self._command = [*under, sys.executable, "-m", "tests.sim.small_device", str(state), str(MANY)]
         self._start()
 
@@ -67,7 +69,10 @@ class Writer:
         for line in lines:
             heard = json.loads(line)
             place = heard.get("place")
-            self.said = Said(self.said.place if place is None else (place[0], place[1]), heard.get("generation", self.said.generation))
+            self.said = Said(self.said.place if place is None else self._kept(*place), heard.get("generation", self.said.generation))
+
+    def _kept(self, release: int, rank: int) -> Place:
+        return (release, rank if release != self._cut_off or rank == COMMITTED else 0)
 
     def end(self) -> None:
         """Kill it."""
@@ -80,9 +85,8 @@ class Writer:
     def die_and_start_again(self) -> None:
         """Kill it; what it left to the kernel is still on its way to the disk when the next one takes it up."""
         self.end()
-        release, rank = self.said.place
-        # An update that was under way starts over.
-        self.said = Said((release, rank if rank == COMMITTED else 0), self.said.generation)
+        self._cut_off = self.said.place[0]
+        self.said = Said(self._kept(*self.said.place), self.said.generation)
         self._start()
 
     def assert_lives(self) -> None:
