@@ -16,6 +16,8 @@ Status = Literal["healthy", "updating", "degraded", "offline", "new"]
 SILENT_AFTER = timedelta(minutes=15)
 HOT_C = 85.0
 LOW_DISK_SHARE = 0.05
+# Devices that nobody can reach now.
+ABSENT = frozenset({"offline", "new"})
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Gist:
     def with_health(self, health: Health) -> Gist:
         """Return it with other health."""
         return replace(self, unwell=next(_ailments(health), ""))
+
+
+def shown_status(gist: Gist, last_seen: datetime | None, revoked_at: datetime | None, now: datetime) -> tuple[Status, str]:
+    """Return what people are shown, also of a device that was turned out."""
+    return ("offline", "revoked") if revoked_at is not None else status_of(gist, last_seen, now)
 
 
 def status_of(gist: Gist, last_seen: datetime | None, now: datetime) -> tuple[Status, str]:

@@ -24,10 +24,11 @@ _RANGE = re.compile(r"bytes=([0-9]{1,15})-([0-9]{1,15})?")
 def router(services: Services) -> APIRouter:
     """Return the routes."""
 
-    routes = APIRouter(dependencies=[Depends(device_check(services.devices, services.now))])
+    routes = APIRouter(tags=["files"], dependencies=[Depends(device_check(services.devices, services.now))])
 
     @routes.get(f"{ARTIFACTS_PATH}/{{sha256}}")
-    def artifact(sha256: Annotated[Sha256, Path()], wanted: Annotated[str, Header(alias="Range", max_length=64)] = "bytes=0-") -> Response:
+    def get_file(sha256: Annotated[Sha256, Path()], wanted: Annotated[str, Header(alias="Range", max_length=64)] = "bytes=0-") -> Response:
+        """Return one range of a file, or a link to it in a store of files."""
         size = services.artifacts.size_of(sha256)
         if size is None:
             raise UnknownArtifactError(sha256)

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
 from contracts.commands import Command, CostTable
 from contracts.enrolment import EnrolmentToken
+from contracts.lifecycle import Phase
 from contracts.manifest import Manifest
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
+from fleet.core.pages import Key, Part
 from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
+from fleet.north.repeats import Kept
 from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
 from fleet.views import (
     CommandSummary,
     CommandView,
     ConfiguredDevice,
+    EventView,
     FleetReader,
     GroupDetail,
     GroupView,
     LabelledView,
+    QuarantinedMessage,
+    ReleaseView,
+    RolloutDeviceView,
+    RolloutEntryView,
     RolloutPreview,
+    RolloutSummary,
     TokenView,
 )
 
@@ -37,8 +46,8 @@ class Access(Protocol):
     def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
         """Let a token in from now on."""
 
-    def tokens(self) -> tuple[TokenView, ...]:
-        """Return all tokens, without their secrets."""
+    def tokens(self, limit: int, after: str = "") -> tuple[TokenView, ...]:
+        """Return tokens by name, without their secrets, those after a name."""
 
     def revoke_token(self, name: str) -> None:
         """Let a token in no more."""
@@ -73,8 +82,8 @@ class Rollouts(Protocol):
     def start(self, new: NewRollout, actor: str, now: datetime) -> int:
         """Freeze the target list and return the rollout's number."""
 
-    def act(self, number: int, act: str, actor: str, now: datetime) -> None:
-        """Approve, pause, resume, promote or abort a rollout."""
+    def act(self, number: int, act: str, actor: str, now: datetime, seen: str | None = None) -> None:
+        """Approve, pause, resume, promote or abort a rollout, of that version when one was seen; raise StaleVersionError."""
 
     def rollback(self, number: int, actor: str, now: datetime) -> int:
         """Bring each device of a rollout that has ended back to what it ran before; return the new rollout's number."""
@@ -100,8 +109,8 @@ class Preview(Protocol):
 class Groups(Protocol):
     """Groups and labels."""
 
-    def groups(self, now: datetime) -> tuple[GroupView, ...]:
-        """Return every group."""
+    def groups(self, limit: int, after: str, now: datetime) -> Part[GroupView]:
+        """Return groups by name, those after a name."""
 
     def group(self, name: str, now: datetime) -> GroupDetail:
         """Return a group with its devices; raise UnknownGroupError."""
@@ -125,7 +134,7 @@ class Commands(Protocol):
     def command(self, device: str, number: str, now: datetime) -> CommandView:
         """Return a command and what it brought; raise UnknownCommandError."""
 
-    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:
+    def commands(self, device: str, now: datetime, limit: int, last: Key | None = None) -> Part[CommandSummary]:
         """Return a device's commands, newest first; raise UnknownDeviceError."""
 
     def costs(self, limit: int) -> CostTable:
@@ -135,7 +144,7 @@ class Commands(Protocol):
 class Configurations(Protocol):
     """Sets devices."""
 
-    def change(self, change: ConfigurationChange, author: str, now: datetime) -> tuple[ConfiguredDevice, ...]:
+    def change(self, change: ConfigurationChange, author: str, now: datetime, seen: str | None = None) -> tuple[ConfiguredDevice, ...]:
         """Change the settings of all devices that a query means; raise NoDevicesError or InvalidDocumentError."""
 
 
@@ -185,6 +194,60 @@ class Artifacts(Protocol):
         """Begin to take in a file."""
 
 
+class DevicePage(Protocol):
+    """A JSON list of `DeviceSummary`, and after which device the next page begins; None when nothing follows."""
+
+    @property
+    def items(self) -> bytes:
+        """The list."""
+
+    @property
+    def last(self) -> str | None:
+        """The device."""
+
+
+class DevicePages(Protocol):
+    """The fleet table."""
+
+    def following(self, after: str, limit: int) -> DevicePage:
+        """Return devices ordered by id, those after `after`."""
+
+    def named(self, ids: Sequence[str], limit: int) -> DevicePage:
+        """Return the first of some devices in their order; those that are gone are left out."""
+
+
+class Reader(FleetReader, Protocol):
+    """What single things are."""
+
+    def release(self, model: str, release: int) -> ReleaseView:
+        """Return one release; raise UnknownReleaseError."""
+
+    def rollout_summary(self, rollout: int) -> RolloutSummary:
+        """Return one rollout without its devices and its history; raise UnknownRolloutError."""
+
+
+class Lists(Protocol):
+    """What may grow, in parts: each gives at most `limit` items that follow the key `last`."""
+
+    def events(self, device: str, limit: int, last: Key | None) -> Part[EventView]:
+        """Return a device's events, newest first; raise UnknownDeviceError."""
+
+    def quarantine(self, device: str, limit: int, last: Key | None) -> Part[QuarantinedMessage]:
+        """Return messages that were not understood, of one device or for an empty name of all, newest first."""
+
+    def releases(self, limit: int, last: Key | None) -> Part[ReleaseView]:
+        """Return releases, newest first."""
+
+    def rollouts(self, limit: int, last: Key | None) -> Part[RolloutSummary]:
+        """Return rollouts, newest first."""
+
+    def rollout_devices(self, rollout: int, phases: Collection[Phase], limit: int, last: Key | None) -> Part[RolloutDeviceView]:
+        """Return a rollout's devices in the order of their turns, those in some phases or all; raise UnknownRolloutError."""
+
+    def rollout_history(self, rollout: int, limit: int, last: Key | None) -> Part[RolloutEntryView]:
+        """Return what people and the fleet did to a rollout, newest first; raise UnknownRolloutError."""
+
+
 @dataclass(frozen=True)
 class Addresses:
     """Where the API and the broker are reached, and the certificate by which they are recognised."""
@@ -217,12 +280,15 @@ class Rehearsal:
 class Services:
     """All of it; `now` gives aware UTC."""
 
-    reader: FleetReader
+    reader: Reader
+    lists: Lists
+    device_pages: DevicePages
     access: Access
     enrolment: Enrolment
     releases: Releases
     rollouts: Rollouts
     commands: Commands
+    repeats: Kept
     configurations: Configurations
     targeting: Targeting
     preview: Preview

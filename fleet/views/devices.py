@@ -56,6 +56,8 @@ class Gap(View):
 class QuarantinedMessage(View):
     """A message that was not understood."""
 
+    # Grows with each message that was set aside.
+    id: int
     device: str
     leaf: str
     at: AwareDatetime

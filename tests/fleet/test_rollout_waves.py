@@ -68,7 +68,7 @@ def at_its_end(fleet: FleetProcess, rollout: int) -> dict[str, Any]:
 
 def wished(fleet: FleetProcess) -> set[int]:
     with fleet.api as api:
-        names = [device["id"] for device in api.get("devices").json()]
+        names = [device["id"] for device in api.get("devices").json()["items"]]
         return {api.get(f"devices/{name}").json()["desired"]["digits"]["release"] for name in names}
 
 
