@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
@@ -18,7 +18,14 @@ from fleet.north.ports import Services
 READ_BYTES = 1 << 20
 # Who reads longer than this asks for another link.
 LINK_LIFE_S = 3600
+OTHERWISE: dict[int | str, dict[str, Any]] = {307: {"description": "A link"}, 416: {"description": "No such range"}}
 _RANGE = re.compile(r"bytes=([0-9]{1,15})-([0-9]{1,15})?")
+
+
+class Bytes(Response):
+    """A part of a file."""
+
+    media_type = "application/octet-stream"
 
 
 def router(services: Services) -> APIRouter:
@@ -26,7 +33,7 @@ def router(services: Services) -> APIRouter:
 
     routes = APIRouter(tags=["files"], dependencies=[Depends(device_check(services.devices, services.now))])
 
-    @routes.get(f"{ARTIFACTS_PATH}/{{sha256}}")
+    @routes.get(f"{ARTIFACTS_PATH}/{{sha256}}", status_code=206, response_class=Bytes, responses=OTHERWISE)
     def get_file(sha256: Annotated[Sha256, Path()], wanted: Annotated[str, Header(alias="Range", max_length=64)] = "bytes=0-") -> Response:
         """Return one range of a file, or a link to it in a store of files."""
         size = services.artifacts.size_of(sha256)

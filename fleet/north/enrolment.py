@@ -14,15 +14,21 @@ from fleet.north.ports import Services
 from fleet.requests import GivenToken, NewEnrolmentToken
 
 
+class Pem(Response):
+    """A certificate."""
+
+    media_type = "application/x-pem-file"
+
+
 def open_router(services: Services) -> APIRouter:
     """Return the routes that ask for no API token: who enrols shows his one-time token instead."""
     routes = APIRouter(tags=["enrolment"])
     addresses = services.addresses
 
-    @routes.get(CA_PATH)
+    @routes.get(CA_PATH, response_class=Pem)
     def get_authority() -> Response:
         """Return the certificate of the fleet's authority, in PEM."""
-        return Response(addresses.authority, media_type="application/x-pem-file")
+        return Pem(addresses.authority)
 
     @routes.post(ENROL_PATH, status_code=201)
     def enrol(request: EnrolmentRequest) -> Enrolled:
