@@ -30,6 +30,12 @@ class Gist:
     lost: str = ""
     unwell: str = ""
 
+    @classmethod
+    def of(cls, birth: Birth | None, models: Mapping[str, ModelReport], health: Health | None) -> Gist:
+        """Return the gist of all that a device said last."""
+        unwell = "" if health is None else next(_ailments(health), "")
+        return cls(None if birth is None else birth.online, next(_updates(models), ""), next(_losses(models), ""), unwell)
+
     def with_birth(self, birth: Birth) -> Gist:
         """Return it with another birth."""
         return replace(self, is_online=birth.online)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 
+from contracts.codec import canonical
 from fleet.core.roles import methods_at
 from fleet.north import (
     commands,
@@ -71,8 +71,8 @@ def build_app(services: Services) -> FastAPI:
         return LoginLink(url=f"{url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
 
     @guarded.get("/openapi.json", include_in_schema=False)
-    def openapi() -> dict[str, Any]:
-        return document
+    def openapi() -> Response:
+        return Response(document, media_type="application/json")
 
     @guarded.api_route("/{path:path}", methods=list(METHODS), include_in_schema=False)
     def nothing(path: str, request: Request) -> None:
@@ -85,5 +85,5 @@ def build_app(services: Services) -> FastAPI:
     app.include_router(enrolment.open_router(services))
     app.include_router(guarded)
     app.include_router(device_files.router(services))
-    document = described(app.openapi(), PREFIX)
+    document = canonical(described(app.openapi(), PREFIX))
     return app

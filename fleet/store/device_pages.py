@@ -58,14 +58,14 @@ class DevicePages:
     def _written(self, connection: Connection, rows: Sequence[Columns]) -> bytes:
         words: dict[str, dict[str, str]] = {row[0]: {} for row in rows}
         for batch in batches(words):
-            for device, leaf, body in connection.execute(_WORDS_OF, {"ids": batch}):
+            for device, leaf, body in connection.execute(_WORDS_OF, {"ids": batch}).all():
                 words[device][leaf] = body
         now = self._now()
         return write_rows([_row(row, words[row[0]], now) for row in rows])
 
 
 def _columns(connection: Connection, query: Select[Any], values: dict[str, object]) -> list[Columns]:
-    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query, values)]
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query, values).all()]
 
 
 def _row(columns: Columns, words: dict[str, str], now: datetime) -> DeviceRow:

@@ -59,16 +59,14 @@ NO_HEALTH = msgspec.Raw(b"null")
 
 def read_words(words: Mapping[str, str]) -> tuple[Gist, msgspec.Raw, msgspec.Raw]:
     """Return what decides a device's status, its models' reports and its health, of its newest words by kind."""
-    gist, models, health = Gist(), NO_MODELS, NO_HEALTH
-    if said := words.get("reported"):
-        models = _REPORTED.decode(said).models
-        gist = gist.with_models(cast("Mapping[str, ModelReport]", _REPORTS.decode(models)))
-    if said := words.get("birth"):
-        gist = gist.with_birth(cast("Birth", _BIRTH.decode(said)))
-    if said := words.get("health"):
-        health = msgspec.Raw(said.encode())
-        gist = gist.with_health(cast("Health", _HEALTH.decode(said)))
-    return gist, models, health
+    birth, reported, health = words.get("birth"), words.get("reported"), words.get("health")
+    models = _REPORTED.decode(reported).models if reported else NO_MODELS
+    gist = Gist.of(
+        cast("Birth", _BIRTH.decode(birth)) if birth else None,
+        cast("Mapping[str, ModelReport]", _REPORTS.decode(models)),
+        cast("Health", _HEALTH.decode(health)) if health else None,
+    )
+    return gist, models, raw(health) if health else NO_HEALTH
 
 
 class DeviceRow(msgspec.Struct, gc=False):

@@ -196,10 +196,7 @@ class StoreReader:
         birth = Birth.model_validate_json(body["birth"]) if body["birth"] else None
         models = Reported.model_validate_json(body["reported"]).models if body["reported"] else {}
         health = Health.model_validate_json(body["health"]) if body["health"] else None
-        gist = Gist().with_models(models)
-        gist = gist.with_birth(birth) if birth else gist
-        gist = gist.with_health(health) if health else gist
-        status, reason = shown_status(gist, row.last_seen, row.revoked_at, self._now())
+        status, reason = shown_status(Gist.of(birth, models, health), row.last_seen, row.revoked_at, self._now())
         return DeviceSummary(
             id=device.id,
             hardware=device.hardware,

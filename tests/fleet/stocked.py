@@ -21,9 +21,11 @@ def stock(fleet: FleetProcess, folder: Path) -> None:
         api.post("rollouts", json={"model": "digits", "query": "id = pi-1", "release": 1}).raise_for_status()
         wait_for(lambda: api.get("rollouts/1").json()["ended_at"])
         pi.send_health()
+        for text in ("one", "two"):
+            pi.send_event(text)
         api.post("rollouts", json={"model": "digits", "query": "all", "approval": True}).raise_for_status()
         for number in range(3):
             api.put(f"groups/{('first', 'second', 'third')[number]}", json={"devices": ["pi-1"]}).raise_for_status()
             api.post("tokens", json={"name": f"one-{number}", "role": "viewer"}).raise_for_status()
             api.post("devices/pi-1/commands", json={"kind": "logs", "life_s": 1}).raise_for_status()
-        wait_for(lambda: api.get("devices/pi-1").json()["health"])
+        wait_for(lambda: len(api.get("devices/pi-1/events").json()["items"]) >= 2)

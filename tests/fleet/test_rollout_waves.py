@@ -61,7 +61,8 @@ def at_its_end(fleet: FleetProcess, rollout: int) -> dict[str, Any]:
     def ended() -> dict[str, Any] | None:
         with fleet.api as api:
             view: dict[str, Any] = api.get(f"rollouts/{rollout}").json()
-        return view if view["ended_at"] else None
+            lines = api.get(f"rollouts/{rollout}/history").json()["items"]
+        return {**view, "history": lines[::-1]} if view["ended_at"] else None
 
     return wait_for(ended, seconds=120)
 
