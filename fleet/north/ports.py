@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
 from contracts.commands import Command, CostTable
 from contracts.enrolment import EnrolmentToken
-from contracts.lifecycle import Phase
 from contracts.manifest import Manifest
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
 from fleet.core.pages import Key, Part
 from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
+from fleet.north.reading import DevicePages, Lists, Reader
 from fleet.north.repeats import Kept
 from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
 from fleet.views import (
     CommandSummary,
     CommandView,
     ConfiguredDevice,
-    EventView,
-    FleetReader,
     GroupDetail,
     GroupView,
     LabelledView,
-    QuarantinedMessage,
-    ReleaseView,
-    RolloutDeviceView,
-    RolloutEntryView,
     RolloutPreview,
-    RolloutSummary,
     TokenView,
 )
 
@@ -192,60 +185,6 @@ class Artifacts(Protocol):
 
     def receive(self, sha256: str, max_bytes: int) -> Incoming:
         """Begin to take in a file."""
-
-
-class DevicePage(Protocol):
-    """A JSON list of `DeviceSummary`, and after which device the next page begins; None when nothing follows."""
-
-    @property
-    def items(self) -> bytes:
-        """The list."""
-
-    @property
-    def last(self) -> str | None:
-        """The device."""
-
-
-class DevicePages(Protocol):
-    """The fleet table."""
-
-    def following(self, after: str, limit: int) -> DevicePage:
-        """Return devices ordered by id, those after `after`."""
-
-    def named(self, ids: Sequence[str], limit: int) -> DevicePage:
-        """Return the first of some devices in their order; those that are gone are left out."""
-
-
-class Reader(FleetReader, Protocol):
-    """What single things are."""
-
-    def release(self, model: str, release: int) -> ReleaseView:
-        """Return one release; raise UnknownReleaseError."""
-
-    def rollout_summary(self, rollout: int) -> RolloutSummary:
-        """Return one rollout without its devices and its history; raise UnknownRolloutError."""
-
-
-class Lists(Protocol):
-    """What may grow, in parts: each gives at most `limit` items that follow the key `last`."""
-
-    def events(self, device: str, limit: int, last: Key | None) -> Part[EventView]:
-        """Return a device's events, newest first; raise UnknownDeviceError."""
-
-    def quarantine(self, device: str, limit: int, last: Key | None) -> Part[QuarantinedMessage]:
-        """Return messages that were not understood, of one device or for an empty name of all, newest first."""
-
-    def releases(self, limit: int, last: Key | None) -> Part[ReleaseView]:
-        """Return releases, newest first."""
-
-    def rollouts(self, limit: int, last: Key | None) -> Part[RolloutSummary]:
-        """Return rollouts, newest first."""
-
-    def rollout_devices(self, rollout: int, phases: Collection[Phase], limit: int, last: Key | None) -> Part[RolloutDeviceView]:
-        """Return a rollout's devices in the order of their turns, those in some phases or all; raise UnknownRolloutError."""
-
-    def rollout_history(self, rollout: int, limit: int, last: Key | None) -> Part[RolloutEntryView]:
-        """Return what people and the fleet did to a rollout, newest first; raise UnknownRolloutError."""
 
 
 @dataclass(frozen=True)

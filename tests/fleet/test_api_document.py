@@ -68,7 +68,7 @@ def test_every_list_that_may_grow_is_a_page(document: dict[str, Any]) -> None:
 def test_every_example_is_a_request_that_can_be_sent(name: str, document: dict[str, Any]) -> None:
     kind: type[BaseModel] = Problem if name == "Problem" else getattr(requests, name)
 
-    assert kind.model_validate(EXAMPLES[name])
+    kind.model_validate(EXAMPLES[name])
     assert document["components"]["schemas"][name]["examples"] == [EXAMPLES[name]]
 
 

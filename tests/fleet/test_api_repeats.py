@@ -15,9 +15,9 @@ from fleet.core.repeats import KeptAnswer
 from fleet.errors.repeats import KeyBusyError, KeyReusedError, TooManyKeysError
 from fleet.errors.store import UnsealableError
 from fleet.sealing import seal, unseal
-from fleet.store import repeats as repeats_module
 from fleet.store.database import Database
-from fleet.store.repeats import MAX_SEALED_BYTES, RETENTION, RepeatStore
+from fleet.store.repeats import MAX_KEYS_OF_OWNER, MAX_SEALED_BYTES, RETENTION, RepeatStore
+from fleet.store.tables import repeats
 from tests.fleet.databases import KINDS, new_place
 from tests.fleet.server import FleetProcess
 
@@ -134,8 +134,8 @@ def test_an_answer_that_is_too_large_is_not_carried_out_again_either(store: Repe
 def test_a_token_has_so_many_keys_a_day(tmp_path: Path) -> None:
     database = Database(tmp_path / "fleet.db")
     with database.writing() as connection:
-        rows = [{"owner": "anna", "key": str(n), "request_sha256": "r", "at": NOW} for n in range(repeats_module.MAX_KEYS_OF_OWNER)]
-        connection.execute(repeats_module.repeats.insert(), rows)
+        rows = [{"owner": "anna", "key": str(n), "request_sha256": "r", "at": NOW} for n in range(MAX_KEYS_OF_OWNER)]
+        connection.execute(repeats.insert(), rows)
 
     with pytest.raises(TooManyKeysError):
         RepeatStore(database).claim("anna", "one more", "r", NOW)
