@@ -40,7 +40,7 @@ from fleet.rollout_desk import RolloutDesk
 from fleet.secret_files import connect_owner, session_secret
 from fleet.settings_desk import SettingsDesk
 from fleet.south import commands, delivery, ingest, renewals
-from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
+from fleet.south.broker import EVERYWHERE, Broker, reachable
 from fleet.south.bulk import BulkLink
 from fleet.south.commands import Commander
 from fleet.south.delivery import UNBOUNDED, Delivery, Pace
@@ -48,6 +48,7 @@ from fleet.south.deltas import Deltas
 from fleet.south.director import Director
 from fleet.south.gate import Gate
 from fleet.south.ingest import Ingest
+from fleet.south.mosquitto_conf import Address
 from fleet.south.mqtt import Login, MqttLink
 from fleet.south.outside_broker import OutsideBroker
 from fleet.south.renewals import Renewals
@@ -192,7 +193,7 @@ class Fleet:
         self._server_identity_since = utc_now()
         simulation = home.simulation if settings.simulation else None
         address = Address(settings.host, settings.broker_port, self.authority.certificate_file, self.server_identity, simulation)
-        self.broker = OutsideBroker(home.broker, address) if settings.broker else Broker(home.broker, address)
+        self.broker = OutsideBroker(home.broker, address, settings.broker[1]) if settings.broker else Broker(home.broker, address)
         reached, port = settings.reached_broker
         viewer = self.authority.own_client(VIEWER_USER, utc_now())
         watching = BrokerLogin(host=reached, port=port, authority=address.authority, identity=viewer)

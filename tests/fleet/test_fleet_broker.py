@@ -10,7 +10,8 @@ import anyio
 import pytest
 
 from fleet.errors.server import BrokerFailedError, ToolMissingError
-from fleet.south.broker import Address, Broker
+from fleet.south.broker import Broker
+from fleet.south.mosquitto_conf import Address
 from fleet.south.rules import acl_file
 from tests.fleet.server import free_port
 from tests.live.authority import authority, server_identity

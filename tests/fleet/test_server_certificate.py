@@ -14,7 +14,8 @@ from fastapi import FastAPI
 
 from fleet.authority import Authority
 from fleet.doors import Doors, Papers, bound
-from fleet.south.broker import Address, Broker
+from fleet.south.broker import Broker
+from fleet.south.mosquitto_conf import Address
 from fleet.south.rules import acl_file
 from tests.fleet.server import free_port
 from tests.live.authority import context_of, identity_of

@@ -15,8 +15,9 @@ import psutil
 from agent.core.transfer import MAX_WINDOW
 from contracts.chunks import CHUNK_BYTES
 from contracts.topics import of_chunk, of_chunks
-from fleet.south.broker import MAX_QUEUED_BYTES, Address, Broker
+from fleet.south.broker import Broker
 from fleet.south.bulk import BulkLink
+from fleet.south.mosquitto_conf import MAX_QUEUED_BYTES, Address
 from fleet.south.mqtt import Login
 from fleet.south.rules import FLEET_USER, acl_file
 from tests.fleet.server import free_port, wait_for

@@ -11,7 +11,8 @@ import anyio
 from anyio import to_thread
 
 from fleet.authority import Authority
-from fleet.south.broker import Address, Broker
+from fleet.south.broker import Broker
+from fleet.south.mosquitto_conf import Address
 from fleet.south.rules import acl_file
 from tests.sim.uplink_load import say
 
