@@ -46,6 +46,7 @@ from fleet.south.commands import Commander
 from fleet.south.delivery import UNBOUNDED, Delivery, Pace
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
+from fleet.south.emqx import Api, Emqx
 from fleet.south.gate import Gate
 from fleet.south.ingest import Ingest
 from fleet.south.mosquitto_conf import Address
@@ -116,6 +117,8 @@ class Settings:
     database: PostgresUrl | None = None
     # Host and port of a broker that others run; None for one of our own. With one, servers may share folder and database.
     broker: tuple[str, int] | None = None
+    # How a cluster of EMQX brokers is told who is out; None for a mosquitto, which reads it in the folder.
+    broker_api: Api | None = None
     # The name of this one of several servers that share what devices say; empty when it is the only one.
     replica: str = ""
 
@@ -193,7 +196,7 @@ class Fleet:
         self._server_identity_since = utc_now()
         simulation = home.simulation if settings.simulation else None
         address = Address(settings.host, settings.broker_port, self.authority.certificate_file, self.server_identity, simulation)
-        self.broker = OutsideBroker(home.broker, address, settings.broker[1]) if settings.broker else Broker(home.broker, address)
+        self.broker = _broker(home, settings, address)
         reached, port = settings.reached_broker
         viewer = self.authority.own_client(VIEWER_USER, utc_now())
         watching = BrokerLogin(host=reached, port=port, authority=address.authority, identity=viewer)
@@ -328,6 +331,14 @@ async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: soc
         tasks.start_soon(lead, fleet.leader, links, fleet.duties(doors), name="lead")
         await doors.serve(inside, outside)
         tasks.cancel_scope.cancel()
+
+
+def _broker(home: Home, settings: Settings, address: Address) -> Broker | OutsideBroker | Emqx:
+    if settings.broker is None:
+        return Broker(home.broker, address)
+    if settings.broker_api is not None:
+        return Emqx(address, settings.broker_api)
+    return OutsideBroker(home.broker, address, settings.broker[1])
 
 
 def _addresses(settings: Settings, authority: Authority) -> Addresses:

@@ -9,11 +9,13 @@ import pwd
 import shutil
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from fleet.errors.server import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
 from fleet.south.mosquitto_conf import MAX_QUEUED_BYTES, NO_ACCOUNTS, Address, Places, configuration
+from fleet.south.rules import acl_file
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
@@ -56,10 +58,10 @@ class Broker:
         write_secret(self._folder / "mosquitto.conf", configuration(self.address, places).encode())
         await self._spawn()
 
-    def admit(self, acl: str, revocation_list: bytes) -> None:
-        """Follow these rules and this list from now on; connections stay, but the rules bind them at once."""
+    def admit(self, revoked: Sequence[str], revocation_list: bytes) -> None:
+        """Let these do nothing more, and follow this list, from now on; connections stay, but the rules bind them at once."""
         write_secret(self._folder / "revoked.pem", revocation_list)
-        write_secret(self._folder / "acl", acl.encode())
+        write_secret(self._folder / "acl", acl_file(revoked).encode())
         self.reload()
 
     def reload(self) -> None:

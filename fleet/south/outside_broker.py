@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import anyio
 
 from fleet.files import write_secret
 from fleet.south.mosquitto_conf import NO_ACCOUNTS, Address, Places, configuration
+from fleet.south.rules import acl_file
 
 # Where the broker's makers put these in their image; deploy/broker.sh knows where a system has them.
 DATA = Path("/var/lib/mosquitto")
@@ -38,10 +40,10 @@ class OutsideBroker:
         """Somebody else does."""
         await anyio.sleep_forever()
 
-    def admit(self, acl: str, revocation_list: bytes) -> None:
+    def admit(self, revoked: Sequence[str], revocation_list: bytes) -> None:
         """Write who may do what, and whom not to let in."""
         write_secret(self._folder / "revoked.pem", revocation_list)
-        write_secret(self._folder / "acl", acl.encode())
+        write_secret(self._folder / "acl", acl_file(revoked).encode())
 
     def reload(self) -> None:
         """Its owner watches the files."""

@@ -40,7 +40,7 @@ class Stack:
         self.second = stack.enter_context(FleetProcess(self.home, None, *options, "--replica", "b"))
         self.authority = self.home / "authority" / "ca.pem"
         doors = (self.first.tls_port, self.second.tls_port)
-        stack.enter_context(haproxy(self.port, doors, self.authority, folder / "haproxy.log"))
+        stack.enter_context(haproxy(self.port, doors, folder / "haproxy.log"))
         wait_for(self.is_up)
 
     @property

@@ -16,7 +16,7 @@ STOP_S = 20.0
 
 
 @contextmanager
-def haproxy(port: int, servers: tuple[int, int], authority: Path, log: Path) -> Iterator[None]:
+def haproxy(port: int, servers: tuple[int, int], log: Path) -> Iterator[None]:
     """Listen on `port` for the doors with TLS at these ports of this machine; skip the test where haproxy is not installed."""
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if program is None:
@@ -25,7 +25,6 @@ def haproxy(port: int, servers: tuple[int, int], authority: Path, log: Path) -> 
         "FLEET_BIND": f"127.0.0.1:{port}",
         "SERVER_A": f"127.0.0.1:{servers[0]}",
         "SERVER_B": f"127.0.0.1:{servers[1]}",
-        "FLEET_CA": str(authority),
     }
     with log.open("ab") as output:
         command = [program, "-db", "-f", str(ROOT / "deploy" / "haproxy.cfg")]
