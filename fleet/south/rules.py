@@ -35,10 +35,12 @@ def emqx_rules(revoked: Iterable[str] = ()) -> str:
             ],
         ),
     ]
-    lines = [
-        "{%s, %s, %s, [%s]}." % (verdict, who, what, ", ".join(f'"{topic}"' for topic in topics)) for who, verdict, what, topics in rules
-    ]
-    return "\n".join([*lines, "{deny, all}."]) + "\n"
+    return "\n".join([*(_erlang(*rule) for rule in rules), "{deny, all}."]) + "\n"
+
+
+def _erlang(who: str, verdict: str, what: str, topics: Iterable[str]) -> str:
+    quoted = ", ".join(f'"{topic}"' for topic in topics)
+    return f"{{{verdict}, {who}, {what}, [{quoted}]}}."
 
 
 def acl_file(revoked: Iterable[str] = ()) -> str:

@@ -61,9 +61,9 @@ def serving(api: EmqxApi) -> Iterator[EmqxApi]:
             self.end_headers()
             self.wfile.write(said)
 
-        do_GET = do_PUT = do_POST = do_DELETE = _handle
+        do_GET = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815 - so http.server calls them
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
