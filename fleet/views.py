@@ -348,9 +348,6 @@ class Overview(View):
 class FleetReader(Protocol):
     """All that the API and the dashboard read; implemented over the store, and bounded in what it returns."""
 
-    def probe(self) -> None:
-        """Read something; raise StoreError while the database does not answer."""
-
     def overview(self) -> Overview:
         """Return the fleet's numbers."""
 

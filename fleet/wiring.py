@@ -214,6 +214,7 @@ class Fleet:
         """Return what the API works with."""
         return Services(
             reader=self.reader,
+            probe=self.reader.probe,
             access=self.access,
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),

@@ -51,7 +51,7 @@ def build_app(services: Services) -> FastAPI:
     def readyz() -> Response:
         """Say to a balancer in front whether requests belong here now."""
         try:
-            services.reader.probe()
+            services.probe()
         except StoreError:
             return problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer")
         return JSONResponse({"status": "ok"})
