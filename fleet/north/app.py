@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 
 from contracts.codec import canonical
 from fleet.core.roles import methods_at
+from fleet.errors.store import StoreError
 from fleet.north import (
     commands,
     configurations,
@@ -60,6 +61,15 @@ def build_app(services: Services) -> FastAPI:
     @app.get("/healthz", tags=["server"])
     def get_health_of_server() -> dict[str, str]:
         """Say that the server lives."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["server"])
+    def get_readiness_of_server() -> dict[str, str]:
+        """Say to a balancer in front whether requests belong here now."""
+        try:
+            services.probe()
+        except StoreError as error:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer") from error
         return {"status": "ok"}
 
     @guarded.post("/login-links", status_code=201, tags=["access"])

@@ -222,6 +222,8 @@ class Services:
     reader: Reader
     lists: Lists
     device_pages: DevicePages
+    # Reads something; raises StoreError while the database does not answer.
+    probe: Callable[[], None]
     access: Access
     enrolment: Enrolment
     releases: Releases

@@ -18,6 +18,7 @@ PREFIX = "/api/v1"
 OPEN, DEVICE = "everybody", "a device"
 WHO_MAY: dict[tuple[str, str], str] = {
     ("GET", "/healthz"): OPEN,
+    ("GET", "/readyz"): OPEN,
     ("GET", "/device/v1/artifacts/{sha256}"): DEVICE,
     ("GET", "/api/v1/enrolment/ca.pem"): OPEN,
     ("POST", "/api/v1/enrolment"): OPEN,
