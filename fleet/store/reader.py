@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Row, func, select
 
 from contracts.messages import Birth, Desired, Health, Reported
+from fleet.core.labels import version_of
 from fleet.core.status import ABSENT, Gist, shown_status
 from fleet.store.charts import Charts
 from fleet.store.configurations import ConfigurationStore
@@ -105,6 +106,7 @@ class StoreReader:
         reported = Reported.model_validate_json(said) if said else None
         return DeviceDetail(
             **dict(self._summary(row, words)),
+            labels_version=version_of(device_of(row).labels),
             birth=Birth.model_validate_json(birth) if birth else None,
             generation_desired=wish.generation if wish else 0,
             generation_reported=reported.generation if reported else 0,

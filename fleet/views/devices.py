@@ -70,6 +70,8 @@ class QuarantinedMessage(View):
 class DeviceDetail(DeviceSummary):
     """One device's page."""
 
+    # What a change of labels names, so that it changes what its author saw.
+    labels_version: str = ""
     birth: Birth | None
     generation_desired: int
     generation_reported: int

@@ -136,6 +136,13 @@ def test_settings_are_changed_as_a_trial_showed_them_or_not_at_all(api: httpx.Cl
     assert late.json()["detail"].startswith("configurations: expected version ")
 
 
+def test_labels_are_changed_as_they_were_seen_or_not_at_all(api: httpx.Client) -> None:
+    seen = api.get("devices/pi-1").json()["labels_version"]
+    assert api.post("device-labels", json={"devices": {"pi-1": seen}, "put": {"room": "7"}}).json() == {"changed": ["pi-1"]}
+
+    assert api.post("device-labels", json={"devices": {"pi-1": seen}, "drop": ["room"]}).status_code == 412
+
+
 def test_a_cursor_is_good_for_its_own_list_alone(api: httpx.Client) -> None:
     cursor = api.get("groups", params={"limit": 1}).json()["next"]
 
