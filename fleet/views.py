@@ -10,6 +10,7 @@ from contracts.commands import Findings, Order
 from contracts.configuration import Settings
 from contracts.lifecycle import Phase
 from contracts.messages import Birth, Health, ModelReport, ReleaseRef
+from fleet.core.audit import LinkedEntry
 from fleet.core.commands import Standing
 
 RolloutState = Literal["waiting", "running", "paused", "succeeded", "failed", "aborted"]
@@ -27,6 +28,23 @@ class TokenView(View):
     created_at: AwareDatetime
     # None: until it is revoked.
     expires_at: AwareDatetime | None
+
+
+class UserView(View):
+    """One person who may sign in by a password."""
+
+    name: str
+    role: Literal["viewer", "operator", "admin"]
+    added_at: AwareDatetime
+    # When the password or the role last changed.
+    changed_at: AwareDatetime
+
+
+class AuditPage(View):
+    """Rows of the audit log, and where the next ones begin; None when there are no more."""
+
+    items: tuple[LinkedEntry, ...]
+    next: str | None
 
 
 class DeviceSummary(View):

@@ -66,9 +66,11 @@ def up(
     folder = folder or default_folder()
     hours = parse_hours("--delivery-hours", delivery_hours)
 
-    def announce(connection: Connection) -> None:
+    def announce(connection: Connection, has_people: bool) -> None:
         typer.echo(f"ready: {connection.url} (with TLS {host}:{tls_port}, broker {broker or f'{host}:{broker_port}'}, folder {folder})")
-        typer.echo("log in to the dashboard with: fieldfare dashboard")
+        if not has_people:
+            typer.echo("nobody can sign in by name yet; let the first admin in with: fieldfare user add NAME --role admin")
+        typer.echo("log in to the dashboard with a name and its password, or once by the link that this prints: fieldfare dashboard")
 
     life = timedelta(seconds=parse_duration("--certificate-life", certificate_life))
     pace = Pace(max_mb_per_s * 1e6, hours)

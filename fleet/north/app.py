@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 
 from fleet.north import (
+    audit,
     commands,
     configurations,
     device_files,
@@ -22,10 +23,12 @@ from fleet.north import (
     simulation,
     tokens,
     trust,
+    users,
 )
-from fleet.north.auth import bearer_check
+from fleet.north.auth import bearer_check, caller_of
 from fleet.north.body_limit import BodyLimit
 from fleet.north.ports import Services
+from fleet.north.trail import AuditTrail
 from fleet.requests import LoginLink
 
 PREFIX = "/api/v1"
@@ -36,9 +39,10 @@ def build_app(services: Services) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="fieldfare fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     problems.install(app)
+    app.add_middleware(AuditTrail, prefix=PREFIX, log=services.audit, now=services.now)
     app.add_middleware(BodyLimit)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
-    for part in (commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust):
+    for part in (audit, commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust, users):
         guarded.include_router(part.router(services))
 
     @app.get("/healthz")
@@ -48,7 +52,7 @@ def build_app(services: Services) -> FastAPI:
     @guarded.post("/login-links", status_code=201)
     def login_link(request: Request) -> LoginLink:
         code, now = secrets.token_urlsafe(32), services.now()
-        services.access.add_code(code, now + LOGIN_LINK_LIFE, now)
+        services.access.add_code(code, caller_of(request).name, now + LOGIN_LINK_LIFE, now)
         url = services.addresses.public_url if request.url.scheme == "https" else services.addresses.url
         return LoginLink(url=f"{url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet.errors import client, devices, enrolment, releases, rollouts, simulation, store, targeting
+from fleet.errors import client, devices, enrolment, people, releases, rollouts, simulation, store, targeting
 from fleet.errors import keys as trust
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
@@ -34,6 +34,9 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     enrolment.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
     rollouts.RolloutStateError: HTTPStatus.CONFLICT,
     rollouts.ApprovalError: HTTPStatus.FORBIDDEN,
+    people.PersonExistsError: HTTPStatus.CONFLICT,
+    people.UnknownPersonError: HTTPStatus.NOT_FOUND,
+    people.TooBusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     simulation.NoSimulationError: HTTPStatus.CONFLICT,
     store.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

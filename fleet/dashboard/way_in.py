@@ -1,0 +1,98 @@
+"""The way in and out: a name and a password, a link that the server gave, or another's word for it; and back out again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from html import escape
+from string import Template
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from fleet.dashboard.session import Login, Sessions, read_login, write_login
+from fleet.dashboard.theme import STATIC
+from fleet.errors.people import LoginRefusedError, TooBusyError, TooManyLoginsError
+
+# Characters; a longer password is as wrong as any other.
+FIELDS = {"name": 64, "password": 1025}
+# Each character of a password may take 12 bytes.
+MAX_FORM_BYTES = 16 * 1024
+NOT_KEPT = {"Cache-Control": "no-store"}
+LINK_IS_USED = "This link does not work any more: it was used before, or is too old."
+
+
+class WayIn:
+    """The page that asks who somebody is."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        """Ask by the form in login.html."""
+        self._sessions = sessions
+        self._form = Template((STATIC / "login.html").read_text())
+
+    def add_to(self, pages: FastAPI) -> None:
+        """Add the routes."""
+        pages.get("/login", include_in_schema=False)(self.look)
+        pages.post("/login", include_in_schema=False)(self.sign_in)
+        pages.post("/logout", include_in_schema=False)(self.sign_out)
+
+    async def look(self, request: Request, code: str = "") -> Response:
+        """Redeem a code, or ask; nothing else in the address has a say in where the browser goes next."""
+        if found := await asyncio.to_thread(self._sessions.redeem, code, address_of(request)) if code else None:
+            return self.enter(request, found)
+        if await asyncio.to_thread(self._sessions.is_open, read_login(request.session)):
+            return RedirectResponse("/", status_code=303)
+        return self.ask(LINK_IS_USED, 401) if code else self.ask("", 200)
+
+    async def sign_in(self, request: Request) -> Response:
+        """Let a person in by name and password."""
+        form = await _form_of(request)
+        if form is None:
+            return self.ask("This is no form that was filled in here.", 413)
+        try:
+            key = await asyncio.to_thread(self._sessions.desk.sign_in, form["name"].strip(), form["password"], address_of(request))
+        except LoginRefusedError:
+            return self.ask("This name and this password do not belong together.", 401)
+        except TooManyLoginsError as error:
+            return self.ask(f"Too many attempts failed. Wait {error.wait_s} s, then try again.", 429, {"Retry-After": str(error.wait_s)})
+        except TooBusyError:
+            return self.ask("Too many others are signing in just now. Try again in a moment.", 503)
+        return self.enter(request, Login(key))
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session, in every tab."""
+        if found := read_login(request.session):
+            await asyncio.to_thread(self._sessions.desk.sign_out, found.key, address_of(request))
+        request.session.clear()
+        return RedirectResponse("/login", status_code=303)
+
+    def enter(self, request: Request, login: Login) -> Response:
+        """Begin a session; one that this browser had before is left behind."""
+        write_login(request.session, login)
+        return RedirectResponse("/", status_code=303, headers=NOT_KEPT)
+
+    def ask(self, trouble: str, status: int, headers: dict[str, str] | None = None) -> Response:
+        """Return the page, with what went wrong."""
+        alert = f'<p class="ff-trouble" role="alert">{escape(trouble)}</p>' if trouble else ""
+        return HTMLResponse(self._form.substitute(trouble=alert), status_code=status, headers={**NOT_KEPT, **(headers or {})})
+
+
+async def _form_of(request: Request) -> Mapping[str, str] | None:
+    """Return what was filled in, None for more than fits into the fields."""
+    raw = bytearray()
+    async for block in request.stream():
+        raw += block
+        if len(raw) > MAX_FORM_BYTES:
+            return None
+    try:
+        found = parse_qs(raw.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=len(FIELDS))
+    except ValueError:
+        return None
+    return {field: found.get(field, [""])[0][:most] for field, most in FIELDS.items()}
+
+
+def address_of(request: Request) -> str:
+    """Return where a request comes from."""
+    return request.client.host if request.client else "unknown"
