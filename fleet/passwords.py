@@ -25,9 +25,11 @@ PATIENCE_S = 10.0
 class Passwords:
     """One for each server."""
 
-    def __init__(self) -> None:
-        """Make what unknown names are checked against, so that they take as long as known ones."""
+    def __init__(self, cost_log2: int = COST_LOG2) -> None:
+        """Keep new passwords at this cost; those that were kept at another stay good."""
+        self._cost_log2 = cost_log2
         self._turn = threading.Lock()
+        # What unknown names are checked against, so that they take as long as known ones.
         self._nobody = self.kept(secrets.token_urlsafe(32))
 
     def kept(self, password: str) -> str:
@@ -39,8 +41,8 @@ class Passwords:
             raise PasswordError(f"at most {MAX_BYTES} bytes", f"{len(raw)}")
         salt = secrets.token_bytes(SALT_BYTES)
         with self._alone():
-            key = _key(raw, salt, COST_LOG2, BLOCK, PARALLEL)
-        return "$".join(("scrypt", str(COST_LOG2), str(BLOCK), str(PARALLEL), _text(salt), _text(key)))
+            key = _key(raw, salt, self._cost_log2, BLOCK, PARALLEL)
+        return "$".join(("scrypt", str(self._cost_log2), str(BLOCK), str(PARALLEL), _text(salt), _text(key)))
 
     def is_right(self, kept: str | None, password: str) -> bool:
         """Say whether a password is the kept one, after the same time for None, which nobody's is; raise TooBusyError."""

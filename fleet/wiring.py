@@ -17,6 +17,7 @@ from fleet.authority import SERVER_LIFE, Authority
 from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
+from fleet.dashboard.session import Sessions
 from fleet.doors import Doors, Papers, bound
 from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
@@ -29,6 +30,8 @@ from fleet.leading import Duty, Link, lead
 from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
+from fleet.openid.desk import OpenIdDesk
+from fleet.openid.settings import OpenIdSettings
 from fleet.passwords import Passwords
 from fleet.people_desk import PeopleDesk
 from fleet.preview import Preview
@@ -70,6 +73,7 @@ from fleet.store.groups import GroupStore
 from fleet.store.heat import HeatStore
 from fleet.store.leader import SharedLeader, SoleLeader
 from fleet.store.login_failures import LoginFailureStore
+from fleet.store.openid_trips import OpenIdTripStore
 from fleet.store.people import PeopleStore
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
@@ -124,6 +128,8 @@ class Settings:
     broker: tuple[str, int] | None = None
     # The name of this one of several servers that share what devices say; empty when it is the only one.
     replica: str = ""
+    # An identity provider whose people may sign in.
+    openid: OpenIdSettings | None = None
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError or LonelyBrokerError."""
@@ -154,6 +160,7 @@ class Fleet:
         self._let_people_in()
         self.uplinks = UplinkStore(self.database, RETENTION)
         self._reach_broker(home, settings)
+        self.openid = self._openid(settings.openid) if settings.openid else None
         self.artifacts = ArtifactStore(settings.artifacts or home.artifacts.as_uri())
         self.trust = TrustPublisher(self.repository, self.control_link)
         self._wish_signer = WishSigner(lambda: keys.signer("director"))
@@ -185,6 +192,11 @@ class Fleet:
         self.people = PeopleDesk(people, passwords)
         registers = Registers(people, LoginFailureStore(self.database), SessionStore(self.database), self.access, self.audit)
         self.front_desk = FrontDesk(registers, passwords, utc_now)
+
+    def _openid(self, settings: OpenIdSettings) -> OpenIdDesk:
+        """Name the provider whose word counts."""
+        bases = {"http": self.addresses.url, "https": self.addresses.public_url}
+        return OpenIdDesk(settings, OpenIdTripStore(self.database), self.front_desk, bases, utc_now)
 
     def _plan_rollouts(self) -> None:
         """Put together who finds devices, brings them releases and settings, and follows how they do."""
@@ -327,7 +339,7 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
             fleet.gate.set(utc_now())
             await fleet.broker.start()
             app = build_app(fleet.services())
-            dashboard.mount(app, fleet.reader, fleet.front_desk, fleet.audit, session_secret(home))
+            dashboard.mount(app, fleet.reader, Sessions(fleet.front_desk, fleet.openid), fleet.audit, session_secret(home))
             gc.freeze()  # what is there by now stays, and need not be looked through with every batch of messages
             has_people = bool(fleet.people.users())
             papers = Papers(fleet.server_identity, fleet.authority.certificate_file)

@@ -42,8 +42,7 @@ def list_entries(
         print_json(found)
         return
     rows = [
-        (str(each.number), f"{each.at:%Y-%m-%d %H:%M:%S}", each.who, each.what, each.subject, each.outcome, each.source)
-        for each in found
+        (str(each.number), f"{each.at:%Y-%m-%d %H:%M:%S}", each.who, each.what, each.subject, each.outcome, each.source) for each in found
     ]
     print_table(("NUMBER", "UTC", "WHO", "WHAT", "ON", "OUTCOME", "FROM"), rows, empty="no such rows")
 

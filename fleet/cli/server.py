@@ -54,10 +54,12 @@ def up(
     max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
     delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
     simulation: Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")] = False,
+    openid: Annotated[Path | None, typer.Option(help="A TOML file that names an OpenID provider; see docs/access.md.")] = None,
     replica: Annotated[str, typer.Option(metavar="NAME", help="This one of several servers at one broker; they share the messages.")] = "",
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
+    from fleet.openid.settings import read_settings
     from fleet.south.delivery import Pace
     from fleet.store import place
 
@@ -78,7 +80,21 @@ def up(
     found = place.find_place(database, os.environ.get(place.VARIABLE))
     outside = parse_address("--broker", broker) if broker else None
     settings = wiring.Settings(
-        folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, replica
+        folder,
+        host,
+        port,
+        tls_port,
+        broker_port,
+        names,
+        life,
+        trust,
+        pace,
+        artifacts,
+        simulation,
+        found,
+        outside,
+        replica,
+        None if openid is None else read_settings(openid),
     )
     anyio.run(wiring.run, settings, announce)
 

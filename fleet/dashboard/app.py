@@ -9,7 +9,8 @@ from nicegui import ui
 from fleet.dashboard import audit, device, fleet, releases, rollouts
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.guard import Guard
-from fleet.dashboard.session import COOKIE, SESSION_S, FrontDesk, Sessions
+from fleet.dashboard.openid_way import OpenIdWay
+from fleet.dashboard.session import COOKIE, SESSION_S, Sessions
 from fleet.dashboard.theme import STATIC, STATIC_URL, Frame
 from fleet.dashboard.way_in import WayIn
 from fleet.views import FleetReader
@@ -20,15 +21,17 @@ RECONNECT_S = 10.0
 STATIC_AGE_S = 24 * 3600
 
 
-def mount(app: FastAPI, reader: FleetReader, desk: FrontDesk, log: audit.Log, storage_secret: str) -> None:
+def mount(app: FastAPI, reader: FleetReader, sessions: Sessions, log: audit.Log, storage_secret: str) -> None:
     """Add the dashboard to `app`, once per process and after all other routes: it takes every path that is left.
 
-    `desk` lets people in; `storage_secret` signs the cookies.
+    `sessions` lets people in; `storage_secret` signs the cookies.
     """
-    sessions = Sessions(desk)
     feed, frame = Feed(reader), Frame(sessions)
     pages.add_static_files(STATIC_URL, STATIC, max_cache_age=STATIC_AGE_S)
-    WayIn(sessions).add_to(pages)
+    way_in = WayIn(sessions)
+    way_in.add_to(pages)
+    if sessions.openid is not None:
+        OpenIdWay(sessions.openid, way_in).add_to(pages)
     for part in (fleet, device, rollouts, releases):
         part.register(feed, frame)
     audit.register(log, frame)

@@ -38,12 +38,26 @@ class FrontDesk(Protocol):
         """End a session, in every tab."""
 
 
+class OpenIdDesk(Protocol):
+    """Who sends people to an identity provider and takes them back; every method may block."""
+
+    def begin(self, browser: str, scheme: str) -> str:
+        """Return where to send a browser that is known by `browser`; raise OpenIdError."""
+
+    def finish(self, browser: str, returned: Mapping[str, str], address: str) -> str:
+        """Return a session's key for somebody who comes back; raise OpenIdError."""
+
+    def way_out(self, scheme: str) -> str | None:
+        """Return where somebody can sign out of the provider, too; raise OpenIdError."""
+
+
 class Sessions:
     """Asks the front desk what it has to know; every method may block."""
 
-    def __init__(self, desk: FrontDesk) -> None:
+    def __init__(self, desk: FrontDesk, openid: OpenIdDesk | None = None) -> None:
         """Keep nothing here, so that whoever is turned out is out at once."""
         self.desk = desk
+        self.openid = openid
 
     def redeem(self, code: str, address: str) -> Login | None:
         """Trade a code for a session; one of a length that no code has is not even asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from html import escape
 from string import Template
 from urllib.parse import parse_qs
@@ -12,14 +13,17 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from fleet.dashboard.guard import OPENID_PATHS
 from fleet.dashboard.session import Login, Sessions, read_login, write_login
 from fleet.dashboard.theme import STATIC
+from fleet.errors.openid import OpenIdError
 from fleet.errors.people import LoginRefusedError, TooBusyError, TooManyLoginsError
 
 # Characters; a longer password is as wrong as any other.
 FIELDS = {"name": 64, "password": 1025}
 # Each character of a password may take 12 bytes.
 MAX_FORM_BYTES = 16 * 1024
+OPENID_LINK = f'<a class="ff-button" href="{OPENID_PATHS[0]}">Sign in with your organisation</a>'
 NOT_KEPT = {"Cache-Control": "no-store"}
 LINK_IS_USED = "This link does not work any more: it was used before, or is too old."
 
@@ -30,6 +34,7 @@ class WayIn:
     def __init__(self, sessions: Sessions) -> None:
         """Ask by the form in login.html."""
         self._sessions = sessions
+        self._openid = sessions.openid
         self._form = Template((STATIC / "login.html").read_text())
 
     def add_to(self, pages: FastAPI) -> None:
@@ -62,21 +67,29 @@ class WayIn:
         return self.enter(request, Login(key))
 
     async def sign_out(self, request: Request) -> Response:
-        """End the session, in every tab."""
-        if found := read_login(request.session):
+        """End the session, in every tab; whoever came by the provider's word is told where to end that, too."""
+        found = read_login(request.session)
+        caller = await asyncio.to_thread(self._sessions.caller_of, found)
+        if found is not None:
             await asyncio.to_thread(self._sessions.desk.sign_out, found.key, address_of(request))
         request.session.clear()
-        return RedirectResponse("/login", status_code=303)
+        link = ""
+        if self._openid is not None and caller is not None and caller.kind == "openid":
+            with suppress(OpenIdError):  # who is signed out here is so, whatever becomes of the provider
+                way_out = await asyncio.to_thread(self._openid.way_out, request.url.scheme)
+                link = f'<a class="ff-button" href="{escape(way_out)}">Sign out of your organisation, too</a>' if way_out else ""
+        return self.ask("", 200, link=link) if link else RedirectResponse("/login", status_code=303)
 
     def enter(self, request: Request, login: Login) -> Response:
         """Begin a session; one that this browser had before is left behind."""
         write_login(request.session, login)
         return RedirectResponse("/", status_code=303, headers=NOT_KEPT)
 
-    def ask(self, trouble: str, status: int, headers: dict[str, str] | None = None) -> Response:
-        """Return the page, with what went wrong."""
+    def ask(self, trouble: str, status: int, headers: dict[str, str] | None = None, link: str = "") -> Response:
+        """Return the page, with what went wrong, and where else to go."""
         alert = f'<p class="ff-trouble" role="alert">{escape(trouble)}</p>' if trouble else ""
-        return HTMLResponse(self._form.substitute(trouble=alert), status_code=status, headers={**NOT_KEPT, **(headers or {})})
+        text = self._form.substitute(trouble=alert, link=link, openid=OPENID_LINK if self._openid else "")
+        return HTMLResponse(text, status_code=status, headers={**NOT_KEPT, **(headers or {})})
 
 
 async def _form_of(request: Request) -> Mapping[str, str] | None:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from fleet.core.roles import ROLE_BY_WORD, Role
 from fleet.dashboard.app import mount
+from fleet.dashboard.session import Sessions
 from fleet.front_desk import FrontDesk, Registers
 from fleet.passwords import Passwords
 from fleet.store.access import AccessStore
@@ -49,7 +50,7 @@ def main(port: int, codes: list[str], devices: int, speed: float, people: list[s
     def healthz() -> str:
         return "ok"
 
-    mount(app, MovingFleet(devices, speed=speed), desk_of(database, codes, people), AuditStore(database), "only-for-tests")
+    mount(app, MovingFleet(devices, speed=speed), Sessions(desk_of(database, codes, people)), AuditStore(database), "only-for-tests")
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 

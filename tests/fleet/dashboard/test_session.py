@@ -33,7 +33,7 @@ class Desk:
     def __init__(self, database: Database) -> None:
         self.now = NOW
         self.access, self.people, self.log = AccessStore(database), PeopleStore(database), AuditStore(database)
-        self.passwords = Passwords()
+        self.passwords = Passwords(cost_log2=4)
         self.access.add_token("a token", "owner", Role.ADMIN, None, NOW)
         self.people.add("anna", Role.OPERATOR, self.passwords.kept("correct horse battery"), NOW)
         registers = Registers(self.people, LoginFailureStore(database), SessionStore(database), self.access, self.log)
