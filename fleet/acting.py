@@ -45,6 +45,8 @@ class Acting:
         )
 
 
+# Who enrols, before it is a device.
+MACHINE = "machine"
 _UNDER_WAY: ContextVar[Acting | None] = ContextVar("acting", default=None)
 
 

@@ -26,6 +26,7 @@ from fleet.folder_lock import FolderLock
 from fleet.front_desk import FrontDesk, Registers
 from fleet.group_desk import GroupDesk
 from fleet.home import Home
+from fleet.housekeeping import RetentionRuns
 from fleet.leading import Duty, Link, lead
 from fleet.loops import repeat
 from fleet.north.app import build_app
@@ -178,7 +179,7 @@ class Fleet:
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
         self.leader = SharedLeader(self.database) if settings.broker else SoleLeader()
-        self.retention = Retention(self.database)
+        self.retention = RetentionRuns(Retention(self.database), self.audit)
         self._is_shared = settings.broker is not None
         # Named servers share what devices say; else the one that leads hears all of it.
         self.hears_always = bool(settings.replica)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from anyio import to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fleet.acting import Acting, acting
+from fleet.acting import MACHINE, Acting, acting
 from fleet.core.audit import what_of
 from fleet.north.ports import AuditLog
 
 LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 # They answer what would be, and change nothing.
 HARMLESS = frozenset({("POST", "/rollouts/preview")})
+# A machine that fails to enrol is told of no more often: nobody needs a name to try.
+MACHINES_EVERY = timedelta(seconds=10)
 # Of a larger body nothing is told.
 MAX_BODY_BYTES = 64 * 1024
 HEADER = "X-Request-Id"
@@ -31,6 +33,7 @@ class AuditTrail:
         self._prefix = prefix
         self._log = log
         self._now = now
+        self._machine_refused_at: datetime | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; its answer waits until its row is kept."""
@@ -62,4 +65,8 @@ class AuditTrail:
         if act.is_kept or is_harmless or not act.who:
             return
         act.outcome = "done" if status < 400 else "refused" if status < 500 else "failed"
+        if act.who == MACHINE and act.outcome == "refused":
+            if self._machine_refused_at is not None and act.at < self._machine_refused_at + MACHINES_EVERY:
+                return
+            self._machine_refused_at = act.at
         await to_thread.run_sync(self._log.add, act)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import secrets
 import socket
@@ -22,7 +23,7 @@ from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 
 import httpx
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 CLIENT, SECRET = "fieldfare", "a secret with +/ and :"
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,7 @@ class Provider:
         if (unquote_plus(client), unquote_plus(secret)) != (CLIENT, SECRET):
             return 401, {"error": "invalid_client"}
         asked = self.codes.pop(form["code"], None)
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).decode().rstrip("=")
+        challenge = _encoded(hashlib.sha256(form["code_verifier"].encode()).digest())
         if asked is None or (asked["code_challenge"], asked["redirect_uri"]) != (challenge, form["redirect_uri"]):
             return 400, {"error": "invalid_grant"}
         return 200, {"access_token": "none", "token_type": "Bearer", "id_token": self.id_token(asked["nonce"])}
@@ -83,18 +84,14 @@ class Provider:
         """Sign what is to be said, or do what is wrong."""
         faults, now = self.read("faults.json"), int(time.time())
         claims = {"iss": self.issuer, "aud": CLIENT, "sub": "7", "nonce": nonce, "iat": now, "exp": now + 300, **self.read("user.json")}
-        claims |= {
-            name: now + value if name in ("exp", "iat", "nbf") and value is not None else value
-            for name, value in faults.get("claims", {}).items()
-        }
+        for name, value in faults.get("claims", {}).items():
+            claims[name] = now + value if name in ("exp", "iat", "nbf") and value is not None else value
         claims = {name: value for name, value in claims.items() if value is not None}
         algorithm, name = faults.get("alg", "RS256"), faults.get("key", "first")
-        if algorithm == "none":
-            parts = ({"alg": "none", "typ": "JWT"}, claims)
-            return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
-        if algorithm == "HS256":  # signed by what everybody can know: the provider's public key
-            secret = OctKey.import_key(self.key(name).as_pem(private=False).decode().ljust(64))
-            return jwt.encode({"alg": algorithm, "kid": name}, claims, secret, [algorithm])
+        if algorithm in ("none", "HS256"):  # no library signs like this
+            signed = ".".join(_encoded(json.dumps(part).encode()) for part in ({"alg": algorithm, "kid": name}, claims))
+            public = self.key(name).as_pem(private=False)
+            return f"{signed}." + (_encoded(hmac.digest(public, signed.encode(), "sha256")) if algorithm == "HS256" else "")
         key = RSAKey.generate_key(2048, {"kid": name}) if faults.get("forged") else self.key(name)
         return jwt.encode({"alg": algorithm, "kid": name}, claims, key, [algorithm])
 
@@ -165,6 +162,10 @@ def openid_provider(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(START_S)
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _answers(url: str) -> bool:
