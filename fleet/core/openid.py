@@ -42,6 +42,11 @@ class Rules:
     # Of a verified address; empty for whatever the provider vouches for.
     domains: frozenset[str]
 
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Return the claims that decide."""
+        return frozenset((self.name_claim, self.groups_claim, *(("email", "email_verified") if self.domains else ())))
+
 
 def check_claims(claims: Claims, expected: Expected, now: datetime) -> None:
     """Raise the error that says why a signed token is not the answer to a login."""
@@ -60,6 +65,8 @@ def check_claims(claims: Claims, expected: Expected, now: datetime) -> None:
         raise ExpiredError("iat", f"a time close to {now_s:.0f}", f"{issued_s:.0f}")
     if "nbf" in claims and _time(claims, "nbf") > now_s + SKEW.total_seconds():
         raise ExpiredError("nbf", f"a time before {now_s:.0f}", f"{_time(claims, 'nbf'):.0f}")
+    if not isinstance(claims.get("sub"), str):
+        raise UnusableClaimsError("sub", "a text by which the provider knows somebody", repr(claims.get("sub")))
     nonce = claims.get("nonce")
     if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(errors="replace"), expected.nonce.encode()):
         raise WrongNonceError("nonce", "that of this login", "another" if nonce else "none")

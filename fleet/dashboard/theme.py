@@ -49,10 +49,10 @@ class Page:
         ui.timer(BEAT_S, lambda: self._refresh(refresh), immediate=False)
 
     async def _refresh(self, refresh: Callable[[], Awaitable[None]]) -> None:
-        if not await asyncio.to_thread(self.sessions.is_open, self.login):
-            ui.navigate.to("/login")
-            return
         try:
+            if not await asyncio.to_thread(self.sessions.is_open, self.login):
+                ui.navigate.to("/login")
+                return
             await refresh()
         except FieldfareError as error:
             self.trouble.set_text(f"Not up to date: {error}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -51,14 +52,23 @@ class AuditTrail:
                 act.body += message.get("body", b"")
             return message
 
+        is_answered = False
+
         async def note_and_send(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] == "http.response.start":
+                is_answered = True
                 await self._close(act, scope, message["status"])
                 MutableHeaders(scope=message)[HEADER] = act.request
             await send(message)
 
         with acting(act):
-            await self._app(scope, receive_and_note, note_and_send)
+            try:
+                await self._app(scope, receive_and_note, note_and_send)
+            finally:
+                if not is_answered:  # a defect, or a caller who left: what came of it is not known
+                    with CancelScope(shield=True):
+                        await self._close(act, scope, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def _close(self, act: Acting, scope: Scope, status: int) -> None:
         is_harmless = (scope["method"], scope["path"].removeprefix(self._prefix)) in HARMLESS

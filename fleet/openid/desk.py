@@ -94,9 +94,13 @@ class OpenIdDesk:
             raise WrongIssuerError("iss", self._settings.issuer, returned["iss"])
         if "code" not in returned:
             raise ProviderRefusedError(returned.get("error", "no code"))
-        claims = self._provider.claims(self._provider.token(returned["code"][:MAX_CHARS], trip.verifier, trip.address))
+        tokens = self._provider.tokens(returned["code"][:MAX_CHARS], trip.verifier, trip.address)
+        claims = self._provider.claims(tokens.id_token)
         check_claims(claims, Expected(self._settings.issuer, self._settings.client_id, trip.nonce), self._now())
-        return claims
+        if self._rules.wanted <= set(claims):
+            return claims
+        # A provider may keep its tokens small, and tell the rest when it is asked.
+        return self._provider.person(tokens, claims) | claims
 
 
 def _subject(claims: Mapping[str, Any]) -> dict[str, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import httpx
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from fleet.errors.openid import OpenIdSettingsError, ProviderRefusedError, ProviderUnreachableError
+from fleet.errors.openid import OpenIdSettingsError, ProviderRefusedError, ProviderUnreachableError, UnusableClaimsError
 from fleet.openid.id_token import UnknownKeyError, claims_of
 from fleet.openid.settings import OpenIdSettings, is_safe
 
@@ -38,8 +39,17 @@ class Description(BaseModel, frozen=True):
     authorization_endpoint: Address
     token_endpoint: Address
     jwks_uri: Address
+    userinfo_endpoint: Address | None = None
     end_session_endpoint: Address | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a code was traded for; with the second the provider tells more of the same person."""
+
+    id_token: str = field(repr=False)
+    access_token: str = field(repr=False)
 
 
 class Provider:
@@ -73,8 +83,8 @@ class Provider:
                 self._description = (self._clock(), found)
             return self._description[1]
 
-    def token(self, code: str, verifier: str, address: str) -> str:
-        """Trade a code for an ID token; raise ProviderRefusedError or ProviderUnreachableError."""
+    def tokens(self, code: str, verifier: str, address: str) -> Tokens:
+        """Trade a code for tokens; raise ProviderRefusedError or ProviderUnreachableError."""
         about = self.description()
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": address, "code_verifier": verifier}
         auth: httpx.BasicAuth | None = None
@@ -83,10 +93,11 @@ class Provider:
         else:
             form |= {"client_id": self._settings.client_id, "client_secret": self._secret}
         answer = self._ask("POST", about.token_endpoint, data=form, auth=auth)
-        token = _object(answer, about.token_endpoint).get("id_token")
-        if answer.status_code != httpx.codes.OK or not isinstance(token, str):
-            raise ProviderRefusedError(f"status {answer.status_code} without a token for the code")
-        return token
+        found = _object(answer, about.token_endpoint)
+        token, more = found.get("id_token"), found.get("access_token")
+        if answer.status_code != httpx.codes.OK or not isinstance(token, str) or not isinstance(more, str):
+            raise ProviderRefusedError(f"status {answer.status_code} without tokens for the code")
+        return Tokens(token, more)
 
     def claims(self, token: str) -> dict[str, Any]:
         """Return what a signed token says; an unknown key is asked for once. Raises IdTokenError or ProviderUnreachableError."""
@@ -94,6 +105,18 @@ class Provider:
             return claims_of(token, self._known_keys(FRESH_S))
         except UnknownKeyError:
             return claims_of(token, self._known_keys(KEYS_PAUSE_S))
+
+    def person(self, tokens: Tokens, claims: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the provider tells of somebody beside the ID token; raise UnusableClaimsError or ProviderUnreachableError."""
+        url = self.description().userinfo_endpoint
+        if url is None:
+            return {}
+        answer = self._ask("GET", url, headers={"Authorization": f"Bearer {tokens.access_token}"})
+        found = _object(answer, url)
+        # OpenID Connect Core 1.0, section 5.3.4: else it may be somebody else's.
+        if answer.status_code != httpx.codes.OK or found.get("sub") != claims.get("sub"):
+            raise UnusableClaimsError("userinfo", "the person of the ID token", f"another, status {answer.status_code}")
+        return found
 
     def _known_keys(self, fresh_s: float) -> dict[str, Any]:
         url = self.description().jwks_uri

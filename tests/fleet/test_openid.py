@@ -70,6 +70,7 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
 def an_honest_provider(realm: Realm) -> None:
     realm.say("user.json", USER)
     realm.say("faults.json", {})
+    realm.say("person.json", {"sub": "7"})
 
 
 def test_somebody_in_a_known_group_comes_in_with_its_role_and_goes_out_again(realm: Realm) -> None:
@@ -119,6 +120,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "signed by a public key": ({"alg": "HS256"}, "unsigned"),
     "signed by another key of the same name": ({"forged": True}, "bad_signature"),
     "signed by a key that the provider does not show": ({"key": "hidden"}, "bad_signature"),
+    "of nobody": ({"claims": {"sub": None}}, "unusable_claims"),
     "without a name": ({"claims": {"preferred_username": None}}, "unusable_claims"),
     "a name that is a query": ({"claims": {"preferred_username": "anna' or 1=1"}}, "unusable_claims"),
     "brought back by another provider": ({"return": {"iss": "https://another.example"}}, "wrong_issuer"),
@@ -167,6 +169,21 @@ def test_clocks_may_differ_a_little(realm: Realm, claims: dict[str, Any]) -> Non
     realm.say("faults.json", {"claims": claims})
     with realm.browser() as browser:
         assert browser.get("/login/openid").url.path == "/"
+
+
+def test_what_the_token_leaves_out_is_asked_for_and_must_be_of_the_same_person(realm: Realm) -> None:
+    # Given a provider whose tokens are small
+    realm.say("user.json", {})
+    realm.say("person.json", {"sub": "7", **USER})
+    assert comes_in(realm)
+    assert realm.last_row()["who"] == "openid anna"
+    # When it tells of another, then nobody comes in; and what the token says itself counts more
+    realm.say("person.json", {"sub": "8", **USER})
+    assert not comes_in(realm)
+    assert json.loads(realm.last_row()["detail"])["why"] == "unusable_claims"
+    realm.say("user.json", USER | {"groups": ["staff"]})
+    realm.say("person.json", {"sub": "7", **USER})
+    assert not comes_in(realm)
 
 
 def test_a_return_works_once_and_in_the_browser_that_left_alone(realm: Realm) -> None:

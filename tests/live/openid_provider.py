@@ -55,7 +55,13 @@ class Provider:
 
     def description(self) -> dict[str, Any]:
         """OpenID Connect Discovery 1.0, section 3."""
-        names = {"authorization_endpoint": "auth", "token_endpoint": "token", "jwks_uri": "keys", "end_session_endpoint": "logout"}
+        names = {
+            "authorization_endpoint": "auth",
+            "token_endpoint": "token",
+            "jwks_uri": "keys",
+            "userinfo_endpoint": "person",
+            "end_session_endpoint": "logout",
+        }
         return {"issuer": self.issuer, **{name: f"{self.issuer}/{path}" for name, path in names.items()}, **self.read("description.json")}
 
     def authorize(self, asked: dict[str, str]) -> str:
@@ -78,7 +84,7 @@ class Provider:
         challenge = _encoded(hashlib.sha256(form["code_verifier"].encode()).digest())
         if asked is None or (asked["code_challenge"], asked["redirect_uri"]) != (challenge, form["redirect_uri"]):
             return 400, {"error": "invalid_grant"}
-        return 200, {"access_token": "none", "token_type": "Bearer", "id_token": self.id_token(asked["nonce"])}
+        return 200, {"access_token": "an access token", "token_type": "Bearer", "id_token": self.id_token(asked["nonce"])}
 
     def id_token(self, nonce: str) -> str:
         """Sign what is to be said, or do what is wrong."""
@@ -120,6 +126,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_response(302)
                 self.send_header("Location", self.provider.authorize(asked))
                 self.end_headers()
+            case "person":
+                is_asked_right = self.headers.get("Authorization") == "Bearer an access token"
+                self.answer(200 if is_asked_right else 401, self.provider.read("person.json"))
             case "asked":
                 self.answer(200, {"keys": self.provider.keys_asked})
             case _:
