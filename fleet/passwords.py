@@ -30,7 +30,7 @@ class Passwords:
         self._cost_log2 = cost_log2
         self._turn = threading.Lock()
         # What unknown names are checked against, so that they take as long as known ones.
-        self._nobody = self.kept(secrets.token_urlsafe(32))
+        self._nobody = self._written(secrets.token_bytes(SALT_BYTES), secrets.token_bytes(KEY_BYTES))
 
     def kept(self, password: str) -> str:
         """Return what is stored of a new password; raise PasswordError or TooBusyError."""
@@ -42,7 +42,7 @@ class Passwords:
         salt = secrets.token_bytes(SALT_BYTES)
         with self._alone():
             key = _key(raw, salt, self._cost_log2, BLOCK, PARALLEL)
-        return "$".join(("scrypt", str(self._cost_log2), str(BLOCK), str(PARALLEL), _text(salt), _text(key)))
+        return self._written(salt, key)
 
     def is_right(self, kept: str | None, password: str) -> bool:
         """Say whether a password is the kept one, after the same time for None, which nobody's is; raise TooBusyError."""
@@ -51,6 +51,9 @@ class Passwords:
         with self._alone():
             found = _key(raw, base64.b64decode(salt), int(cost), int(block), int(parallel))
         return hmac.compare_digest(found, base64.b64decode(key)) and kept is not None
+
+    def _written(self, salt: bytes, key: bytes) -> str:
+        return "$".join(("scrypt", str(self._cost_log2), str(BLOCK), str(PARALLEL), _text(salt), _text(key)))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
