@@ -61,9 +61,9 @@ def acting(act: Acting) -> Iterator[Acting]:
 
 
 def under_way() -> Acting | None:
-    """Return the act that is to be kept with the next change."""
+    """Return the act that is to be kept with the next change; one that is nobody's yet is not."""
     act = _UNDER_WAY.get()
-    return None if act is None or act.is_kept else act
+    return None if act is None or act.is_kept or not act.who else act
 
 
 def introduce(who: str, role: str) -> None:

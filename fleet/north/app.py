@@ -41,6 +41,7 @@ def build_app(services: Services) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="fieldfare fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     problems.install(app)
+    # The innermost: what others do before a request is let through, or answer in its place, is no act.
     app.add_middleware(AuditTrail, prefix=PREFIX, log=services.audit, now=services.now)
     app.add_middleware(BodyLimit)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])

@@ -18,8 +18,8 @@ def router(services: Services) -> APIRouter:
     """Return the route."""
     routes = APIRouter()
 
-    @routes.get("/audit")
-    def audit(
+    @routes.get("/audit", tags=["access"])
+    def list_acts(
         cursor: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         order: Literal["newest", "oldest"] = "newest",
@@ -27,6 +27,7 @@ def router(services: Services) -> APIRouter:
         who: Annotated[str, Query(max_length=80)] = "",
         what: Annotated[str, Query(max_length=64)] = "",
     ) -> AuditPage:
+        """List the rows of the audit log, in either direction; `who` is a name, `what` an act or its beginning up to a dot."""
         after = None if cursor is None else int(cursor)
         found = services.audit.page(after, limit + 1, is_newest_first=order == "newest", since=since, who=who, what=what)
         return AuditPage(items=found[:limit], next=str(found[limit - 1].number) if len(found) > limit else None)

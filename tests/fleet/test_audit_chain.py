@@ -78,6 +78,8 @@ def test_an_act_of_several_changes_is_one_row_and_what_nobody_does_is_none(datab
         access.add_token("b", "b", Role.VIEWER, None, NOW)
     log.add(several)
     access.add_token("c", "c", Role.VIEWER, None, NOW)
+    with acting(act(2, who="")):
+        access.add_token("d", "d", Role.VIEWER, None, NOW)
     assert len(log.page(None, 10)) == 1
 
 
