@@ -13,15 +13,20 @@ from hypothesis import strategies as st
 
 from fleet.acting import Acting, acting
 from fleet.core.audit import MAX_DETAIL_CHARS, Anchor, Chain, LinkedEntry, link, told_of, what_of
+from fleet.core.devices import Device
 from fleet.core.roles import Role
 from fleet.errors.audit import AnchorError, BrokenChainError, CutOffError
 from fleet.errors.enrolment import TokenExistsError
 from fleet.errors.store import StoreError
+from fleet.housekeeping import RetentionRuns
 from fleet.store.access import AccessStore
 from fleet.store.audit import AuditStore
 from fleet.store.database import Database
 from fleet.store.place import PostgresUrl
+from fleet.store.retention import Retention
+from fleet.store.uplinks import UplinkStore
 from tests.fleet.databases import KINDS, new_place
+from tests.fleet.test_fleet_store import admit, heard, window
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
@@ -254,3 +259,21 @@ def test_what_is_long_is_told_by_its_size() -> None:
 )
 def test_an_act_is_named_by_its_route(method: str, path: str, what: str) -> None:
     assert what_of(method, path) == what
+
+
+def test_runs_of_the_retention_are_told_when_they_begin_and_then_once_an_hour(database: Database) -> None:
+    # Given a device whose telemetry is old
+    admit(database, Device("pi-1", "rpi5", {}, NOW))
+    uplinks, log = UplinkStore(database, timedelta(days=365)), AuditStore(database)
+    runs, later = RetentionRuns(Retention(database), log), NOW + timedelta(days=400)
+    for number, minutes in ((1, 0), (2, 10), (3, 59), (4, 61)):
+        uplinks.save([heard(window(number))])
+        runs.turn(later + timedelta(minutes=minutes))
+    runs.turn(later + timedelta(minutes=200))
+
+    assert [(row.who, row.what, row.at) for row in log.page(None, 10)] == [
+        ("server", "retention.run", later),
+        ("server", "retention.run", later + timedelta(minutes=61)),
+    ]
+    # Each window became a sum of five minutes, and that one of an hour
+    assert [row.detail for row in log.page(None, 10)] == ['{"changes":2}', '{"changes":6}']
