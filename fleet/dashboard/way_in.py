@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from html import escape
 from string import Template
 from urllib.parse import parse_qs
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -23,6 +25,8 @@ from fleet.errors.people import LoginRefusedError, TooBusyError, TooManyLoginsEr
 FIELDS = {"name": 64, "password": 1025}
 # Each character of a password may take 12 bytes.
 MAX_FORM_BYTES = 16 * 1024
+# Attempts; each takes a quarter of a second.
+MAX_WAITING = 20
 OPENID_LINK = f'<a class="ff-button" href="{OPENID_PATHS[0]}">Sign in with your organisation</a>'
 NOT_KEPT = {"Cache-Control": "no-store"}
 LINK_IS_USED = "This link does not work any more: it was used before, or is too old."
@@ -35,6 +39,7 @@ class WayIn:
         """Ask by the form in login.html."""
         self._sessions = sessions
         self._openid = sessions.openid
+        self._turn = CapacityLimiter(1)
         self._form = Template((STATIC / "login.html").read_text())
 
     def add_to(self, pages: FastAPI) -> None:
@@ -57,7 +62,7 @@ class WayIn:
         if form is None:
             return self.ask("This is no form that was filled in here.", 413)
         try:
-            key = await asyncio.to_thread(self._sessions.desk.sign_in, form["name"].strip(), form["password"], address_of(request))
+            key = await self._in_turn(partial(self._sessions.desk.sign_in, form["name"].strip(), form["password"], address_of(request)))
         except LoginRefusedError:
             return self.ask("This name and this password do not belong together.", 401)
         except TooManyLoginsError as error:
@@ -65,6 +70,12 @@ class WayIn:
         except TooBusyError:
             return self.ask("Too many others are signing in just now. Try again in a moment.", 503)
         return self.enter(request, Login(key))
+
+    async def _in_turn(self, sign_in: Callable[[], str]) -> str:
+        """Let one attempt after the other compute, in a thread that nothing else waits for; raise TooBusyError and what it raises."""
+        if self._turn.statistics().tasks_waiting >= MAX_WAITING:
+            raise TooBusyError
+        return await to_thread.run_sync(sign_in, limiter=self._turn)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session, in every tab; whoever came by the provider's word is told where to end that, too."""

@@ -142,6 +142,8 @@ def test_every_act_is_one_row_and_the_request_id_leads_to_it(people: FleetProces
     assert [row["request"] for row in newest] == [refused.headers["x-request-id"], done.headers["x-request-id"]]
     assert newest[1]["detail"] == '{"query":"label.site = \\"lyon\\""}'
     assert newest[1]["source"] == "api 127.0.0.1"
+    asked = ("--since", "1h", "--who", "owner", "--what", "groups", "--limit", "2")
+    assert [row["number"] for row in people.ask("audit", "list", *asked)] == [row["number"] for row in newest]
 
 
 def test_logins_enrolments_revocations_and_what_a_role_forbids_are_told(people: FleetProcess, browser: httpx.Client) -> None:
