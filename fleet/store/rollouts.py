@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from contracts.lifecycle import FINAL, Phase
+from fleet.acting import concerning
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.errors.rollouts import RolloutRunningError, StaleRolloutError, UnknownRolloutError
@@ -69,6 +70,7 @@ class RolloutStore:
             key = connection.execute(rollouts.insert().values(values)).inserted_primary_key
             assert key is not None
             number = int(key[0])
+            concerning(f"rollout {number} of {model}")
             _add_members(connection, number, list(rollout.members.values()), 0)
             _add_entries(connection, number, [entry])
         return number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.views.access import TokenView
+from fleet.views.access import AuditPage, TokenView, UserView
 from fleet.views.base import View
 from fleet.views.charts import Gauges, HealthPoint, InferencePoint
 from fleet.views.commands import CommandSummary, CommandView
@@ -26,6 +26,7 @@ from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, Labelled
 
 __all__ = [
     "MAX_LIMIT",
+    "AuditPage",
     "CommandSummary",
     "CommandView",
     "ConfigurationView",
@@ -56,6 +57,7 @@ __all__ = [
     "RolloutView",
     "TargetView",
     "TokenView",
+    "UserView",
     "View",
     "WaveView",
 ]
