@@ -30,6 +30,7 @@ from fleet.store.devices import DeviceStore
 from fleet.store.groups import GroupStore
 from fleet.store.heat import HeatStore
 from fleet.store.releases import ReleaseStore
+from fleet.store.restarts import RestartStore
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
 from fleet.store.tables import reports
@@ -37,6 +38,7 @@ from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
 from fleet.store.work import WorkStore
 from fleet.targeting import Targeting
+from fleet.testimony import Records
 from fleet.witness import Witness
 
 DEVICES = 10_000
@@ -67,7 +69,8 @@ class Stage:
         self.wishes = WishStore(self.database)
         self.director = Director(self.wishes, WishSigner(lambda: keys.signer("director")), Nowhere())
         self.rollouts, words = RolloutStore(self.database), WordStore(self.database)
-        witness = Witness(WorkStore(self.database), HeatStore(self.database), store, words)
+        records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database))
+        witness = Witness(records, store, words)
         artifacts = ArtifactStore((folder / "artifacts").as_uri())
         targeting = Targeting(Roster(self.database), GroupStore(self.database), PackageShelf(artifacts))
         recruiter = Recruiter(ReleaseStore(self.database), targeting)

@@ -14,6 +14,7 @@ from fleet.core.freshness import Heard, Refused, Stamped, is_news
 from fleet.store.bulk_rows import Row, bulk_rows
 from fleet.store.database import Database
 from fleet.store.quarantine import add_refused
+from fleet.store.restarts import note_restarts
 from fleet.store.series_rows import event_row, health_row, window_row
 from fleet.store.tables import devices, events, health_points, inference_windows, reports, tallies
 from fleet.store.tallies import take_note
@@ -40,6 +41,7 @@ class UplinkStore:
             known = set(connection.execute(locked).scalars())
             heard = batch if len(known) == len(senders) else [each for each in batch if each.device in known]
             self._append(connection, heard)
+            note_restarts(connection, heard, self._retention)
             spoke = _save_latest(connection, heard) | take_note(connection, heard)
             _mark_seen(connection, heard, spoke)
             add_refused(connection, [each for each in refused if each.device in known])

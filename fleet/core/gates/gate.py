@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from fleet.core.gates.drift import MIN_ANSWERS
 from fleet.core.gates.evidence import Evidence, Metric, Rates
 from fleet.core.gates.sequential import Answer, Question, compare
 
@@ -30,17 +31,21 @@ class Kind:
     has_control: bool
     # How a margin or a mean is written for people: a format, after multiplication.
     form: str
+    # What a rate is, in words.
+    unit: str
     factor: float = 1.0
 
 
 KINDS: Mapping[Metric, Kind] = {
-    Metric.ERRORS: Kind(20, 0.03, is_count=True, has_control=True, form="{:.2f} %", factor=100),
+    Metric.ERRORS: Kind(20, 0.03, is_count=True, has_control=True, form="{:.2f} %", unit="failed share of requests", factor=100),
     # A twentieth of the control's requests are slower than its own p95.
-    Metric.LATENCY: Kind(20, 0.05, is_count=True, has_control=False, form="{:.1f} % slower than the limit", factor=100),
-    Metric.RESTARTS: Kind(1 / 144, 5.0, is_count=True, has_control=True, form="{:.2f} a day"),
-    Metric.TEMPERATURE: Kind(3, 5.0, is_count=False, has_control=True, form="{:.1f} C"),
-    Metric.DISAGREEMENT: Kind(20, 0.05, is_count=True, has_control=False, form="{:.2f} %", factor=100),
-    Metric.DRIFT: Kind(1, 0.1, is_count=False, has_control=True, form="{:.3f}"),
+    Metric.LATENCY: Kind(
+        20, 0.05, is_count=True, has_control=False, form="{:.1f} % slower than the limit", unit="slow share of requests", factor=100
+    ),
+    Metric.RESTARTS: Kind(1 / 6, 0.5, is_count=True, has_control=True, form="{:.2f} an hour", unit="restarts an hour"),
+    Metric.TEMPERATURE: Kind(3, 5.0, is_count=False, has_control=True, form="{:.1f} C", unit="degrees Celsius"),
+    Metric.DISAGREEMENT: Kind(20, 0.05, is_count=True, has_control=False, form="{:.2f} %", unit="differing share of answers", factor=100),
+    Metric.DRIFT: Kind(MIN_ANSWERS, 0.1, is_count=False, has_control=True, form="{:.3f}", unit="population stability index"),
 }
 
 
