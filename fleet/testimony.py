@@ -80,7 +80,7 @@ class Heats(Protocol):
 class Restarts(Protocol):
     """How often workers were restarted."""
 
-    def restarts(self, since: Mapping[str, datetime], model: str, until: datetime | None = None) -> Mapping[str, Sums]:
+    def restarts(self, since: Mapping[str, datetime], model: str) -> Mapping[str, Sums]:
         """Return the restarts of a model's workers over the hours watched, of each device since its own moment."""
 
 
@@ -164,10 +164,6 @@ class _Case:
             found.update(self.records.works.work_since(named, release, since, until))
         return found
 
-    def since(self, devices: Iterable[str]) -> dict[str, datetime]:
-        """Return when each had its outcome, or else when the comparison began."""
-        return {device: self.rollout.members[device].outcome_at or self.arms.since for device in devices}
-
 
 # Canary and control of one metric.
 Sides = tuple[Arm, Arm]
@@ -209,11 +205,8 @@ def _restarts(case: _Case) -> Sides:
 
 
 def _restarted(case: _Case, devices: Iterable[str]) -> list[Sums]:
-    begin, end = case.span
-    model, told = case.rollout.release.model, case.records.restarts
-    now = told.restarts(case.since(devices), model)
-    before = told.restarts(dict.fromkeys(now, begin), model, end)
-    return [Sums(found.total, found.weight, *(before[device][:2] if device in before else ())) for device, found in now.items()]
+    since = {device: case.rollout.members[device].outcome_at or case.arms.since for device in devices}
+    return list(case.records.restarts.restarts(since, case.rollout.release.model).values())
 
 
 # Where each metric comes from; those that are missing here no device reports yet.

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, case, select
 from contracts.messages import Health
 from fleet.core.freshness import Heard, plausible_time
 from fleet.core.gates.evidence import Sums
-from fleet.core.gates.restarts import Count, restarts_between
+from fleet.core.gates.restarts import Count, restarts_since
 from fleet.store.database import Database
 from fleet.store.devices import batches
 from fleet.store.tables import restart_counts
@@ -53,7 +53,7 @@ class RestartStore:
         """Work on an open database."""
         self._database = database
 
-    def restarts(self, since: Mapping[str, datetime], model: str, until: datetime | None = None) -> dict[str, Sums]:
+    def restarts(self, since: Mapping[str, datetime], model: str) -> dict[str, Sums]:
         """Return the restarts of a model's workers over the hours watched, of each device since its own moment."""
         columns = restart_counts.c
         found: defaultdict[str, list[Count]] = defaultdict(list)
@@ -66,4 +66,4 @@ class RestartStore:
                 )
                 for device, *count in rows:
                     found[device].append(Count(*count))
-        return {device: restarts_between(counts, since[device], until) for device, counts in found.items()}
+        return {device: restarts_since(counts, since[device]) for device, counts in found.items()}

@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log
+
+import numpy as np
 
 from contracts.sketches import Sketch, merged
-from fleet.core.gates.evidence import Sums
+from fleet.core.gates.evidence import Sums, Values
 
 # Fewer answers, now or before, say nothing of how they are distributed.
 MIN_ANSWERS = 100
@@ -66,22 +67,22 @@ def pooled(answers: Sequence[Answers]) -> Answers:
 
 def drift(now: Answers, before: Answers) -> float:
     """Return the index of the classes, plus that of the scores where both sides tell enough of them."""
-    found = stability_index(*_class_cells(now.classes, before.classes))
+    found = float(stability_index(*_class_cells(now.classes, before.classes)))
     if min(now.confidences.count, before.confidences.count) >= MIN_ANSWERS:
-        found += stability_index(*_score_cells(now.confidences, before.confidences))
+        found += float(stability_index(*_score_cells(now.confidences, before.confidences)))
     return found
 
 
-def stability_index(now: Sequence[int], before: Sequence[int]) -> float:
-    """Return the index of counts by cell, without what chance does to it."""
-    cells, here, there = len(now), sum(now), sum(before)
-    if cells < 2:
-        return 0.0
-    shares = [((q + 0.5) / (here + cells / 2), (p + 0.5) / (there + cells / 2)) for q, p in zip(now, before, strict=True)]
-    return sum((q - p) * log(q / p) for q, p in shares) - (cells - 1) * (1 / here + 1 / there)
+def stability_index(now: Values, before: Values) -> Values:
+    """Return the index of counts of shape [..., cells], without what chance does to it."""
+    cells = now.shape[-1]
+    here, there = now.sum(axis=-1, keepdims=True), before.sum(axis=-1, keepdims=True)
+    q, p = (now + 0.5) / (here + cells / 2), (before + 0.5) / (there + cells / 2)
+    index = ((q - p) * np.log(q / p)).sum(axis=-1)
+    return np.asarray(index - (cells - 1) * (1 / here + 1 / there)[..., 0])
 
 
-def _class_cells(now: Mapping[str, int], before: Mapping[str, int]) -> tuple[list[int], list[int]]:
+def _class_cells(now: Mapping[str, int], before: Mapping[str, int]) -> tuple[Values, Values]:
     """Give the classes that are frequent enough a cell each, and all others one."""
     here, there = sum(now.values()), sum(before.values())
     # A class is as frequent as in both together: one that is new counts as one that is gone.
@@ -91,10 +92,11 @@ def _class_cells(now: Mapping[str, int], before: Mapping[str, int]) -> tuple[lis
     cells = [(now.get(name, 0), before.get(name, 0)) for name in own]
     rest = (here - sum(cell[0] for cell in cells), there - sum(cell[1] for cell in cells))
     cells += [rest] if any(rest) else []
-    return [cell[0] for cell in cells], [cell[1] for cell in cells]
+    table = np.array(cells, np.float64).T
+    return table[0], table[1]
 
 
-def _score_cells(now: Sketch, before: Sketch) -> tuple[list[int], list[int]]:
+def _score_cells(now: Sketch, before: Sketch) -> tuple[Values, Values]:
     """Cut scores into parts of which the reference holds about as many each."""
     bins_now, bins_before = now.bins(), before.bins()
     total, seen, target = before.count, 0, before.count / PARTS
@@ -107,8 +109,8 @@ def _score_cells(now: Sketch, before: Sketch) -> tuple[list[int], list[int]]:
     return _counted(bins_now, cuts), _counted(bins_before, cuts)
 
 
-def _counted(bins: Mapping[int, int], cuts: Sequence[int]) -> list[int]:
-    cells = [0] * (len(cuts) + 1)
+def _counted(bins: Mapping[int, int], cuts: Sequence[int]) -> Values:
+    cells = np.zeros(len(cuts) + 1)
     for index, count in bins.items():
         cells[sum(index > cut for cut in cuts)] += count
     return cells

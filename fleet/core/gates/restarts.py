@@ -21,28 +21,23 @@ class Count(NamedTuple):
     last_at: datetime
 
 
-def restarts_between(counts: Iterable[Count], since: datetime, until: datetime | None = None) -> Sums:
+def restarts_since(counts: Iterable[Count], since: datetime) -> Sums:
     """Return restarts over the hours that were watched: in each session by how much the counter grew, from one sight of it to another.
 
     What a session counted before it was first seen says nothing of when; the time between two sessions was watched by nobody.
     """
     sessions: defaultdict[str, list[Count]] = defaultdict(list)
     for count in counts:
-        if until is None or count.first_at <= until:
-            sessions[count.session].append(count)
-    restarts, watched = 0, timedelta()
-    for seen in sessions.values():
-        grown, lasted = _growth(seen, since, until)
-        restarts, watched = restarts + grown, watched + lasted
-    return Sums(restarts, watched / HOUR)
+        sessions[count.session].append(count)
+    grown = [_growth(seen, since) for seen in sessions.values()]
+    return Sums(sum(restarts for restarts, _ in grown), sum((watched for _, watched in grown), timedelta()) / HOUR)
 
 
-def _growth(seen: Sequence[Count], since: datetime, until: datetime | None) -> tuple[int, timedelta]:
+def _growth(seen: Sequence[Count], since: datetime) -> tuple[int, timedelta]:
     """Return how far one session's counter grew, and over what time."""
-    last_at = max(count.last_at for count in seen)
-    end = last_at if until is None else min(last_at, until)
     begun = [count.restarts for count in seen if count.first_at <= since]
     begin = since if begun else min(count.first_at for count in seen)
+    end = max(count.last_at for count in seen)
     if end <= begin:
         return 0, timedelta()
     at_first = max(begun) if begun else min(count.restarts for count in seen)
