@@ -106,14 +106,12 @@ def main() -> NoReturn:
         stage.rollouts.add(Rollout(0, NEW, "all", plan, "anna", START, members), Entry(START, "anna", "start", ""))
         figures, pruning = follow(stage), measured(stage.database, stage.names, START)
         stage.database.close()
-    print(
-        f"pruned {pruning['pruned']:.0f} rows of events in {pruning['steps']:.0f} steps; ingest wrote {pruning['writes']:.0f} times meanwhile"
-    )
+    print(f"pruned {pruning['pruned']:.0f} events in {pruning['steps']:.0f} steps; ingest waited {pruning['longest_wait_s']:.3f} s at most")
     bars = [
         Bar("longest_turn", figures["longest_s"], "<=", 1.0, " s"),
         Bar("idle_turn", figures["idle_s"], "<=", 0.05, " s"),
         Bar("longest_prune_step", pruning["longest_step_s"], "<=", 0.1, " s of CPU"),
-        Bar("longest_wait_of_ingest", pruning["longest_wait_s"], "<=", 0.25, " s"),
+        Bar("writes_of_ingest / prune_steps", pruning["writes"] / pruning["steps"], ">=", 0.2),
     ]
     finish("Waves", [{"what": "turns over 10 000 devices, CPU", **figures}], bars, arguments.json)
 

@@ -42,8 +42,10 @@ def compare_rare(question: Question, canary: Rates, control: Rates | None) -> An
     deviance = _deviance(counts[0], times[0] * (at_limit + question.margin)) + _deviance(counts[1], times[1] * at_limit)
     root = np.copysign(np.sqrt(np.maximum(0.0, deviance) / dispersion), difference - question.margin)
     variance = dispersion * ((counts[0] + 0.5) / times[0] ** 2 + (counts[1] + 0.5) / times[1] ** 2)
+    usual = (counts[1] + 0.5) / times[1]
+    variance_at_limit = dispersion * ((usual + question.margin) / times[0] + usual / times[1])
     seen = (canary.now * canary.weight).sum(axis=-1) / times[0], (control.now * control.weight).sum(axis=-1) / times[1]
-    return answered(question, seen, Statistic(root, np.full_like(root, freedom), difference, variance))
+    return answered(question, seen, Statistic(root, np.full_like(root, freedom), difference, variance, variance_at_limit))
 
 
 def _capped(rates: Rates) -> Values:

@@ -69,6 +69,8 @@ class Statistic:
     # Canary less control, and the variance of that.
     difference: Values
     variance: Values
+    # That of a canary just at its limit, where it is another one.
+    variance_at_limit: Values | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ def answered(question: Question, seen: tuple[Values, Values], found: Statistic) 
     excess = found.difference - question.margin
     normal = _as_normal(found.value, found.freedom)
     half = _half_width(found.variance, found.freedom, question.scale)
-    variance = np.where((normal == 0) | (excess == 0), found.variance, (excess / np.where(normal == 0, 1.0, normal)) ** 2)
+    variance = found.variance_at_limit
+    if variance is None:
+        variance = np.where((normal == 0) | (excess == 0), found.variance, (excess / np.where(normal == 0, 1.0, normal)) ** 2)
     return Answer(
         canary=seen[0],
         control=seen[1],
