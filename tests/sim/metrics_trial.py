@@ -119,6 +119,20 @@ def stopped_at(effect: Effect, rollouts: int, seed: int = 7, waves: tuple[float,
     return exposed
 
 
+def ever_missed(metric: Metric, rollouts: int, seed: int = 8) -> Values:
+    """Say of each rollout whether the interval of a difference that is nothing ever left it out, at any look; shape [rollouts]."""
+    fleet, kind = Fleet(np.random.default_rng(seed), rollouts, Effect()), KINDS[metric]
+    missed, updated = np.zeros(rollouts), round(0.1 * DEVICES)
+    for _ in range(3 * WINDOWS_PER_WAVE):
+        fleet.live(updated)
+        rates = fleet.rates(metric)
+        if rates.weight.min() >= kind.min_weight:
+            answer = answers_of(kind, 0.0, _part(rates, slice(updated)), _part(rates, slice(updated, None)))
+            assert answer is not None
+            missed = np.maximum(missed, (answer.low > 0) | (answer.high < 0))
+    return np.asarray(missed)
+
+
 def _is_stopped(fleet: Fleet, updated: int) -> Flags:
     """Ask of each rollout whether any metric exceeds its limit."""
     needed, _ = evidence_needed(POLICY)

@@ -30,6 +30,8 @@ SMALLEST_P = 1e-300
 MOST_FREEDOM = 1e6
 # Chance that an interval ever misses the true difference, however often it was looked at.
 INTERVAL_MISS = 0.05
+# An interval is asked for before much is known, and of large differences too: it is mixed this much more widely.
+INTERVAL_SCALES = 2.0
 
 Number = TypeVar("Number", float, Values)
 
@@ -107,7 +109,7 @@ def answered(question: Question, seen: tuple[Values, Values], found: Statistic) 
     """Turn a statistic that is Student's where the canary is just at the limit into e-values, and its difference into an interval."""
     excess = found.difference - question.margin
     normal = _as_normal(found.value, found.freedom)
-    half = _half_width(found.variance, found.freedom, question.scale)
+    half = _half_width(found.variance, found.freedom, INTERVAL_SCALES * question.scale)
     variance = found.variance_at_limit
     if variance is None:
         variance = np.where((normal == 0) | (excess == 0), found.variance, (excess / np.where(normal == 0, 1.0, normal)) ** 2)

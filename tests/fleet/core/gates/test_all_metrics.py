@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.sim.metrics_trial import EFFECTS, LIMITS, WAVES, Effect, stopped_at
+from fleet.core.gates.evidence import Metric
+from tests.sim.metrics_trial import EFFECTS, LIMITS, WAVES, Effect, ever_missed, stopped_at
 
 RUNS, FEW_RUNS = 1000, 300
 A_TENTH = 0.1 + 1e-9
@@ -36,3 +37,13 @@ def test_a_bad_release_is_stopped_before_a_tenth_of_the_fleet_has_it(how: str, t
     within, half = float(np.mean(exposed <= A_TENTH)), float(np.median(exposed))
     tell(f"gate: {how}: stopped within 10 % of the fleet in {within:.1%} of {FEW_RUNS} rollouts (at least 95 %), half within {half:.0%}")
     assert within >= 0.95
+
+
+@pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.RESTARTS, Metric.TEMPERATURE])
+def test_an_interval_holds_the_true_difference_at_every_look_in_nineteen_of_twenty_comparisons(
+    metric: Metric, tell: Callable[[str], None]
+) -> None:
+    share = float(np.mean(ever_missed(metric, FEW_RUNS)))
+
+    tell(f"report: an interval of {metric.value} ever missed the true difference in {share:.1%} of {FEW_RUNS} comparisons (at most 5 %)")
+    assert share <= 0.05
