@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import get_args
 
+import pytest
 from rich.console import Console
 
 from contracts.lifecycle import Phase
@@ -16,8 +18,11 @@ from fleet.core.gates.gate import GatePolicy
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan, Strategy
 from fleet.core.rollout.step import News, step
+from fleet.plans import METRICS, plan_of
+from fleet.requests import GateName, NewRollout
 from fleet.store.rollout_rows import VERDICT
 from fleet.store.rollout_views import detailed
+from fleet.testimony import SOURCES
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 NEW, OLD = (ReleaseRef(model="digits", release=number, manifest_sha256=f"{number}" * 64) for number in (2, 1))
@@ -76,3 +81,13 @@ def test_a_verdict_that_an_older_server_kept_is_read() -> None:
     verdict = VERDICT.validate_json(kept)
 
     assert (verdict.report, verdict.metrics[0].limit, verdict.metrics[0].toward_stop) == ((), None, 0)
+
+
+@pytest.mark.parametrize("name", get_args(GateName))
+def test_every_limit_that_may_be_asked_for_is_a_metric_with_a_source(name: GateName) -> None:
+    plan = plan_of(NewRollout(model="digits", query="all", strategy="canary", gate={name: 1.5}))
+
+    assert plan.gate is not None
+    [metric] = plan.gate.limits
+    assert metric is METRICS[name]
+    assert metric in SOURCES
