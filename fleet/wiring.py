@@ -84,6 +84,7 @@ from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.repeats import RepeatStore
+from fleet.store.restarts import RestartStore
 from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
@@ -93,6 +94,7 @@ from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
 from fleet.store.work import WorkStore
 from fleet.targeting import Targeting
+from fleet.testimony import Records
 from fleet.wall_clock import utc_now
 from fleet.witness import Witness
 
@@ -214,7 +216,8 @@ class Fleet:
         self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
         rollouts, words = RolloutStore(self.database), WordStore(self.database)
         recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
-        witness = Witness(WorkStore(self.database), HeatStore(self.database), self.devices, words)
+        records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database))
+        witness = Witness(records, self.devices, words)
         self.conductor = Conductor(rollouts, Ear(words), self.director, witness, recruiter)
         self.rollout_desk = RolloutDesk(rollouts, recruiter)
         self.settings_desk = SettingsDesk(self.targeting, self.devices, ConfigurationStore(self.database), self.director)

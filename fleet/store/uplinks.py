@@ -6,16 +6,18 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, select
 
 from contracts import codec
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Message
 from fleet.core.freshness import Heard, Refused, Stamped, is_news
 from fleet.store.bulk_rows import Row, bulk_rows
 from fleet.store.database import Database
+from fleet.store.forgetting import forget
 from fleet.store.quarantine import add_refused
+from fleet.store.restarts import note_restarts
 from fleet.store.series_rows import event_row, health_row, window_row
-from fleet.store.tables import devices, events, health_points, inference_windows, reports, tallies
+from fleet.store.tables import devices, events, health_points, inference_windows, reports, restart_counts, tallies
 from fleet.store.tallies import take_note
 from fleet.store.times import micros
 
@@ -40,16 +42,18 @@ class UplinkStore:
             known = set(connection.execute(locked).scalars())
             heard = batch if len(known) == len(senders) else [each for each in batch if each.device in known]
             self._append(connection, heard)
+            note_restarts(connection, heard, self._retention)
             spoke = _save_latest(connection, heard) | take_note(connection, heard)
             _mark_seen(connection, heard, spoke)
             add_refused(connection, [each for each in refused if each.device in known])
         return tuple(sorted(senders - known))
 
     def prune(self, now: datetime) -> int:
-        """Delete what is older than the retention; return how many rows of series."""
-        with self._database.writing() as connection:
-            connection.execute(delete(tallies).where(tallies.c.heard_at < now - self._retention))
-            return sum(connection.execute(delete(table).where(table.c.at < now - self._retention)).rowcount for table in SERIES)
+        """Delete what is older than the retention, a little at a time; return how many rows of series."""
+        before = now - self._retention
+        for at in (tallies.c.heard_at, restart_counts.c.last_at):
+            forget(self._database, at, before)
+        return sum(forget(self._database, table.c.at, before) for table in SERIES)
 
     def _append(self, connection: Connection, batch: Iterable[Heard]) -> None:
         rows: dict[Table, list[Row]] = {table: [] for table in SERIES}
