@@ -162,7 +162,7 @@ class Fleet:
         self.ingest = Ingest(self.uplink_line, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
-        self.reader = StoreReader(self.database, utc_now)
+        self.reader = StoreReader(self.database, utc_now, self.roster)
         self.leader = SharedLeader(self.database) if settings.broker else SoleLeader()
         self.retention = Retention(self.database)
         self._is_shared = settings.broker is not None
@@ -179,7 +179,7 @@ class Fleet:
         rollouts, words = RolloutStore(self.database), WordStore(self.database)
         recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
         witness = Witness(WorkStore(self.database), HeatStore(self.database), self.devices, words)
-        self.conductor = Conductor(rollouts, Ear(words), self.director, witness, recruiter)
+        self.conductor = Conductor(rollouts, Ear(self.roster), self.director, witness, recruiter)
         self.rollout_desk = RolloutDesk(rollouts, recruiter)
         self.settings_desk = SettingsDesk(self.targeting, self.devices, ConfigurationStore(self.database), self.director)
 

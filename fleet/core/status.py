@@ -18,7 +18,7 @@ HOT_C = 85.0
 LOW_DISK_SHARE = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Gist:
     """What of a device's newest words decides its status; texts are empty where there is nothing to say."""
 
