@@ -32,7 +32,7 @@ DEVICES = 10_000
 FEW_SHARE = 10
 CONNECTED_S, STEADY_S, SETTLE_S, ROLLED_OUT_S = 60.0, 60.0, 30.0, 600.0
 # As one open dashboard does, and as often as it takes to notice a pause.
-SELDOM_S, OFTEN_S = 2.0, 0.1
+SELDOM_S, OFTEN_S = 2.0, 0.2
 WAVES = ("1%", "10%", "50%", "100%")
 MB, KB = 1_000_000, 1000
 # The rest is the default: health every 30 s, and the work of each model every 30 s.
@@ -139,6 +139,7 @@ def roll_out(api: httpx.Client) -> dict[str, Any]:
     number = api.post("rollouts", json=body).raise_for_status().json()["id"]
 
     def ended() -> dict[str, Any] | None:
+        time.sleep(SELDOM_S)
         (found,) = (each for each in api.get("rollouts").raise_for_status().json() if each["id"] == number)
         return found if found["ended_at"] else None
 

@@ -23,6 +23,7 @@ from fleet.enrolment import Consequences, Enrolment
 from fleet.errors.server import LonelyBrokerError, NamelessServerError
 from fleet.folder_lock import FolderLock
 from fleet.group_desk import GroupDesk
+from fleet.heap import keep_heap_small
 from fleet.home import Home
 from fleet.leading import Duty, Link, lead
 from fleet.loops import repeat
@@ -292,6 +293,7 @@ class Fleet:
 
 async def run(settings: Settings, announce: Callable[[Connection], None]) -> None:
     """Serve until SIGINT or SIGTERM; call `announce` once people and devices can connect. Raises FleetError."""
+    keep_heap_small()
     home = Home(settings.folder)
     with ExitStack() as stack:
         stack.enter_context(home.locked(is_shared=settings.broker is not None))

@@ -29,7 +29,7 @@ _Row = tuple[str, str, "int | None", "int | None", "int | None"]
 
 
 class Roster:
-    """One memory: reading costs as much as was said meanwhile, and about 2.5 kB are kept of a device that has one model."""
+    """One memory: reading costs as much as was said meanwhile, and about 3.2 kB are kept of a device that has one model."""
 
     def __init__(self, database: Database) -> None:
         """Nothing is read yet."""
