@@ -75,7 +75,7 @@ class UplinkLine:
                     break
                 before, unsettled = len(taken), self._unsettled.append
                 for packet in packets:
-                    if type(packet) is Delivery:
+                    if isinstance(packet, Delivery):
                         unsettled(packet.packet_id)
                         taken.append(Received(packet.topic, packet.payload))
                         room -= len(packet.payload)
