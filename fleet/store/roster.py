@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, select, type_coerce
@@ -77,15 +77,16 @@ class Roster:
 
     def _listen(self, leaves: Iterable[str], now: datetime, *, is_brief: bool) -> None:
         for leaf in leaves:
-            bodies = self._listening[leaf].fresh(now, is_brief=is_brief)
-            if not bodies:
-                continue
+            listening = self._listening[leaf]
+            bodies = listening.fresh(now, is_brief=is_brief)
             if not bodies.keys() <= self._known.keys():
                 self._admit()
             for device, body in bodies.items():
                 if device in self._known:
                     self._known[device] = self._with(self._known[device], leaf, body)
-            if leaf in SPOKEN:
+            # Only now, so that a failure in between loses nothing.
+            listening.keep()
+            if bodies and leaf in SPOKEN:
                 self._round += 1
                 self._spoke.update(dict.fromkeys(bodies, self._round))
 
@@ -127,26 +128,34 @@ class _Listening:
         self._leaf = leaf
         # Which message of each device is known.
         self._known: dict[str, int] = {}
-        self._newest: int | None = None
+        self._newest = 0
         self._look: tuple[int | None, tuple[int, int]] | None = None
         self._looked_at_all: datetime | None = None
+        self._keep: Callable[[], None] = lambda: None
 
     def fresh(self, now: datetime, *, is_brief: bool) -> dict[str, str]:
-        """Return the messages that came since the last time, by device; a brief look misses those with the stamps of others."""
+        """Return the messages that came since `keep`, by device; a brief look misses those with the stamps of others."""
         is_for_all = self._looked_at_all is None or now - self._looked_at_all >= LOOK_AT_ALL
-        since = None if is_for_all or self._newest is None else self._newest - LOOK_BACK_US
+        since = None if is_for_all else self._newest - LOOK_BACK_US
         look = (since, self._words.figure(self._leaf, since)) if is_brief else None
         if look is not None and look == self._look:
             return {}
-        marks = self._words.marks(self._leaf, since)
-        changed = {mark.device: mark.which for mark in marks if self._known.get(mark.device) != mark.which}
-        bodies = self._words.bodies(self._leaf, list(changed)) if changed else {}
-        # Only now, so that a failure in between loses nothing.
-        self._known.update(changed)
-        self._newest = max((mark.came_at for mark in marks), default=self._newest)
-        self._look = look
-        self._looked_at_all = now if is_for_all else self._looked_at_all
+        changed = [mark for mark in self._words.marks(self._leaf, since) if self._known.get(mark.device) != mark.which]
+        bodies = self._words.bodies(self._leaf, [mark.device for mark in changed]) if changed else {}
+
+        def keep() -> None:
+            self._known.update((mark.device, mark.which) for mark in changed)
+            self._newest = max([self._newest, *(mark.came_at for mark in changed)])
+            self._look = look
+            self._looked_at_all = now if is_for_all else self._looked_at_all
+
+        self._keep = keep
         return bodies
+
+    def keep(self) -> None:
+        """Take what `fresh` returned for known."""
+        self._keep()
+        self._keep = lambda: None
 
 
 def _moment(microseconds: int | None) -> datetime | None:
