@@ -41,7 +41,7 @@ def test_a_mosquitto_that_finds_its_port_taken_is_quoted(tmp_path: Path) -> None
 def test_the_broker_may_have_as_many_connections_as_the_system_allows_whatever_this_process_may(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     broker = Broker(tmp_path / "broker", address(free_port()))
-    broker.admit(acl_file(), authority().revocation_list((), datetime.now(timezone.utc)))
+    broker.admit((), authority().revocation_list((), datetime.now(timezone.utc)))
 
     async def limit() -> tuple[int, int]:
         await broker.start()
