@@ -94,6 +94,7 @@ class Watch:
         self.row |= {f"{name} % of a core": share for name, share in shares.items()}
         self.row |= {f"{name} MB": memory_mb(process) for name, process in self._parts.named().items()}
         self.row |= {"API p95 s": quantiles(self.answers_s, n=20)[-1], "API max s": max(self.answers_s)}
+        print(", ".join(f"{name}: {value if isinstance(value, str) else f'{value:.3g}'}" for name, value in self.row.items()), flush=True)
 
     def _ask(self) -> None:
         while not self._is_over.wait(self._ask_every_s):
