@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,7 +22,7 @@ from fleet.enrolment import Consequences, Enrolment
 from fleet.errors.server import LonelyBrokerError, NamelessServerError
 from fleet.folder_lock import FolderLock
 from fleet.group_desk import GroupDesk
-from fleet.heap import keep_heap_small
+from fleet.heap import keep_heap_small, let_garbage_wait
 from fleet.home import Home
 from fleet.leading import Duty, Link, lead
 from fleet.loops import repeat
@@ -314,7 +313,7 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
             await fleet.broker.start()
             app = build_app(fleet.services())
             dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
-            gc.freeze()  # what is there by now stays, and need not be looked through with every batch of messages
+            let_garbage_wait()
             doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
             await _serve(fleet, doors, inside, outside)
         finally:
