@@ -73,9 +73,10 @@ class Stage:
         records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database))
         witness = Witness(records, store, words)
         artifacts = ArtifactStore((folder / "artifacts").as_uri())
-        targeting = Targeting(Roster(self.database), GroupStore(self.database), PackageShelf(artifacts))
+        roster = Roster(self.database)
+        targeting = Targeting(roster, GroupStore(self.database), PackageShelf(artifacts))
         recruiter = Recruiter(ReleaseStore(self.database), targeting)
-        self.conductor = Conductor(self.rollouts, Ear(words), self.director, witness, recruiter)
+        self.conductor = Conductor(self.rollouts, Ear(roster), self.director, witness, recruiter)
         self.say(self.names, OLD, START)
 
     def say(self, names: list[str], current: ReleaseRef, now: datetime) -> None:

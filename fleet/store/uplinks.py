@@ -19,7 +19,7 @@ from fleet.store.restarts import note_restarts
 from fleet.store.series_rows import event_row, health_row, window_row
 from fleet.store.tables import devices, events, health_points, inference_windows, reports, restart_counts, tallies
 from fleet.store.tallies import take_note
-from fleet.store.times import micros
+from fleet.store.times import micros, moment
 
 LATEST = ("birth", "reported", "health")
 SERIES = (health_points, inference_windows, events)
@@ -72,11 +72,10 @@ class UplinkStore:
 
 def _save_latest(connection: Connection, batch: Sequence[Heard]) -> set[str]:
     """Replace reports by newer ones; return whose."""
-    speaking = {heard.device for heard in batch if heard.leaf in LATEST}
+    speaking = list(dict.fromkeys((heard.device, heard.leaf) for heard in batch if heard.leaf in LATEST))
     if not speaking:
         return set()
-    found = connection.execute(select(reports).where(reports.c.device.in_(speaking)))
-    stored = {(row.device, row.leaf): Stamped(row.session, row.sequence, row.sent_at, _is_online(row.leaf, row.body)) for row in found}
+    stored = _stored(connection, speaking)
     newest: dict[tuple[str, str], Heard] = {}
     for heard in batch:
         key = (heard.device, heard.leaf)
@@ -87,8 +86,18 @@ def _save_latest(connection: Connection, batch: Sequence[Heard]) -> set[str]:
     return {device for device, _ in newest}
 
 
-def _is_online(leaf: str, body: str) -> bool:
-    return leaf == "birth" and Birth.model_validate_json(body).online
+def _stored(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Stamped]:
+    """Return what is kept of those kinds of those devices."""
+    rows, told = bulk_rows(connection), reports.c
+    columns = (told.device, told.leaf, told.session, told.sequence, told.sent_at)
+    births = [key for key in keys if key[1] == "birth"]
+    bodies = rows.pick(connection, (told.device, told.body), (told.device, told.leaf), births)
+    online = {device for device, body in bodies if Birth.model_validate_json(body).online}
+    found = rows.pick(connection, columns, (told.device, told.leaf), keys)
+    return {
+        (device, leaf): Stamped(session, sequence, moment(sent_at), leaf == "birth" and device in online)
+        for device, leaf, session, sequence, sent_at in found
+    }
 
 
 def _stamped(message: Message) -> Stamped:

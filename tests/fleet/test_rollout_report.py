@@ -21,8 +21,10 @@ from fleet.core.rollout.step import News, step
 from fleet.plans import METRICS, plan_of
 from fleet.requests import GateName, NewRollout
 from fleet.store.rollout_rows import VERDICT
-from fleet.store.rollout_views import detailed
+from fleet.store.rollout_views import summarised
+from fleet.store.rollouts import Outline
 from fleet.testimony import SOURCES
+from fleet.views import RolloutView
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 NEW, OLD = (ReleaseRef(model="digits", release=number, manifest_sha256=f"{number}" * 64) for number in (2, 1))
@@ -45,7 +47,7 @@ def test_a_split_tells_how_its_halves_differ_in_metrics_with_a_limit_and_without
     assert rollout.verdict is not None
     kept = replace(rollout, verdict=VERDICT.validate_json(VERDICT.dump_json(rollout.verdict)))
     # When the API tells it
-    gate = detailed(kept, ()).gate
+    gate = summarised(Outline(kept, ())).gate
     # Then the limited metric has its limit, and both have a difference with an interval
     assert gate is not None
     [judged] = gate.metrics
@@ -61,7 +63,7 @@ def test_a_split_tells_how_its_halves_differ_in_metrics_with_a_limit_and_without
 
 def test_the_terminal_shows_each_metric_with_its_difference_interval_and_probability() -> None:
     console = Console(file=io.StringIO(), width=200)
-    console.print(drawn(detailed(followed(Strategy.SPLIT), ())))
+    console.print(drawn(RolloutView(**dict(summarised(Outline(followed(Strategy.SPLIT), ()))))))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
 
