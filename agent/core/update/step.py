@@ -32,13 +32,14 @@ from agent.core.update.state import MAX_ATTEMPTS, MAX_CRASHES, MAX_STRIKES, Upda
 from agent.core.update.waiting import RESTART_S, limit_s
 from contracts.lifecycle import DEADLINES, IN_PROGRESS, Party, Phase, check_step
 from contracts.messages import Outcome, ReleaseRef
+from contracts.shadow import ShadowTerms
 
 Next = tuple[Update, list[Effect]]
 
 _NEXT = {
     Phase.FETCHING: Phase.STAGING,
     Phase.STAGING: Phase.TESTING,
-    Phase.TESTING: Phase.SWITCHING,
+    Phase.TESTING: Phase.SWITCHING,  # or into the shadow, where the wish says so
     Phase.SWITCHING: Phase.PROBATION,
     Phase.PROBATION: Phase.COMMITTED,
 }
@@ -46,6 +47,7 @@ _WORK = {
     Phase.FETCHING: Do.FETCH,
     Phase.STAGING: Do.STAGE,
     Phase.TESTING: Do.START_CANDIDATE,
+    Phase.SHADOW: Do.START_SHADOW,
     Phase.SWITCHING: Do.SWITCH,
     Phase.PROBATION: Do.START_PROBATION,
     Phase.COMMITTED: Do.COMMIT,
@@ -62,7 +64,7 @@ def step(update: Update, event: Event, now: datetime) -> Next:
     match event:
         case Wished():
             return _wished(update, event, now)
-        case Done(release, phase) if _is_about(update, release, phase):
+        case Done(release, phase) if phase in _NEXT and _is_about(update, release, phase):
             return _advance(update, release, now)
         case Failed(release, phase, reason) if _is_about(update, release, phase):
             return _end(update, _WHEN_FAILED.get(phase, Phase.ROLLED_BACK), reason, now)
@@ -88,7 +90,7 @@ def resume(update: Update, now: datetime) -> Next:
     Only a release that was unpacked or started can have brought the agent down, so a download may resume for as long as it may wait.
     """
     died = not update.has_left
-    update = replace(update, has_left=False)
+    update = replace(update, has_left=False, shadowed_s=_shadowed_s(update))
     effects: list[Effect] = []
     if update.phase in IN_PROGRESS and update.phase is not Phase.FETCHING:
         update, effects = _taken_up_after_death(update, now) if died else _start(update)
@@ -109,6 +111,13 @@ def leave(update: Update) -> Update:
     return replace(update, has_left=True) if is_watched else update
 
 
+def _shadowed_s(update: Update) -> float:
+    """Return how long it has been a shadow, a restart counting as time as well."""
+    if update.phase is not Phase.SHADOW or update.shadow is None:
+        return update.shadowed_s
+    return min(update.shadow.life_s, update.shadowed_s + update.waited_s + RESTART_S)
+
+
 def _taken_up_after_death(update: Update, now: datetime) -> Next:
     if update.attempt < MAX_ATTEMPTS:
         return _start(replace(update, attempt=update.attempt + 1))
@@ -125,17 +134,38 @@ def _cleared(update: Update) -> list[Effect]:
 def _wished(update: Update, wished: Wished, now: datetime) -> Next:
     is_later = wished.generation != update.generation
     update = replace(update, generation=wished.generation)
-    if is_same(wished.release, update.wish):
+    if is_same(wished.release, update.wish) and wished.shadow == update.shadow:
         return _taken_up(replace(update, retries=0)) if is_later and update.may_try_again else (update, [])
+    if is_same(wished.release, update.wish) and not _is_to_start_over(update, wished.shadow):
+        return _on_other_terms(update, wished.shadow)
     effects: list[Effect] = []
     if update.candidate is not None:
         target = _WHEN_WITHDRAWN.get(update.phase, Phase.CANCELLED)
         update, effects = _end(update, target, "the fleet withdrew it", now)
-    update = replace(update, wish=wished.release, manifest_bytes=wished.manifest_bytes, retries=0, is_transient=False)
+    asked = replace(update, wish=wished.release, shadow=wished.shadow, shadowed_s=0.0, manifest_bytes=wished.manifest_bytes)
+    update = replace(asked, retries=0, is_transient=False)
     if wished.release is None:
         return update, effects
     update, more = _offered(update, wished.release, now)
     return update, effects + more
+
+
+def _is_to_start_over(update: Update, terms: ShadowTerms | None) -> bool:
+    """Say whether other terms for the same release make it another wish: one that came to no end of its own, or takes over already."""
+    if update.candidate is not None:
+        return update.phase in _HANDING_OVER
+    has_turned = (terms is None) is not (update.shadow is None)
+    return has_turned and (update.phase is Phase.CANCELLED or update.may_try_again)
+
+
+def _on_other_terms(update: Update, terms: ShadowTerms | None) -> Next:
+    """Go on with the same release; out of the shadow it goes on to serve, without being fetched or tested again."""
+    release, told = update.candidate, replace(update, shadow=terms)
+    if release is None or update.phase is not Phase.SHADOW:
+        return told, []
+    if terms is not None:
+        return told, [Effect(Do.START_SHADOW, release)]
+    return replace(_move(told, Phase.SWITCHING), waited_s=0.0), [Effect(Do.SWITCH, release)]
 
 
 def _offered(update: Update, release: ReleaseRef, now: datetime) -> Next:
@@ -159,7 +189,7 @@ def _start(update: Update, waited_s: float = 0.0) -> Next:
 
 
 def _advance(update: Update, release: ReleaseRef, now: datetime) -> Next:
-    target = _NEXT[update.phase]
+    target = Phase.SHADOW if update.phase is Phase.TESTING and update.shadow is not None else _NEXT[update.phase]
     if target is not Phase.COMMITTED:
         return replace(_move(update, target), waited_s=0.0), [Effect(_WORK[target], release)]
     return _end(replace(update, current=release, previous=_previous_after(update, release), strikes=0), target, "", now)
