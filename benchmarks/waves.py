@@ -32,6 +32,7 @@ from fleet.store.heat import HeatStore
 from fleet.store.releases import ReleaseStore
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
+from fleet.store.shadows import ShadowStore
 from fleet.store.tables import reports
 from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
@@ -67,7 +68,7 @@ class Stage:
         self.wishes = WishStore(self.database)
         self.director = Director(self.wishes, WishSigner(lambda: keys.signer("director")), Nowhere())
         self.rollouts, words = RolloutStore(self.database), WordStore(self.database)
-        witness = Witness(WorkStore(self.database), HeatStore(self.database), store, words)
+        witness = Witness(WorkStore(self.database), HeatStore(self.database), ShadowStore(self.database), store, words)
         artifacts = ArtifactStore((folder / "artifacts").as_uri())
         targeting = Targeting(Roster(self.database), GroupStore(self.database), PackageShelf(artifacts))
         recruiter = Recruiter(ReleaseStore(self.database), targeting)

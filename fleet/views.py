@@ -242,6 +242,20 @@ class GateView(View):
     metrics: tuple[MetricView, ...]
 
 
+class ShadowView(View):
+    """How a rollout is with its shadows."""
+
+    # Of the live inputs; and how many of them a device must tell of before it counts.
+    share: float
+    min_inputs: int
+    # Waves that have passed their shadow.
+    proven: int
+    # Devices that run the release beside another one now.
+    devices: int
+    # Share of inputs with the live release's answer, the mean of the devices that count; None before the first.
+    agreement: float | None
+
+
 class RolloutEntryView(View):
     """One line of a rollout's history; the actor is the name of a token, or `fleet`."""
 
@@ -266,7 +280,7 @@ class RolloutView(View):
     counts: dict[Phase, int]
     # Empty in a list of rollouts.
     devices: tuple[RolloutDeviceView, ...]
-    strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
+    strategy: Literal["all-at-once", "phased", "canary", "shadow", "split"] = "all-at-once"
     kind: Literal["start", "rollback", "retry"] = "start"
     # The rollout that a rollback or a retry follows.
     origin: int | None = None
@@ -275,6 +289,7 @@ class RolloutView(View):
     wave: int = 1
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
+    shadow: ShadowView | None = None
     # The newest lines, oldest first; empty in a list of rollouts.
     history: tuple[RolloutEntryView, ...] = ()
 

@@ -71,6 +71,7 @@ from fleet.store.releases import ReleaseStore
 from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
+from fleet.store.shadows import ShadowStore
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
@@ -178,7 +179,7 @@ class Fleet:
         self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
         rollouts, words = RolloutStore(self.database), WordStore(self.database)
         recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
-        witness = Witness(WorkStore(self.database), HeatStore(self.database), self.devices, words)
+        witness = Witness(WorkStore(self.database), HeatStore(self.database), ShadowStore(self.database), self.devices, words)
         self.conductor = Conductor(rollouts, Ear(words), self.director, witness, recruiter)
         self.rollout_desk = RolloutDesk(rollouts, recruiter)
         self.settings_desk = SettingsDesk(self.targeting, self.devices, ConfigurationStore(self.database), self.director)

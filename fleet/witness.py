@@ -10,13 +10,16 @@ from typing import Protocol
 
 from contracts.lifecycle import Phase
 from contracts.messages import Health
+from contracts.shadow import ShadowPart
 from contracts.sketches import Sketch
 from fleet.core.blame import Case, blame
 from fleet.core.devices import HeardDevice
 from fleet.core.gates.evidence import Evidence, Metric, Sums
 from fleet.core.gates.latency import slow_sums
-from fleet.core.rollout.arms import arms_of
+from fleet.core.gates.shadow import shadow_evidence
+from fleet.core.rollout.arms import Arms, arms_of
 from fleet.core.rollout.model import LOST, Member, Rollout
+from fleet.core.rollout.plan import Strategy
 
 # What a device did before the rollout tells what is usual for it.
 BEFORE = timedelta(days=1)
@@ -69,6 +72,15 @@ class Heats(Protocol):
         """Return the temperatures of devices of a rollout, of each since it had its outcome."""
 
 
+class Shadows(Protocol):
+    """What candidates did beside the release that serves."""
+
+    def shadows_since(
+        self, devices: Collection[str], manifest_sha256: str, since: datetime, *, with_latencies: bool
+    ) -> Mapping[str, ShadowPart]:
+        """Return what each of the devices told of a candidate."""
+
+
 class Devices(Protocol):
     """The fleet, and what it said last."""
 
@@ -95,10 +107,11 @@ class _Record:
 class Witness:
     """Asks the store, and only about those devices that are compared."""
 
-    def __init__(self, works: Works, heats: Heats, devices: Devices, words: Words) -> None:
+    def __init__(self, works: Works, heats: Heats, shadows: Shadows, devices: Devices, words: Words) -> None:
         """Nothing is read yet."""
         self._works = works
         self._heats = heats
+        self._shadows = shadows
         self._devices = devices
         self._words = words
 
@@ -106,6 +119,8 @@ class Witness:
         """Return what is known of those that have the release, and of those to compare them with, since the first had it."""
         arms = arms_of(rollout)
         limits = rollout.plan.gate.limits if rollout.plan.gate else {}
+        if rollout.plan.strategy is Strategy.SHADOW:
+            return Evidence({}, {}) if arms is None else self._of_shadows(rollout, arms, with_latencies=Metric.LATENCY in limits)
         canary: dict[Metric, Sequence[Sums]] = {}
         control: dict[Metric, Sequence[Sums]] = {}
         if arms is not None and limits.keys() & {Metric.ERRORS, Metric.LATENCY}:
@@ -118,6 +133,10 @@ class Witness:
             canary[Metric.TEMPERATURE] = self._heat(self._heats.since_outcome(rollout.id, arms.canary), span)
             control[Metric.TEMPERATURE] = self._heat(self._heats.between(arms.control, arms.since), span)
         return Evidence(canary, control)
+
+    def _of_shadows(self, rollout: Rollout, arms: Arms, *, with_latencies: bool) -> Evidence:
+        told = self._shadows.shadows_since(arms.canary, rollout.release.manifest_sha256, arms.since, with_latencies=with_latencies)
+        return shadow_evidence(told.values(), rollout.plan.min_inputs, rollout.plan.latency_ratio)
 
     def blame(self, rollout: Rollout) -> tuple[str, ...]:
         """Return what sets the lost devices apart from those that committed, in sentences; nothing when it may as well be luck."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from time import monotonic, perf_counter
 
 from agent.runtimes.port import Arrays
@@ -13,6 +14,7 @@ from agent.worker.shadow_stream import MAX_BODY_BYTES, Head, framed, shapes_of, 
 # A candidate that is being started again is looked for so often.
 RECONNECT_S = 1.0
 CONNECT_S = 5.0
+WAITING_BYTES = 32 * 1024
 
 
 class Sample:
@@ -41,22 +43,24 @@ class Mirror:
         self._model = model
         self._release_dir = release_dir
         self._target = target
-        self._socket = ""
+        self._path = ""
         self._share = 0.0
         self._dropped = 0
         self._transport: asyncio.WriteTransport | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._tried_s = -RECONNECT_S
 
-    def point(self, socket: str, share: float) -> None:
+    def point(self, path: str, share: float) -> None:
         """Show this share of all answers to whoever listens there; nothing any more when it is nobody."""
-        if socket != self._socket:
+        if path != self._path:
             self.close()
-        self._socket, self._share = socket, share
+        self._path, self._share = path, share
+        if path:
+            self._reconnect()
 
     def close(self) -> None:
         """Show nothing any more."""
-        self._socket, self._share, self._dropped = "", 0.0, 0
+        self._path, self._share, self._dropped = "", 0.0, 0
         if self._connecting is not None:
             self._connecting.cancel()
         if self._transport is not None:
@@ -65,10 +69,11 @@ class Mirror:
 
     def sample(self) -> Sample | None:
         """Return what to answer by when the candidate shall see this one."""
-        if not self._socket or random.random() >= self._share:  # noqa: S311 - a sample of the inputs
+        if not self._path or random.random() >= self._share:  # noqa: S311 - a sample of the inputs
             return None
         if self._transport is None or self._transport.is_closing():
             self._reconnect()
+            self._dropped += 1
             return None
         if self._transport.get_write_buffer_size():
             self._dropped += 1
@@ -101,14 +106,20 @@ class Mirror:
         is_due = monotonic() - self._tried_s >= RECONNECT_S
         if is_due and (self._connecting is None or self._connecting.done()):
             self._tried_s = monotonic()
-            self._connecting = asyncio.get_running_loop().create_task(self._connect(self._socket), name="mirror")
+            self._connecting = asyncio.get_running_loop().create_task(self._connect(self._path), name="mirror")
 
-    async def _connect(self, socket: str) -> None:
+    async def _connect(self, path: str) -> None:
+        own = socket.socket(socket.AF_UNIX)
+        own.setblocking(False)
+        # What lies there is old when it is read: a few answers are enough.
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WAITING_BYTES)
+        loop = asyncio.get_running_loop()
         try:
-            with short_path(socket) as path:
-                connecting = asyncio.get_running_loop().create_unix_connection(asyncio.Protocol, path)
-                transport, _ = await asyncio.wait_for(connecting, CONNECT_S)
+            with short_path(path) as short:
+                await asyncio.wait_for(loop.sock_connect(own, short), CONNECT_S)
+            transport, _ = await loop.create_unix_connection(asyncio.Protocol, sock=own)
         except (OSError, asyncio.TimeoutError):
+            own.close()
             return  # it is looked for again at a later answer
         # One answer is on its way at a time.
         transport.set_write_buffer_limits(high=0)

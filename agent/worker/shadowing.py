@@ -26,7 +26,7 @@ from contracts.shadow import ShadowPart
 from contracts.sketches import Sketch, bin_of
 
 # One live answer is read while another is computed; the kernel holds the rest.
-READ_AHEAD_BYTES = 64 * 1024
+READ_AHEAD_BYTES = 16 * 1024
 # While it is too hot it looks so often whether it still is.
 REST_S = 0.25
 

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from contracts.lifecycle import Phase
+from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import GateVerdict
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
-from fleet.views import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutView, WaveView
+from fleet.views import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutView, ShadowView, WaveView
 
 
 def outlined(rollout: Rollout, counts: Mapping[Phase, int]) -> RolloutView:
@@ -30,6 +31,7 @@ def outlined(rollout: Rollout, counts: Mapping[Phase, int]) -> RolloutView:
         started_by=rollout.started_by,
         wave=rollout.wave + 1,
         gate=None if rollout.verdict is None else _gate(rollout.verdict),
+        shadow=_shadow(rollout, counts.get(Phase.SHADOW, 0)),
     )
 
 
@@ -55,6 +57,16 @@ def _device(member: Member) -> RolloutDeviceView:
         wave=member.wave + 1,
         target=member.target,
     )
+
+
+def _shadow(rollout: Rollout, devices: int) -> ShadowView | None:
+    plan = rollout.plan
+    if plan.shadow is None:
+        return None
+    seen = [found.canary for found in (rollout.verdict.metrics if rollout.verdict else ()) if found.metric is Metric.DISAGREEMENT]
+    differ = next((canary for canary in seen if canary is not None), None)
+    agreement = None if differ is None else 1.0 - differ
+    return ShadowView(share=plan.shadow.share, min_inputs=plan.min_inputs, proven=rollout.proven, devices=devices, agreement=agreement)
 
 
 def _waves(rollout: Rollout) -> tuple[WaveView, ...]:

@@ -31,6 +31,8 @@ class Kind:
     # How a margin or a mean is written for people: a format, after multiplication.
     form: str
     factor: float = 1.0
+    # The devices that were measured are the very ones that are decided about.
+    is_census: bool = False
 
 
 KINDS: Mapping[Metric, Kind] = {
@@ -39,7 +41,8 @@ KINDS: Mapping[Metric, Kind] = {
     Metric.LATENCY: Kind(20, 0.05, is_count=True, has_control=False, form="{:.1f} % slower than the limit", factor=100),
     Metric.RESTARTS: Kind(1 / 144, 5.0, is_count=True, has_control=True, form="{:.2f} a day"),
     Metric.TEMPERATURE: Kind(3, 5.0, is_count=False, has_control=True, form="{:.1f} C"),
-    Metric.DISAGREEMENT: Kind(20, 0.05, is_count=True, has_control=False, form="{:.2f} %", factor=100),
+    Metric.DISAGREEMENT: Kind(20, 0.05, is_count=True, has_control=False, form="{:.2f} %", factor=100, is_census=True),
+    Metric.CONFIDENCE: Kind(20, 0.05, is_count=False, has_control=False, form="{:.3f}"),
     Metric.DRIFT: Kind(1, 0.1, is_count=False, has_control=True, form="{:.3f}"),
 }
 
@@ -92,7 +95,7 @@ def _judge(policy: GatePolicy, evidence: Evidence, metric: Metric, margin: float
     kind = KINDS[metric]
     canary = Rates.of(evidence.canary.get(metric, ()), kind.min_weight)
     control = Rates.of(evidence.control.get(metric, ()), kind.min_weight) if kind.has_control else None
-    answer = compare(Question(margin, kind.scale, kind.is_count), canary, control)
+    answer = compare(Question(margin, kind.scale, kind.is_count, kind.is_census), canary, control)
     if answer is None:
         reason = f"{metric.value}: expected more devices that say something, found {canary.devices}"
         if control is not None:
