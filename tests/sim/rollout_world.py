@@ -93,7 +93,7 @@ class Director:
         if self.dies == "before":
             raise DiedError("killed")
         for device, release in wanted.items():
-            if self.wishes.get(device, OLD) != release or self.shadows.pop(device, None) is not None:
+            if self.shadows.pop(device, None) is not None or self.wishes.get(device, OLD) != release:
                 self.wishes[device] = release
                 self.generations[device] = self.generations.get(device, 1) + 1
             if release == NEW:
