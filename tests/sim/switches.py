@@ -20,9 +20,9 @@ class Span(NamedTuple):
     to_s: float
 
 
-def tiny(folder: Path, number: int) -> Release:
-    """Compile a real release by hand."""
-    manifest = TinyRelease(release=number, seed=number).write(folder)
+def tiny(folder: Path, number: int, seed: int | None = None) -> Release:
+    """Compile a real release by hand; those of one seed compute the same."""
+    manifest = TinyRelease(release=number, seed=number if seed is None else seed).write(folder)
     return Release(manifest, {path: (folder / path).read_bytes() for path in manifest.files})
 
 
