@@ -16,6 +16,8 @@ from tests.sim.tiny_release import MODEL
 
 TERMS = ShadowTerms(share=0.2, max_cpu_share=4.0)
 ENOUGH = 60
+# Other tests may run beside.
+LATE_S = 60
 # What they compute of the one picture that callers ask about is another class.
 AS_LIVE, OTHERWISE = 1, 2
 
@@ -29,7 +31,7 @@ def told(fleet: SimFleet, candidate: Release, since: int) -> ShadowPart:
         found = [window.shadow for window in windows if window.shadow is not None]
         return [part for part in found if part.manifest_sha256 == candidate.ref.manifest_sha256]
 
-    until(lambda: sum(part.compared for part in parts()) >= ENOUGH, timeout_s=60)
+    until(lambda: sum(part.compared for part in parts()) >= ENOUGH, timeout_s=LATE_S)
     total = reduce(joined_part, parts(), None)
     assert total is not None
     return total
@@ -49,13 +51,13 @@ def test_a_candidate_is_compared_taken_back_or_promoted_and_no_caller_notices(
         # When the first one runs in shadow
         mark = fleet.mark
         fleet.shadow(DEVICE, 10, live, other, TERMS)
-        fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.SHADOW, model=MODEL, since=mark)
+        fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.SHADOW, model=MODEL, since=mark, timeout_s=LATE_S)
         # Then the fleet hears that it disagrees, and takes it back
         found = told(fleet, other, mark)
         assert found.agreed < 0.9 * found.compared
         fleet.wish(DEVICE, 11, live)
         gone = fleet.wait_for_model(
-            DEVICE, lambda model: model.last is not None and model.last.result is Phase.CANCELLED, model=MODEL, since=mark
+            DEVICE, lambda model: model.last is not None and model.last.result is Phase.CANCELLED, model=MODEL, since=mark, timeout_s=LATE_S
         )
         assert (gone.current, gone.phase) == (live.ref, Phase.COMMITTED)
         # When the second one does, and agrees
@@ -65,7 +67,9 @@ def test_a_candidate_is_compared_taken_back_or_promoted_and_no_caller_notices(
         assert (found.agreed, found.errors) == (found.compared, 0)
         # Then the fleet's word lets it serve, and nothing is fetched or tested again
         fleet.wish(DEVICE, 13, same)
-        fleet.wait_for_model(DEVICE, lambda model: model.current == same.ref and model.phase is Phase.COMMITTED, model=MODEL, since=mark)
+        fleet.wait_for_model(
+            DEVICE, lambda model: model.current == same.ref and model.phase is Phase.COMMITTED, model=MODEL, since=mark, timeout_s=LATE_S
+        )
         fleet.wait_for(DeviceEvent, DEVICE, lambda event: event.facts.get("phase") == "committed", since=mark)
         told_phases = [event.facts for event in fleet.all(DeviceEvent, since=mark) if event.kind == "phase"]
         phases = [facts["phase"] for facts in told_phases if facts["release"] == "3"]
@@ -85,11 +89,11 @@ def test_a_candidate_that_crashes_again_and_again_is_given_up_and_the_live_one_i
     live, shy = make_release(1), make_release(2)
     fleet.release(live, shy)
     fleet.wish(DEVICE, 1, live)
-    fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED)
+    fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED, timeout_s=LATE_S)
     mark = fleet.mark
     fleet.shadow(DEVICE, 2, live, shy, TERMS)
 
-    report = fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.ROLLED_BACK, since=mark, timeout_s=60)
+    report = fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.ROLLED_BACK, since=mark, timeout_s=LATE_S)
 
     assert (report.current, report.reason) == (live.ref, "3 crashes in shadow, the last: it ended with exit status 70")
     assert device.who_serves() == "1"
@@ -102,16 +106,16 @@ def test_a_shadow_goes_on_after_a_restart_and_ends_by_itself_when_its_fleet_has_
     live, candidate = make_release(1), make_release(2)
     fleet.release(live, candidate)
     fleet.wish(DEVICE, 1, live)
-    fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED)
+    fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED, timeout_s=LATE_S)
     fleet.shadow(DEVICE, 2, live, candidate, TERMS.model_copy(update={"life_s": 604.0}))
-    fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.SHADOW)
+    fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.SHADOW, timeout_s=LATE_S)
     # A restart counts as ten minutes, so that a device that restarts often does not go on for ever
     mark = fleet.mark
     device.kill()
     device.start()
-    fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.SHADOW, since=mark)
+    fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.SHADOW, since=mark, timeout_s=LATE_S)
 
-    report = fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.CANCELLED, since=mark)
+    report = fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.CANCELLED, since=mark, timeout_s=LATE_S)
 
     assert "time: expected progress while shadow within" in report.reason
     assert report.current == live.ref
