@@ -7,6 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from agent.runtimes.port import Arrays
 from agent.worker.comparison import Answer, Found, Numbers, Top, agree
 from agent.worker.errors import ShadowStreamError
 from agent.worker.shadow_stream import Head, Shape, framed, read_frame, shapes_of
@@ -58,8 +59,8 @@ def read(raw: bytes) -> object:
 
 
 def test_a_frame_comes_out_as_it_went_in_and_half_a_one_is_the_end() -> None:
-    inputs = {"image": np.arange(12, dtype=np.uint8).reshape(1, 3, 4)[:, ::-1]}
-    outputs = {"scores": np.array([[0.25, 0.75]], np.float32), "flags": np.array([True, False])}
+    inputs: Arrays = {"image": np.arange(12, dtype=np.uint8).reshape(1, 3, 4)[:, ::-1]}
+    outputs: Arrays = {"scores": np.array([[0.25, 0.75]], np.float32), "flags": np.array([True, False])}
     head = Head(release_dir="/r", target="cpu", count=1, seconds=0.5, dropped=3, inputs=shapes_of(inputs), outputs=shapes_of(outputs))
     raw = framed(head, [*inputs.values(), *outputs.values()])
 
