@@ -95,7 +95,7 @@ def test_time_in_shadow_is_no_devices_fault_but_time_on_the_way_there_is() -> No
         world.speak(name)
     world.turn()
     world.turn(61)
-    assert phases(world, 1) == {Phase.CANCELLED}
+    assert phases(world, 1) == {Phase.FAILED}
     assert world.rollout.state is State.FAILED
 
 
