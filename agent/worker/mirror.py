@@ -121,6 +121,9 @@ class Mirror:
         except (OSError, asyncio.TimeoutError):
             own.close()
             return  # it is looked for again at a later answer
+        except asyncio.CancelledError:
+            own.close()
+            raise
         # One answer is on its way at a time.
         transport.set_write_buffer_limits(high=0)
         self._transport = transport

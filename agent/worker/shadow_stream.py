@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,6 @@ from agent.worker.errors import ShadowStreamError
 MAX_HEAD_BYTES = 64 * 1024
 # A larger answer is not shown.
 MAX_BODY_BYTES = 64 * 1024 * 1024
-MAX_ARRAYS = 64
 _LENGTHS = struct.Struct("!II")
 # What a model's tensors are made of; none of them runs code when it is read.
 _KINDS = frozenset("biuf")
@@ -31,7 +31,7 @@ class Shape(BaseModel, frozen=True, extra="forbid"):
 
     name: str
     dtype: Annotated[str, Field(max_length=8)]
-    shape: Annotated[tuple[Annotated[int, Field(ge=0, le=1 << 24)], ...], Field(max_length=8)]
+    shape: tuple[Annotated[int, Field(ge=0)], ...]
 
 
 class Head(BaseModel, frozen=True, extra="forbid"):
@@ -45,8 +45,8 @@ class Head(BaseModel, frozen=True, extra="forbid"):
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     # Sampled inputs that were not told since the frame before, because the candidate was slow.
     dropped: Annotated[int, Field(ge=0)]
-    inputs: Annotated[tuple[Shape, ...], Field(max_length=MAX_ARRAYS)]
-    outputs: Annotated[tuple[Shape, ...], Field(max_length=MAX_ARRAYS)]
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
 
 
 @contextmanager
@@ -113,8 +113,7 @@ def _arrays(shapes: tuple[Shape, ...], body: memoryview) -> tuple[Arrays, memory
             raise ShadowStreamError("a number's type", shape.dtype) from error
         if dtype.kind not in _KINDS:
             raise ShadowStreamError("a number's type", shape.dtype)
-        count = int(np.prod(shape.shape, dtype=np.int64))
-        size = count * dtype.itemsize
+        size = prod(shape.shape) * dtype.itemsize
         if size > len(body):
             raise ShadowStreamError(f"{size} bytes of {shape.name}", str(len(body)))
         arrays[shape.name] = np.frombuffer(body[:size], dtype).reshape(shape.shape)
