@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from benchmarks.bars import Bar, finish, parser
@@ -38,10 +39,13 @@ def main() -> None:
             answers, alone, beside = measure(fleet, device, live, candidate, given.turns)
             told = [window.shadow for window in fleet.all(InferenceWindow) if window.shadow is not None]
     quiet, busy = within(answers, alone), within(answers, beside)
-    failed = sum(answer.status != OK for answer in answers)
+    failed = Counter(answer.status for answer in answers if answer.status != OK)
     print(f"the candidate compared {sum(part.compared for part in told)} inputs, and dropped {sum(part.dropped for part in told)}")
+    print(
+        f"failed by status (503 is a machine that is too busy): {dict(failed)}; {sum(answer.status != OK for answer in busy)} beside the shadow"
+    )
     bars = [
-        Bar("failed_requests", failed, "<=", 0),
+        Bar("failed_requests", failed.total(), "<=", 0),
         Bar("compared", sum(part.compared for part in told), ">=", 1),
         Bar("p50_beside_shadow", quantile_ms(busy, 0.5) / quantile_ms(quiet, 0.5), "<=", 1.5, " x alone"),
         Bar("p99_beside_shadow", p99_ms(busy) / p99_ms(quiet), "<=", 2, " x alone"),

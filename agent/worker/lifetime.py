@@ -14,6 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent.worker.bounds import resident_bytes
+from agent.worker.company import Company
 from agent.worker.engine import Engine
 from agent.worker.errors import LinkBrokenError, OverloadedError, SetupError
 from agent.worker.link import Link
@@ -24,7 +25,6 @@ from agent.worker.preparation import Prepared, prepare, prove_again
 from agent.worker.priority import come_forward
 from agent.worker.reporting import WindowReporter
 from agent.worker.service import ModelService
-from agent.worker.shadowing import Shadowing
 from agent.worker.sources.lookout import Lookout
 from agent.worker.sources.snapshot import Photographer
 from agent.worker.statistics import Statistics
@@ -77,9 +77,7 @@ class Worker:
         self._source: SourceSection | None = None
         self._lookout: Lookout | None = None
         self._photographer = Photographer()
-        self._mirror: Mirror | None = None
-        self._shadowing: Shadowing | None = None
-        self._in_shadow = anyio.CancelScope()
+        self._company = Company(setup, self._engine, link.send)
         self._is_draining = False
 
     @property
@@ -103,8 +101,10 @@ class Worker:
                     self._source = source
                 case Serve():
                     await self._serve()
-                case Reflect() | Shadow() | Rest():
-                    self._heed(line)
+                case Reflect() | Rest():
+                    self._company.heed(line)
+                case Shadow() if self._prepared is not None:
+                    self._start("shadow", partial(self._company.shadow, self._prepared.model, line))
                 case Drain(deadline_s=deadline_s):
                     self._begin_drain(deadline_s)
                 case Prove():
@@ -168,9 +168,8 @@ class Worker:
             return
         if self._listener is None:
             model = self._prepared.model
-            self._in_shadow.cancel()
-            self._mirror = Mirror(model, self._setup.release_dir, self._setup.target)
-            service = ModelService(model, self._engine, self._statistics, self._mirror, self._token)
+            mirror = self._company.come_to_serve(model)
+            service = ModelService(model, self._engine, self._statistics, mirror, self._token)
             sockets = [socket.socket(fileno=fd) for fd in self._setup.listen_fds]
             self._listener = Listener(sockets, service, service.signature.max_request_bytes)
             come_forward()
@@ -178,7 +177,7 @@ class Worker:
             self._windows = WindowReporter(self._link, self._statistics, model)
             self._start("sweep", self._listener.sweep)
             self._start("windows", partial(self._windows.send_windows, self._setup.window_s))
-            self._begin_to_look(model, service, self._mirror)
+            self._begin_to_look(model, service, mirror)
         await self._link.send(Serving())
 
     def _begin_to_look(self, model: Model, service: ModelService, mirror: Mirror) -> None:
@@ -186,26 +185,6 @@ class Worker:
             self._lookout = Lookout(self._source, model, self._engine, self._statistics, mirror)
             service.show("latest", self._lookout.latest.page)
             self._start("look", self._lookout.run)
-
-    def _heed(self, order: Reflect | Shadow | Rest) -> None:
-        """Take part in a shadow, as the one that serves or as the candidate."""
-        match order:
-            case Reflect(socket=path, share=share) if self._mirror is not None:
-                self._mirror.point(path, share)
-            case Shadow() if self._shadowing is None and self._listener is None and not self._is_draining:
-                self._begin_shadow(order)
-            case Rest(is_resting=is_resting) if self._shadowing is not None:
-                self._shadowing.is_resting = is_resting
-
-    def _begin_shadow(self, order: Shadow) -> None:
-        if self._prepared is None:
-            return
-        self._shadowing = Shadowing(self._prepared.model, self._engine, order.socket, order.max_cpu_share)
-        self._start("shadow", partial(self._shadow, self._shadowing))
-
-    async def _shadow(self, shadowing: Shadowing) -> None:
-        with self._in_shadow:
-            await shadowing.run(self._setup.window_s, self._link.send)
 
     async def _photograph(self, order: Snapshot) -> None:
         await self._link.send(await self._photographer.take(order, self._lookout))

@@ -28,11 +28,11 @@ from agent.core.update.events import (
     Waited,
     Wished,
 )
+from agent.core.update.shadow import on_other_terms, shadowed_s, starts_over
 from agent.core.update.state import MAX_ATTEMPTS, MAX_CRASHES, MAX_STRIKES, Update, is_same
 from agent.core.update.waiting import RESTART_S, limit_s
 from contracts.lifecycle import DEADLINES, IN_PROGRESS, Party, Phase, check_step
 from contracts.messages import Outcome, ReleaseRef
-from contracts.shadow import ShadowTerms
 
 Next = tuple[Update, list[Effect]]
 
@@ -90,7 +90,7 @@ def resume(update: Update, now: datetime) -> Next:
     Only a release that was unpacked or started can have brought the agent down, so a download may resume for as long as it may wait.
     """
     died = not update.has_left
-    update = replace(update, has_left=False, shadowed_s=_shadowed_s(update))
+    update = replace(update, has_left=False, shadowed_s=shadowed_s(update))
     effects: list[Effect] = []
     if update.phase in IN_PROGRESS and update.phase is not Phase.FETCHING:
         update, effects = _taken_up_after_death(update, now) if died else _start(update)
@@ -111,13 +111,6 @@ def leave(update: Update) -> Update:
     return replace(update, has_left=True) if is_watched else update
 
 
-def _shadowed_s(update: Update) -> float:
-    """Return how long it has been a shadow, a restart counting as time as well."""
-    if update.phase is not Phase.SHADOW or update.shadow is None:
-        return update.shadowed_s
-    return min(update.shadow.life_s, update.shadowed_s + update.waited_s + RESTART_S)
-
-
 def _taken_up_after_death(update: Update, now: datetime) -> Next:
     if update.attempt < MAX_ATTEMPTS:
         return _start(replace(update, attempt=update.attempt + 1))
@@ -136,8 +129,8 @@ def _wished(update: Update, wished: Wished, now: datetime) -> Next:
     update = replace(update, generation=wished.generation)
     if is_same(wished.release, update.wish) and wished.shadow == update.shadow:
         return _taken_up(replace(update, retries=0)) if is_later and update.may_try_again else (update, [])
-    if is_same(wished.release, update.wish) and not _is_to_start_over(update, wished.shadow):
-        return _on_other_terms(update, wished.shadow)
+    if is_same(wished.release, update.wish) and not starts_over(update, wished.shadow):
+        return on_other_terms(update, wished.shadow)
     effects: list[Effect] = []
     if update.candidate is not None:
         target = _WHEN_WITHDRAWN.get(update.phase, Phase.CANCELLED)
@@ -148,24 +141,6 @@ def _wished(update: Update, wished: Wished, now: datetime) -> Next:
         return update, effects
     update, more = _offered(update, wished.release, now)
     return update, effects + more
-
-
-def _is_to_start_over(update: Update, terms: ShadowTerms | None) -> bool:
-    """Say whether other terms for the same release make it another wish: one that came to no end of its own, or takes over already."""
-    if update.candidate is not None:
-        return update.phase in _HANDING_OVER
-    has_turned = (terms is None) is not (update.shadow is None)
-    return has_turned and (update.phase is Phase.CANCELLED or update.may_try_again)
-
-
-def _on_other_terms(update: Update, terms: ShadowTerms | None) -> Next:
-    """Go on with the same release; out of the shadow it goes on to serve, without being fetched or tested again."""
-    release, told = update.candidate, replace(update, shadow=terms)
-    if release is None or update.phase is not Phase.SHADOW:
-        return told, []
-    if terms is not None:
-        return told, [Effect(Do.START_SHADOW, release)]
-    return replace(_move(told, Phase.SWITCHING), waited_s=0.0), [Effect(Do.SWITCH, release)]
 
 
 def _offered(update: Update, release: ReleaseRef, now: datetime) -> Next:
