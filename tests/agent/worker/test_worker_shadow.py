@@ -23,8 +23,9 @@ def begun(playing: Control, folder: Path, candidate: TinyRelease, *, max_cpu_sha
     """Return a live worker that shows all its answers to a candidate."""
     LIVE.write(folder / "live")
     candidate.write(folder / "candidate")
-    live, shadow = (playing.start(folder / name, window_s=0.2) for name in ("live", "candidate"))
+    live = playing.start(folder / "live", window_s=0.2)
     live.start_serving()
+    shadow = playing.start(folder / "candidate", window_s=0.2)
     assert shadow.hear_of(Ready).golden_passed
     socket = str(folder / "shadow.sock")
     shadow.say(Shadow(socket=socket, max_cpu_share=max_cpu_share))
