@@ -34,6 +34,7 @@ from fleet.store.releases import ReleaseStore
 from fleet.store.restarts import RestartStore
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
+from fleet.store.shadows import ShadowStore
 from fleet.store.tables import reports
 from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
@@ -70,7 +71,7 @@ class Stage:
         self.wishes = WishStore(self.database)
         self.director = Director(self.wishes, WishSigner(lambda: keys.signer("director")), Nowhere())
         self.rollouts, words = RolloutStore(self.database), WordStore(self.database)
-        records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database))
+        records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database), ShadowStore(self.database))
         witness = Witness(records, store, words)
         artifacts = ArtifactStore((folder / "artifacts").as_uri())
         roster = Roster(self.database)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from contracts.messages import ReleaseRef
+from contracts.messages import ReleaseRef, ShadowWish
 from fleet.core.gates.evidence import Evidence
 from fleet.core.rollout.history import FLEET, Entry, own_entries
 from fleet.core.rollout.model import LOST, Errand, Member, Rollout, Standing, State, told
@@ -53,6 +53,9 @@ class Director(Protocol):
 
     def wish_all(self, model: str, wanted: Mapping[str, ReleaseRef | None], now: datetime) -> Mapping[str, int]:
         """Wish each device a release of a model, or none, and return the generations; the same wish again changes nothing."""
+
+    def shadow_all(self, model: str, wanted: Mapping[str, ShadowWish], now: datetime) -> Mapping[str, int]:
+        """Wish that each device runs a release beside what serves, and return the generations."""
 
 
 class Witness(Protocol):
@@ -131,10 +134,20 @@ class Conductor:
             after = self._keep(before, after, now)
         errands = after.errands()[:MAX_ERRANDS] if after.ended_at is None else []
         if errands:
-            model = after.release.model
-            generations = self._director.wish_all(model, {member.device: _wanted(member) for member in errands}, now)
+            generations = self._tell(after, errands, now)
             self._again[after.id] |= generations.keys()
             self._keep(after, told(after, generations), now)
+
+    def _tell(self, rollout: Rollout, errands: Sequence[Member], now: datetime) -> dict[str, int]:
+        model, terms = rollout.release.model, rollout.plan.shadow
+        shadows = {
+            member.device: ShadowWish(release=member.target, terms=terms)
+            for member in errands
+            if member.errand is Errand.SHADOW and member.target is not None and terms is not None
+        }
+        wanted = {member.device: _wanted(member) for member in errands if member.device not in shadows}
+        generations = dict(self._director.wish_all(model, wanted, now)) if wanted else {}
+        return {**generations, **(self._director.shadow_all(model, shadows, now) if shadows else {})}
 
     def _keep(self, before: Rollout, after: Rollout, now: datetime) -> Rollout:
         entries = own_entries(before, after, now)

@@ -10,10 +10,12 @@ from functools import cached_property
 from typing import Protocol
 
 from contracts.messages import ReleaseRef
+from contracts.shadow import ShadowPart
 from contracts.sketches import Sketch
 from fleet.core.gates.drift import NO_ANSWERS, Answers, drift_sums, pooled
 from fleet.core.gates.evidence import Arm, Evidence, Metric, Sums
 from fleet.core.gates.latency import slow_sums
+from fleet.core.gates.shadow import shadow_evidence
 from fleet.core.rollout.arms import Arms, arms_of
 from fleet.core.rollout.model import Rollout
 from fleet.core.rollout.plan import Strategy
@@ -84,6 +86,15 @@ class Restarts(Protocol):
         """Return the restarts of a model's workers over the hours watched, of each device since its own moment."""
 
 
+class Shadows(Protocol):
+    """What candidates did beside the release that serves."""
+
+    def shadows_since(
+        self, devices: Collection[str], manifest_sha256: str, since: datetime, *, with_latencies: bool
+    ) -> Mapping[str, ShadowPart]:
+        """Return what each of the devices told of a candidate."""
+
+
 @dataclass(frozen=True)
 class Records:
     """What is kept of devices' doings."""
@@ -91,6 +102,7 @@ class Records:
     works: Works
     heats: Heats
     restarts: Restarts
+    shadows: Shadows
 
 
 def evidence_of(records: Records, rollout: Rollout) -> Evidence:
@@ -102,6 +114,10 @@ def evidence_of(records: Records, rollout: Rollout) -> Evidence:
     if arms is None:
         return Evidence({}, {})
     limits = rollout.plan.gate.limits if rollout.plan.gate else {}
+    if rollout.plan.strategy is Strategy.SHADOW:
+        with_latencies = Metric.LATENCY in limits
+        told = records.shadows.shadows_since(list(arms.canary), rollout.release.manifest_sha256, arms.since, with_latencies=with_latencies)
+        return shadow_evidence(told.values(), rollout.plan.min_inputs, rollout.plan.latency_ratio)
     wanted = [metric for metric in SOURCES if metric in limits or rollout.plan.strategy is Strategy.SPLIT]
     case = _Case(records, rollout, arms)
     found = {metric: SOURCES[metric](case) for metric in wanted}

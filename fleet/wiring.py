@@ -89,6 +89,7 @@ from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
 from fleet.store.sessions import SessionStore
+from fleet.store.shadows import ShadowStore
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
@@ -216,7 +217,7 @@ class Fleet:
         self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
         rollouts, words = RolloutStore(self.database), WordStore(self.database)
         recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
-        records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database))
+        records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database), ShadowStore(self.database))
         witness = Witness(records, self.devices, words)
         self.conductor = Conductor(rollouts, Ear(self.roster), self.director, witness, recruiter)
         self.rollout_desk = RolloutDesk(rollouts, recruiter)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.output import plain, styled
-from fleet.views import RolloutSummary, RolloutView
+from fleet.views import RolloutSummary, RolloutView, ShadowView
 
 # More devices do not fit a screen; those that are done and well are left out first.
 MAX_DEVICES = 200
@@ -21,6 +21,8 @@ def drawn(view: RolloutView) -> RenderableType:
     if view.gate is not None:
         parts.append(Text.assemble("gate: ", styled(view.gate.decision), " ", plain(view.gate.reason)))
         parts.extend([_report(view)] if view.gate.report else [])
+    if view.shadow is not None:
+        parts.append(_shadow(view.shadow, len(view.waves)))
     parts.append(_devices(view))
     return Group(*parts)
 
@@ -76,6 +78,13 @@ def _waves(view: RolloutView) -> Table:
         word = "" if not wave.is_open else "done" if wave.settled == wave.devices else "open"
         table.add_row(str(wave.wave), wave.size, str(wave.devices), str(wave.offered), str(wave.settled), word)
     return table
+
+
+def _shadow(shadow: ShadowView, waves: int) -> Text:
+    seen = "nothing compared yet" if shadow.agreement is None else f"agreement {shadow.agreement:.2%}"
+    return Text(
+        f"shadow: {seen}; {shadow.devices} devices in shadow now, {shadow.proven} of {waves} waves passed, on {shadow.share:.2%} of inputs"
+    )
 
 
 def _devices(view: RolloutView) -> RenderableType:

@@ -6,11 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 from contracts.lifecycle import Phase
+from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import KINDS, Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.store.rollouts import Crowd, Outline
-from fleet.views import ComparisonView, GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutSummary, WaveView
+from fleet.views import (
+    ComparisonView,
+    GateView,
+    MetricView,
+    RolloutDeviceView,
+    RolloutEntryView,
+    RolloutSummary,
+    ShadowView,
+    WaveView,
+)
 
 
 def summarised(outline: Outline) -> RolloutSummary:
@@ -35,6 +45,7 @@ def summarised(outline: Outline) -> RolloutSummary:
         waves=_waves(rollout, outline.crowds),
         gate=None if rollout.verdict is None else _gate(rollout.verdict),
         version=rollout.version,
+        shadow=_shadow(rollout, counts.get(Phase.SHADOW, 0)),
     )
 
 
@@ -53,6 +64,16 @@ def device_view(member: Member) -> RolloutDeviceView:
         wave=member.wave + 1,
         target=member.target,
     )
+
+
+def _shadow(rollout: Rollout, devices: int) -> ShadowView | None:
+    plan = rollout.plan
+    if plan.shadow is None:
+        return None
+    seen = [found.canary for found in (rollout.verdict.metrics if rollout.verdict else ()) if found.metric is Metric.DISAGREEMENT]
+    differ = next((canary for canary in seen if canary is not None), None)
+    agreement = None if differ is None else 1.0 - differ
+    return ShadowView(share=plan.shadow.share, min_inputs=plan.min_inputs, proven=rollout.proven, devices=devices, agreement=agreement)
 
 
 def _waves(rollout: Rollout, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:

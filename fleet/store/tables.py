@@ -150,6 +150,23 @@ inference_windows = _series(
     Column("confidences", Text),
 )
 
+# What candidates in shadow did; it came with windows of the release that serves, and has their keys.
+shadow_windows = _series(
+    "shadow_windows",
+    Column("model", String(64), nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("compared", BigInteger, nullable=False),
+    Column("agreed", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Column("scored", BigInteger, nullable=False),
+    Column("paused_s", Float, nullable=False),
+    Column("shift", Float, nullable=False),
+    Column("shift_squares", Float, nullable=False),
+    Column("latencies", Text, nullable=False),
+    Column("live_latencies", Text, nullable=False),
+)
+
 # The quantities of health that are summed up, and their columns in the points.
 GAUGES = {"cpu": "cpu_percent", "memory": "memory_percent", "disk": "disk_percent", "temperature": "temperature_c"}
 
@@ -330,6 +347,7 @@ rollouts = Table(
     Column("state", String(16), nullable=False),
     Column("state_reason", Words, nullable=False),
     Column("wave", Integer, nullable=False),
+    Column("proven", Integer, nullable=False),
     Column("settled_at", Stamp),
     Column("verdict", Text),
     Column("started_by", String(64), nullable=False),
@@ -358,6 +376,7 @@ rollout_devices = Table(
     Column("met_at", Stamp),
     Column("outcome_at", Stamp),
     Column("is_missing", Boolean, nullable=False),
+    Column("is_shadow", Boolean, nullable=False),
     Column("earlier_outcome_at", Stamp),
     Index("rollout_devices_by_position", "rollout", "position"),
 )

@@ -16,13 +16,13 @@ from fleet.store.database import Database
 from fleet.store.forgetting import forget
 from fleet.store.quarantine import add_refused
 from fleet.store.restarts import note_restarts
-from fleet.store.series_rows import event_row, health_row, window_row
-from fleet.store.tables import devices, events, health_points, inference_windows, reports, restart_counts, tallies
+from fleet.store.series_rows import event_row, health_row, shadow_row, window_row
+from fleet.store.tables import devices, events, health_points, inference_windows, reports, restart_counts, shadow_windows, tallies
 from fleet.store.tallies import take_note
 from fleet.store.times import micros, moment
 
 LATEST = ("birth", "reported", "health")
-SERIES = (health_points, inference_windows, events)
+SERIES = (health_points, inference_windows, events, shadow_windows)
 
 
 class UplinkStore:
@@ -57,11 +57,14 @@ class UplinkStore:
 
     def _append(self, connection: Connection, batch: Iterable[Heard]) -> None:
         rows: dict[Table, list[Row]] = {table: [] for table in SERIES}
-        healths, windows, happened = (rows[table] for table in SERIES)
+        healths, windows, happened, shadows = (rows[table] for table in SERIES)
         max_age = self._retention
         for device, leaf, message, received_at in batch:
             if leaf == "inference":
-                windows.append(window_row(device, cast("InferenceWindow", message), received_at, max_age))
+                window = cast("InferenceWindow", message)
+                windows.append(window_row(device, window, received_at, max_age))
+                shadow = shadow_row(device, window, received_at, max_age)
+                shadows.extend(() if shadow is None else (shadow,))
             elif leaf == "health":
                 healths.append(health_row(device, cast("Health", message), received_at, max_age))
             elif leaf == "event":

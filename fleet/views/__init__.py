@@ -20,6 +20,7 @@ from fleet.views.rollouts import (
     RolloutState,
     RolloutSummary,
     RolloutView,
+    ShadowView,
     WaveView,
 )
 from fleet.views.settings import ConfigurationView, ConfiguredDevice
@@ -57,6 +58,7 @@ __all__ = [
     "RolloutState",
     "RolloutSummary",
     "RolloutView",
+    "ShadowView",
     "TargetView",
     "TokenView",
     "UserView",

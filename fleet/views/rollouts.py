@@ -84,6 +84,20 @@ class GateView(View):
     report: tuple[ComparisonView, ...] = ()
 
 
+class ShadowView(View):
+    """How a rollout is with its shadows."""
+
+    # Of the live inputs; and how many of them a device must tell of before it counts.
+    share: float
+    min_inputs: int
+    # Waves that have passed their shadow.
+    proven: int
+    # Devices that run the release beside another one now.
+    devices: int
+    # Share of inputs with the live release's answer, the mean of the devices that count; None before the first.
+    agreement: float | None
+
+
 class RolloutEntryView(View):
     """One line of a rollout's history; the actor is the name of a token, or `fleet`."""
 
@@ -106,7 +120,7 @@ class RolloutSummary(View):
     ended_at: AwareDatetime | None
     # Devices by phase.
     counts: dict[Phase, int]
-    strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
+    strategy: Literal["all-at-once", "phased", "canary", "shadow", "split"] = "all-at-once"
     kind: Literal["start", "rollback", "retry"] = "start"
     # The rollout that a rollback or a retry follows.
     origin: int | None = None
@@ -115,6 +129,7 @@ class RolloutSummary(View):
     wave: int = 1
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
+    shadow: ShadowView | None = None
     # What people decide upon: changes with state and wave, and may be named in If-Match.
     version: str = ""
 

@@ -29,6 +29,7 @@ from fleet.store.heat import HeatStore
 from fleet.store.restarts import RestartStore
 from fleet.store.retention import Lives, Retention
 from fleet.store.rollouts import RolloutStore
+from fleet.store.shadows import ShadowStore
 from fleet.store.tables import events
 from fleet.store.uplinks import UplinkStore
 from fleet.store.work import WorkStore
@@ -100,7 +101,7 @@ def test_a_split_is_reported_in_every_metric_with_an_interval(database: Database
     begun = rollouts.get(rollouts.add(split(), Entry(NOW, "anna", "start", "")))
     compared_now = rollouts.save(begun, begun.having(split().members.values()), [])
     # When both are compared
-    records = Records(WorkStore(database), HeatStore(database), RestartStore(database))
+    records = Records(WorkStore(database), HeatStore(database), RestartStore(database), ShadowStore(database))
     report = {found.metric: found for found in compared(evidence_of(records, compared_now))}
     # Then every metric says by how much they differ
     assert set(report) == set(Metric) - {Metric.DISAGREEMENT}
@@ -185,5 +186,5 @@ def test_old_rows_are_deleted_a_few_at_a_time(database: Database) -> None:
 def test_nobody_is_compared_before_anybody_has_it(database: Database) -> None:
     rollout = split()
     waiting = rollout.having(replace(member, phase=Phase.OFFERED) for member in rollout.members.values())
-    found = evidence_of(Records(WorkStore(database), HeatStore(database), RestartStore(database)), waiting)
+    found = evidence_of(Records(WorkStore(database), HeatStore(database), RestartStore(database), ShadowStore(database)), waiting)
     assert (found.canary, found.control) == ({}, {})

@@ -21,6 +21,7 @@ class Metric(str, Enum):
     RESTARTS = "restarts"  # worker restarts over hours
     TEMPERATURE = "temperature"  # degrees Celsius, summed over readings
     DISAGREEMENT = "disagreement"  # answers that differ from the live model's over answers compared
+    CONFIDENCE = "confidence"  # what the winning score lost against the live model's, summed over answers compared
     DRIFT = "drift"  # population stability index, times answers
 
 

@@ -37,6 +37,8 @@ class Kind:
     factor: float = 1.0
     # Most devices have none, however long they are watched.
     is_rare: bool = False
+    # The devices that were measured are the very ones that are decided about.
+    is_census: bool = False
 
 
 KINDS: Mapping[Metric, Kind] = {
@@ -47,7 +49,10 @@ KINDS: Mapping[Metric, Kind] = {
     ),
     Metric.RESTARTS: Kind(1 / 6, 0.5, is_count=True, has_control=True, form="{:.2f} an hour", unit="restarts an hour", is_rare=True),
     Metric.TEMPERATURE: Kind(3, 5.0, is_count=False, has_control=True, form="{:.1f} C", unit="degrees Celsius"),
-    Metric.DISAGREEMENT: Kind(20, 0.05, is_count=True, has_control=False, form="{:.2f} %", unit="differing share of answers", factor=100),
+    Metric.DISAGREEMENT: Kind(
+        20, 0.05, is_count=True, has_control=False, form="{:.2f} %", unit="differing share of answers", factor=100, is_census=True
+    ),
+    Metric.CONFIDENCE: Kind(20, 0.05, is_count=False, has_control=False, form="{:.3f}", unit="loss of the winning score"),
     Metric.DRIFT: Kind(MIN_ANSWERS, 0.1, is_count=False, has_control=True, form="{:.3f}", unit="population stability index"),
 }
 
@@ -149,7 +154,7 @@ def _compared(metric: Metric, canary: Arm, control: Arm) -> Comparison | None:
 def answers_of(kind: Kind, margin: float, canary: Rates, control: Rates | None) -> Answer[Values] | None:
     """Ask the test that suits a metric, of one comparison or of many at once."""
     test = compare_rare if kind.is_rare else compare_means
-    return test(Question(margin, kind.scale, kind.is_count), canary, control)
+    return test(Question(margin, kind.scale, kind.is_count, kind.is_census), canary, control)
 
 
 def _answer(kind: Kind, margin: float, canary: Rates, control: Rates | None) -> Answer[float] | None:

@@ -23,6 +23,8 @@ TRIMMED_FROM = 5
 # Fewer canaries say nothing of how canaries differ: the control's spread stands in, if it is known well enough.
 MIN_SPREAD_DEVICES = 3
 MIN_CONTROL_FOR_SPREAD = 5
+# Inputs of one device resemble each other: in a census of few devices so many of them count as one.
+RESEMBLANCE = 4.0
 # A baseline is made use of when it is known for this many devices of the control.
 MIN_CONTROL_FOR_BASELINE = 10
 SMALLEST_P = 1e-300
@@ -45,6 +47,8 @@ class Question:
     scale: float
     # Counts of rare things have a variance even when none were seen.
     is_count: bool
+    # The devices that were measured are the very ones that are decided about: how devices differ need not be known.
+    is_census: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ def compare_means(question: Question, canary: Rates, control: Rates | None) -> A
         ours, theirs = _relative_to_baseline(canary, control)
     if ours.size == 0 or (theirs is not None and theirs.size == 0):
         return None
-    means = _means(ours, theirs, _cut(ours.shape[-1]))
+    is_small_census = question.is_census and theirs is None and ours.shape[-1] < MIN_SPREAD_DEVICES
+    means = _counted(canary) if is_small_census else _means(ours, theirs, _cut(ours.shape[-1]))
     if means is None:
         return None
     mean, reference = means
@@ -162,6 +167,12 @@ def _means(ours: Values, theirs: Values | None, cut: float) -> tuple[_Mean, _Mea
     if theirs is None or controls < MIN_CONTROL_FOR_SPREAD:
         return None
     return _Mean(ours.mean(axis=-1), theirs.var(axis=-1, ddof=1) / canaries, controls - 1), reference
+
+
+def _counted(rates: Rates) -> tuple[_Mean, _Mean]:
+    """Return the mean over all that was counted, which chance alone has made what it is."""
+    mean = np.asarray((rates.now * rates.weight).sum(axis=-1) / rates.weight.sum(axis=-1), np.float64)
+    return _Mean(mean, RESEMBLANCE * _count_variance(rates), math.inf), _Mean(np.zeros(()), np.zeros(()), math.inf)
 
 
 def _trimmed_mean(values: Values, cut: float) -> _Mean:

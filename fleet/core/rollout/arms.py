@@ -11,6 +11,7 @@ from contracts.messages import ReleaseRef
 from fleet.core.rollout.follow import is_same
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Strategy
+from fleet.core.rollout.shadow import in_shadow
 
 # More devices make the answer no surer, but slower.
 MAX_DEVICES = 500
@@ -27,6 +28,11 @@ class Arms:
 
 def arms_of(rollout: Rollout) -> Arms | None:
     """Return whom to compare; None while nobody has the release."""
+    if rollout.plan.strategy is Strategy.SHADOW:
+        shadows = in_shadow(rollout)
+        asked = [member.offered_at for member in shadows if member.offered_at is not None]
+        # Each is compared with what serves on the same device.
+        return Arms(_running(shadows), {}, min(asked)) if asked else None
     committed = [member for member in rollout.members.values() if member.phase is Phase.COMMITTED]
     if rollout.plan.strategy is Strategy.SPLIT:
         canary = _running(member for member in committed if is_same(member.target, rollout.release))
