@@ -16,7 +16,8 @@ from agent.control.ports.machine import Thermometer
 from agent.control.ports.workers import Launcher
 from agent.control.probation import Probation
 from agent.control.reporter import Reporter
-from agent.control.supervisor import Listener, Supervisor
+from agent.control.supervisor import Supervisor
+from agent.control.voice import Listener
 from agent.control.wishes import Wish
 from agent.control.worker import Patience
 from agent.core.preflight import Refusal

@@ -32,6 +32,8 @@ class OnnxRuntime:
     """One session; it is given one sample at a time."""
 
     name = "onnx"
+    # Processes share a GPU.
+    is_exclusive = False
 
     def __init__(self, session: onnxruntime.InferenceSession, source: ModelSource, version: str, preferred: str) -> None:
         self.version = version
