@@ -13,6 +13,7 @@ from pathlib import Path
 from agent.adapters.configuration_files import ConfigurationFiles
 from agent.adapters.incoming import Incoming
 from agent.adapters.outbox_files import OutboxFiles
+from agent.adapters.said_files import SaidFiles
 from agent.adapters.sensors import Sensors
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
@@ -22,6 +23,7 @@ from agent.control.reporter import Identity, Reporter, utc_now
 from agent.control.worker import Patience
 from agent.core.clock_floor import judged_now
 from agent.core.outbox import Outbox
+from agent.core.said import Said
 from agent.dials import outbox_limits, retention_of
 from agent.runtimes.installed import installed_version
 from contracts.agent_config import AgentConfig
@@ -60,6 +62,7 @@ class Ground:
     outbox_files: OutboxFiles
     outbox: Outbox
     reporter: Reporter
+    said: Said
 
     @classmethod
     def of(cls, settings: Settings, kind: WorkerKind) -> Ground:
@@ -85,6 +88,7 @@ class Ground:
             outbox_files=outbox_files,
             outbox=outbox,
             reporter=Reporter(identity, trust.memory(), outbox),
+            said=Said(SaidFiles(folder / "said"), time.monotonic()),
         )
 
     @property

@@ -65,7 +65,7 @@ class Lines:
         self.known_by = IdentityFiles(settings, ground.judged_time)
         self.address = BrokerAddress(broker.host, broker.port, broker.keepalive_s, self.known_by)
         self.mqtt, self.bulk = MqttBroker(self.address), BulkBroker(self.address)
-        self.uplink = Uplink(self.mqtt, ground.reporter, agent.hear, broker.keepalive_s)
+        self.uplink = Uplink(self.mqtt, ground.reporter, agent.hear, broker.keepalive_s, ground.said)
         link = LinkFile(settings.state_dir / "links.json", str(self.address))
         self._broker_source = BrokerSource(self.bulk, ground.reporter, link)
         self._folder = settings.file.parent
