@@ -11,6 +11,7 @@ from agent.adapters.album import Album
 from agent.adapters.builder_process import BuilderProcess
 from agent.adapters.bulk import BulkBroker
 from agent.adapters.command_process import CommandVerifierProcess
+from agent.adapters.command_records import CommandRecords
 from agent.adapters.credential_process import CredentialProcess
 from agent.adapters.folder_source import FolderSource
 from agent.adapters.http_source import HttpSource
@@ -28,6 +29,7 @@ from agent.adapters.status_file import StatusFile
 from agent.adapters.trial_process import TrialProcess
 from agent.adapters.verifier_process import VerifierProcess
 from agent.config import Settings
+from agent.control.answers import Answers
 from agent.control.broker_source import BrokerSource
 from agent.control.bulletin import Bulletin, Sources
 from agent.control.command_gate import CommandGate, Judging
@@ -146,7 +148,8 @@ def _commands(ground: Ground, lines: Lines, hall: Hall, agent: Agent, turn: anyi
     bench = Bench(TrialProcess(kind.trial), ground.sensors, config.runtime, int(hall.patience.memory_bytes * DATA_SHARE))
     deeds = Deeds(agent.supervisor_of, Logbook(recent_log()), album, bench).by_kind
     judging = Judging(CommandVerifierProcess(), ground.trust, LedgerFile(settings.state_dir), str(settings.root_file), turn)
-    return Commands(CommandGate(judging, reporter, ground.judged_time), deeds, reporter, lines.uplink)
+    answers = Answers(CommandRecords(settings.state_dir / "answers"), reporter, lines.uplink, ground.judged_time)
+    return Commands(CommandGate(judging, reporter, ground.judged_time), deeds, answers)
 
 
 def _panel(ground: Ground, lines: Lines, hall: Hall, agent: Agent, bulletin: Bulletin) -> Panel:
