@@ -99,7 +99,9 @@ class Hall:
         self.workers = WorkerLauncher(kind.command, store, serve.host, serve.port, terms)
         self.facts, notes = PlatformFacts(kind.system), ReleaseNotes(store.releases)
         engines = Engines(notes, self.facts, BuilderProcess(kind.builder), config.runtime)
-        launcher = ProvingLauncher(self.workers, engines, self.facts, notes, Told(ground.reporter, agent.disprove))
+        launcher = ProvingLauncher(
+            self.workers, engines, self.facts, notes, Told(ground.reporter, agent.disprove, agent.may_do_without_engine)
+        )
         watched_s, limits = config.update.probation_s, probation.Limits()
         shop = Workshop(store, self.delivery, engines, launcher, ground.reporter, watched_s, limits, ground.sensors, self.patience)
         self.workshop = workshop_of(config, shop, self.patience)
