@@ -32,10 +32,11 @@ class AnyDay(RuleBasedStateMachine):
         """Start for the first time."""
         self.time.go_on(self.device.boot())
 
-    @rule(model=models, number=st.sampled_from([None, *RELEASES]))
-    def wish(self, model: str, number: int | None) -> None:
-        """The fleet wishes something else."""
+    @rule(model=models, number=st.sampled_from([None, *RELEASES]), seconds=st.sampled_from([0.0, 15.0, 100.0, 100.0]))
+    def wish(self, model: str, number: int | None, seconds: float) -> None:
+        """The fleet wishes something else, and leaves it some time."""
         self.time.go_on(self._do(lambda: self.device.wish(model, number)))
+        self.time.go_on(asyncio.sleep(seconds))
 
     @rule(seconds=st.sampled_from([1.0, 20.0, 100.0, 700.0, 4000.0]))
     def wait(self, seconds: float) -> None:
