@@ -40,6 +40,13 @@ class Credentials(Protocol):
         """Turn a device out; raise UnknownDeviceError."""
 
 
+class Departures(Protocol):
+    """Devices that were removed."""
+
+    def remove(self, device: str, by: str, now: datetime, *, keeps_history: bool) -> None:
+        """Take a device out with its certificates; raise UnknownDeviceError."""
+
+
 class Authority(Protocol):
     """Who signs certificates."""
 
@@ -61,14 +68,19 @@ class Consequences:
     readmit: Callable[[datetime], None]
     # End what a revoked device does.
     shut_out: Callable[[str, datetime], None]
+    # Go on without one that was removed, by whose order.
+    let_go: Callable[[str, str, datetime], None]
 
 
 class Enrolment:
     """The door."""
 
-    def __init__(self, credentials: Credentials, authority: Authority, consequences: Consequences, life: timedelta) -> None:
+    def __init__(
+        self, credentials: Credentials, departures: Departures, authority: Authority, consequences: Consequences, life: timedelta
+    ) -> None:
         """Issue certificates of this `life`."""
         self._credentials = credentials
+        self._departures = departures
         self._authority = authority
         self._consequences = consequences
         self._life = life
@@ -118,3 +130,10 @@ class Enrolment:
         with self._lock:
             self._credentials.revoke(device, now)
             self._consequences.shut_out(device, now)
+
+    def remove(self, device: str, by: str, now: datetime, *, keeps_history: bool) -> None:
+        """Turn a device out and forget it; raise UnknownDeviceError. Doing so again does the rest again."""
+        with self._lock:
+            self._departures.remove(device, by, now, keeps_history=keeps_history)
+            self._consequences.shut_out(device, now)
+            self._consequences.let_go(device, by, now)

@@ -46,6 +46,7 @@ from fleet.south.commands import Commander
 from fleet.south.delivery import UNBOUNDED, Delivery, Pace
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
+from fleet.south.farewells import Farewells
 from fleet.south.gate import Gate
 from fleet.south.ingest import Ingest
 from fleet.south.mqtt import Login, MqttLink
@@ -61,6 +62,7 @@ from fleet.store.configurations import ConfigurationStore
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
+from fleet.store.departures import DepartureStore
 from fleet.store.devices import DeviceStore
 from fleet.store.groups import GroupStore
 from fleet.store.heat import HeatStore
@@ -153,12 +155,14 @@ class Fleet:
         self.director = Director(WishStore(self.database), self._wish_signer, self.control_link)
         self.commands = CommandStore(self.database, RETENTION)
         self.commander = Commander(self.command_link, self.commands, self._wish_signer, utc_now)
-        consequences = Consequences(self.director.welcome, self.gate.set, self.gate.shut_out)
-        self.enrolment = Enrolment(self.credentials, self.authority, consequences, settings.certificate_life)
-        self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
         self._plan_rollouts()
+        departures = DepartureStore(self.database)
+        self.farewells = Farewells(departures, self.control_link)
+        consequences = Consequences(self.director.welcome, self.gate.set, self.gate.shut_out, self.rollout_desk.let_go)
+        self.enrolment = Enrolment(self.credentials, departures, self.authority, consequences, settings.certificate_life)
+        self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.ingest = Ingest(self.uplink_line, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
@@ -267,6 +271,7 @@ class Fleet:
             self.trust.changed()
             self.director.publish_all_again()
         self.gate.turn()
+        self.farewells.turn()
         self.trust.turn()
         self.director.publish()
 

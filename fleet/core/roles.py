@@ -70,6 +70,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/enrolment-tokens"): Role.ADMIN,
     ("POST", "/simulated-devices"): Role.ADMIN,
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,
+    ("DELETE", "/devices/{device}"): Role.ADMIN,
     ("POST", "/trust"): Role.ADMIN,
     ("POST", "/online-keys/{role}"): Role.ADMIN,
     ("GET", "/tokens"): Role.ADMIN,

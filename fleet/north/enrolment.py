@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 
 from contracts.enrolment import CA_PATH, ENROL_PATH, Enrolled, EnrolmentRequest
 from contracts.names import DeviceId
 from fleet.core.enrolment import Grant
+from fleet.core.roles import Caller
+from fleet.north.auth import caller_of
 from fleet.north.ports import Services
 from fleet.requests import GivenToken, NewEnrolmentToken
 
@@ -52,5 +54,9 @@ def router(services: Services) -> APIRouter:
     @routes.post("/devices/{device}/revocation", status_code=204)
     def revoke(device: Annotated[DeviceId, Path()]) -> None:
         services.enrolment.revoke(device, services.now())
+
+    @routes.delete("/devices/{device}", status_code=204)
+    def remove(device: Annotated[DeviceId, Path()], caller: Annotated[Caller, Depends(caller_of)], keep_history: bool = False) -> None:
+        services.enrolment.remove(device, caller.name, services.now(), keeps_history=keep_history)
 
     return routes

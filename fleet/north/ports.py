@@ -59,6 +59,9 @@ class Enrolment(Protocol):
     def revoke(self, device: str, now: datetime) -> None:
         """Turn a device out."""
 
+    def remove(self, device: str, by: str, now: datetime, *, keeps_history: bool) -> None:
+        """Turn a device out and forget it; `by` is the name of a token."""
+
 
 class Releases(Protocol):
     """Takes releases in."""
