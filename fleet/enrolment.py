@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from contracts.enrolment import EnrolmentToken
-from fleet.authority import Request, read_request
+from fleet.certificates import Request, read_request
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued, Standing, check_renewal, check_room, name_of
 
@@ -54,8 +54,8 @@ class Authority(Protocol):
     def fingerprint(self) -> str:
         """The digest by which devices recognise it."""
 
-    def issue_client(self, name: str, request: Request, now: datetime, life: timedelta) -> Issued:
-        """Sign a device's key."""
+    def issue_client(self, name: str, request: Request, now: datetime, life: timedelta, believed: str | None = None) -> Issued:
+        """Sign a device's key, by the newest root that it believes."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,15 @@ class Enrolment:
                 self._consequences.readmit(now)
         return device, issued
 
-    def renew(self, device: str, csr: str, now: datetime) -> Issued:
-        """Give a device its next certificate; raise FleetError."""
+    def renew(self, device: str, csr: str, believed: str | None, now: datetime) -> Issued:
+        """Give a device its next certificate, by the newest root that it believes; raise FleetError."""
         with self._lock:
             check_renewal(device, self._credentials.standing(device, now))
             request = read_request(csr)
             before = self._credentials.issued(device, request.key_sha256, None)
             if before is not None:
                 return before
-            issued = self._authority.issue_client(device, request, now, self._life)
+            issued = self._authority.issue_client(device, request, now, self._life, believed)
             self._credentials.add(device, issued)
         return issued
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import anyio
 
-from fleet.authority import SERVER_LIFE, Authority
+from fleet.authority import Authority
+from fleet.certificates import SERVER_LIFE
 from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
@@ -53,6 +54,7 @@ from fleet.south.mqtt import Login, MqttLink
 from fleet.south.outside_broker import OutsideBroker
 from fleet.south.renewals import Renewals
 from fleet.south.rules import FLEET_USER, VIEWER_USER
+from fleet.south.succession import SuccessionHerald
 from fleet.south.trust import TrustPublisher
 from fleet.south.uplink_line import UplinkLine
 from fleet.store.access import AccessStore
@@ -77,6 +79,7 @@ from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
 from fleet.store.work import WorkStore
+from fleet.succession import SuccessionDesk
 from fleet.targeting import Targeting
 from fleet.wall_clock import utc_now
 from fleet.witness import Witness
@@ -162,6 +165,7 @@ class Fleet:
         self.farewells = Farewells(departures, self.control_link)
         consequences = Consequences(self.director.welcome, self.gate.set, self.gate.shut_out, self.rollout_desk.let_go)
         self.enrolment = Enrolment(self.credentials, departures, self.authority, consequences, settings.certificate_life)
+        self.succession_desk = SuccessionDesk(self.authority, self.devices, self.credentials, self.enrolment.revoke)
         self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.ingest = Ingest(self.uplink_line, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
@@ -216,6 +220,7 @@ class Fleet:
             reader=self.reader,
             access=self.access,
             enrolment=self.enrolment,
+            succession=self.succession_desk,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             commands=self.commands,
             configurations=self.settings_desk,
@@ -241,6 +246,7 @@ class Fleet:
 
     def duties(self, doors: Doors) -> tuple[Duty, ...]:
         """Return what one server alone does."""
+        herald = SuccessionHerald(self.authority, self.control_link, partial(self.believe_all, doors))
         shared = (Duty("gate", self.gate.follow, FOLLOW_S),) if self._is_shared else ()
         return (
             *shared,
@@ -250,6 +256,7 @@ class Fleet:
             Duty("commands", self.commander.turn),
             Duty("renewals", self.renewals.turn),
             Duty("speak", self.speak, STEP_S),
+            Duty("succession", herald.turn, FOLLOW_S),
             Duty("retention", self.let_go, RETENTION_S),
             Duty("house", partial(self.keep_house, doors.reload), HOUSEKEEPING_S),
         )
@@ -274,6 +281,17 @@ class Fleet:
         self.farewells.turn()
         self.trust.turn()
         self.director.publish()
+
+    def believe_all(self, doors: Doors) -> None:
+        """Let devices in by certificates of every root of our authority."""
+        self.admit_all()
+        doors.believe(self.authority.believed_file)
+
+    def admit_all(self) -> None:
+        """Tell the broker whom to believe, and who is out; to be called before it starts."""
+        following = self.authority.successor
+        self.broker.believe({} if following is None else {f"{following.root.hash_name}.0": following.root.pem})
+        self.gate.set(utc_now())  # with the list of revoked certificates that each root signs
 
     def let_go(self) -> None:
         """Sum up telemetry that grew old."""
@@ -308,12 +326,12 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
         with FolderLock(home.folder):  # the first of several makes what all use
             fleet = Fleet(home, settings)
         try:
-            fleet.gate.set(utc_now())
+            fleet.admit_all()
             await fleet.broker.start()
             app = build_app(fleet.services())
             dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
             gc.freeze()  # what is there by now stays, and need not be looked through with every batch of messages
-            doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
+            doors = Doors(app, Papers(fleet.server_identity, fleet.authority.believed_file), lambda: announce(fleet.connection))
             await _serve(fleet, doors, inside, outside)
         finally:
             fleet.uplink_line.close()

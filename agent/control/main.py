@@ -28,7 +28,7 @@ from agent.core.liveness import Duty, overdue
 from agent.errors import CommandError
 from contracts.configuration import Configuration
 from contracts.messages import Health, WorkerHealth
-from contracts.topics import of_device, parse_trust_file
+from contracts.topics import AUTHORITY, of_device, parse_trust_file
 
 # A device runs a handful of models; a wish for more is a mistake of the fleet.
 MAX_MODELS = 16
@@ -113,6 +113,8 @@ class Agent:
             await parts.wishes.hear_desired(payload)
         elif topic == of_device(parts.reporter.identity.device.id, "certificate"):
             parts.renewal.hear(payload)
+        elif topic == AUTHORITY:
+            parts.renewal.hear_authority(payload)
         elif not parts.commands.hear(topic, payload):
             name = parse_trust_file(topic)
             if name is not None:

@@ -44,6 +44,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/rollouts"): Role.VIEWER,
     ("GET", "/rollouts/{rollout}"): Role.VIEWER,
     ("GET", "/trust/{name}"): Role.VIEWER,
+    ("GET", "/authority"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.VIEWER,
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
     # The dashboard shows what a viewer may ask for, and changes nothing.
@@ -72,6 +73,8 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,
     ("DELETE", "/devices/{device}"): Role.ADMIN,
     ("POST", "/trust"): Role.ADMIN,
+    ("POST", "/authority/successor"): Role.ADMIN,
+    ("POST", "/authority/retirement"): Role.ADMIN,
     ("POST", "/online-keys/{role}"): Role.ADMIN,
     ("GET", "/tokens"): Role.ADMIN,
     ("POST", "/tokens"): Role.ADMIN,

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 
 from fleet.north import (
+    authority,
     commands,
     configurations,
     device_files,
@@ -38,7 +39,7 @@ def build_app(services: Services) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
-    for part in (commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust):
+    for part in (authority, commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust):
         guarded.include_router(part.router(services))
 
     @app.get("/healthz")

@@ -14,7 +14,7 @@ from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
 from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
-from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
+from fleet.requests import AuthorityState, ConfigurationChange, LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
 from fleet.views import (
     CommandSummary,
     CommandView,
@@ -159,6 +159,19 @@ class TrustDesk(Protocol):
         """Follow a change that offline keys signed."""
 
 
+class Succession(Protocol):
+    """Brings the fleet from one root of its authority to the next."""
+
+    def state(self, now: datetime) -> AuthorityState:
+        """Return the roots, and who depends on the present one."""
+
+    def rotate(self, now: datetime) -> AuthorityState:
+        """Introduce the next root."""
+
+    def finish(self, now: datetime, *, leaves: bool) -> AuthorityState:
+        """Let the present root go at the next start."""
+
+
 class Incoming(Protocol):
     """A file that arrives in blocks; only `finish` makes it visible."""
 
@@ -223,6 +236,7 @@ class Services:
     reader: FleetReader
     access: Access
     enrolment: Enrolment
+    succession: Succession
     releases: Releases
     rollouts: Rollouts
     commands: Commands

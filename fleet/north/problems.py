@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet.errors import client, devices, enrolment, releases, rollouts, simulation, store, targeting
+from fleet.errors import client, devices, enrolment, releases, rollouts, server, simulation, store, targeting
 from fleet.errors import keys as trust
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
@@ -24,6 +24,9 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     releases.UnknownArtifactError: HTTPStatus.NOT_FOUND,
     releases.UnknownTrustFileError: HTTPStatus.NOT_FOUND,
     devices.DeviceExistsError: HTTPStatus.CONFLICT,
+    server.SuccessionError: HTTPStatus.CONFLICT,
+    server.NoSuccessionError: HTTPStatus.CONFLICT,
+    server.DependentsError: HTTPStatus.CONFLICT,
     rollouts.RolloutRunningError: HTTPStatus.CONFLICT,
     releases.CounterDoesNotGrowError: HTTPStatus.CONFLICT,
     trust.UntrustedChangeError: HTTPStatus.CONFLICT,

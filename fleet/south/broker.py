@@ -9,6 +9,7 @@ import pwd
 import shutil
 import signal
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ PLUGIN_PATTERNS = (
     "usr/lib*/mosquitto_dynamic_security.so",
     "usr/local/lib/mosquitto_dynamic_security.so",
 )
+AUTHORITIES = "authorities"
 NO_ACCOUNTS = """\
 {"defaultACLAccess": {"publishClientSend": false, "publishClientReceive": false, "subscribe": false, "unsubscribe": false},
  "clients": [], "groups": [], "roles": []}
@@ -76,6 +78,7 @@ class Broker:
         To be called on the main thread: the child is told to die with the thread that started it.
         """
         kicker = self._find_kicker()
+        (self._folder / AUTHORITIES).mkdir(parents=True, exist_ok=True)
         write_secret(self._folder / "mosquitto.conf", _configuration(self._folder, self.address, kicker).encode())
         await self._spawn()
 
@@ -84,6 +87,19 @@ class Broker:
         write_secret(self._folder / "revoked.pem", revocation_list)
         write_secret(self._folder / "acl", acl.encode())
         self.reload()
+
+    def believe(self, authorities: Mapping[str, str]) -> None:
+        """Believe these authorities too from now on, in PEM, by the names under which OpenSSL looks for them.
+
+        The broker looks into the folder when somebody comes; one that it found there it believes for as long as it runs.
+        """
+        folder = self._folder / AUTHORITIES
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in folder.iterdir():
+            if file.name not in authorities:
+                file.unlink()
+        for name, pem in authorities.items():
+            write_secret(folder / name, pem.encode())
 
     def reload(self) -> None:
         """Read certificates, rules and list again."""
@@ -186,6 +202,7 @@ def _configuration(folder: Path, address: Address, kicker: Path) -> str:
 listener {address.port} {address.host}
 user {pwd.getpwuid(os.geteuid()).pw_name}
 cafile {address.authority}
+capath {folder}/{AUTHORITIES}
 certfile {address.identity}
 keyfile {address.identity}
 crlfile {folder}/revoked.pem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -32,6 +33,10 @@ class OutsideBroker:
         """Write who may do what, and whom not to let in."""
         write_secret(self._folder / "revoked.pem", revocation_list)
         write_secret(self._folder / "acl", acl.encode())
+
+    def believe(self, authorities: Mapping[str, str]) -> None:
+        """Write what it has to believe beside `ca.pem` while one authority follows another."""
+        write_secret(self._folder / "authorities.pem", "".join(authorities.values()).encode())
 
     def reload(self) -> None:
         """Its owner watches the files."""

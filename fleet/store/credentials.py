@@ -109,6 +109,12 @@ class CredentialStore:
         with self._database.reading() as connection:
             return tuple(sorted(connection.execute(union(out, gone)).scalars()))
 
+    def living(self, now: datetime) -> frozenset[str]:
+        """Return the devices that have a good certificate."""
+        good = (certificates.c.expires_at > now) & certificates.c.revoked_at.is_(None)
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(select(certificates.c.device).where(good)).scalars())
+
     def revoked_serials(self, now: datetime) -> tuple[str, ...]:
         """Return the certificates that would still be good had nobody revoked them."""
         bad = certificates.c.revoked_at.is_not(None) & (certificates.c.expires_at > now)
