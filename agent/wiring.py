@@ -51,6 +51,7 @@ from agent.control.engines import Engines
 from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
 from agent.control.main import Agent, Parts
+from agent.control.named_sources import Named, NamedSource
 from agent.control.ports.sources import Source
 from agent.control.proof import ProvingLauncher, Told
 from agent.control.renewal import Renewal
@@ -90,13 +91,14 @@ class WorkerKind:
     system: Path = Path("/")
 
 
-def _sources(config: AgentConfig, folder: Path, broker: BrokerSource, tls: Tls) -> list[Source]:
+def _sources(config: AgentConfig, folder: Path, broker: BrokerSource, tls: Tls, named: Named) -> list[Source]:
     """Return the sources that a configuration names, in their order; relative paths start from `folder`."""
     delivery = config.delivery
+    by_release: list[Source] = [NamedSource(named, delivery.release_hosts, HttpSource)] if delivery.release_hosts else []
     own = [HttpSource(f"{delivery.server.rstrip('/')}{ARTIFACTS_PATH}", tls, may_lead=True)] if delivery.server else []
     meant: dict[SourceName, list[Source]] = {
         "mqtt": [broker],
-        "https": [*own, *(HttpSource(url) for url in delivery.urls)],
+        "https": [*own, *(HttpSource(url) for url in delivery.urls), *by_release],
         "folder": [FolderSource(folder / delivery.folder)] if delivery.folder else [],
     }
     return [source for name in delivery.sources for source in meant[name]]
@@ -134,7 +136,7 @@ async def run(settings: Settings, kind: WorkerKind, stop: asyncio.Event) -> None
     broker_source = BrokerSource(bulk, reporter, LinkFile(settings.state_dir / "links.json", str(address)))
 
     def sources(config: AgentConfig) -> list[Source]:
-        return _sources(config, settings.file.parent, broker_source, known_by.tls_context)
+        return _sources(config, settings.file.parent, broker_source, known_by.tls_context, agent.named)
 
     downloader = Downloader(sources(config), incoming, pace_of(config))
     shortcut = Shortcut(store, incoming, downloader, PatcherProcess())

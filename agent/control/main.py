@@ -15,6 +15,7 @@ from agent.control.commands import Commands
 from agent.control.configurator import Configurator
 from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
+from agent.control.named_sources import Named
 from agent.control.ports.machine import Notifier, Sensors
 from agent.control.promise import Promise
 from agent.control.renewal import Renewal
@@ -68,6 +69,7 @@ class Agent:
         """Make an agent that `run` gives its parts."""
         self._updaters: dict[str, Updater] = {}
         self._parts: Parts | None = None
+        self.named = Named()
         self._tasks: TaskGroup | None = None
         self._health = Promise("health")
         self._is_refitted = asyncio.Event()
@@ -125,6 +127,7 @@ class Agent:
         configurator = self._running().configurator
         if configurator is not None:
             configurator.wish(configuration, generation)
+        self.named.know(url for wish in wishes.values() for url in wish.sources)
         for model in wishes:
             if model not in self._updaters and len(self._updaters) < MAX_MODELS:
                 self._take_up(model)

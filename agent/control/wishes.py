@@ -36,6 +36,8 @@ class Wish:
 
     release: ReleaseRef
     manifest_bytes: int
+    # Servers that the release names for its files.
+    sources: tuple[str, ...] = ()
 
 
 class Wishes:
@@ -136,7 +138,8 @@ class Wishes:
     async def _follow(self, verdict: Verified) -> None:
         desired = verdict.desired
         await self._remember(verdict.memory)
-        wishes = {model: Wish(release, verdict.manifest_bytes[model]) for model, release in desired.models.items()}
+        lengths, sources = verdict.manifest_bytes, verdict.sources
+        wishes = {model: Wish(release, lengths[model], sources.get(model, ())) for model, release in desired.models.items()}
         self._on_wishes(wishes, desired.generation, desired.configuration)
 
     async def _refuse(self, refused: Refused) -> None:
