@@ -6,6 +6,7 @@ import base64
 import json
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from contracts.messages import Desired
 from tests.fleet.broker_client import Listener, Login
@@ -22,6 +23,11 @@ def retained(fleet: FleetProcess, device: str, other: str) -> set[str]:
     with Listener(Login.of_viewer(fleet)) as viewer:
         wait_for(lambda: all(viewer.heard(f"ff/v1/{other}/{leaf}") for leaf in LEAVES))
         return {leaf for leaf in LEAVES if viewer.heard(f"ff/v1/{device}/{leaf}")}
+
+
+def told(fleet: FleetProcess, path: str) -> Any:
+    with fleet.api as api:
+        return api.get(path).raise_for_status().json()
 
 
 def generation_of(fleet: FleetProcess, device: str) -> int:
@@ -43,8 +49,8 @@ def test_a_removed_device_is_out_and_forgotten_a_rollout_goes_on_without_it_and_
         fleet.ask("group", "set", "pair", "--device", "gone", "--device", "stays")
         fleet.ask("release", "add", str(tmp_path / "one"))
         fleet.ask("rollout", "start", "digits", "--to", "all")
-        wait_for(lambda: fleet.ask("rollout", "show", "1")["counts"].get("committed") == 1)
-        reached = wait_for(lambda: (found := fleet.ask("device", "show", "gone"))["generation_desired"] > 1 and found)["generation_desired"]
+        wait_for(lambda: told(fleet, "rollouts/1")["counts"].get("committed") == 1)
+        reached = wait_for(lambda: (found := told(fleet, "devices/gone")["generation_desired"]) > 1 and found)
         assert retained(fleet, "gone", "stays") == set(LEAVES)
         # When somebody asks for its removal and thinks better of it, then nothing happens
         doubtful = fleet.run("device", "remove", "gone")
@@ -58,10 +64,10 @@ def test_a_removed_device_is_out_and_forgotten_a_rollout_goes_on_without_it_and_
         assert not is_let_in(login)
         assert mute.problems == []
         # And it is in no list, the broker retains nothing of it, and the rollout has ended well without it
-        assert [each["id"] for each in fleet.ask("devices")] == ["stays"]
-        assert fleet.ask("group", "show", "pair")["devices"] == 1
+        assert [each["id"] for each in told(fleet, "devices")] == ["stays"]
+        assert told(fleet, "groups/pair")["devices"] == 1
         wait_for(lambda: retained(fleet, "gone", "stays") == set())
-        done = wait_for(lambda: (found := fleet.ask("rollout", "show", "1"))["ended_at"] and found)
+        done = wait_for(lambda: (found := told(fleet, "rollouts/1"))["ended_at"] and found)
         assert (done["state"], done["counts"]) == ("succeeded", {"committed": 1, "cancelled": 1})
         assert "device gone was removed from the fleet" in [line["text"] for line in done["history"]]
         again = fleet.run("device", "remove", "gone", "--yes")
