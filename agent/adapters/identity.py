@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from agent.config import Settings
 SECRET_MODE = 0o600
 # Before a renewed identity.
 SIGNED_BY = "authority "
-END = "-----END CERTIFICATE-----"
+CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class IdentityFiles:
@@ -75,19 +77,26 @@ class IdentityFiles:
 
     def _meet(self, authority: str) -> None:
         """Let older authorities go once the fleet itself is known by the newest, and so are we: nobody else can have its certificate."""
-        believed = self.authority()
-        if len(blocks(believed)) > 1 and authority == self.newest_authority == self.own_authority:
-            self.believe(blocks(believed)[-1])
+        with suppress(OSError):  # a disk that takes nothing must not cost the link; the next connection tries again
+            believed = blocks(self.authority())
+            if len(believed) > 1 and authority == self.newest_authority == self.own_authority:
+                self.believe(believed[-1])
 
 
 def blocks(pem: str) -> list[str]:
     """Part certificates in PEM."""
-    return [f"{block}{END}\n" for block in pem.replace("\r", "").split(f"{END}\n")[:-1]]
+    return [f"{block}\n" for block in CERTIFICATE.findall(pem)]
 
 
 def fingerprints(pem: str) -> list[str]:
-    """Return the hex SHA-256 of each certificate in DER."""
-    return [hashlib.sha256(ssl.PEM_cert_to_DER_cert(block)).hexdigest() for block in blocks(pem)]
+    """Return the hex SHA-256 of each certificate in DER; raise OSError, as for a file that cannot be read, when there is none."""
+    try:
+        found = [hashlib.sha256(ssl.PEM_cert_to_DER_cert(block)).hexdigest() for block in blocks(pem)]
+    except ValueError as error:
+        raise OSError(f"certificates: expected PEM, found {error}") from error
+    if not found:
+        raise OSError("certificates: expected one in PEM, found none")
+    return found
 
 
 def _digest(file: Path) -> str:

@@ -13,7 +13,7 @@ import anyio
 from agent.control.ports.trust import Credentials, Identity
 from agent.control.reporter import Reporter
 from agent.control.uplink import Uplink
-from agent.core.renewal import NextKey, Span
+from agent.core.renewal import LONGEST_PAUSE_S, NextKey, Span
 from agent.errors import CredentialError
 from contracts import codec
 from contracts.errors import ContractError
@@ -24,6 +24,8 @@ ANSWER_S = 20.0
 TROUBLE_S = 600.0
 # Whoever can publish all he likes has us look at one word in this time.
 NEXT_WORD_S = 30.0
+# A fleet that gives no certificate of the authority that is believed is asked again after twice this, and then ever more seldom.
+FIRST_LATE_S = 15.0
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Renewal:
         # The newest word of another authority, and the one that was looked at.
         self._word = self._seen = b""
         self._news = asyncio.Event()
+        self._late_s = FIRST_LATE_S
 
     def hear(self, payload: bytes) -> None:
         """Take the fleet's answer; one that nobody waits for is dropped."""
@@ -91,7 +94,8 @@ class Renewal:
             self._reporter.authority = span.authority
             if self._is_old(span) or self._now() >= span.due:
                 span = await self._renew() or span
-            return span.pause_s(self._now(), is_old=self._is_old(span))
+            self._late_s = min(2 * self._late_s, LONGEST_PAUSE_S) if self._is_old(span) else FIRST_LATE_S
+            return self._late_s if self._is_old(span) else span.pause_s(self._now())
         except (CredentialError, OSError) as error:
             log.error("%s; looking again in %g s", error, TROUBLE_S)
             return TROUBLE_S

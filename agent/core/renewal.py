@@ -14,7 +14,6 @@ from contracts.names import DeviceId, Sha256
 DUE_AT = 2 / 3
 SHORTEST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 3600.0
-AGAIN_S = 60.0
 
 Pem = Annotated[str, Field(max_length=2 * MAX_PEM_CHARS)]
 
@@ -67,13 +66,8 @@ class Span(BaseModel, frozen=True, extra="forbid"):
         """When it is time for the next one."""
         return self.begins + (self.ends - self.begins) * DUE_AT
 
-    def pause_s(self, now: datetime, *, is_old: bool = False) -> float:
-        """Return how long to wait before looking again: a clock may be set meanwhile, and a lost answer is asked for again.
-
-        It `is_old` when a newer authority is believed than the one that signed it.
-        """
-        if is_old:
-            return AGAIN_S
+    def pause_s(self, now: datetime) -> float:
+        """Return how long to wait before looking again: a clock may be set meanwhile, and a lost answer is asked for again."""
         until_due_s = (self.due - now).total_seconds()
         again_s = (self.ends - self.begins).total_seconds() / 100
         return min(max(until_due_s if until_due_s > 0 else again_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)

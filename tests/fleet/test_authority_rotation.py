@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.adapters.identity import blocks, fingerprints
 from tests.fleet.broker_client import Listener, Login
 from tests.fleet.server import FleetProcess, wait_for
@@ -95,4 +97,7 @@ def test_a_fleet_comes_over_to_its_next_authority_and_lets_the_old_one_go(tmp_pa
 def test_blocks_of_certificates_are_parted_as_they_were_joined() -> None:
     one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     assert blocks(one + one) == [one, one]
+    assert blocks(one.rstrip() + "\r\n" + one) == [one, one]
     assert blocks("") == []
+    with pytest.raises(OSError, match="found none"):
+        fingerprints("")
