@@ -16,7 +16,8 @@ from tests.fleet.server import FleetProcess, wait_for
 from tests.fleet.test_broker_identity import connected, is_let_in
 from tests.fleet.test_renewal import running_agent
 
-SECONDS = 60.0
+# Each step starts processes, on machines that may be busy.
+SECONDS = 180.0
 
 
 def dependents(fleet: FleetProcess) -> set[str]:
