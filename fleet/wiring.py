@@ -305,8 +305,9 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
         try:
             fleet.gate.set(utc_now())
             await fleet.broker.start()
-            app = build_app(fleet.services())
-            dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
+            services = fleet.services()
+            app = build_app(services)
+            dashboard.mount(app, services, session_secret(home))
             gc.freeze()  # what is there by now stays, and need not be looked through with every batch of messages
             doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
             await _serve(fleet, doors, inside, outside)

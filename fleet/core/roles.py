@@ -27,6 +27,8 @@ class Caller:
     role: Role
 
 
+# Stands in a login code between its secret, in which it never occurs, and the name of the token that asked for it.
+CODE_MARK = ":"
 ROLE_BY_WORD = {role.word: role for role in Role}
 
 # By method and path below the API's prefix. Viewers look; operators bring releases to devices; admins decide who and what is trusted.
@@ -46,7 +48,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/trust/{name}"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.VIEWER,
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
-    # The dashboard shows what a viewer may ask for, and changes nothing.
+    # The dashboard lets everybody do what his token may.
     ("POST", "/login-links"): Role.VIEWER,
     # Logs may name people and places, so that looking takes as much as asking.
     ("GET", "/devices/{device}/commands"): Role.OPERATOR,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from html import escape
 from string import Template
 
@@ -13,12 +12,13 @@ from nicegui import ui
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from fleet.dashboard import device, fleet, releases, rollouts
+from fleet.dashboard import device, devices, overview, releases, rollout, rollout_form, rollouts
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.guard import Guard
+from fleet.dashboard.orders import Orders
+from fleet.dashboard.ports import Services
 from fleet.dashboard.session import COOKIE, SESSION_S, Sessions, read_login, write_login
 from fleet.dashboard.theme import STATIC, STATIC_URL, Frame
-from fleet.views import FleetReader
 
 # Changes kept for a browser whose connection drops for a moment; past this it loads the page again.
 MAX_MESSAGES_KEPT = 50
@@ -26,17 +26,20 @@ RECONNECT_S = 10.0
 STATIC_AGE_S = 24 * 3600
 
 
-def mount(app: FastAPI, reader: FleetReader, redeem_code: Callable[[str], bool], storage_secret: str) -> None:
+def mount(app: FastAPI, services: Services, storage_secret: str) -> None:
     """Add the dashboard to `app`, once per process and after all other routes: it takes every path that is left.
 
-    `redeem_code` says yes once for each one-time code; `storage_secret` signs the session cookies. Both may block.
+    `storage_secret` signs the session cookies.
     """
-    sessions = Sessions(redeem_code)
-    feed, frame = Feed(reader), Frame(sessions)
+    sessions = Sessions(lambda code: services.access.redeem_code(code, services.now()))
+    orders = Orders(services)
+    feed, frame = Feed(services), Frame(sessions, orders)
     pages.add_static_files(STATIC_URL, STATIC, max_cache_age=STATIC_AGE_S)
     _add_way_in_and_out(sessions)
-    for part in (fleet, device, rollouts, releases):
-        part.register(feed, frame)
+    for showing in (overview, rollouts, releases):
+        showing.register(feed, frame)
+    for ordering in (devices, device, rollout_form, rollout):
+        ordering.register(feed, frame, orders)
     pages.add_middleware(Guard, sessions=sessions)
     ui.run_with(
         app,

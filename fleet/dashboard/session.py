@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fleet.core.roles import Caller
+
 # A day at work; the cookie's signature is refused after this, whatever the browser keeps.
 SESSION_S = 12 * 3600
 COOKIE = "fieldfare_session"
@@ -17,17 +19,18 @@ _KEY = "login"
 
 @dataclass(frozen=True)
 class Login:
-    """One signed-in browser; `until` is in seconds since the epoch."""
+    """One signed-in browser, and the name its user goes by; `until` is in seconds since the epoch."""
 
     id: str
     until: float
+    name: str
 
 
 class Sessions:
     """Opens, recognises and ends sessions."""
 
-    def __init__(self, redeem_code: Callable[[str], bool], now: Callable[[], float] = time.time) -> None:
-        """`redeem_code` says yes once for each code it knows; `now` gives seconds since the epoch."""
+    def __init__(self, redeem_code: Callable[[str], Caller | None], now: Callable[[], float] = time.time) -> None:
+        """`redeem_code` says once for each code whose it is; `now` gives seconds since the epoch."""
         self._redeem_code = redeem_code
         self._now = now
         # Signed-out sessions whose cookie a thief could still show; each is forgotten when it would have ended anyway.
@@ -35,9 +38,8 @@ class Sessions:
 
     def redeem(self, code: str) -> Login | None:
         """Trade a code for a session; None when the code is unknown, expired or was used. May block."""
-        if not 0 < len(code) <= MAX_CODE_CHARS or not self._redeem_code(code):
-            return None
-        return Login(secrets.token_hex(8), self._now() + SESSION_S)
+        caller = self._redeem_code(code) if 0 < len(code) <= MAX_CODE_CHARS else None
+        return None if caller is None else Login(secrets.token_hex(8), self._now() + SESSION_S, caller.name)
 
     def is_open(self, login: Login | None) -> bool:
         """Say whether a session may still see anything."""
@@ -51,10 +53,11 @@ class Sessions:
 
 def write_login(cookie: dict[str, Any], login: Login) -> None:
     """Put a session into the cookie's content."""
-    cookie[_KEY] = {"id": login.id, "until": login.until}
+    cookie[_KEY] = {"id": login.id, "until": login.until, "name": login.name}
 
 
 def read_login(cookie: Mapping[str, Any]) -> Login | None:
     """Return the session in the cookie's content, which its signature vouches for."""
     found = cookie.get(_KEY)
-    return Login(found["id"], found["until"]) if found else None
+    # A cookie of an earlier release has no name in it: whose it is, is not known.
+    return Login(found["id"], found["until"], found["name"]) if found and "name" in found else None

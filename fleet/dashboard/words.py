@@ -68,6 +68,11 @@ def words_of(state: str) -> str:
     return state.replace("_", " ")
 
 
+def devices(count: int) -> str:
+    """Write a number of devices."""
+    return f"{count} device{'' if count == 1 else 's'}"
+
+
 def short_digest(sha256: str) -> str:
     """Return enough of a digest to tell releases apart."""
     return sha256[:12]

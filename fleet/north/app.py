@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 
+from fleet.core.roles import CODE_MARK
 from fleet.north import (
     commands,
     configurations,
@@ -23,7 +24,7 @@ from fleet.north import (
     tokens,
     trust,
 )
-from fleet.north.auth import bearer_check
+from fleet.north.auth import bearer_check, caller_of
 from fleet.north.body_limit import BodyLimit
 from fleet.north.ports import Services
 from fleet.requests import LoginLink
@@ -47,7 +48,7 @@ def build_app(services: Services) -> FastAPI:
 
     @guarded.post("/login-links", status_code=201)
     def login_link(request: Request) -> LoginLink:
-        code, now = secrets.token_urlsafe(32), services.now()
+        code, now = f"{secrets.token_urlsafe(32)}{CODE_MARK}{caller_of(request).name}", services.now()
         services.access.add_code(code, now + LOGIN_LINK_LIFE, now)
         url = services.addresses.public_url if request.url.scheme == "https" else services.addresses.url
         return LoginLink(url=f"{url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)

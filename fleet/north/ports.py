@@ -46,6 +46,12 @@ class Access(Protocol):
     def add_code(self, code: str, expires_at: datetime, now: datetime) -> None:
         """Let a code in once, until it expires."""
 
+    def redeem_code(self, code: str, now: datetime) -> Caller | None:
+        """Return whose code it is, and use it up; None when it may not enter."""
+
+    def named(self, name: str, now: datetime) -> Caller | None:
+        """Return what a token's name may do now; None when it may not even enter."""
+
 
 class Enrolment(Protocol):
     """Lets devices in, and turns them out."""
@@ -88,6 +94,9 @@ class Targeting(Protocol):
 
     def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
         """Return the ids of some of the devices that a query means, those that follow `after`."""
+
+    def listed(self, text: str, order: str, start: int, limit: int, now: datetime) -> tuple[tuple[str, ...], int]:
+        """Return some ids of those that a query means, from the `start`-th on, and the number of all; `-id` orders downwards."""
 
 
 class Preview(Protocol):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 
-from fleet.core.roles import ROLE_BY_WORD, Caller, Role
+from fleet.core.roles import CODE_MARK, ROLE_BY_WORD, Caller, Role
 from fleet.errors.enrolment import TokenExistsError, UnknownTokenNameError
 from fleet.store.credentials import digest
 from fleet.store.database import Database
@@ -33,9 +33,7 @@ class AccessStore:
         """Return who comes with a token; None when it may not even enter."""
         with self._database.reading() as connection:
             row = connection.execute(select(tokens).where(tokens.c.sha256 == digest(token))).first()
-        if row is None or (row.expires_at is not None and row.expires_at <= now):
-            return None
-        return Caller(row.name, ROLE_BY_WORD[row.role])
+        return None if row is None else _caller_of(row, now)
 
     def tokens(self) -> tuple[TokenView, ...]:
         """Return all tokens, without their secrets."""
@@ -50,13 +48,26 @@ class AccessStore:
                 raise UnknownTokenNameError(name)
 
     def add_code(self, code: str, expires_at: datetime, now: datetime) -> None:
-        """Let a code in once, until it expires."""
+        """Let a code in once, until it expires; behind CODE_MARK it names whose it is."""
         with self._database.writing() as connection:
             connection.execute(delete(login_codes).where(login_codes.c.expires_at <= now))
             connection.execute(login_codes.insert().values(sha256=digest(code), expires_at=expires_at))
 
-    def redeem_code(self, code: str, now: datetime) -> bool:
-        """Say whether a code may enter, and use it up."""
+    def redeem_code(self, code: str, now: datetime) -> Caller | None:
+        """Return whose code it is, and use it up; None when it may not enter."""
         key = (login_codes.c.sha256 == digest(code)) & (login_codes.c.expires_at > now)
         with self._database.writing() as connection:
-            return connection.execute(delete(login_codes).where(key)).rowcount == 1
+            is_known = connection.execute(delete(login_codes).where(key)).rowcount == 1
+        # The digest vouches for the name in it, too.
+        return self.named(code.partition(CODE_MARK)[2], now) if is_known else None
+
+    def named(self, name: str, now: datetime) -> Caller | None:
+        """Return what a token's name may do now; None when it may not even enter."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(tokens).where(tokens.c.name == name)).first()
+        return None if row is None else _caller_of(row, now)
+
+
+def _caller_of(row: Row[tuple[object, ...]], now: datetime) -> Caller | None:
+    is_over = row.expires_at is not None and row.expires_at <= now
+    return None if is_over else Caller(row.name, ROLE_BY_WORD[row.role])

@@ -1,0 +1,105 @@
+"""What the pages need of the rest of the fleet: one reader for all they show, and the same desks as the REST API for all they order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from contracts.commands import Command
+from fleet.core.roles import Caller
+from fleet.requests import LabelChange, NewGroup, NewRollout
+from fleet.views import CommandSummary, CommandView, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
+
+
+class Access(Protocol):
+    """Who may enter."""
+
+    def redeem_code(self, code: str, now: datetime) -> Caller | None:
+        """Return who comes with a one-time code, and use it up; None for one that is unknown, expired or used."""
+
+    def named(self, name: str, now: datetime) -> Caller | None:
+        """Return who goes by a name now; None when nobody does any more."""
+
+
+class Rollouts(Protocol):
+    """Takes what people order of rollouts; the actor is the name they signed in by."""
+
+    def start(self, new: NewRollout, actor: str, now: datetime) -> int:
+        """Freeze the target list and return the rollout's number."""
+
+    def act(self, number: int, act: str, actor: str, now: datetime) -> None:
+        """Approve, pause, resume, promote or abort a rollout."""
+
+    def rollback(self, number: int, actor: str, now: datetime) -> int:
+        """Bring each device of a rollout that has ended back to what it ran before; return the new rollout's number."""
+
+    def retry(self, number: int, actor: str, now: datetime) -> int:
+        """Offer the release again to those that a rollout lost; return the new rollout's number."""
+
+
+class Preview(Protocol):
+    """What a rollout would do."""
+
+    def of(self, new: NewRollout, now: datetime) -> RolloutPreview:
+        """Return who would get which artifact, and who nothing and why."""
+
+
+class Targeting(Protocol):
+    """Whom a query means."""
+
+    def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
+        """Return the ids of some of the devices that a query means, those that follow `after`."""
+
+    def listed(self, text: str, order: str, start: int, limit: int, now: datetime) -> tuple[tuple[str, ...], int]:
+        """Return some ids of those that a query means, from the `start`-th on, and the number of all; `-id` orders downwards."""
+
+
+class Groups(Protocol):
+    """Groups and labels."""
+
+    def groups(self, now: datetime) -> tuple[GroupView, ...]:
+        """Return every group."""
+
+    def group(self, name: str, now: datetime) -> GroupDetail:
+        """Return a group with its devices; raise UnknownGroupError."""
+
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:
+        """Keep a group and return it."""
+
+    def relabel(self, change: LabelChange) -> LabelledView:
+        """Change labels."""
+
+
+class Commands(Protocol):
+    """What is asked of devices beside their work."""
+
+    def add(self, command: Command) -> None:
+        """Keep a new command, to be told to its device."""
+
+    def command(self, device: str, number: str, now: datetime) -> CommandView:
+        """Return a command and what it brought; raise UnknownCommandError."""
+
+    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:
+        """Return a device's commands, newest first; raise UnknownDeviceError."""
+
+
+class Services(Protocol):
+    """All of it; `now` gives aware UTC. The API's own services are such."""
+
+    @property
+    def reader(self) -> FleetReader: ...  # noqa: D102 - each is described where it is declared
+    @property
+    def access(self) -> Access: ...  # noqa: D102
+    @property
+    def rollouts(self) -> Rollouts: ...  # noqa: D102
+    @property
+    def preview(self) -> Preview: ...  # noqa: D102
+    @property
+    def targeting(self) -> Targeting: ...  # noqa: D102
+    @property
+    def groups(self) -> Groups: ...  # noqa: D102
+    @property
+    def commands(self) -> Commands: ...  # noqa: D102
+    @property
+    def now(self) -> Callable[[], datetime]: ...  # noqa: D102
