@@ -48,7 +48,9 @@ async def attempt(act: Callable[[], Awaitable[str]]) -> bool:
     try:
         done = await act()
     except FieldfareError as error:
-        ui.notify(str(error), position="bottom", timeout=ERROR_S * 1000, close_button="Close", multi_line=True, classes="ff-told ff-told-bad")
+        ui.notify(
+            str(error), position="bottom", timeout=ERROR_S * 1000, close_button="Close", multi_line=True, classes="ff-told ff-told-bad"
+        )
         return False
     if done:
         tell(done)

@@ -23,7 +23,9 @@ def obstacle(caller: Caller | None, route: Route) -> str:
     if caller is None:
         return "Sign in again."
     needed: Role | None = NEEDED.get(route)
-    return "" if may(caller.role, *route) else f"This takes the role {needed.word if needed else 'nobody has'}; yours is {caller.role.word}."
+    return (
+        "" if may(caller.role, *route) else f"This takes the role {needed.word if needed else 'nobody has'}; yours is {caller.role.word}."
+    )
 
 
 class Orders:
@@ -37,7 +39,9 @@ class Orders:
         """Return who is signed in; None when the name is no longer known. May block."""
         return None if login is None else self.services.access.named(login.name, self.services.now())
 
-    async def give(self, login: Login | None, route: Route, act: Callable[[Caller, datetime], Answer], needed: Role = Role.VIEWER) -> Answer:
+    async def give(
+        self, login: Login | None, route: Route, act: Callable[[Caller, datetime], Answer], needed: Role = Role.VIEWER
+    ) -> Answer:
         """Return what `act` returns; raise SignedOutError, ForbiddenError, or what it raises. `needed` adds to the route's own role."""
 
         def do() -> Answer:

@@ -88,18 +88,18 @@ class Services(Protocol):
     """All of it; `now` gives aware UTC. The API's own services are such."""
 
     @property
-    def reader(self) -> FleetReader: ...  # noqa: D102 - each is described where it is declared
+    def reader(self) -> FleetReader: ...
     @property
-    def access(self) -> Access: ...  # noqa: D102
+    def access(self) -> Access: ...
     @property
-    def rollouts(self) -> Rollouts: ...  # noqa: D102
+    def rollouts(self) -> Rollouts: ...
     @property
-    def preview(self) -> Preview: ...  # noqa: D102
+    def preview(self) -> Preview: ...
     @property
-    def targeting(self) -> Targeting: ...  # noqa: D102
+    def targeting(self) -> Targeting: ...
     @property
-    def groups(self) -> Groups: ...  # noqa: D102
+    def groups(self) -> Groups: ...
     @property
-    def commands(self) -> Commands: ...  # noqa: D102
+    def commands(self) -> Commands: ...
     @property
-    def now(self) -> Callable[[], datetime]: ...  # noqa: D102
+    def now(self) -> Callable[[], datetime]: ...

@@ -36,7 +36,7 @@ class Act:
 
     def obstacle(self, view: RolloutView, caller: Caller | None) -> str:
         """Say why it cannot be done; empty where it can."""
-        if caller is None or (found := obstacle(caller, self.route)):
+        if caller is None or obstacle(caller, self.route):
             return obstacle(caller, self.route)
         if self.states is None:
             return "Only once it has ended, with an outcome on every device." if view.ended_at is None else self.why_not(view, caller)
@@ -116,10 +116,10 @@ def _ask_resume(view: RolloutView) -> tuple[str, ...]:
 
 
 def _ask_promote(view: RolloutView) -> tuple[str, ...]:
-    following = next((wave for wave in view.waves if wave.wave == view.wave + 1), None)
+    following = next((wave.devices for wave in view.waves if wave.wave == view.wave + 1), 0)
     said = view.gate.reason if view.gate else "it has not said anything yet"
     return (
-        f"Wave {view.wave + 1} of {len(view.waves)} opens at once: {devices(following.devices if following else 0)} more are offered the release.",
+        f"Wave {view.wave + 1} of {len(view.waves)} opens at once: {devices(following)} more {_are(following)} offered the release.",
         f"The gate is not waited for. It says: {said}",
     )
 
@@ -135,8 +135,9 @@ def _ask_abort(view: RolloutView) -> tuple[str, ...]:
 
 
 def _ask_rollback(view: RolloutView) -> tuple[str, ...]:
+    release = release_name(view.release)
     return (
-        f"A new rollout brings {devices(committed(view))} that have {release_name(view.release)} back to what each ran before, all at once.",
+        f"A new rollout brings {devices(committed(view))} that have {release} back to what each ran before, all at once.",
         "Hours and approvals do not hold it up; devices that are away follow when they come back.",
     )
 

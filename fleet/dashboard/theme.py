@@ -101,7 +101,9 @@ def _header(under: str, caller: Caller | None) -> ui.element:
                     link.props("aria-current=page")
         ui.element("div").classes("ff-space")
         if caller:
-            ui.label(f"{caller.name} · {caller.role.word}").classes("ff-who").props('title="Who is signed in, and what this role may do is told on each button."')
+            ui.label(f"{caller.name} · {caller.role.word}").classes("ff-who").props(
+                'title="Who is signed in, and what this role may do is told on each button."'
+            )
         _theme_switch()
         ui.html(SIGN_OUT, sanitize=False)
     return header

@@ -21,11 +21,13 @@ from fleet.store.rollout_views import detailed, outlined
 from fleet.store.rollouts import RolloutStore
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import devices, events, inference_windows
+from fleet.store.taken_part import taken_part
 from fleet.store.tallies import gaps_of
 from fleet.store.wishes import WishStore
 from fleet.views import (
     ConfigurationView,
     DeviceDetail,
+    DeviceRolloutView,
     DeviceSummary,
     EventView,
     HealthPoint,
@@ -62,7 +64,7 @@ class StoreReader:
         now = self._now()
         with self._database.reading() as connection:
             known = self._newest.read(connection)
-            rows = connection.execute(select(devices.c.id, devices.c.last_seen, devices.c.revoked_at)).all()
+            rows = connection.execute(select(devices.c.id, devices.c.hardware, devices.c.last_seen, devices.c.revoked_at)).all()
             recent = inference_windows.c.at > now - timedelta(seconds=RATE_WINDOW_S)
             requests = connection.execute(select(func.sum(inference_windows.c.requests)).where(recent)).scalar_one() or 0
         statuses = Counter(_status(row.revoked_at, row.last_seen, known.get(row.id, NOTHING).gist, now)[0] for row in rows)
@@ -74,6 +76,7 @@ class StoreReader:
             releases=dict(running),
             rollouts_running=len(self._rollouts.open_revisions()),
             requests_per_s=float(requests) / RATE_WINDOW_S,
+            hardware=dict(Counter(row.hardware for row in rows)),
         )
 
     def devices(self, *, limit: int = 200, after: str = "") -> tuple[DeviceSummary, ...]:
@@ -144,6 +147,10 @@ class StoreReader:
     def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
         """Return rollouts without their devices, newest first."""
         return tuple(outlined(found.rollout, found.counts) for found in self._rollouts.newest(limit))
+
+    def taken_part(self, device: str, *, limit: int = 20) -> tuple[DeviceRolloutView, ...]:
+        """Return how the newest rollouts went on a device, newest first."""
+        return taken_part(self._database, device, limit)
 
     def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from contracts.lifecycle import Phase
 from fleet.core.gates.gate import GateVerdict
 from fleet.core.rollout.history import Entry
-from fleet.core.rollout.model import Member, Rollout
-from fleet.views import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutView, WaveView
+from fleet.core.rollout.model import LOST, Member, Rollout
+from fleet.core.rollout.plan import Plan
+from fleet.views import GateView, MetricView, PlanView, RolloutDeviceView, RolloutEntryView, RolloutView, WaveView
 
 
 def outlined(rollout: Rollout, counts: Mapping[Phase, int]) -> RolloutView:
@@ -41,6 +42,7 @@ def detailed(rollout: Rollout, history: Sequence[Entry]) -> RolloutView:
         update={
             "devices": tuple(map(_device, members)),
             "waves": _waves(rollout),
+            "plan": _plan(rollout.plan),
             "history": tuple(RolloutEntryView(at=line.at, actor=line.actor, act=line.act, text=line.text) for line in history),
         }
     )
@@ -59,10 +61,15 @@ def _device(member: Member) -> RolloutDeviceView:
 
 def _waves(rollout: Rollout) -> tuple[WaveView, ...]:
     devices, offered, settled = Counter[int](), Counter[int](), Counter[int]()
+    committed, lost, missing, awaited = Counter[int](), Counter[int](), Counter[int](), Counter[int]()
     for member in rollout.members.values():
         devices[member.wave] += 1
         offered[member.wave] += member.offered_at is not None
         settled[member.wave] += member.is_settled
+        committed[member.wave] += member.phase is Phase.COMMITTED
+        lost[member.wave] += member.phase in LOST
+        missing[member.wave] += member.is_missing
+        awaited[member.wave] += member.phase is Phase.OFFERED and member.met_at is None and not member.is_missing
     return tuple(
         WaveView(
             wave=wave + 1,
@@ -71,8 +78,35 @@ def _waves(rollout: Rollout) -> tuple[WaveView, ...]:
             offered=offered[wave],
             settled=settled[wave],
             is_open=wave <= rollout.wave,
+            committed=committed[wave],
+            lost=lost[wave],
+            missing=missing[wave],
+            awaited=awaited[wave],
         )
         for wave, size in enumerate(rollout.plan.waves)
+    )
+
+
+def _plan(plan: Plan) -> PlanView:
+    policy = plan.gate
+    return PlanView(
+        threshold=None if plan.threshold is None else str(plan.threshold),
+        limits={metric.value: limit for metric, limit in policy.limits.items()} if policy else {},
+        # The whole chance of stopping a good one wrongly is shared by the metrics.
+        sure_to_stop=1 - policy.false_stop / max(1, len(policy.limits)) if policy else None,
+        sure_to_pass=1 - policy.false_pass if policy else None,
+        latency_ratio=plan.latency_ratio,
+        soak_s=plan.soak_s,
+        patience_s=plan.patience_s,
+        deadline_s=plan.deadline_s,
+        contact_s=plan.contact_s,
+        window=f"{plan.hours.start:%H:%M}-{plan.hours.end:%H:%M}" if plan.hours else "",
+        zone=plan.zone,
+        rate_per_min=plan.rate_per_min,
+        approval=plan.needs_approval,
+        newcomers=plan.takes_newcomers,
+        take_back=plan.takes_back,
+        hold_s=plan.hold_s,
     )
 
 
@@ -88,6 +122,13 @@ def _gate(verdict: GateVerdict) -> GateView:
                 control=found.control,
                 probability_worse=found.probability_worse,
                 reason=found.reason,
+                devices=found.devices,
+                limit=found.limit,
+                difference=found.difference,
+                low=found.low,
+                high=found.high,
+                toward_pass=found.toward_pass,
+                toward_stop=found.toward_stop,
             )
             for found in verdict.metrics
         ),

@@ -10,7 +10,17 @@ from fleet.views.devices import DeviceDetail, DeviceSummary, EventView, Gap, Qua
 from fleet.views.overview import Overview
 from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
-from fleet.views.rollouts import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutState, RolloutView, WaveView
+from fleet.views.rollouts import (
+    DeviceRolloutView,
+    GateView,
+    MetricView,
+    PlanView,
+    RolloutDeviceView,
+    RolloutEntryView,
+    RolloutState,
+    RolloutView,
+    WaveView,
+)
 from fleet.views.settings import ConfigurationView, ConfiguredDevice
 from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, LabelledView, RolloutPreview, TargetView
 
@@ -20,6 +30,7 @@ __all__ = [
     "ConfigurationView",
     "ConfiguredDevice",
     "DeviceDetail",
+    "DeviceRolloutView",
     "DeviceSummary",
     "EventView",
     "ExcludedView",
@@ -34,6 +45,7 @@ __all__ = [
     "LabelledView",
     "MetricView",
     "Overview",
+    "PlanView",
     "QuarantinedMessage",
     "ReleaseView",
     "RolloutDeviceView",

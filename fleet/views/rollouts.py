@@ -26,6 +26,20 @@ class RolloutDeviceView(View):
     target: ReleaseRef | None = None
 
 
+class DeviceRolloutView(View):
+    """How a rollout went, or goes, on one device."""
+
+    rollout: int
+    release: ReleaseRef
+    kind: Literal["start", "rollback", "retry"]
+    phase: Phase
+    reason: str
+    started_at: AwareDatetime
+    # None for what was not offered yet, and for what has no outcome yet.
+    offered_at: AwareDatetime | None
+    outcome_at: AwareDatetime | None
+
+
 class WaveView(View):
     """One wave: how many devices it adds, and how far it is."""
 
@@ -37,6 +51,12 @@ class WaveView(View):
     offered: int
     settled: int
     is_open: bool
+    # Of those that are settled: who has the release, who came to a bad end, and who was never met and is no longer waited for.
+    committed: int = 0
+    lost: int = 0
+    missing: int = 0
+    # Offered, and not heard of since.
+    awaited: int = 0
 
 
 class MetricView(View):
@@ -48,6 +68,16 @@ class MetricView(View):
     control: float | None
     probability_worse: float | None
     reason: str
+    # How many canaries said something.
+    devices: int = 0
+    # How much worse it may be, and how much worse it is, with a 95 % interval.
+    limit: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    # How much of the evidence for either answer there is, from 0 to 1.
+    toward_pass: float = 0.0
+    toward_stop: float = 0.0
 
 
 class GateView(View):
@@ -56,6 +86,29 @@ class GateView(View):
     decision: Literal["pass", "stop", "wait"]
     reason: str
     metrics: tuple[MetricView, ...]
+
+
+class PlanView(View):
+    """What a rollout was told at its start: durations in seconds, None for what was not asked."""
+
+    # How many devices may be lost among those reached so far, such as 5%.
+    threshold: str | None
+    # The limit of each metric of the gate, in the metric's own unit; how sure the gate must be before it stops, and before it passes.
+    limits: dict[str, float]
+    sure_to_stop: float | None
+    sure_to_pass: float | None
+    latency_ratio: float
+    soak_s: float
+    patience_s: float
+    deadline_s: float
+    contact_s: float
+    window: str
+    zone: str
+    rate_per_min: int | None
+    approval: bool
+    newcomers: bool
+    take_back: bool
+    hold_s: float
 
 
 class RolloutEntryView(View):
@@ -91,5 +144,7 @@ class RolloutView(View):
     wave: int = 1
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
+    # None in a list of rollouts.
+    plan: PlanView | None = None
     # The newest lines, oldest first; empty in a list of rollouts.
     history: tuple[RolloutEntryView, ...] = ()

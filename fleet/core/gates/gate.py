@@ -65,6 +65,14 @@ class MetricVerdict:
     probability_worse: float | None
     reason: str
     devices: int = 0
+    # How much worse it may be, and how much worse it is, with a 95 % interval, in the metric's own unit.
+    limit: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    # How much of the evidence for either answer there is, from 0 to 1.
+    toward_pass: float = 0.0
+    toward_stop: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,18 +105,44 @@ def _judge(policy: GatePolicy, evidence: Evidence, metric: Metric, margin: float
         reason = f"{metric.value}: expected more devices that say something, found {canary.devices}"
         if control is not None:
             reason += f" and {control.devices} to compare with"
-        return MetricVerdict(metric, Decision.WAIT, None, None, None, reason, canary.devices)
+        return MetricVerdict(metric, Decision.WAIT, None, None, None, reason, canary.devices, margin)
     decision = _decide(policy, answer)
     shown = None if control is None else answer.control
     reason = _explain(metric, margin, answer, canary.devices)
-    return MetricVerdict(metric, decision, answer.canary, shown, answer.probability_worse, reason, canary.devices)
+    return MetricVerdict(
+        metric,
+        decision,
+        answer.canary,
+        shown,
+        answer.probability_worse,
+        reason,
+        canary.devices,
+        limit=margin,
+        difference=answer.difference,
+        low=answer.low,
+        high=answer.high,
+        toward_pass=_share(answer.log_e_better, _log_pass(policy)),
+        toward_stop=_share(answer.log_e_worse, _log_stop(policy)),
+    )
+
+
+def _share(found: float, needed: float) -> float:
+    return min(1.0, max(0.0, found / needed))
+
+
+def _log_stop(policy: GatePolicy) -> float:
+    return math.log(len(policy.limits) / policy.false_stop)
+
+
+def _log_pass(policy: GatePolicy) -> float:
+    # Passing needs every metric's consent, so that each may use the whole chance of error.
+    return -math.log(policy.false_pass)
 
 
 def _decide(policy: GatePolicy, answer: Answer) -> Decision:
-    if answer.log_e_worse >= math.log(len(policy.limits) / policy.false_stop):
+    if answer.log_e_worse >= _log_stop(policy):
         return Decision.STOP
-    # Passing needs every metric's consent, so that each may use the whole chance of error.
-    return Decision.PASS if answer.log_e_better >= -math.log(policy.false_pass) else Decision.WAIT
+    return Decision.PASS if answer.log_e_better >= _log_pass(policy) else Decision.WAIT
 
 
 def _explain(metric: Metric, margin: float, answer: Answer, devices: int) -> str:

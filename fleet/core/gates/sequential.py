@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri, stdtr
+from scipy.special import log_ndtr, ndtri, stdtr, stdtrit
 
 from fleet.core.gates.evidence import Rates, Values
 
@@ -25,6 +25,8 @@ MIN_CONTROL_FOR_SPREAD = 5
 # A baseline is made use of when it is known for this many devices of the control.
 MIN_CONTROL_FOR_BASELINE = 10
 SMALLEST_P = 1e-300
+# Of the interval that is shown to people; decisions are made by the e-values.
+SHOWN_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Answer:
     probability_worse: float
     log_e_worse: float
     log_e_better: float
+    # Canary minus control of trimmed means, beside what the devices' own past explains, and its confidence interval as of now.
+    difference: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ def compare(question: Question, canary: Rates, control: Rates | None) -> Answer 
     excess = mean.value - reference.value - question.margin
     freedom = _freedom(mean, reference, floor)
     statistic = excess / math.sqrt(variance)
+    reach = float(stdtrit(freedom, (1 + SHOWN_CONFIDENCE) / 2)) * math.sqrt(variance)
+    difference = mean.value - reference.value
     normal = _as_normal(statistic, freedom)
     variance = variance if 0 in (normal, excess) else (excess / normal) ** 2
     return Answer(
@@ -80,6 +88,9 @@ def compare(question: Question, canary: Rates, control: Rates | None) -> Answer 
         probability_worse=float(stdtr(freedom, statistic)),
         log_e_worse=_log_mixture(normal, variance, question.scale),
         log_e_better=_log_mixture(-normal, variance, question.scale),
+        difference=difference,
+        low=difference - reach,
+        high=difference + reach,
     )
 
 

@@ -1,0 +1,77 @@
+"""The panel in which a gate tells what it sees: per metric canary against control, how sure it is, and what it lacks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+from nicegui import ui
+
+from contracts.lifecycle import Phase
+from contracts.messages import ReleaseRef
+from fleet.core.rollout.model import LOST
+from fleet.dashboard.gate_words import MetricLine, headline, line_of, rule
+from fleet.dashboard.parts import badge, panel, row, table
+from fleet.dashboard.words import release_name
+from fleet.views import GateView, PlanView, RolloutView
+
+Shown = tuple[GateView | None, PlanView | None, str]
+
+
+def draw_gate(shown: Shown) -> None:
+    """What the gate of the open wave said last; nothing where there is none."""
+    gate, plan, strategy = shown
+    if plan is None or not plan.limits:
+        return
+    one, other = ("This release", "The other") if strategy == "split" else ("Canary", "Control")
+    with panel("A/B comparison" if strategy == "split" else "Gate of the open wave") as bar:
+        if gate is None:
+            ui.label("It has not said anything yet: it looks once devices have the release and report their work.").classes("ff-muted")
+        else:
+            with bar:
+                badge(f"gate-{gate.decision}")
+                ui.label(headline(gate))
+            with table(["Metric", "", one, other, "Difference (95 % interval)", "Allowed", "Worse than allowed", "Evidence so far"]):
+                for metric in gate.metrics:
+                    _draw_line(line_of(metric))
+        ui.label(rule(plan)).classes("ff-tile-note ff-rule")
+
+
+def _draw_line(line: MetricLine) -> None:
+    row(
+        line.name,
+        partial(badge, f"gate-{line.decision}"),
+        line.canary,
+        line.control,
+        line.difference,
+        line.allowed,
+        line.probability,
+        partial(_draw_evidence, line),
+    )
+
+
+def _draw_evidence(line: MetricLine) -> None:
+    with ui.element("div").classes("ff-evidence").props(f'role=img aria-label="{line.evidence_text}"'):
+        ui.element("b").style(f"width: {100 * line.evidence:.0f}%")
+    ui.label(line.evidence_text)
+    if line.need:
+        ui.label(line.need).classes("ff-tile-note")
+
+
+def draw_halves(view: RolloutView | None) -> None:
+    """How both releases of a split do, side by side."""
+    if view is None:
+        return
+    with panel("Both halves"), table(["Release", "Devices", "Have it", "Lost"]):
+        for target, phases in halves_of(view).items():
+            has = phases[Phase.COMMITTED]
+            row(release_name(target), str(phases.total()), str(has), str(sum(phases[phase] for phase in LOST)))
+
+
+def halves_of(view: RolloutView) -> dict[ReleaseRef, Counter[Phase]]:
+    """Return the phases of each release's devices, the rollout's own release first."""
+    found: dict[ReleaseRef, Counter[Phase]] = {view.release: Counter()}
+    for device in view.devices:
+        if device.target is not None:
+            found.setdefault(device.target, Counter())[device.phase] += 1
+    return found
