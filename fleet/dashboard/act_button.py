@@ -12,12 +12,13 @@ from fleet.dashboard.confirm import tell
 class ActButton:
     """One act; it is built once, so that nobody loses the focus when the page is brought up to date."""
 
-    def __init__(self, text: str, icon: str, on_click: Callable[[], Awaitable[None]], *, is_grave: bool = False) -> None:
+    def __init__(self, text: str, icon: str, on_click: Callable[[], Awaitable[None]], *, is_grave: bool = False, is_main: bool = False) -> None:
         """Take the place; until the first `show` it may not be used."""
         self._on_click = on_click
         self._obstacle: str | None = None
         self._button = ui.button(text, icon=icon, on_click=self._clicked, color=None)
-        self._button.props("flat no-caps").classes("ff-button ff-button-grave" if is_grave else "ff-button")
+        self._button.props("flat no-caps").classes("ff-button")
+        self._button.classes("ff-button-grave" if is_grave else "ff-button-main" if is_main else "")
         self.show("Not known yet.")
 
     def show(self, obstacle: str, *, is_there: bool = True) -> None:

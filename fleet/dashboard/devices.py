@@ -50,12 +50,13 @@ class DevicesPage:
         with ui.element("div").classes("ff-chips").props('role=group aria-label="Filters"'):
             self._chips = {query: self._add_chip(name, query) for name, query in CHIPS.items()}
         self._problem = ui.label().classes("ff-trouble").props("role=alert")
+        self._problem.set_visibility(False)
         self._advice = Live(_draw_advice)
         with ui.element("div").classes("ff-toolbar") as self._bar:
             self._pager = Pager(DEVICES_PER_PAGE, self.refresh)
             ui.element("div").classes("ff-space")
             self._bulk = Bulk(feed, orders, page, self._chosen)
-        with ui.element("div").classes("ff-panel ff-flush").style("--ff-above: 290px") as self._table:
+        with ui.element("div").classes("ff-panel ff-flush") as self._table:
             self._grid = LiveGrid(COLUMNS, label="Devices", open_under="/devices/", is_selectable=True)
 
     def ask(self, query: str, order: str) -> None:

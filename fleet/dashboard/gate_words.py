@@ -13,6 +13,8 @@ from fleet.views import GateView, MetricView, PlanView
 
 # Below this share of the evidence, how much is lacking is anybody's guess.
 MIN_FORECAST = 0.05
+# Where people call it otherwise than programs.
+METRICS = {"latency": "slow requests", "restarts": "worker restarts"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def line_of(metric: MetricView) -> MetricLine:
     is_stop = metric.toward_stop > metric.toward_pass
     evidence = max(metric.toward_pass, metric.toward_stop) if metric.decision == "wait" else 1.0
     return MetricLine(
-        name=words_of(metric.metric),
+        name=_spoken(metric.metric),
         decision=metric.decision,
         canary=_or_dash(metric.canary, say),
         control=_or_dash(metric.control, say),
@@ -131,4 +133,8 @@ def _sure(share: float) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(map(words_of, names))
+    return ", ".join(map(_spoken, names))
+
+
+def _spoken(metric: str) -> str:
+    return METRICS.get(metric, words_of(metric))

@@ -10,9 +10,6 @@ from nicegui import ui
 # One row: `id`, and a value for each column's field.
 Row = Mapping[str, str | float | None]
 
-# Up to here the table is as high as its rows; past it, it scrolls and draws only what is seen.
-MAX_ROWS_IN_FULL = 12
-
 
 def column(field: str, title: str, kind: str = "text", *, width: int = 120, grow: int = 0, from_width: int = 0) -> dict[str, Any]:
     """Describe a column; it is shown where the table has `from_width` pixels. Kinds are those of fieldfare.js."""
@@ -64,13 +61,10 @@ class LiveGrid:
             return
         if not self._is_built:
             self._grid.options["rowData"] = list(rows)
-            self._lay_out(len(found), at_start=True)
         elif list(found) == list(self._rows):
             self._grid.run_grid_method("applyTransaction", {"update": [row for id_, row in found.items() if self._rows[id_] != row]})
         else:
             self._grid.run_grid_method("setGridOption", "rowData", list(rows))
-            if len(found) != len(self._rows):
-                self._lay_out(len(found), at_start=False)
         self._is_built = True
         self._rows = found
 
@@ -81,11 +75,3 @@ class LiveGrid:
     def deselect(self) -> None:
         """Untick all boxes."""
         self._grid.run_grid_method("deselectAll")
-
-    def _lay_out(self, count: int, *, at_start: bool) -> None:
-        layout = "autoHeight" if count <= MAX_ROWS_IN_FULL else "normal"
-        self._grid.classes(add="ff-grid-tall" if layout == "normal" else "", remove="ff-grid-tall" if layout == "autoHeight" else "")
-        if at_start:
-            self._grid.options["domLayout"] = layout
-        else:
-            self._grid.run_grid_method("setGridOption", "domLayout", layout)

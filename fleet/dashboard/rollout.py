@@ -124,7 +124,7 @@ def _draw_title(view: RolloutView) -> None:
         badge(view.state)
         ui.label(reason(view)).classes("ff-reason")
         with ui.element("span").classes("ff-inline ff-muted"):
-            ui.label(f"{strategy(view.strategy)} · to {view.query} · digest")
+            ui.label(f"{view.strategy}: {strategy(view.strategy)} · to {view.query} · digest")
             mono(short_digest(view.release.manifest_sha256), view.release.manifest_sha256)
             if view.started_by:
                 ui.label(f"· by {view.started_by}")

@@ -74,7 +74,7 @@ class RolloutForm:
         with panel("Preview: nothing happens yet"):
             self._preview = Live(_draw_preview, "ff-stack")
         with ui.element("div").classes("ff-toolbar"):
-            self._start = ActButton("Start…", "rocket_launch", self._ask)
+            self._start = ActButton("Start…", "rocket_launch", self._ask, is_main=True)
 
     def begin(self, query: str, release: str) -> None:
         """Fill in what an address asks for."""

@@ -11,7 +11,7 @@ from fleet.dashboard.parts import panel
 from fleet.dashboard.words import words_of
 from fleet.views import RolloutDeviceView, RolloutView
 
-PER_PAGE = 50
+PER_PAGE = 20
 EVERYBODY = ""
 COLUMNS = [
     column("id", "Device", "link", width=130, grow=1),

@@ -8,17 +8,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from fleet.dashboard.app import mount
+from tests.sim.fleet_desks import PlayedServices
 from tests.sim.fleet_reader import MovingFleet
 
 
 def main(port: int, codes: set[str], devices: int = 24, speed: float = 1.0) -> None:
     """Serve until a signal; each code signs in once."""
-
-    def redeem(shown: str) -> bool:
-        if shown not in codes:
-            return False
-        codes.remove(shown)
-        return True
 
     app = FastAPI()
 
@@ -26,7 +21,7 @@ def main(port: int, codes: set[str], devices: int = 24, speed: float = 1.0) -> N
     def healthz() -> str:
         return "ok"
 
-    mount(app, MovingFleet(devices, speed=speed), redeem, storage_secret="only-for-tests")
+    mount(app, PlayedServices(MovingFleet(devices, speed=speed), *codes), storage_secret="only-for-tests")
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleet.core.roles import Caller, Role
 from fleet.dashboard.guard import is_public
 from fleet.dashboard.session import MAX_CODE_CHARS, SESSION_S, Sessions, read_login, write_login
 
 
+ANNA = Caller("anna", Role.OPERATOR)
+
+
 class Codes:
-    """Says yes once for each code, and remembers what it was asked."""
+    """Says once for each code whose it is, and remembers what it was asked."""
 
     def __init__(self, *codes: str) -> None:
         self._codes = set(codes)
         self.asked: list[str] = []
 
-    def __call__(self, code: str) -> bool:
+    def __call__(self, code: str) -> Caller | None:
         self.asked.append(code)
         is_known = code in self._codes
         self._codes.discard(code)
-        return is_known
+        return ANNA if is_known else None
 
 
 def test_a_code_opens_one_session_only() -> None:
@@ -30,7 +34,7 @@ def test_a_code_opens_one_session_only() -> None:
 
 def test_a_session_ends_by_itself() -> None:
     now = [1000.0]
-    sessions = Sessions(lambda _code: True, now=lambda: now[0])
+    sessions = Sessions(lambda _code: ANNA, now=lambda: now[0])
     login = sessions.redeem("code")
     now[0] += SESSION_S - 1
     assert sessions.is_open(login)
@@ -40,7 +44,7 @@ def test_a_session_ends_by_itself() -> None:
 
 def test_signing_out_ends_that_session_alone_and_is_forgotten_after_it_would_have_ended() -> None:
     now = [1000.0]
-    sessions = Sessions(lambda _code: True, now=lambda: now[0])
+    sessions = Sessions(lambda _code: ANNA, now=lambda: now[0])
     first, second = sessions.redeem("a"), sessions.redeem("b")
     assert first is not None
     sessions.end(first)
@@ -58,12 +62,14 @@ def test_an_empty_or_endless_code_is_not_even_asked_for() -> None:
 
 
 def test_a_cookie_carries_a_session_and_nothing_else_is_one() -> None:
-    sessions = Sessions(lambda _code: True)
+    sessions = Sessions(lambda _code: ANNA)
     login, cookie = sessions.redeem("code"), dict[str, Any]()
     assert login is not None
     write_login(cookie, login)
     assert read_login(cookie) == login
+    assert login.name == "anna"
     assert read_login({"id": "a visitor"}) is None
+    assert read_login({"login": {"id": "of an earlier release", "until": 9e9}}) is None
     assert not sessions.is_open(None)
 
 

@@ -1,0 +1,119 @@
+"""The desks of a fleet that moves without a server: they find its devices and show them, and take no orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import NoReturn
+
+from contracts.commands import Command
+from contracts.messages import ReleaseRef
+from fleet.core.fit import Package
+from fleet.core.inventory import Inventory, Words, inventory_of
+from fleet.core.roles import Caller, Role
+from fleet.core.targeting.groups import Group
+from fleet.errors.devices import UnknownCommandError, UnknownDeviceError
+from fleet.errors.releases import UnknownArtifactError
+from fleet.errors.rollouts import UnknownRolloutError
+from fleet.errors.targeting import UnknownGroupError
+from fleet.requests import LabelChange, NewGroup, NewRollout
+from fleet.targeting import Targeting
+from fleet.views import CommandSummary, CommandView, GroupDetail, GroupView, LabelledView, RolloutPreview
+from tests.sim.fleet_reader import MovingFleet
+
+TESTER = Caller("tester", Role.ADMIN)
+
+
+class Codes:
+    """One-time codes, all of the same person."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = set(codes)
+
+    def redeem_code(self, code: str, now: datetime) -> Caller | None:  # noqa: ARG002 - these codes do not end
+        is_known = code in self._codes
+        self._codes.discard(code)
+        return TESTER if is_known else None
+
+    def named(self, name: str, now: datetime) -> Caller | None:  # noqa: ARG002
+        return TESTER if name == TESTER.name else None
+
+
+class _Roster:
+    def __init__(self, fleet: MovingFleet) -> None:
+        self._fleet = fleet
+
+    def inventories(self, now: datetime, max_age: timedelta = timedelta(0)) -> Sequence[Inventory]:  # noqa: ARG002 - it is always of now
+        details = (self._fleet.device(summary.id) for summary in self._fleet.devices(limit=100_000))
+        return [
+            inventory_of(one.id, one.hardware, one.labels, Words(birth=one.birth, health=one.health, last_seen=one.last_seen))
+            for one in details
+        ]
+
+
+class _Nothing:
+    """No groups, no packages, and nobody who takes orders."""
+
+    def all(self) -> Mapping[str, Group]:
+        return {}
+
+    def of(self, release: ReleaseRef) -> Package | None:  # noqa: ARG002
+        return None
+
+    def get(self, release: ReleaseRef) -> NoReturn:
+        raise UnknownArtifactError(release.manifest_sha256)
+
+    def groups(self, now: datetime) -> tuple[GroupView, ...]:  # noqa: ARG002
+        return ()
+
+    def group(self, name: str, now: datetime) -> GroupDetail:  # noqa: ARG002
+        raise UnknownGroupError(name, None)
+
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:  # noqa: ARG002
+        raise UnknownGroupError(name, None)
+
+    def relabel(self, change: LabelChange) -> LabelledView:
+        raise UnknownDeviceError(min(change.devices))
+
+    def start(self, new: NewRollout, actor: str, now: datetime) -> int:  # noqa: ARG002
+        raise UnknownRolloutError(0)
+
+    def act(self, number: int, act: str, actor: str, now: datetime) -> None:  # noqa: ARG002
+        raise UnknownRolloutError(number)
+
+    def rollback(self, number: int, actor: str, now: datetime) -> int:  # noqa: ARG002
+        raise UnknownRolloutError(number)
+
+    def retry(self, number: int, actor: str, now: datetime) -> int:  # noqa: ARG002
+        raise UnknownRolloutError(number)
+
+    def add(self, command: Command) -> None:
+        raise UnknownDeviceError(command.device)
+
+    def command(self, device: str, number: str, now: datetime) -> CommandView:  # noqa: ARG002
+        raise UnknownCommandError(device, number)
+
+    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:  # noqa: ARG002
+        return ()
+
+
+class _NoPreview:
+    def of(self, new: NewRollout, now: datetime) -> RolloutPreview:  # noqa: ARG002
+        raise UnknownRolloutError(0)
+
+
+class PlayedServices:
+    """All of it over one moving fleet."""
+
+    def __init__(self, fleet: MovingFleet, *codes: str) -> None:
+        """Let each code in once."""
+        nothing = _Nothing()
+        self.reader = fleet
+        self.access = Codes(*codes)
+        self.rollouts = self.groups = self.commands = nothing
+        self.preview = _NoPreview()
+        self.targeting = Targeting(_Roster(fleet), nothing, nothing)
+
+    @property
+    def now(self) -> Callable[[], datetime]:
+        return lambda: datetime.now(timezone.utc)
