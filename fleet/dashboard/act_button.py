@@ -12,7 +12,9 @@ from fleet.dashboard.confirm import tell
 class ActButton:
     """One act; it is built once, so that nobody loses the focus when the page is brought up to date."""
 
-    def __init__(self, text: str, icon: str, on_click: Callable[[], Awaitable[None]], *, is_grave: bool = False, is_main: bool = False) -> None:
+    def __init__(
+        self, text: str, icon: str, on_click: Callable[[], Awaitable[None]], *, is_grave: bool = False, is_main: bool = False
+    ) -> None:
         """Take the place; until the first `show` it may not be used."""
         self._on_click = on_click
         self._obstacle: str | None = None

@@ -104,7 +104,7 @@ def _ask_approve(view: RolloutView) -> tuple[str, ...]:
 def _ask_pause(view: RolloutView) -> tuple[str, ...]:
     return (
         f"{devices(waiting(view))} that were offered nothing yet will be offered nothing until it is resumed.",
-        f"{devices(under_way(view))} on the way go on; {committed(view)} that have it keep it.",
+        f"Those on their way go on ({devices(under_way(view))}), and those that have it keep it ({devices(committed(view))}).",
     )
 
 
@@ -129,7 +129,7 @@ def _ask_abort(view: RolloutView) -> tuple[str, ...]:
     finishing = sum(count for phase, count in view.counts.items() if phase not in FINAL and phase not in NOT_YET_STAGING)
     return (
         f"It is withdrawn from {devices(withdrawn)} that did not begin to stage it; they keep what they run.",
-        f"{devices(finishing)} further on finish by themselves, and {committed(view)} that have it keep it.",
+        f"Those further on finish by themselves ({devices(finishing)}), and those that have it keep it ({devices(committed(view))}).",
         "An aborted rollout cannot be resumed.",
     )
 

@@ -30,12 +30,12 @@ class Codes:
     def __init__(self, *codes: str) -> None:
         self._codes = set(codes)
 
-    def redeem_code(self, code: str, now: datetime) -> Caller | None:  # noqa: ARG002 - these codes do not end
+    def redeem_code(self, code: str, now: datetime) -> Caller | None:
         is_known = code in self._codes
         self._codes.discard(code)
         return TESTER if is_known else None
 
-    def named(self, name: str, now: datetime) -> Caller | None:  # noqa: ARG002
+    def named(self, name: str, now: datetime) -> Caller | None:
         return TESTER if name == TESTER.name else None
 
 
@@ -43,7 +43,7 @@ class _Roster:
     def __init__(self, fleet: MovingFleet) -> None:
         self._fleet = fleet
 
-    def inventories(self, now: datetime, max_age: timedelta = timedelta(0)) -> Sequence[Inventory]:  # noqa: ARG002 - it is always of now
+    def inventories(self, now: datetime, max_age: timedelta = timedelta(0)) -> Sequence[Inventory]:
         details = (self._fleet.device(summary.id) for summary in self._fleet.devices(limit=100_000))
         return [
             inventory_of(one.id, one.hardware, one.labels, Words(birth=one.birth, health=one.health, last_seen=one.last_seen))
@@ -57,48 +57,48 @@ class _Nothing:
     def all(self) -> Mapping[str, Group]:
         return {}
 
-    def of(self, release: ReleaseRef) -> Package | None:  # noqa: ARG002
+    def of(self, release: ReleaseRef) -> Package | None:
         return None
 
     def get(self, release: ReleaseRef) -> NoReturn:
         raise UnknownArtifactError(release.manifest_sha256)
 
-    def groups(self, now: datetime) -> tuple[GroupView, ...]:  # noqa: ARG002
+    def groups(self, now: datetime) -> tuple[GroupView, ...]:
         return ()
 
-    def group(self, name: str, now: datetime) -> GroupDetail:  # noqa: ARG002
+    def group(self, name: str, now: datetime) -> GroupDetail:
         raise UnknownGroupError(name, None)
 
-    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:  # noqa: ARG002
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:
         raise UnknownGroupError(name, None)
 
     def relabel(self, change: LabelChange) -> LabelledView:
         raise UnknownDeviceError(min(change.devices))
 
-    def start(self, new: NewRollout, actor: str, now: datetime) -> int:  # noqa: ARG002
+    def start(self, new: NewRollout, actor: str, now: datetime) -> int:
         raise UnknownRolloutError(0)
 
-    def act(self, number: int, act: str, actor: str, now: datetime) -> None:  # noqa: ARG002
+    def act(self, number: int, act: str, actor: str, now: datetime) -> None:
         raise UnknownRolloutError(number)
 
-    def rollback(self, number: int, actor: str, now: datetime) -> int:  # noqa: ARG002
+    def rollback(self, number: int, actor: str, now: datetime) -> int:
         raise UnknownRolloutError(number)
 
-    def retry(self, number: int, actor: str, now: datetime) -> int:  # noqa: ARG002
+    def retry(self, number: int, actor: str, now: datetime) -> int:
         raise UnknownRolloutError(number)
 
     def add(self, command: Command) -> None:
         raise UnknownDeviceError(command.device)
 
-    def command(self, device: str, number: str, now: datetime) -> CommandView:  # noqa: ARG002
+    def command(self, device: str, number: str, now: datetime) -> CommandView:
         raise UnknownCommandError(device, number)
 
-    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:  # noqa: ARG002
+    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:
         return ()
 
 
 class _NoPreview:
-    def of(self, new: NewRollout, now: datetime) -> RolloutPreview:  # noqa: ARG002
+    def of(self, new: NewRollout, now: datetime) -> RolloutPreview:
         raise UnknownRolloutError(0)
 
 

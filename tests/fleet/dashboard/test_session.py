@@ -8,7 +8,6 @@ from fleet.core.roles import Caller, Role
 from fleet.dashboard.guard import is_public
 from fleet.dashboard.session import MAX_CODE_CHARS, SESSION_S, Sessions, read_login, write_login
 
-
 ANNA = Caller("anna", Role.OPERATOR)
 
 
