@@ -31,8 +31,10 @@ def mount(app: FastAPI, services: Services, storage_secret: str) -> None:
 
     `storage_secret` signs the session cookies.
     """
-    sessions = Sessions(lambda code: services.access.redeem_code(code, services.now()))
-    orders = Orders(services)
+    sessions = Sessions(
+        lambda code: services.access.redeem_code(code, services.now()), lambda name: services.access.named(name, services.now())
+    )
+    orders = Orders(services, sessions.caller_of)
     feed, frame = Feed(services), Frame(sessions, orders)
     pages.add_static_files(STATIC_URL, STATIC, max_cache_age=STATIC_AGE_S)
     _add_way_in_and_out(sessions)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import KINDS
 from fleet.dashboard.words import devices, number, words_of
-from fleet.views import GateView, MetricView, PlanView
+from fleet.views import ComparisonView, GateView, MetricView, PlanView
 
 # Below this share of the evidence, how much is lacking is anybody's guess.
 MIN_FORECAST = 0.05
@@ -57,8 +57,8 @@ def rule(plan: PlanView) -> str:
     )
 
 
-def line_of(metric: MetricView) -> MetricLine:
-    """Put one metric in words."""
+def line_of(metric: MetricView, comparison: ComparisonView | None = None) -> MetricLine:
+    """Put one metric in words; `comparison` is how the arms differ in it, where both tell of it."""
     say = _writer(metric.metric)
     is_stop = metric.toward_stop > metric.toward_pass
     evidence = max(metric.toward_pass, metric.toward_stop) if metric.decision == "wait" else 1.0
@@ -67,13 +67,20 @@ def line_of(metric: MetricView) -> MetricLine:
         decision=metric.decision,
         canary=_or_dash(metric.canary, say),
         control=_or_dash(metric.control, say),
-        difference=_difference(metric, say),
+        difference=_difference(comparison, say),
         allowed=_or_dash(metric.limit, lambda limit: f"up to {say(limit)}"),
         probability=_or_dash(metric.probability_worse, chance),
         evidence=evidence,
         evidence_text=_evidence(metric, evidence, is_stop=is_stop),
         need=_need(metric, evidence),
     )
+
+
+def cells_of(found: ComparisonView) -> tuple[str, ...]:
+    """Put how two halves differ in one metric in words: its name, both, their difference, and how likely the first is higher."""
+    say = _writer(found.metric)
+    counts = f"{found.canary_devices} and {found.control_devices}"
+    return _spoken(found.metric), say(found.canary), say(found.control), _difference(found, say), chance(found.probability_higher), counts
 
 
 def chance(share: float) -> str:
@@ -104,10 +111,8 @@ def _need(metric: MetricView, evidence: float) -> str:
     return f"needs about {devices(more)} more, or {(1 / evidence - 1) * 100:.0f} % more time on these {metric.devices}"
 
 
-def _difference(metric: MetricView, say: Callable[[float], str]) -> str:
-    if metric.difference is None or metric.low is None or metric.high is None:
-        return "–"
-    return f"{_signed(metric.difference, say)} ({_signed(metric.low, say)} to {_signed(metric.high, say)})"
+def _difference(found: ComparisonView | None, say: Callable[[float], str]) -> str:
+    return "–" if found is None else f"{_signed(found.difference, say)} ({_signed(found.low, say)} to {_signed(found.high, say)})"
 
 
 def _signed(value: float, say: Callable[[float], str]) -> str:

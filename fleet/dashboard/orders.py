@@ -31,13 +31,10 @@ def obstacle(caller: Caller | None, route: Route) -> str:
 class Orders:
     """Asks anew with every order, so that a role that was taken away is worth nothing in an open page."""
 
-    def __init__(self, services: Services) -> None:
-        """Give orders to these desks."""
+    def __init__(self, services: Services, caller_of: Callable[[Login | None], Caller | None]) -> None:
+        """Give orders to these desks; `caller_of` says who is at a browser now, and may block."""
         self.services = services
-
-    def caller_of(self, login: Login | None) -> Caller | None:
-        """Return who is signed in; None when the name is no longer known. May block."""
-        return None if login is None else self.services.access.named(login.name, self.services.now())
+        self.caller_of = caller_of
 
     async def give(
         self, login: Login | None, route: Route, act: Callable[[Caller, datetime], Answer], needed: Role = Role.VIEWER

@@ -10,7 +10,7 @@ from nicegui import ui
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 from fleet.core.rollout.model import LOST
-from fleet.dashboard.gate_words import MetricLine, headline, line_of, rule
+from fleet.dashboard.gate_words import MetricLine, cells_of, headline, line_of, rule
 from fleet.dashboard.parts import badge, panel, row, table
 from fleet.dashboard.words import release_name
 from fleet.views import GateView, PlanView, RolloutView
@@ -24,7 +24,7 @@ def draw_gate(shown: Shown) -> None:
     if plan is None or not plan.limits:
         return
     one, other = ("This release", "The other") if strategy == "split" else ("Canary", "Control")
-    with panel("A/B comparison" if strategy == "split" else "Gate of the open wave") as bar:
+    with panel("Limits of the split" if strategy == "split" else "Gate of the open wave") as bar:
         if gate is None:
             ui.label("It has not said anything yet: it looks once devices have the release and report their work.").classes("ff-muted")
         else:
@@ -32,8 +32,9 @@ def draw_gate(shown: Shown) -> None:
                 badge(f"gate-{gate.decision}")
                 ui.label(headline(gate))
             with table(["Metric", "", one, other, "Difference (95 % interval)", "Allowed", "Worse than allowed", "Evidence so far"]):
+                report = {found.metric: found for found in gate.report}
                 for metric in gate.metrics:
-                    _draw_line(line_of(metric))
+                    _draw_line(line_of(metric, report.get(metric.metric)))
         ui.label(rule(plan)).classes("ff-tile-note ff-rule")
 
 
@@ -62,10 +63,17 @@ def draw_halves(view: RolloutView | None) -> None:
     """How both releases of a split do, side by side."""
     if view is None:
         return
-    with panel("Both halves"), table(["Release", "Devices", "Have it", "Lost"]):
-        for target, phases in halves_of(view).items():
-            has = phases[Phase.COMMITTED]
-            row(release_name(target), str(phases.total()), str(has), str(sum(phases[phase] for phase in LOST)))
+    halves = halves_of(view)
+    with panel("Both halves"):
+        with table(["Release", "Devices", "Have it", "Lost"]):
+            for target, phases in halves.items():
+                lost = sum(phases[phase] for phase in LOST)
+                row(release_name(target), str(sum(phases.values())), str(phases[Phase.COMMITTED]), str(lost))
+        if view.gate and view.gate.report:
+            one, other = [*map(release_name, halves), "the other"][:2]
+            with table(["Metric", one, other, "Difference (95 % interval)", f"{one} is higher", "Devices that tell"]):
+                for found in view.gate.report:
+                    row(*cells_of(found))
 
 
 def halves_of(view: RolloutView) -> dict[ReleaseRef, Counter[Phase]]:

@@ -29,9 +29,12 @@ class Login:
 class Sessions:
     """Opens, recognises and ends sessions."""
 
-    def __init__(self, redeem_code: Callable[[str], Caller | None], now: Callable[[], float] = time.time) -> None:
-        """`redeem_code` says once for each code whose it is; `now` gives seconds since the epoch."""
+    def __init__(
+        self, redeem_code: Callable[[str], Caller | None], named: Callable[[str], Caller | None], now: Callable[[], float] = time.time
+    ) -> None:
+        """`redeem_code` says once for each code whose it is, `named` what somebody may do now; `now` gives seconds since the epoch."""
         self._redeem_code = redeem_code
+        self._named = named
         self._now = now
         # Signed-out sessions whose cookie a thief could still show; each is forgotten when it would have ended anyway.
         self._ended: dict[str, float] = {}
@@ -44,6 +47,10 @@ class Sessions:
     def is_open(self, login: Login | None) -> bool:
         """Say whether a session may still see anything."""
         return login is not None and self._now() < login.until and login.id not in self._ended
+
+    def caller_of(self, login: Login | None) -> Caller | None:
+        """Return who is at the browser, and in which role; None for nobody who may still enter. May block."""
+        return self._named(login.name) if login is not None and self.is_open(login) else None
 
     def end(self, login: Login) -> None:
         """Sign out, in every tab."""

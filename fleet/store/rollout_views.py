@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from contracts.lifecycle import Phase
-from fleet.core.gates.gate import GateVerdict
+from fleet.core.gates.gate import Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import LOST, Member, Rollout
 from fleet.core.rollout.plan import Plan
-from fleet.views import GateView, MetricView, PlanView, RolloutDeviceView, RolloutEntryView, RolloutView, WaveView
+from fleet.views import ComparisonView, GateView, MetricView, PlanView, RolloutDeviceView, RolloutEntryView, RolloutView, WaveView
 
 
 def outlined(rollout: Rollout, counts: Mapping[Phase, int]) -> RolloutView:
@@ -124,12 +124,24 @@ def _gate(verdict: GateVerdict) -> GateView:
                 reason=found.reason,
                 devices=found.devices,
                 limit=found.limit,
-                difference=found.difference,
-                low=found.low,
-                high=found.high,
                 toward_pass=found.toward_pass,
                 toward_stop=found.toward_stop,
             )
             for found in verdict.metrics
         ),
+        report=tuple(map(_comparison, verdict.report)),
+    )
+
+
+def _comparison(found: Comparison) -> ComparisonView:
+    return ComparisonView(
+        metric=found.metric.value,
+        canary=found.canary,
+        control=found.control,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        probability_higher=found.probability_higher,
+        canary_devices=found.canary_devices,
+        control_devices=found.control_devices,
     )

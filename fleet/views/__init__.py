@@ -11,6 +11,7 @@ from fleet.views.overview import Overview
 from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import (
+    ComparisonView,
     DeviceRolloutView,
     GateView,
     MetricView,
@@ -27,6 +28,7 @@ from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, Labelled
 __all__ = [
     "CommandSummary",
     "CommandView",
+    "ComparisonView",
     "ConfigurationView",
     "ConfiguredDevice",
     "DeviceDetail",

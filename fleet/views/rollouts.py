@@ -68,16 +68,28 @@ class MetricView(View):
     control: float | None
     probability_worse: float | None
     reason: str
-    # How many canaries said something.
+    # Canaries that said enough to count.
     devices: int = 0
-    # How much worse it may be, and how much worse it is, with a 95 % interval.
+    # How much above the control it may be.
     limit: float | None = None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-    # How much of the evidence for either answer there is, from 0 to 1.
-    toward_pass: float = 0.0
+    # Of the evidence that stopping or passing takes, the share that is there.
     toward_stop: float = 0.0
+    toward_pass: float = 0.0
+
+
+class ComparisonView(View):
+    """How two arms differ in one metric: canary less control, or the release less its rival, in the metric's own unit."""
+
+    metric: str
+    canary: float
+    control: float
+    difference: float
+    # Hold the true difference with 95 %.
+    low: float
+    high: float
+    probability_higher: float
+    canary_devices: int
+    control_devices: int
 
 
 class GateView(View):
@@ -86,6 +98,8 @@ class GateView(View):
     decision: Literal["pass", "stop", "wait"]
     reason: str
     metrics: tuple[MetricView, ...]
+    # Of every metric that both arms tell of: all of them in a split.
+    report: tuple[ComparisonView, ...] = ()
 
 
 class PlanView(View):

@@ -18,7 +18,7 @@ from fleet.errors.rollouts import UnknownRolloutError
 from fleet.errors.targeting import UnknownGroupError
 from fleet.requests import LabelChange, NewGroup, NewRollout
 from fleet.targeting import Targeting
-from fleet.views import CommandSummary, CommandView, GroupDetail, GroupView, LabelledView, RolloutPreview
+from fleet.views import CommandSummary, CommandView, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
 from tests.sim.fleet_reader import MovingFleet
 
 TESTER = Caller("tester", Role.ADMIN)
@@ -51,7 +51,7 @@ class _Roster:
         ]
 
 
-class _Nothing:
+class Idle:
     """No groups, no packages, and nobody who takes orders."""
 
     def all(self) -> Mapping[str, Group]:
@@ -107,8 +107,8 @@ class PlayedServices:
 
     def __init__(self, fleet: MovingFleet, *codes: str) -> None:
         """Let each code in once."""
-        nothing = _Nothing()
-        self.reader = fleet
+        nothing = Idle()
+        self.reader: FleetReader = fleet
         self.access = Codes(*codes)
         self.rollouts = self.groups = self.commands = nothing
         self.preview = _NoPreview()

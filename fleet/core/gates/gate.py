@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from fleet.core.gates.evidence import Evidence, Metric, Rates
+from fleet.core.gates.evidence import Arm, Evidence, Metric, Rates
 from fleet.core.gates.sequential import Answer, Question, compare
 
 
@@ -65,14 +65,27 @@ class MetricVerdict:
     probability_worse: float | None
     reason: str
     devices: int = 0
-    # How much worse it may be, and how much worse it is, with a 95 % interval, in the metric's own unit.
+    # How much above the control it may be, or above nothing where the metric has none.
     limit: float | None = None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-    # How much of the evidence for either answer there is, from 0 to 1.
-    toward_pass: float = 0.0
+    # Of the evidence that an answer takes, the share that is there: at 1 the gate says so.
     toward_stop: float = 0.0
+    toward_pass: float = 0.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two arms differ in one metric, whatever its limit: canary less control, and how likely the canary's is higher at all."""
+
+    metric: Metric
+    canary: float
+    control: float
+    difference: float
+    # Hold the true difference with 95 %.
+    low: float
+    high: float
+    probability_higher: float
+    canary_devices: int
+    control_devices: int
 
 
 @dataclass(frozen=True)
@@ -82,18 +95,46 @@ class GateVerdict:
     decision: Decision
     reason: str
     metrics: tuple[MetricVerdict, ...] = field(default=())
+    # Of every metric that both arms tell of, with a limit or without.
+    report: tuple[Comparison, ...] = field(default=())
 
 
 def assess(policy: GatePolicy, evidence: Evidence) -> GateVerdict:
     """Return `stop` as soon as any limit is surely exceeded, `pass` when all are surely kept, else `wait`."""
     metrics = tuple(_judge(policy, evidence, metric, margin) for metric, margin in policy.limits.items())
+    report = compared(evidence)
     stops = [found for found in metrics if found.decision is Decision.STOP]
     if stops:
-        return GateVerdict(Decision.STOP, "; ".join(found.reason for found in stops), metrics)
+        return GateVerdict(Decision.STOP, "; ".join(found.reason for found in stops), metrics, report)
     waits = [found for found in metrics if found.decision is Decision.WAIT]
     if waits:
-        return GateVerdict(Decision.WAIT, "; ".join(found.reason for found in waits), metrics)
-    return GateVerdict(Decision.PASS, "; ".join(found.reason for found in metrics) or "no limits were set", metrics)
+        return GateVerdict(Decision.WAIT, "; ".join(found.reason for found in waits), metrics, report)
+    return GateVerdict(Decision.PASS, "; ".join(found.reason for found in metrics) or "no limits were set", metrics, report)
+
+
+def compared(evidence: Evidence) -> tuple[Comparison, ...]:
+    """Return how the arms differ, of each metric of which both say enough."""
+    found = (_compared(metric, arm, evidence.control.get(metric, ())) for metric, arm in evidence.canary.items())
+    return tuple(filter(None, found))
+
+
+def _compared(metric: Metric, canary: Arm, control: Arm) -> Comparison | None:
+    kind = KINDS[metric]
+    ours, theirs = (Rates.of(arm, kind.min_weight) for arm in (canary, control))
+    answer = compare(Question(0.0, kind.scale, kind.is_count), ours, theirs)
+    if answer is None:
+        return None
+    return Comparison(
+        metric=metric,
+        canary=answer.canary,
+        control=answer.control,
+        difference=answer.difference,
+        low=answer.low,
+        high=answer.high,
+        probability_higher=answer.probability_worse,
+        canary_devices=ours.devices,
+        control_devices=theirs.devices,
+    )
 
 
 def _judge(policy: GatePolicy, evidence: Evidence, metric: Metric, margin: float) -> MetricVerdict:
@@ -118,9 +159,6 @@ def _judge(policy: GatePolicy, evidence: Evidence, metric: Metric, margin: float
         reason,
         canary.devices,
         limit=margin,
-        difference=answer.difference,
-        low=answer.low,
-        high=answer.high,
         toward_pass=_share(answer.log_e_better, _log_pass(policy)),
         toward_stop=_share(answer.log_e_worse, _log_stop(policy)),
     )

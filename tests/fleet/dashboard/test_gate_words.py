@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fleet.dashboard.gate_words import chance, headline, line_of, rule
-from fleet.views import GateView, MetricView, PlanView
+from fleet.dashboard.gate_words import cells_of, chance, headline, line_of, rule
+from fleet.views import ComparisonView, GateView, MetricView, PlanView
 
 WAITING = MetricView(
     metric="errors",
@@ -14,21 +14,33 @@ WAITING = MetricView(
     reason="",
     devices=8,
     limit=0.02,
+    toward_pass=0.0,
+    toward_stop=0.4,
+)
+COMPARISON = ComparisonView(
+    metric="errors",
+    canary=0.031,
+    control=0.012,
     difference=0.019,
     low=-0.004,
     high=0.042,
-    toward_pass=0.0,
-    toward_stop=0.4,
+    probability_higher=0.96,
+    canary_devices=8,
+    control_devices=40,
 )
 
 
 def test_a_metric_that_is_watched_says_what_it_saw_and_what_it_lacks() -> None:
-    line = line_of(WAITING)
+    line = line_of(WAITING, COMPARISON)
     assert (line.canary, line.control, line.allowed) == ("3.10 %", "1.20 %", "up to 2.00 %")
     assert line.difference == "+1.90 % (−0.40 % to +4.20 %)"
     assert line.probability == "31.0 %"
     assert (line.evidence, line.evidence_text) == (0.4, "40 % of what it takes to stop")
     assert line.need == "needs about 12 devices more, or 150 % more time on these 8"
+
+
+def test_halves_are_compared_side_by_side() -> None:
+    assert cells_of(COMPARISON) == ("errors", "3.10 %", "1.20 %", "+1.90 % (−0.40 % to +4.20 %)", "96.0 %", "8 and 40")
 
 
 def test_too_little_evidence_is_no_ground_for_a_forecast() -> None:
