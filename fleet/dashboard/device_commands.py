@@ -140,7 +140,8 @@ async def _show(command: CommandView) -> None:
                 with ui.element("pre").classes("ff-log").props("tabindex=0"):
                     ui.label(text)
             case Picture(jpeg=jpeg, model=model):
-                ui.element("img").props(f'src="data:image/jpeg;base64,{jpeg}" alt="What {model} sees"').classes("ff-picture")
+                picture = ui.element("img").props(f'alt="What {model} sees"').classes("ff-picture")
+                picture.props["src"] = f"data:image/jpeg;base64,{jpeg}"
             case other:
                 facts(rows_of(other))
         with ui.element("div").classes("ff-dialog-bar"):

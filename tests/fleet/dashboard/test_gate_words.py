@@ -17,6 +17,24 @@ WAITING = MetricView(
     toward_pass=0.0,
     toward_stop=0.4,
 )
+PLAN = PlanView(
+    threshold="5%",
+    limits={"errors": 0.02, "latency": 0.05},
+    sure_to_stop=0.975,
+    sure_to_pass=0.9,
+    latency_ratio=1.2,
+    soak_s=300,
+    patience_s=3600,
+    deadline_s=1800,
+    contact_s=1800,
+    window="",
+    zone="UTC",
+    rate_per_min=None,
+    approval=False,
+    newcomers=False,
+    take_back=True,
+    hold_s=0,
+)
 COMPARISON = ComparisonView(
     metric="errors",
     canary=0.031,
@@ -75,8 +93,7 @@ def test_the_headline_names_what_decides() -> None:
 
 
 def test_how_sure_it_must_be_is_told() -> None:
-    plan = PlanView.model_construct(sure_to_pass=0.9, sure_to_stop=0.975)
-    assert rule(plan).startswith(
+    assert rule(PLAN).startswith(
         "It passes once it is 90 % sure that every metric is within its limit, and stops the rollout once it is 97.5 %"
     )
-    assert rule(PlanView.model_construct(sure_to_pass=None, sure_to_stop=None)) == ""
+    assert rule(PLAN.model_copy(update={"sure_to_pass": None, "sure_to_stop": None})) == ""

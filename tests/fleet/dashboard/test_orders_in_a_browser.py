@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,14 @@ def start(fleet: FleetProcess, **more: Any) -> int:
     with fleet.api as api:
         number: int = api.post("rollouts", json={"model": "digits", "query": "all", **more}).raise_for_status().json()["id"]
     return number
+
+
+def asked_for(fleet: FleetProcess, kind: str) -> list[dict[str, Any]]:
+    return [one for one in shown(fleet, "devices/sim-00002/commands") if one["order"]["kind"] == kind]
+
+
+def is_told(viewer: Visit, button: str) -> bool:
+    return "yours is viewer" in str(viewer.button(button).get_attribute("title"))
 
 
 def is_settled(fleet: FleetProcess, rollout: int) -> bool:
@@ -187,7 +196,7 @@ def test_a_device_is_asked_and_labelled_from_its_page(stage: FleetProcess, visit
         ("Snapshot", "snapshot"),
     ):
         assert "1 device is asked: sim-00002" in visit.press(text, answer=text)
-        given = wait_for(lambda kind=kind: [one for one in shown(stage, "devices/sim-00002/commands") if one["order"]["kind"] == kind])
+        given = wait_for(partial(asked_for, stage, kind))
         assert given[0]["asker"] == "owner"
     visit.until(lambda: "owner asked for logs lines 200" in visit.text(), "the history does not tell of it")
 
@@ -233,14 +242,13 @@ def test_who_may_only_look_is_told_so_on_every_button(stage: FleetProcess, tmp_p
     with signed_in(stage, tmp_path, "viewer") as viewer:
         for path, button in (("/rollouts/2", "Abort"), ("/devices/sim-00001", "Logs"), ("/devices", "Label…"), ("/rollouts/new", "Start…")):
             viewer.open(path)
-            viewer.until(
-                lambda name=button: "yours is viewer" in str(viewer.button(name).get_attribute("title")), f"{button} does not say why"
-            )
+            viewer.until(partial(is_told, viewer, button), f"{button} does not say why")
             viewer.button(button).send_keys(Keys.ENTER)
             assert not viewer.all(".ff-dialog")
         viewer.open("/rollouts")
         assert not viewer.all('a[href="/rollouts/new"]')
-        assert "asked for" not in (viewer.open("/devices/sim-00002") or viewer.text())
+        viewer.open("/devices/sim-00002")
+        assert "asked for" not in viewer.text()
 
 
 def test_ten_thousand_devices_are_shown_a_page_at_a_time(stage: FleetProcess, visit: Visit) -> None:
