@@ -108,7 +108,7 @@ def _need(metric: MetricView, evidence: float) -> str:
     if evidence < MIN_FORECAST or not metric.devices:
         return f"cannot say yet how much more, after {devices(metric.devices)}"
     more = max(1, math.ceil(metric.devices * (1 / evidence - 1)))
-    return f"needs about {devices(more)} more, or {(1 / evidence - 1) * 100:.0f} % more time on these {metric.devices}"
+    return f"needs about {devices(more)} more, or {1 / evidence:.1f} times as long on these {metric.devices}"
 
 
 def _difference(found: ComparisonView | None, say: Callable[[float], str]) -> str:

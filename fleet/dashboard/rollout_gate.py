@@ -52,7 +52,7 @@ def _draw_line(line: MetricLine) -> None:
 
 
 def _draw_evidence(line: MetricLine) -> None:
-    with ui.element("div").classes("ff-evidence").props(f'role=img aria-label="{line.evidence_text}"'):
+    with ui.element("div").classes(f"ff-evidence ff-evidence-{line.decision}").props(f'role=img aria-label="{line.evidence_text}"'):
         ui.element("b").style(f"width: {100 * line.evidence:.0f}%")
     ui.label(line.evidence_text)
     if line.need:

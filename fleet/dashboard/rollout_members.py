@@ -5,6 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from contracts.lifecycle import FINAL, Phase
+from fleet.core.rollout.model import LOST
 from fleet.dashboard.grid import LiveGrid, Row, column
 from fleet.dashboard.pager import Pager
 from fleet.dashboard.parts import panel
@@ -68,11 +69,11 @@ def chosen(view: RolloutView, phase: str) -> list[RolloutDeviceView]:
 
 
 def _interest(device: RolloutDeviceView) -> int:
-    if device.phase is Phase.COMMITTED:
-        return 3
-    if device.phase is Phase.PLANNED:
-        return 2
-    return 0 if device.phase in FINAL else 1
+    if device.phase in LOST:
+        return 0
+    if device.phase not in FINAL:
+        return 2 if device.phase is Phase.PLANNED else 1
+    return 3
 
 
 def _row(device: RolloutDeviceView) -> Row:

@@ -54,7 +54,7 @@ def test_a_metric_that_is_watched_says_what_it_saw_and_what_it_lacks() -> None:
     assert line.difference == "+1.90 % (−0.40 % to +4.20 %)"
     assert line.probability == "31.0 %"
     assert (line.evidence, line.evidence_text) == (0.4, "40 % of what it takes to stop")
-    assert line.need == "needs about 12 devices more, or 150 % more time on these 8"
+    assert line.need == "needs about 12 devices more, or 2.5 times as long on these 8"
 
 
 def test_halves_are_compared_side_by_side() -> None:

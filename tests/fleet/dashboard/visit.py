@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from selenium.common.exceptions import ElementClickInterceptedException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-WAIT_S = 30
+# A machine that does much else draws slowly.
+WAIT_S = 45
 DIALOG = ".q-dialog .ff-dialog"
+
+
+def is_clicked(element: WebElement) -> bool:
+    """Click, and say whether that was possible: while a dialog opens, its backdrop is in the way."""
+    try:
+        element.click()
+    except ElementClickInterceptedException:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class Visit:
     def press(self, text: str, *, answer: str | None) -> str:
         """Press a button that asks, give an answer by the name of the dialog's button, and return what was asked; None presses alone."""
         self.until(lambda: self.button(text).get_attribute("aria-disabled") == "false", f"{text} may not be used")
-        self.button(text).click()
+        self.until(lambda: is_clicked(self.button(text)), f"{text} cannot be pressed")
         return "" if answer is None else self.answer(answer)
 
     def answer(self, answer: str) -> str:
@@ -66,12 +77,14 @@ class Visit:
         dialog = self.all(DIALOG)[-1]
         said = dialog.text
         [button] = [one for one in dialog.find_elements(By.TAG_NAME, "button") if one.text == answer]
-        button.click()
+        self.until(lambda: is_clicked(button), f"{answer} cannot be pressed")
         self.until(lambda: not [one for one in self.all(DIALOG) if one.id == dialog.id], "the dialog stays")
         return said
 
     def type(self, label: str, text: str) -> None:
         """Write into the field of that label, in the place of what is there."""
-        field = self.browser.find_element(By.CSS_SELECTOR, f'input[aria-label="{label}"]')
+        selector = f'input[aria-label="{label}"]'
+        self.until(lambda: bool(self.all(selector)) and self.all(selector)[0].is_displayed(), f"there is no field {label}")
+        field = self.browser.find_element(By.CSS_SELECTOR, selector)
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys(text)
