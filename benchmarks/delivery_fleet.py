@@ -12,9 +12,10 @@ import anyio
 
 from fleet.loops import repeat
 from fleet.south import delivery
-from fleet.south.broker import Address, Broker
+from fleet.south.broker import Broker
 from fleet.south.bulk import BulkLink
 from fleet.south.delivery import Delivery
+from fleet.south.mosquitto_conf import Address
 from fleet.south.mqtt import Login
 from fleet.south.rules import acl_file
 from fleet.store.artifacts import ArtifactStore

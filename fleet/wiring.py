@@ -40,14 +40,16 @@ from fleet.rollout_desk import RolloutDesk
 from fleet.secret_files import connect_owner, session_secret
 from fleet.settings_desk import SettingsDesk
 from fleet.south import commands, delivery, ingest, renewals
-from fleet.south.broker import EVERYWHERE, Address, Broker, reachable
+from fleet.south.broker import EVERYWHERE, Broker, reachable
 from fleet.south.bulk import BulkLink
 from fleet.south.commands import Commander
 from fleet.south.delivery import UNBOUNDED, Delivery, Pace
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
+from fleet.south.emqx import Api, Emqx
 from fleet.south.gate import Gate
 from fleet.south.ingest import Ingest
+from fleet.south.mosquitto_conf import Address
 from fleet.south.mqtt import Login, MqttLink
 from fleet.south.outside_broker import OutsideBroker
 from fleet.south.renewals import Renewals
@@ -115,6 +117,8 @@ class Settings:
     database: PostgresUrl | None = None
     # Host and port of a broker that others run; None for one of our own. With one, servers may share folder and database.
     broker: tuple[str, int] | None = None
+    # How a cluster of EMQX brokers is told who is out; None for a mosquitto, which reads it in the folder.
+    broker_api: Api | None = None
     # The name of this one of several servers that share what devices say; empty when it is the only one.
     replica: str = ""
 
@@ -192,7 +196,7 @@ class Fleet:
         self._server_identity_since = utc_now()
         simulation = home.simulation if settings.simulation else None
         address = Address(settings.host, settings.broker_port, self.authority.certificate_file, self.server_identity, simulation)
-        self.broker = OutsideBroker(home.broker, address) if settings.broker else Broker(home.broker, address)
+        self.broker = _broker(home, settings, address)
         reached, port = settings.reached_broker
         viewer = self.authority.own_client(VIEWER_USER, utc_now())
         watching = BrokerLogin(host=reached, port=port, authority=address.authority, identity=viewer)
@@ -210,6 +214,7 @@ class Fleet:
         """Return what the API works with."""
         return Services(
             reader=self.reader,
+            probe=self.reader.probe,
             access=self.access,
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
@@ -328,6 +333,14 @@ async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: soc
         tasks.start_soon(lead, fleet.leader, links, fleet.duties(doors), name="lead")
         await doors.serve(inside, outside)
         tasks.cancel_scope.cancel()
+
+
+def _broker(home: Home, settings: Settings, address: Address) -> Broker | OutsideBroker | Emqx:
+    if settings.broker is None:
+        return Broker(home.broker, address)
+    if settings.broker_api is not None:
+        return Emqx(address, settings.broker_api)
+    return OutsideBroker(home.broker, address, settings.broker[1])
 
 
 def _addresses(settings: Settings, authority: Authority) -> Addresses:

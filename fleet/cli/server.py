@@ -51,6 +51,11 @@ def up(
             help="An MQTT broker that others run, with TLS; several servers may then share folder and database. See broker/ in the folder.",
         ),
     ] = None,
+    broker_api: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of a cluster of EMQX brokers, its API: the server writes its rules. See docs/production.md."),
+    ] = None,
+    broker_api_key: Annotated[Path | None, typer.Option(help="A file of mode 0600 with KEY:SECRET of that API.")] = None,
     max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
     delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
     simulation: Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")] = False,
@@ -58,7 +63,9 @@ def up(
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
+    from fleet.errors.server import ApiWithoutBrokerError
     from fleet.south.delivery import Pace
+    from fleet.south.emqx import Api
     from fleet.store import place
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
@@ -75,8 +82,11 @@ def up(
     names = tuple(public_name or ())
     found = place.find_place(database, os.environ.get(place.VARIABLE))
     outside = parse_address("--broker", broker) if broker else None
+    if (broker_api is None) != (broker_api_key is None) or (broker_api and not broker):
+        raise ApiWithoutBrokerError
+    api = Api.read(broker_api, broker_api_key) if broker_api and broker_api_key else None
     settings = wiring.Settings(
-        folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, replica
+        *(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, api, replica)
     )
     anyio.run(wiring.run, settings, announce)
 

@@ -90,3 +90,26 @@ class LonelyBrokerError(FleetError):
 
     def __init__(self, broker: str) -> None:
         super().__init__(f"--broker {broker}: expected a database that servers share, found a file; give --database postgresql://...")
+
+
+class BrokerApiError(FleetError):
+    """The interface of a broker that others run does not take what we say."""
+
+    exit_status = 3
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: expected the broker's API to follow, found: {reason}")
+
+
+class BrokerApiKeyError(FleetError):
+    """What lets us in at a broker's API cannot be used."""
+
+    def __init__(self, file: str, found: str) -> None:
+        super().__init__(f"{file}: expected KEY:SECRET on one line, as the broker gave it, in a file of mode 0600, found {found}")
+
+
+class ApiWithoutBrokerError(FleetError):
+    """Only a broker that others run is told by its API."""
+
+    def __init__(self) -> None:
+        super().__init__("--broker-api: expected --broker and --broker-api-key beside it, found none; name all three or leave it out")

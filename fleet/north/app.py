@@ -8,8 +8,10 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
 
 from fleet.core.roles import CODE_MARK
+from fleet.errors.store import StoreError
 from fleet.north import (
     commands,
     configurations,
@@ -45,6 +47,15 @@ def build_app(services: Services) -> FastAPI:
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        """Say to a balancer in front whether requests belong here now."""
+        try:
+            services.probe()
+        except StoreError:
+            return problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer")
+        return JSONResponse({"status": "ok"})
 
     @guarded.post("/login-links", status_code=201)
     def login_link(request: Request) -> LoginLink:

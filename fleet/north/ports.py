@@ -227,6 +227,8 @@ class Services:
     """All of it; `now` gives aware UTC."""
 
     reader: FleetReader
+    # Reads something; raises StoreError while the database does not answer.
+    probe: Callable[[], None]
     access: Access
     enrolment: Enrolment
     releases: Releases

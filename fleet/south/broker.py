@@ -9,14 +9,13 @@ import pwd
 import shutil
 import signal
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from contracts.commands import MAX_RESULT_BYTES
-from contracts.messages import BROKER_SAVES_S
-from contracts.trust import MAX_TRUST_FILE_BYTES
 from fleet.errors.server import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
+from fleet.south.mosquitto_conf import MAX_QUEUED_BYTES, NO_ACCOUNTS, Address, Places, configuration
+from fleet.south.rules import acl_file
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
@@ -27,9 +26,6 @@ LONGEST_BACKOFF_S = 30.0
 HEALTHY_AFTER_S = 60.0
 # Debian keeps daemons where users' PATH does not look.
 SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-# The largest trust file or result of a command, and its topic.
-MAX_PACKET_BYTES = max(MAX_TRUST_FILE_BYTES, MAX_RESULT_BYTES) + 1024
-MAX_QUEUED_BYTES = 64 << 20
 # glibc gives each freed chunk's pages back to the kernel and faults them in anew for the next: about a quarter of the broker's work.
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 20), "MALLOC_TRIM_THRESHOLD_": str(MAX_QUEUED_BYTES)}
 EVERYWHERE = frozenset({"", "0.0.0.0"})  # noqa: S104 - compared, not bound
@@ -39,25 +35,8 @@ PLUGIN_PATTERNS = (
     "usr/lib*/mosquitto_dynamic_security.so",
     "usr/local/lib/mosquitto_dynamic_security.so",
 )
-NO_ACCOUNTS = """\
-{"defaultACLAccess": {"publishClientSend": false, "publishClientReceive": false, "subscribe": false, "unsubscribe": false},
- "clients": [], "groups": [], "roles": []}
-"""
 
 log = logging.getLogger("fleet.broker")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the broker listens, and the PEM files by which it and its clients know each other."""
-
-    host: str
-    port: int
-    authority: Path
-    # Key and certificate of the server.
-    identity: Path
-    # A socket at which the folder's owner may be any device, by no more than its name; None for none.
-    simulation: Path | None = None
 
 
 class Broker:
@@ -75,14 +54,14 @@ class Broker:
 
         To be called on the main thread: the child is told to die with the thread that started it.
         """
-        kicker = self._find_kicker()
-        write_secret(self._folder / "mosquitto.conf", _configuration(self._folder, self.address, kicker).encode())
+        places = Places(self._folder, self._folder, self._find_kicker(), pwd.getpwuid(os.geteuid()).pw_name)
+        write_secret(self._folder / "mosquitto.conf", configuration(self.address, places).encode())
         await self._spawn()
 
-    def admit(self, acl: str, revocation_list: bytes) -> None:
-        """Follow these rules and this list from now on; connections stay, but the rules bind them at once."""
+    def admit(self, revoked: Sequence[str], revocation_list: bytes) -> None:
+        """Let these do nothing more, and follow this list, from now on; connections stay, but the rules bind them at once."""
         write_secret(self._folder / "revoked.pem", revocation_list)
-        write_secret(self._folder / "acl", acl.encode())
+        write_secret(self._folder / "acl", acl_file(revoked).encode())
         self.reload()
 
     def reload(self) -> None:
@@ -177,55 +156,3 @@ class Broker:
 def reachable(host: str) -> str:
     """Return an address at which a listener on `host` can be reached from this machine."""
     return "127.0.0.1" if host in EVERYWHERE else host
-
-
-def _configuration(folder: Path, address: Address, kicker: Path) -> str:
-    return f"""\
-# Written by `fieldfare fleet up` at every start; changes are lost.
-{"per_listener_settings true" if address.simulation else ""}
-listener {address.port} {address.host}
-user {pwd.getpwuid(os.geteuid()).pw_name}
-cafile {address.authority}
-certfile {address.identity}
-keyfile {address.identity}
-crlfile {folder}/revoked.pem
-tls_version tlsv1.2
-require_certificate true
-use_identity_as_username true
-allow_anonymous false
-acl_file {folder}/acl
-
-# Only here to end connections: it knows no accounts, and leaves who may do what to the rules above.
-plugin {kicker}
-plugin_opt_config_file {folder}/accounts.json
-
-persistence true
-persistence_location {folder}/
-persistence_file mosquitto.db
-autosave_interval {BROKER_SAVES_S}
-persistent_client_expiration 14d
-
-# A count would drop acknowledged messages silently; bytes bound the memory.
-max_queued_messages 0
-max_queued_bytes {MAX_QUEUED_BYTES}
-# Each is copied for a subscriber that does not read; agents allow as many.
-max_inflight_messages 32
-max_packet_size {MAX_PACKET_BYTES}
-max_keepalive 3600
-set_tcp_nodelay true
-
-log_dest stderr
-log_type error
-log_type warning
-log_type notice
-connection_messages false
-{_simulation(folder, address.simulation) if address.simulation else ""}"""
-
-
-def _simulation(folder: Path, door: Path) -> str:
-    return f"""
-# The folder, and with it this socket, is its owner's alone.
-listener 0 {door}
-allow_anonymous true
-acl_file {folder}/acl
-"""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from fleet.errors.server import LinkDownError
-from fleet.south.rules import KICKS, acl_file
+from fleet.south.rules import KICKS
 
 
 class Credentials(Protocol):
@@ -32,8 +32,8 @@ class Authority(Protocol):
 class Broker(Protocol):
     """What reads it."""
 
-    def admit(self, acl: str, revocation_list: bytes) -> None:
-        """Follow these from now on."""
+    def admit(self, revoked: Sequence[str], revocation_list: bytes) -> None:
+        """Let everybody do what the rules say, but these nothing, from now on."""
 
 
 class Link(Protocol):
@@ -64,7 +64,7 @@ class Gate:
     def set(self, now: datetime) -> None:
         """Tell the broker who is out; to be called before it starts, and whenever that changes."""
         serials = self._credentials.revoked_serials(now)
-        self._broker.admit(acl_file(self._credentials.revoked()), self._authority.revocation_list(serials, now))
+        self._broker.admit(self._credentials.revoked(), self._authority.revocation_list(serials, now))
 
     def shut_out(self, device: str, now: datetime) -> None:
         """Refuse a device that was revoked, and end its connections at once, or as soon as the broker can be told."""

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 
 from fleet.files import write_secret
-from fleet.south.broker import Address
+from fleet.south.mosquitto_conf import NO_ACCOUNTS, Address, Places, configuration
+from fleet.south.rules import acl_file
+
+# Where the broker's makers put these in their image; deploy/broker.sh knows where a system has them.
+DATA = Path("/var/lib/mosquitto")
+KICKER = Path("/usr/lib/mosquitto_dynamic_security.so")
+ALL = "0.0.0.0"  # noqa: S104 - its owner decides who reaches it
 
 
 class OutsideBroker:
     """Its owner makes it believe the fleet's authority, show a certificate of it, and read `acl` and `revoked.pem` when they change."""
 
-    def __init__(self, folder: Path, address: Address) -> None:
-        """Leave files in `folder`."""
+    def __init__(self, folder: Path, address: Address, port: int) -> None:
+        """Leave files in `folder`, for a broker that is reached at this port."""
         self._folder = folder
+        self._port = port
         self.address = address
 
     async def start(self) -> None:
-        """It runs, or will."""
+        """Write how a mosquitto would have to run; it runs, or will."""
+        open_to_all = replace(self.address, host=ALL, port=self._port)
+        write_secret(self._folder / "mosquitto.conf", configuration(open_to_all, Places(self._folder, DATA, KICKER)).encode())
+        write_secret(self._folder / "accounts.json", NO_ACCOUNTS.encode())
 
     async def stop(self) -> None:
         """It runs on."""
@@ -28,10 +40,10 @@ class OutsideBroker:
         """Somebody else does."""
         await anyio.sleep_forever()
 
-    def admit(self, acl: str, revocation_list: bytes) -> None:
+    def admit(self, revoked: Sequence[str], revocation_list: bytes) -> None:
         """Write who may do what, and whom not to let in."""
         write_secret(self._folder / "revoked.pem", revocation_list)
-        write_secret(self._folder / "acl", acl.encode())
+        write_secret(self._folder / "acl", acl_file(revoked).encode())
 
     def reload(self) -> None:
         """Its owner watches the files."""

@@ -12,6 +12,37 @@ VIEWER_USER = "viewer"
 KICKS = "$CONTROL/dynamic-security/v1"
 
 
+def emqx_rules(revoked: Iterable[str] = ()) -> str:
+    """Return the same rules for EMQX (its file of ACL rules, in Erlang's terms): the first that fits decides, the last refuses.
+
+    There a rule binds what is subscribed to and not each message, so the viewer is given leaves by name and no tree.
+    """
+    own = "${username}"
+    leaves = [*UPLINKS, *DOWNLINKS]
+    rules = [
+        *((f'{{username, "{device}"}}', "deny", "all", ["#"]) for device in revoked),
+        (f'{{username, "{FLEET_USER}"}}', "allow", "all", [f"{PREFIX}/#", KICKS]),
+        (f'{{username, "{VIEWER_USER}"}}', "allow", "subscribe", [f"{PREFIX}/+/{leaf}" for leaf in leaves]),
+        ("all", "allow", "publish", [*(f"{PREFIX}/{own}/{leaf}" for leaf in UPLINKS), f"{PREFIX}/{own}/command/+/result"]),
+        (
+            "all",
+            "allow",
+            "subscribe",
+            [
+                *(f"{PREFIX}/{own}/{leaf}" for leaf in DOWNLINKS),
+                *(f"{PREFIX}/{own}/{tree}/#" for tree in ("command", "chunk")),
+                *(f"{tree}/#" for tree in (CHUNKS, TRUST)),
+            ],
+        ),
+    ]
+    return "\n".join([*(_erlang(*rule) for rule in rules), "{deny, all}."]) + "\n"
+
+
+def _erlang(who: str, verdict: str, what: str, topics: Iterable[str]) -> str:
+    quoted = ", ".join(f'"{topic}"' for topic in topics)
+    return f"{{{verdict}, {who}, {what}, [{quoted}]}}."
+
+
 def acl_file(revoked: Iterable[str] = ()) -> str:
     """Return the broker's rules; `%u` is the user, which for a device is its id.
 

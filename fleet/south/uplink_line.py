@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from contracts import mqtt
 from contracts.errors import MalformedPacketError
 from contracts.mqtt_stream import Delivery, Stream
-from fleet.south.broker import MAX_PACKET_BYTES
+from fleet.south.mosquitto_conf import MAX_PACKET_BYTES
 from fleet.south.mqtt import SESSION_EXPIRY_S, Login, Received
 
 KEEPALIVE_S = 60

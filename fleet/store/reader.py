@@ -59,6 +59,11 @@ class StoreReader:
         self._charts = Charts(database, now)
         self._newest = Newest()
 
+    def probe(self) -> None:
+        """Read something; raise StoreError while the database does not answer."""
+        with self._database.reading() as connection:
+            connection.execute(select(1))
+
     def overview(self) -> Overview:
         """Return the fleet's numbers."""
         now = self._now()

@@ -20,6 +20,8 @@ from tests.sim.fleet import Release, SimFleet, make_release
 from tests.sim.tiny_release import MODEL, TinyRelease
 
 WILD_S = 15.0
+# A slow machine needs longer for as many.
+LEAST_STRIKES = 3
 BODY = json.dumps({"inputs": [{"name": "image", "shape": [1, 4, 4], "datatype": "UINT8", "data": list(range(16))}]})
 
 
@@ -99,7 +101,7 @@ def torment(device: AgentProcess, caller: Caller, strike: Callable[[int], None])
     wild = device.state / "wild"
     wild.touch()
     strikes, end_s = 0, time.monotonic() + WILD_S
-    while time.monotonic() < end_s:
+    while strikes < LEAST_STRIKES or time.monotonic() < end_s:
         answered = caller.answers
         until(lambda: caller.answers > answered + 10, timeout_s=60)  # noqa: B023 - asked before it changes
         for pid in workers(device, MODEL)[:1]:
@@ -134,7 +136,7 @@ def test_the_agent_outlives_wild_workers_and_only_their_own_requests_fail(fleet:
         Health, DEVICE, lambda said: {worker.state for worker in said.workers.values()} == {"serving"}, since=fleet.mark
     )
     restarts = {model: worker.restarts for model, worker in health.workers.items()}
-    assert restarts[MODEL] == strikes >= 3
+    assert restarts[MODEL] == strikes >= LEAST_STRIKES
     assert restarts["digits"] >= 2
     assert [len(caller.faults) <= restarts[model] for caller, model in zip(callers, (MODEL, "digits"), strict=True)] == [True, True]
     told = [event.facts["state"] for event in fleet.all(DeviceEvent, since=mark) if event.kind == "worker" and event.model == MODEL]

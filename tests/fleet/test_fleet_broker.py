@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from fleet.errors.server import BrokerFailedError, ToolMissingError
-from fleet.south.broker import Address, Broker
-from fleet.south.rules import acl_file
+from fleet.south.broker import Broker
+from fleet.south.mosquitto_conf import Address
 from tests.fleet.server import free_port
 from tests.live.authority import authority, server_identity
 
@@ -30,7 +30,7 @@ def test_a_missing_mosquitto_is_named_with_the_command_that_installs_it(tmp_path
 def test_a_mosquitto_that_finds_its_port_taken_is_quoted(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         broker = Broker(tmp_path / "broker", address(stranger.getsockname()[1]))
-        broker.admit(acl_file(), authority().revocation_list((), datetime.now(timezone.utc)))
+        broker.admit((), authority().revocation_list((), datetime.now(timezone.utc)))
 
         with pytest.raises(BrokerFailedError, match=r"found it ended: .*Address already in use; see .*mosquitto\.log$"):
             anyio.run(broker.start)

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 
 from fleet.authority import Authority
 from fleet.doors import Doors, Papers, bound
-from fleet.south.broker import Address, Broker
-from fleet.south.rules import acl_file
+from fleet.south.broker import Broker
+from fleet.south.mosquitto_conf import Address
 from tests.fleet.server import free_port
 from tests.live.authority import context_of, identity_of
 
@@ -62,7 +62,7 @@ def test_the_broker_shows_the_new_one_and_ends_nobodys_connection(tmp_path: Path
     broker, identity = Broker(tmp_path / "broker", address), own_identity(tmp_path, authority)
 
     async def live() -> None:
-        broker.admit(acl_file(), authority.revocation_list((), now()))
+        broker.admit((), authority.revocation_list((), now()))
         await broker.start()
         try:
             with talking(address.port, authority, identity) as before:

@@ -15,10 +15,11 @@ import psutil
 from agent.core.transfer import MAX_WINDOW
 from contracts.chunks import CHUNK_BYTES
 from contracts.topics import of_chunk, of_chunks
-from fleet.south.broker import MAX_QUEUED_BYTES, Address, Broker
+from fleet.south.broker import Broker
 from fleet.south.bulk import BulkLink
+from fleet.south.mosquitto_conf import MAX_QUEUED_BYTES, Address
 from fleet.south.mqtt import Login
-from fleet.south.rules import FLEET_USER, acl_file
+from fleet.south.rules import FLEET_USER
 from tests.fleet.server import free_port, wait_for
 from tests.live.authority import authority, context_of, file_of, server_identity
 
@@ -62,7 +63,7 @@ def test_devices_that_do_not_read_take_bounded_memory_of_the_broker(tmp_path: Pa
     async def run() -> tuple[int, int]:
         port = free_port()
         broker = Broker(tmp_path, Address("127.0.0.1", port, authority().certificate_file, server_identity()))
-        broker.admit(acl_file(), authority().revocation_list((), datetime.now(timezone.utc)))
+        broker.admit((), authority().revocation_list((), datetime.now(timezone.utc)))
         await broker.start()
         try:
             return await anyio.to_thread.run_sync(_publish_to_the_deaf, port)

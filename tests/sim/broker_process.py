@@ -11,8 +11,8 @@ import anyio
 from anyio import to_thread
 
 from fleet.authority import Authority
-from fleet.south.broker import Address, Broker
-from fleet.south.rules import acl_file
+from fleet.south.broker import Broker
+from fleet.south.mosquitto_conf import Address
 from tests.sim.uplink_load import say
 
 
@@ -28,7 +28,7 @@ async def serve(order: dict[str, str]) -> None:
     address = Address("127.0.0.1", int(order["port"]), authority, Path(order["server"]), Path(order["door"]))
     broker = Broker(folder, address)
     revoked = Authority(authority.parent, datetime.now(timezone.utc)).revocation_list((), datetime.now(timezone.utc))
-    broker.admit(acl_file(), revoked)
+    broker.admit((), revoked)
     await broker.start()
     try:
         async with anyio.create_task_group() as tasks:

@@ -87,6 +87,13 @@ def start(fleet: FleetProcess, **more: Any) -> int:
     return number
 
 
+def end(fleet: FleetProcess, rollout: int) -> None:
+    """Make room for the next one."""
+    with fleet.api as api:
+        api.post(f"rollouts/{rollout}/abort").raise_for_status()
+    wait_for(lambda: shown(fleet, f"rollouts/{rollout}")["ended_at"])
+
+
 def asked_for(fleet: FleetProcess, kind: str) -> list[dict[str, Any]]:
     return [one for one in shown(fleet, "devices/sim-00002/commands") if one["order"]["kind"] == kind]
 
@@ -99,7 +106,7 @@ def is_settled(fleet: FleetProcess, rollout: int) -> bool:
     return all(wave["settled"] == wave["devices"] for wave in shown(fleet, f"rollouts/{rollout}")["waves"] if wave["is_open"])
 
 
-def test_a_rollout_begins_as_it_was_previewed_and_goes_as_the_buttons_say(stage: FleetProcess, visit: Visit) -> None:
+def test_a_rollout_begins_as_it_was_previewed_and_not_before_the_question_is_answered(stage: FleetProcess, visit: Visit) -> None:
     # Given a form that shows whom it would reach
     visit.open("/rollouts/new?release=digits+2")
     visit.until(lambda: "12 devices would get it" in visit.text(), "no preview")
@@ -128,30 +135,34 @@ def test_a_rollout_begins_as_it_was_previewed_and_goes_as_the_buttons_say(stage:
     assert (found["strategy"], found["started_by"], found["release"]["release"]) == ("phased", "owner", 2)
     assert [wave["size"] for wave in found["waves"]] == ["25%", "100%"]
 
-    # And pausing, resuming and promoting do what they say, or nothing
+    end(stage, 2)
+
+
+def test_a_rollout_goes_as_the_buttons_say_and_nothing_happens_on_a_no(stage: FleetProcess, visit: Visit) -> None:
+    number = start(stage, release=2, strategy="phased", waves=["25%", "100%"], soak_s=3600)
+    visit.open(f"/rollouts/{number}")
     assert "9 devices that were offered nothing yet" in visit.press("Pause", answer="Leave it")
-    assert shown(stage, "rollouts/2")["state"] == "running"
+    assert shown(stage, f"rollouts/{number}")["state"] == "running"
     visit.press("Pause", answer="Pause")
-    wait_for(lambda: shown(stage, "rollouts/2")["state"] == "paused")
+    wait_for(lambda: shown(stage, f"rollouts/{number}")["state"] == "paused")
     visit.press("Resume", answer="Resume")
-    wait_for(lambda: shown(stage, "rollouts/2")["state"] == "running")
-    wait_for(lambda: is_settled(stage, 2))
+    wait_for(lambda: shown(stage, f"rollouts/{number}")["state"] == "running")
+    wait_for(lambda: is_settled(stage, number))
     assert "Wave 2 of 2 opens at once: 9 devices more" in visit.press("Promote", answer="Promote")
-    wait_for(lambda: shown(stage, "rollouts/2")["counts"] == {"committed": DEVICES}, seconds=60)
+    wait_for(lambda: shown(stage, f"rollouts/{number}")["counts"] == {"committed": DEVICES}, seconds=60)
 
     # And what has ended can be taken back
     visit.until(lambda: visit.text(".ff-big") == "100 %", "the page stands still")
     assert "keep it (12 devices)" in visit.press("Abort", answer="Abort")
-    wait_for(lambda: shown(stage, "rollouts/2")["ended_at"])
+    wait_for(lambda: shown(stage, f"rollouts/{number}")["ended_at"])
     assert "brings 12 devices that have digits 2 back" in visit.press("Roll back", answer="Roll back")
-    visit.until(lambda: visit.browser.current_url.endswith("/rollouts/3"), "it does not lead to the way back")
-    back = wait_for(lambda: (found := shown(stage, "rollouts/3"))["counts"] == {"committed": DEVICES} and found)
-    assert (back["kind"], back["origin"]) == ("rollback", 2)
+    visit.until(lambda: visit.browser.current_url.endswith(f"/rollouts/{number + 1}"), "it does not lead to the way back")
+    back = wait_for(lambda: (found := shown(stage, f"rollouts/{number + 1}"))["counts"] == {"committed": DEVICES} and found)
+    assert (back["kind"], back["origin"]) == ("rollback", number)
     with stage.api as api:
         assert {device["models"]["digits"]["current"]["release"] for device in api.get("devices").json()} == {1}
-        api.post("rollouts/3/abort").raise_for_status()
-    wait_for(lambda: shown(stage, "rollouts/3")["ended_at"])
-    visit.open("/rollouts/2")
+    end(stage, number + 1)
+    visit.open(f"/rollouts/{number}")
     visit.until(lambda: all(act in visit.text() for act in ("promote", "abort", "phased to all")), "the history is not told")
 
 

@@ -1,0 +1,36 @@
+"""Runs a real haproxy by deploy/haproxy.cfg, before two servers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STOP_S = 20.0
+
+
+@contextmanager
+def haproxy(port: int, servers: tuple[int, int], log: Path) -> Iterator[None]:
+    """Listen on `port` for the doors with TLS at these ports of this machine; skip the test where haproxy is not installed."""
+    program = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if program is None:
+        pytest.skip("haproxy is not installed")
+    where = {
+        "FLEET_BIND": f"127.0.0.1:{port}",
+        "SERVER_A": f"127.0.0.1:{servers[0]}",
+        "SERVER_B": f"127.0.0.1:{servers[1]}",
+    }
+    with log.open("ab") as output:
+        command = [program, "-db", "-f", str(ROOT / "deploy" / "haproxy.cfg")]
+        process = subprocess.Popen(command, env={**os.environ, **where}, stdout=output, stderr=output)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(STOP_S)
