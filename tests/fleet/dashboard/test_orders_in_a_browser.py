@@ -122,6 +122,7 @@ def test_a_rollout_begins_as_it_was_previewed_and_not_before_the_question_is_ans
     visit.until(lambda: bool(visit.all('input[aria-label="Waves: reached with each"]')), "waves cannot be chosen")
     visit.type("Waves: reached with each", "25%,100%")
     visit.type("Watched after each wave", "1h")
+    visit.browser.find_element(By.CSS_SELECTOR, '[role="checkbox"][aria-label="A second person approves"]').click()
     visit.until(lambda: "12 devices would get it" in visit.text(), "the preview does not follow")
 
     # When the reader leaves it first, and then starts it
@@ -133,8 +134,7 @@ def test_a_rollout_begins_as_it_was_previewed_and_not_before_the_question_is_ans
     # Then it is what was asked for
     found = shown(stage, "rollouts/2")
     assert (found["strategy"], found["started_by"], found["release"]["release"]) == ("phased", "owner", 2)
-    assert [wave["size"] for wave in found["waves"]] == ["25%", "100%"]
-
+    assert ([wave["size"] for wave in found["waves"]], found["state"]) == (["25%", "100%"], "waiting")
     end(stage, 2)
 
 
