@@ -122,7 +122,8 @@ def test_a_rollout_begins_as_it_was_previewed_and_not_before_the_question_is_ans
     visit.until(lambda: bool(visit.all('input[aria-label="Waves: reached with each"]')), "waves cannot be chosen")
     visit.type("Waves: reached with each", "25%,100%")
     visit.type("Watched after each wave", "1h")
-    visit.browser.find_element(By.CSS_SELECTOR, '[role="checkbox"][aria-label="A second person approves"]').click()
+    [tick] = [box for box in visit.all(".q-checkbox") if box.text == "A second person approves"]
+    tick.click()
     visit.until(lambda: "12 devices would get it" in visit.text(), "the preview does not follow")
 
     # When the reader leaves it first, and then starts it
