@@ -53,8 +53,8 @@ class CommandPanel:
 
     def _obstacle(self, kind: Kind) -> str:
         caller = self._page.caller
-        if caller is None or obstacle(caller, GIVE):
-            return obstacle(caller, GIVE)
+        if found := obstacle(caller, GIVE):
+            return found
         needed = command_role(kind)
         return "" if caller.role >= needed else f"This takes the role {needed.word}; yours is {caller.role.word}."
 

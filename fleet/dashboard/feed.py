@@ -33,6 +33,7 @@ GROUPS_FRESH_S = 15.0
 DEVICES_PER_PAGE = 50
 MAX_ROLLOUTS = 20
 MAX_COMMANDS = 20
+MAX_GROUPS = 200
 # What the overview has room for.
 MAX_ATTENTION = 8
 ATTENTION = "status in (offline, degraded)"
@@ -85,7 +86,7 @@ class Feed:
         self._services = services
         self.overview: Shared[Overview] = Shared(reader.overview)
         self.releases: Shared[tuple[ReleaseView, ...]] = Shared(reader.releases)
-        self.groups: Shared[tuple[GroupView, ...]] = Shared(lambda: groups.groups(services.now()))
+        self.groups: Shared[tuple[GroupView, ...]] = Shared(lambda: groups.groups(MAX_GROUPS, "", services.now()).items)
         self.rollouts: Shared[tuple[RolloutView, ...]] = Shared(partial(reader.rollouts, limit=MAX_ROLLOUTS))
         self._devices = lru_cache(MAX_ANSWERS)(lambda *asked: Shared(partial(self._read_devices, *asked)))
         self._device = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(reader.device, device)))
@@ -151,8 +152,8 @@ class Feed:
 
     def _read_groups_of(self, device: str) -> tuple[str, ...]:
         now, targeting = self._services.now(), self._services.targeting
-        names = [group.name for group in self._services.groups.groups(now)]
+        names = [group.name for group in self._services.groups.groups(MAX_GROUPS, "", now).items]
         return tuple(name for name in names if targeting.page(f'id = "{device}" and group = "{name}"', "", 1, now))
 
     def _read_commands(self, device: str) -> tuple[CommandSummary, ...]:
-        return self._services.commands.commands(device, self._services.now(), MAX_COMMANDS)
+        return self._services.commands.commands(device, self._services.now(), MAX_COMMANDS).items

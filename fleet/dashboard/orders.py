@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
+from fleet.acting import Acting, acting
+from fleet.core.audit import what_of
 from fleet.core.roles import NEEDED, Caller, Role, may
 from fleet.dashboard.ports import Services
 from fleet.dashboard.session import Login
@@ -48,6 +51,9 @@ class Orders:
             if not may(caller.role, *route) or caller.role < needed:
                 wanted = max(NEEDED.get(route, Role.ADMIN), needed)
                 raise ForbiddenError(wanted.word, caller.role.word)
-            return act(caller, self.services.now())
+            now = self.services.now()
+            # The change that it leads to is kept together with whose it was.
+            with acting(Acting(now, "dashboard", what_of(*route), caller.name, caller.role.word, request=secrets.token_hex(8))):
+                return act(caller, now)
 
         return await asyncio.to_thread(do)

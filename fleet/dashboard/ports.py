@@ -7,19 +7,9 @@ from datetime import datetime
 from typing import Protocol
 
 from contracts.commands import Command
-from fleet.core.roles import Caller
+from fleet.core.pages import Part
 from fleet.requests import LabelChange, NewGroup, NewRollout
 from fleet.views import CommandSummary, CommandView, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
-
-
-class Access(Protocol):
-    """Who may enter."""
-
-    def redeem_code(self, code: str, now: datetime) -> Caller | None:
-        """Return who comes with a one-time code, and use it up; None for one that is unknown, expired or used."""
-
-    def named(self, name: str, now: datetime) -> Caller | None:
-        """Return who goes by a name now; None when nobody does any more."""
 
 
 class Rollouts(Protocol):
@@ -58,8 +48,8 @@ class Targeting(Protocol):
 class Groups(Protocol):
     """Groups and labels."""
 
-    def groups(self, now: datetime) -> tuple[GroupView, ...]:
-        """Return every group."""
+    def groups(self, limit: int, after: str, now: datetime) -> Part[GroupView]:
+        """Return groups by name, those after a name."""
 
     def group(self, name: str, now: datetime) -> GroupDetail:
         """Return a group with its devices; raise UnknownGroupError."""
@@ -80,7 +70,7 @@ class Commands(Protocol):
     def command(self, device: str, number: str, now: datetime) -> CommandView:
         """Return a command and what it brought; raise UnknownCommandError."""
 
-    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:
+    def commands(self, device: str, now: datetime, limit: int) -> Part[CommandSummary]:
         """Return a device's commands, newest first; raise UnknownDeviceError."""
 
 
@@ -89,8 +79,6 @@ class Services(Protocol):
 
     @property
     def reader(self) -> FleetReader: ...
-    @property
-    def access(self) -> Access: ...
     @property
     def rollouts(self) -> Rollouts: ...
     @property

@@ -15,8 +15,8 @@ from nicegui import context, ui
 from starlette.requests import Request
 
 from contracts.errors import FieldfareError
-from fleet.core.roles import Caller
-from fleet.dashboard.orders import Orders
+from fleet.core.roles import Caller, Role
+from fleet.dashboard.guard import signed_in
 from fleet.dashboard.session import Login, Sessions, read_login
 from fleet.dashboard.words import LOOKS, words_of
 
@@ -26,6 +26,7 @@ BEAT_S = 2.0
 # Pages wait for their first answer; a large fleet on a small server takes its time.
 FIRST_ANSWER_S = 30.0
 PAGES = {"/": "Overview", "/devices": "Devices", "/rollouts": "Rollouts", "/releases": "Releases"}
+ADMINS_PAGES = {"/audit": "Audit"}
 THEME_COOKIE = "fieldfare_theme"
 THEMES: dict[str, tuple[bool | None, str]] = {
     "auto": (None, "brightness_auto"),
@@ -42,7 +43,7 @@ class Page:
     sessions: Sessions
     login: Login | None
     # Who looked when the page was opened; orders ask again.
-    caller: Caller | None
+    caller: Caller
     trouble: ui.label
 
     async def keep_fresh(self, refresh: Callable[[], Awaitable[None]]) -> None:
@@ -51,10 +52,10 @@ class Page:
         ui.timer(BEAT_S, lambda: self._refresh(refresh), immediate=False)
 
     async def _refresh(self, refresh: Callable[[], Awaitable[None]]) -> None:
-        if not self.sessions.is_open(self.login):
-            ui.navigate.to("/login")
-            return
         try:
+            if not await asyncio.to_thread(self.sessions.is_open, self.login):
+                ui.navigate.to("/login")
+                return
             await refresh()
         except FieldfareError as error:
             self.trouble.set_text(f"Not up to date: {error}")
@@ -66,17 +67,16 @@ class Page:
 class Frame:
     """What all pages share."""
 
-    def __init__(self, sessions: Sessions, orders: Orders) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         """Pages of this frame live as long as their session."""
         self._sessions = sessions
-        self._orders = orders
         self._head = _head()
 
     @asynccontextmanager
     async def page(self, request: Request, title: str, *, under: str) -> AsyncIterator[Page]:
         """Open a page; `under` is the navigation entry it belongs to."""
         login = read_login(request.session)
-        caller = await asyncio.to_thread(self._orders.caller_of, login)
+        caller = signed_in(request)
         ui.page_title(f"{title} · fieldfare")
         ui.add_head_html(self._head + f"<script>fieldfare.setServerTime({time.time() * 1000:.0f})</script>")
         # The framework puts a page's content into the document's one <main>; what leads elsewhere stands before it.
@@ -89,21 +89,18 @@ class Frame:
             yield Page(self._sessions, login, caller, trouble)
 
 
-def _header(under: str, caller: Caller | None) -> ui.element:
+def _header(under: str, caller: Caller) -> ui.element:
     with ui.element("header").classes("ff-header") as header:
         with ui.link(target="/").classes("ff-brand").props('aria-label="fieldfare, the fleet"'):
             ui.element("img").props(f'src="{STATIC_URL}/icon.svg" alt="" width=24 height=24')
             ui.label("fieldfare")
         with ui.element("nav").classes("ff-nav").props('aria-label="Pages"'):
-            for path, name in PAGES.items():
+            for path, name in (PAGES | (ADMINS_PAGES if caller.role is Role.ADMIN else {})).items():
                 link = ui.link(name, path)
                 if path == under:
                     link.props("aria-current=page")
         ui.element("div").classes("ff-space")
-        if caller:
-            ui.label(f"{caller.name} · {caller.role.word}").classes("ff-who").props(
-                'title="Who is signed in, and what this role may do is told on each button."'
-            )
+        ui.label(f"{caller.name} · {caller.role.word}").classes("ff-who").props(f'title="signed in as {caller.role.word}"')
         _theme_switch()
         ui.html(SIGN_OUT, sanitize=False)
     return header

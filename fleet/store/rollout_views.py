@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from contracts.lifecycle import Phase
+from contracts.lifecycle import FINAL, Phase
 from fleet.core.gates.gate import Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
-from fleet.core.rollout.model import LOST, Member, Rollout
+from fleet.core.rollout.model import LOST, Member
 from fleet.core.rollout.plan import Plan
-from fleet.views import ComparisonView, GateView, MetricView, PlanView, RolloutDeviceView, RolloutEntryView, RolloutView, WaveView
+from fleet.store.rollouts import Crowd, Outline
+from fleet.views import ComparisonView, GateView, MetricView, PlanView, RolloutDeviceView, RolloutEntryView, RolloutSummary, WaveView
 
 
-def outlined(rollout: Rollout, counts: Mapping[Phase, int]) -> RolloutView:
+def summarised(outline: Outline) -> RolloutSummary:
     """Return a rollout without its devices."""
-    return RolloutView(
+    rollout, counts = outline.rollout, Counter[Phase]()
+    for crowd in outline.crowds:
+        counts[crowd.phase] += crowd.devices
+    return RolloutSummary(
         id=rollout.id,
         release=rollout.release,
         query=rollout.query,
@@ -24,31 +28,25 @@ def outlined(rollout: Rollout, counts: Mapping[Phase, int]) -> RolloutView:
         started_at=rollout.started_at,
         ended_at=rollout.ended_at,
         counts=dict(counts),
-        devices=(),
         strategy=rollout.plan.strategy.value,
         kind=rollout.kind.value,
         origin=rollout.origin,
         started_by=rollout.started_by,
         wave=rollout.wave + 1,
+        waves=_waves(rollout.plan, rollout.wave, outline.crowds),
+        plan=_plan(rollout.plan),
         gate=None if rollout.verdict is None else _gate(rollout.verdict),
+        version=rollout.version,
     )
 
 
-def detailed(rollout: Rollout, history: Sequence[Entry]) -> RolloutView:
-    """Return a rollout with its devices, waves and history."""
-    members = rollout.members.values()
-    outline = outlined(rollout, Counter(member.phase for member in members))
-    return outline.model_copy(
-        update={
-            "devices": tuple(map(_device, members)),
-            "waves": _waves(rollout),
-            "plan": _plan(rollout.plan),
-            "history": tuple(RolloutEntryView(at=line.at, actor=line.actor, act=line.act, text=line.text) for line in history),
-        }
-    )
+def entry_view(entry: Entry) -> RolloutEntryView:
+    """Return one line of a rollout's history."""
+    return RolloutEntryView(at=entry.at, actor=entry.actor, act=entry.act, text=entry.text)
 
 
-def _device(member: Member) -> RolloutDeviceView:
+def device_view(member: Member) -> RolloutDeviceView:
+    """Return how a rollout stands on one device."""
     return RolloutDeviceView(
         device=member.device,
         phase=member.phase,
@@ -59,17 +57,17 @@ def _device(member: Member) -> RolloutDeviceView:
     )
 
 
-def _waves(rollout: Rollout) -> tuple[WaveView, ...]:
+def _waves(plan: Plan, open_wave: int, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:
     devices, offered, settled = Counter[int](), Counter[int](), Counter[int]()
     committed, lost, missing, awaited = Counter[int](), Counter[int](), Counter[int](), Counter[int]()
-    for member in rollout.members.values():
-        devices[member.wave] += 1
-        offered[member.wave] += member.offered_at is not None
-        settled[member.wave] += member.is_settled
-        committed[member.wave] += member.phase is Phase.COMMITTED
-        lost[member.wave] += member.phase in LOST
-        missing[member.wave] += member.is_missing
-        awaited[member.wave] += member.phase is Phase.OFFERED and member.met_at is None and not member.is_missing
+    for crowd in crowds:
+        devices[crowd.wave] += crowd.devices
+        offered[crowd.wave] += crowd.offered
+        settled[crowd.wave] += crowd.devices if crowd.is_settled else 0
+        committed[crowd.wave] += crowd.devices if crowd.phase is Phase.COMMITTED else 0
+        lost[crowd.wave] += crowd.devices if crowd.phase in LOST else 0
+        missing[crowd.wave] += crowd.devices if crowd.is_settled and crowd.phase not in FINAL else 0
+        awaited[crowd.wave] += crowd.devices - crowd.met if crowd.phase is Phase.OFFERED and not crowd.is_settled else 0
     return tuple(
         WaveView(
             wave=wave + 1,
@@ -77,13 +75,13 @@ def _waves(rollout: Rollout) -> tuple[WaveView, ...]:
             devices=devices[wave],
             offered=offered[wave],
             settled=settled[wave],
-            is_open=wave <= rollout.wave,
+            is_open=wave <= open_wave,
             committed=committed[wave],
             lost=lost[wave],
             missing=missing[wave],
             awaited=awaited[wave],
         )
-        for wave, size in enumerate(rollout.plan.waves)
+        for wave, size in enumerate(plan.waves)
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fleet.views.access import TokenView
+from fleet.views.access import AuditPage, TokenView, UserView
 from fleet.views.base import View
 from fleet.views.charts import Gauges, HealthPoint, InferencePoint
 from fleet.views.commands import CommandSummary, CommandView
 from fleet.views.devices import DeviceDetail, DeviceSummary, EventView, Gap, QuarantinedMessage
 from fleet.views.overview import Overview
+from fleet.views.pages import MAX_LIMIT, Page
 from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import (
@@ -19,6 +20,7 @@ from fleet.views.rollouts import (
     RolloutDeviceView,
     RolloutEntryView,
     RolloutState,
+    RolloutSummary,
     RolloutView,
     WaveView,
 )
@@ -26,6 +28,8 @@ from fleet.views.settings import ConfigurationView, ConfiguredDevice
 from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, LabelledView, RolloutPreview, TargetView
 
 __all__ = [
+    "MAX_LIMIT",
+    "AuditPage",
     "CommandSummary",
     "CommandView",
     "ComparisonView",
@@ -47,6 +51,7 @@ __all__ = [
     "LabelledView",
     "MetricView",
     "Overview",
+    "Page",
     "PlanView",
     "QuarantinedMessage",
     "ReleaseView",
@@ -54,9 +59,11 @@ __all__ = [
     "RolloutEntryView",
     "RolloutPreview",
     "RolloutState",
+    "RolloutSummary",
     "RolloutView",
     "TargetView",
     "TokenView",
+    "UserView",
     "View",
     "WaveView",
 ]

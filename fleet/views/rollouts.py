@@ -134,8 +134,8 @@ class RolloutEntryView(View):
     text: str
 
 
-class RolloutView(View):
-    """One rollout: its target list was frozen at the start."""
+class RolloutSummary(View):
+    """One rollout: its target list was frozen at the start. Its devices and its history are lists of their own."""
 
     id: int
     release: ReleaseRef
@@ -147,8 +147,6 @@ class RolloutView(View):
     ended_at: AwareDatetime | None
     # Devices by phase.
     counts: dict[Phase, int]
-    # Empty in a list of rollouts.
-    devices: tuple[RolloutDeviceView, ...]
     strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
     kind: Literal["start", "rollback", "retry"] = "start"
     # The rollout that a rollback or a retry follows.
@@ -158,7 +156,15 @@ class RolloutView(View):
     wave: int = 1
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
-    # None in a list of rollouts.
     plan: PlanView | None = None
+    # What people decide upon: changes with state and wave, and may be named in If-Match.
+    version: str = ""
+
+
+class RolloutView(RolloutSummary):
+    """A rollout in one piece."""
+
+    # Empty in a list of rollouts.
+    devices: tuple[RolloutDeviceView, ...] = ()
     # The newest lines, oldest first; empty in a list of rollouts.
     history: tuple[RolloutEntryView, ...] = ()

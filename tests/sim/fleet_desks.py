@@ -10,7 +10,7 @@ from contracts.commands import Command
 from contracts.messages import ReleaseRef
 from fleet.core.fit import Package
 from fleet.core.inventory import Inventory, Words, inventory_of
-from fleet.core.roles import Caller, Role
+from fleet.core.pages import Part
 from fleet.core.targeting.groups import Group
 from fleet.errors.devices import UnknownCommandError, UnknownDeviceError
 from fleet.errors.releases import UnknownArtifactError
@@ -20,23 +20,6 @@ from fleet.requests import LabelChange, NewGroup, NewRollout
 from fleet.targeting import Targeting
 from fleet.views import CommandSummary, CommandView, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
 from tests.sim.fleet_reader import MovingFleet
-
-TESTER = Caller("tester", Role.ADMIN)
-
-
-class Codes:
-    """One-time codes, all of the same person."""
-
-    def __init__(self, *codes: str) -> None:
-        self._codes = set(codes)
-
-    def redeem_code(self, code: str, now: datetime) -> Caller | None:
-        is_known = code in self._codes
-        self._codes.discard(code)
-        return TESTER if is_known else None
-
-    def named(self, name: str, now: datetime) -> Caller | None:
-        return TESTER if name == TESTER.name else None
 
 
 class _Roster:
@@ -63,8 +46,8 @@ class Idle:
     def get(self, release: ReleaseRef) -> NoReturn:
         raise UnknownArtifactError(release.manifest_sha256)
 
-    def groups(self, now: datetime) -> tuple[GroupView, ...]:
-        return ()
+    def groups(self, limit: int, after: str, now: datetime) -> Part[GroupView]:
+        return Part((), None)
 
     def group(self, name: str, now: datetime) -> GroupDetail:
         raise UnknownGroupError(name, None)
@@ -93,8 +76,8 @@ class Idle:
     def command(self, device: str, number: str, now: datetime) -> CommandView:
         raise UnknownCommandError(device, number)
 
-    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:
-        return ()
+    def commands(self, device: str, now: datetime, limit: int) -> Part[CommandSummary]:
+        return Part((), None)
 
 
 class _NoPreview:
@@ -105,11 +88,10 @@ class _NoPreview:
 class PlayedServices:
     """All of it over one moving fleet."""
 
-    def __init__(self, fleet: MovingFleet, *codes: str) -> None:
-        """Let each code in once."""
+    def __init__(self, fleet: MovingFleet) -> None:
+        """Show it."""
         nothing = Idle()
         self.reader: FleetReader = fleet
-        self.access = Codes(*codes)
         self.rollouts = self.groups = self.commands = nothing
         self.preview = _NoPreview()
         self.targeting = Targeting(_Roster(fleet), nothing, nothing)

@@ -19,7 +19,7 @@ from fleet.errors.enrolment import ForbiddenError
 from tests.sim.fleet_desks import PlayedServices
 from tests.sim.fleet_reader import MovingFleet
 
-LOGIN = Login("id", 9e9, "anna")
+LOGIN = Login("key")
 ROUTE = ("POST", "/rollouts")
 
 

@@ -19,7 +19,8 @@ from fleet.core.rollout.enlist import arranged
 from fleet.core.rollout.model import Member, Rollout, State
 from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy
 from fleet.dashboard.rollout_acts import ACTS
-from fleet.store.rollout_views import detailed
+from fleet.store.rollout_views import summarised
+from fleet.store.rollouts import Crowd, Outline
 from fleet.views import RolloutView
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
@@ -40,7 +41,8 @@ def rollout(phases: Counter[Phase], state: State = State.RUNNING, *, has_ended: 
 
 
 def seen(found: Rollout) -> RolloutView:
-    return detailed(found, ())
+    crowds = [Crowd(one.wave, one.phase, one.is_settled, 1, int(one.phase is not Phase.PLANNED), 0) for one in found.members.values()]
+    return RolloutView(**dict(summarised(Outline(found, tuple(crowds)))))
 
 
 STAGES = [

@@ -62,12 +62,17 @@ class Visit:
 
     def button(self, text: str, inside: str = "main") -> WebElement:
         """Return the button that says `text`, beside its icon."""
-        [found] = [one for one in self.all(f"{inside} button") if one.is_displayed() and one.text.split("\n")[-1] == text]
-        return found
+        found = self.buttons(text, inside)
+        assert len(found) == 1, f"{len(found)} buttons say {text}"
+        return found[0]
+
+    def buttons(self, text: str, inside: str = "main") -> list[WebElement]:
+        """Return the buttons that say `text`; none while the page does not show any."""
+        return [one for one in self.all(f"{inside} button") if one.is_displayed() and one.text.split("\n")[-1] == text]
 
     def press(self, text: str, *, answer: str | None) -> str:
         """Press a button that asks, give an answer by the name of the dialog's button, and return what was asked; None presses alone."""
-        self.until(lambda: self.button(text).get_attribute("aria-disabled") == "false", f"{text} may not be used")
+        self.until(lambda: [one.get_attribute("aria-disabled") for one in self.buttons(text)] == ["false"], f"{text} may not be used")
         self.until(lambda: is_clicked(self.button(text)), f"{text} cannot be pressed")
         return "" if answer is None else self.answer(answer)
 
