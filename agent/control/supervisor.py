@@ -24,6 +24,7 @@ from agent.core.sight import Sight
 from agent.errors import AgentError, WorkerError
 from agent.worker_link import Pulse, Ready
 from contracts.messages import InferenceWindow, ReleaseRef
+from contracts.shadow import ShadowPart, joined_part
 
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.2, 60.0
 # What a start takes beside the worker's own time to get ready: the wait before it, and draining what is not needed.
@@ -54,7 +55,10 @@ class Supervisor:
         self._launcher = launcher
         self._listener = listener
         self._patience = patience
-        self._ears = Ears(self._on_window, self._on_pulse)
+        self._ears = Ears(self._on_window, self._on_pulse, self._on_compared)
+        # The candidate is no successor yet: whoever serves is looked after as ever.
+        self.is_shadowing = False
+        self._compared: ShadowPart | None = None
         self._wanted: Installed | None = None
         self._trouble = Trouble()
         self._relief = Relief()
@@ -142,7 +146,7 @@ class Supervisor:
 
     async def replace(self) -> Worker:
         """Let a fresh worker take over from the one that serves, which does so until then; raise WorkerError, upon which it serves on."""
-        if self.candidate is not None:
+        if self.candidate is not None and not self.is_shadowing:
             raise WorkerError("expected no update under way, found a candidate; it brings a fresh worker by itself")
         self._attempt.cancel()
         async with self._hands:
@@ -274,7 +278,8 @@ class Supervisor:
 
     def _is_relief_due(self, worker: Worker) -> bool:
         is_due = bool(worker.tiredness) or worker is self._outdated
-        return is_due and self.candidate is None and time.monotonic() >= self._relief.due_s
+        is_free = self.candidate is None or self.is_shadowing
+        return is_due and is_free and time.monotonic() >= self._relief.due_s
 
     def _believe(self, worker: Worker) -> None:
         self._trouble, alarm = self._trouble.served(time.monotonic() - self._served_since_s)
@@ -283,7 +288,12 @@ class Supervisor:
 
     def _on_window(self, window: InferenceWindow) -> None:
         self.ledger.note(window)
-        self._listener.on_window(window)
+        part, self._compared = self._compared, None
+        self._listener.on_window(window if part is None else window.model_copy(update={"shadow": part}))
+
+    def _on_compared(self, part: ShadowPart) -> None:
+        # The next window of who serves takes it along: without requests there is nothing to compare.
+        self._compared = joined_part(self._compared, part)
 
     def _begin_anew(self) -> None:
         self._trouble = self._trouble.forgiven()

@@ -16,6 +16,7 @@ from agent.control.ports.machine import Thermometer
 from agent.control.ports.workers import Launcher
 from agent.control.probation import Probation
 from agent.control.reporter import Reporter
+from agent.control.shadowing import Shadowing
 from agent.control.supervisor import Listener, Supervisor
 from agent.control.wishes import Wish
 from agent.control.worker import Patience
@@ -59,6 +60,7 @@ class Updater:
             Do.FETCH: self._fetch,
             Do.STAGE: self._stage,
             Do.START_CANDIDATE: self._start_candidate,
+            Do.START_SHADOW: self._shadow,
             Do.SWITCH: self._switch,
             Do.START_PROBATION: self._watch,
             Do.COMMIT: self._tidy,
@@ -70,7 +72,9 @@ class Updater:
 
     def wish(self, wish: Wish | None, generation: int) -> None:
         """Take what the fleet's newest document wants of this model."""
-        self._driver.hear(Wished(None, 0, generation) if wish is None else Wished(wish.release, wish.manifest_bytes, generation))
+        self._driver.hear(
+            Wished(None, 0, generation) if wish is None else Wished(wish.release, wish.manifest_bytes, generation, wish.shadow)
+        )
 
     def refit(self, shop: Workshop) -> None:
         """Work by other settings from now on; workers are replaced without a gap where theirs have changed."""
@@ -198,8 +202,19 @@ class Updater:
     async def _start_candidate(self, release: ReleaseRef) -> None:
         await self._driver.attempt(release, Phase.TESTING, self._test(release))
 
+    async def _shadow(self, release: ReleaseRef) -> None:
+        shop, terms = self._shop, self._driver.update.shadow
+        if terms is not None:
+            shadowing = Shadowing(self.supervisor, shop.thermometer, str(shop.store.shadow_socket(self.model)), terms)
+            await self._driver.attempt(release, Phase.SHADOW, shadowing.run(release, self._test))
+
     async def _switch(self, release: ReleaseRef) -> None:
-        await self._driver.attempt(release, Phase.SWITCHING, self.supervisor.switch())
+        await self._driver.attempt(release, Phase.SWITCHING, self._hand_over(release))
+
+    async def _hand_over(self, release: ReleaseRef) -> None:
+        if self.supervisor.candidate is None or self.supervisor.candidate.has_ended:
+            await self._test(release)  # it was a shadow that was just being started again
+        await self.supervisor.switch()
 
     async def _watch(self, release: ReleaseRef) -> None:
         shop = self._shop

@@ -15,8 +15,26 @@ from agent.control.ports.workers import Process
 from agent.core.allowance import Allowance
 from agent.core.growth import MIB, Sample, is_last_straw, tiredness
 from agent.errors import GoldenSetError, WorkerError
-from agent.worker_link import Drain, Failed, Prove, Proven, Pulse, Ready, Serve, Serving, Snapshot, SnapshotTaken, Window, WorkerLine
+from agent.worker_link import (
+    Compared,
+    Drain,
+    Failed,
+    Prove,
+    Proven,
+    Pulse,
+    Ready,
+    Reflect,
+    Rest,
+    Serve,
+    Serving,
+    Shadow,
+    Snapshot,
+    SnapshotTaken,
+    Window,
+    WorkerLine,
+)
 from contracts.messages import InferenceWindow
+from contracts.shadow import ShadowPart
 
 # A pulse a second and a window now and then: whoever says so much more has gone mad.
 MAX_LINES_AT_ONCE, MAX_LINES_PER_S = 500, 100.0
@@ -50,6 +68,7 @@ class Ears:
 
     on_window: Callable[[InferenceWindow], None]
     on_pulse: Callable[[Worker], None]
+    on_compared: Callable[[ShadowPart], None]
 
 
 class Worker:
@@ -100,6 +119,10 @@ class Worker:
         """Let it accept connections; raise WorkerError."""
         await self._process.send(Serve())
         await self._until(lambda: self.is_serving, self._patience.serving_s, "serve")
+
+    async def say(self, line: Reflect | Shadow | Rest) -> None:
+        """Tell it of a shadow, its own or another's; raise WorkerError."""
+        await self._process.send(line)
 
     async def prove(self) -> None:
         """Have it run its golden set once more; raise WorkerError, or GoldenSetError when it computes something else now."""
@@ -171,6 +194,8 @@ class Worker:
                 self._proven = line
             case Window(window=window):
                 self._ears.on_window(window)
+            case Compared(part=part):
+                self._ears.on_compared(part)
 
     def _feel(self, pulse: Pulse) -> None:
         """Judge how the worker is."""

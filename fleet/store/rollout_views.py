@@ -6,12 +6,23 @@ from collections import Counter
 from collections.abc import Sequence
 
 from contracts.lifecycle import FINAL, Phase
-from fleet.core.gates.gate import Comparison, GateVerdict
+from fleet.core.gates.evidence import Metric
+from fleet.core.gates.gate import KINDS, Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
-from fleet.core.rollout.model import LOST, Member
+from fleet.core.rollout.model import LOST, Member, Rollout
 from fleet.core.rollout.plan import Plan
 from fleet.store.rollouts import Crowd, Outline
-from fleet.views import ComparisonView, GateView, MetricView, PlanView, RolloutDeviceView, RolloutEntryView, RolloutSummary, WaveView
+from fleet.views import (
+    ComparisonView,
+    GateView,
+    MetricView,
+    PlanView,
+    RolloutDeviceView,
+    RolloutEntryView,
+    RolloutSummary,
+    ShadowView,
+    WaveView,
+)
 
 
 def summarised(outline: Outline) -> RolloutSummary:
@@ -37,6 +48,7 @@ def summarised(outline: Outline) -> RolloutSummary:
         plan=_plan(rollout.plan),
         gate=None if rollout.verdict is None else _gate(rollout.verdict),
         version=rollout.version,
+        shadow=_shadow(rollout, counts.get(Phase.SHADOW, 0)),
     )
 
 
@@ -55,6 +67,16 @@ def device_view(member: Member) -> RolloutDeviceView:
         wave=member.wave + 1,
         target=member.target,
     )
+
+
+def _shadow(rollout: Rollout, devices: int) -> ShadowView | None:
+    plan = rollout.plan
+    if plan.shadow is None:
+        return None
+    seen = [found.canary for found in (rollout.verdict.metrics if rollout.verdict else ()) if found.metric is Metric.DISAGREEMENT]
+    differ = next((canary for canary in seen if canary is not None), None)
+    agreement = None if differ is None else 1.0 - differ
+    return ShadowView(share=plan.shadow.share, min_inputs=plan.min_inputs, proven=rollout.proven, devices=devices, agreement=agreement)
 
 
 def _waves(plan: Plan, open_wave: int, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:
@@ -121,9 +143,10 @@ def _gate(verdict: GateVerdict) -> GateView:
                 probability_worse=found.probability_worse,
                 reason=found.reason,
                 devices=found.devices,
+                unit=KINDS[found.metric].unit,
                 limit=found.limit,
-                toward_pass=found.toward_pass,
                 toward_stop=found.toward_stop,
+                toward_pass=found.toward_pass,
             )
             for found in verdict.metrics
         ),
@@ -134,6 +157,7 @@ def _gate(verdict: GateVerdict) -> GateView:
 def _comparison(found: Comparison) -> ComparisonView:
     return ComparisonView(
         metric=found.metric.value,
+        unit=KINDS[found.metric].unit,
         canary=found.canary,
         control=found.control,
         difference=found.difference,

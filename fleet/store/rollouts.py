@@ -24,7 +24,7 @@ from fleet.store.rollout_rows import (
 )
 from fleet.store.tables import rollout_devices, rollout_history, rollouts
 
-_MOVING = ("phase", "reason", "progress", "errand", "generation", "offered_at", "met_at", "outcome_at", "is_missing")
+_MOVING = ("phase", "reason", "progress", "errand", "generation", "offered_at", "met_at", "outcome_at", "is_missing", "is_shadow")
 _MOVE = (
     update(rollout_devices)
     .where(rollout_devices.c.rollout == bindparam("of_rollout"), rollout_devices.c.device == bindparam("of_device"))

@@ -22,6 +22,7 @@ from fleet.views.rollouts import (
     RolloutState,
     RolloutSummary,
     RolloutView,
+    ShadowView,
     WaveView,
 )
 from fleet.views.settings import ConfigurationView, ConfiguredDevice
@@ -61,6 +62,7 @@ __all__ = [
     "RolloutState",
     "RolloutSummary",
     "RolloutView",
+    "ShadowView",
     "TargetView",
     "TokenView",
     "UserView",

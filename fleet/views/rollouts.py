@@ -70,7 +70,8 @@ class MetricView(View):
     reason: str
     # Canaries that said enough to count.
     devices: int = 0
-    # How much above the control it may be.
+    # What a rate is, such as `restarts an hour`, and how much above the control it may be.
+    unit: str = ""
     limit: float | None = None
     # Of the evidence that stopping or passing takes, the share that is there.
     toward_stop: float = 0.0
@@ -81,10 +82,11 @@ class ComparisonView(View):
     """How two arms differ in one metric: canary less control, or the release less its rival, in the metric's own unit."""
 
     metric: str
+    unit: str
     canary: float
     control: float
     difference: float
-    # Hold the true difference with 95 %.
+    # Hold the true difference with 95 %, however often they are looked at.
     low: float
     high: float
     probability_higher: float
@@ -125,6 +127,20 @@ class PlanView(View):
     hold_s: float
 
 
+class ShadowView(View):
+    """How a rollout is with its shadows."""
+
+    # Of the live inputs; and how many of them a device must tell of before it counts.
+    share: float
+    min_inputs: int
+    # Waves that have passed their shadow.
+    proven: int
+    # Devices that run the release beside another one now.
+    devices: int
+    # Share of inputs with the live release's answer, the mean of the devices that count; None before the first.
+    agreement: float | None
+
+
 class RolloutEntryView(View):
     """One line of a rollout's history; the actor is the name of a token, or `fleet`."""
 
@@ -147,7 +163,7 @@ class RolloutSummary(View):
     ended_at: AwareDatetime | None
     # Devices by phase.
     counts: dict[Phase, int]
-    strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
+    strategy: Literal["all-at-once", "phased", "canary", "shadow", "split"] = "all-at-once"
     kind: Literal["start", "rollback", "retry"] = "start"
     # The rollout that a rollback or a retry follows.
     origin: int | None = None
@@ -157,6 +173,7 @@ class RolloutSummary(View):
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
     plan: PlanView | None = None
+    shadow: ShadowView | None = None
     # What people decide upon: changes with state and wave, and may be named in If-Match.
     version: str = ""
 

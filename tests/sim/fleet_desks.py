@@ -9,8 +9,9 @@ from typing import NoReturn
 from contracts.commands import Command
 from contracts.messages import ReleaseRef
 from fleet.core.fit import Package
-from fleet.core.inventory import Inventory, Words, inventory_of
+from fleet.core.inventory import Inventory
 from fleet.core.pages import Part
+from fleet.core.status import Gist
 from fleet.core.targeting.groups import Group
 from fleet.errors.devices import UnknownCommandError, UnknownDeviceError
 from fleet.errors.releases import UnknownArtifactError
@@ -18,8 +19,13 @@ from fleet.errors.rollouts import UnknownRolloutError
 from fleet.errors.targeting import UnknownGroupError
 from fleet.requests import LabelChange, NewGroup, NewRollout
 from fleet.targeting import Targeting
-from fleet.views import CommandSummary, CommandView, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
+from fleet.views import CommandSummary, CommandView, DeviceDetail, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
 from tests.sim.fleet_reader import MovingFleet
+
+
+def _gist_of(detail: DeviceDetail) -> Gist:
+    gist = Gist() if detail.birth is None else Gist().with_birth(detail.birth)
+    return gist if detail.health is None else gist.with_health(detail.health)
 
 
 class _Roster:
@@ -29,8 +35,7 @@ class _Roster:
     def inventories(self, now: datetime, max_age: timedelta = timedelta(0)) -> Sequence[Inventory]:
         details = (self._fleet.device(summary.id) for summary in self._fleet.devices(limit=100_000))
         return [
-            inventory_of(one.id, one.hardware, one.labels, Words(birth=one.birth, health=one.health, last_seen=one.last_seen))
-            for one in details
+            Inventory(one.id, one.hardware, one.labels, (one.hardware,), last_seen=one.last_seen, gist=_gist_of(one)) for one in details
         ]
 
 

@@ -37,6 +37,7 @@ PLAN = PlanView(
 )
 COMPARISON = ComparisonView(
     metric="errors",
+    unit="",
     canary=0.031,
     control=0.012,
     difference=0.019,
