@@ -25,7 +25,11 @@ def pi(fleet: FleetProcess) -> Path:
 
 def test_the_api_describes_itself_as_valid_openapi(fleet: FleetProcess) -> None:
     with fleet.api as api:
-        schema = OpenAPI.model_validate(api.get("openapi.json").json())
+        document = api.get("openapi.json").json()
+    # OpenAPI 3.1 knows certificates of clients; the model that FastAPI brings does not yet.
+    assert document["components"]["securitySchemes"].pop("DeviceCertificate")["type"] == "mutualTLS"
+
+    schema = OpenAPI.model_validate(document)
 
     assert schema.paths is not None
     assert {"/api/v1/overview", "/api/v1/rollouts/{rollout}", "/api/v1/artifacts/{sha256}", "/healthz"} <= schema.paths.keys()
