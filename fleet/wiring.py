@@ -63,13 +63,16 @@ from fleet.store.configurations import ConfigurationStore
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
+from fleet.store.device_pages import DevicePages
 from fleet.store.devices import DeviceStore
 from fleet.store.groups import GroupStore
 from fleet.store.heat import HeatStore
 from fleet.store.leader import SharedLeader, SoleLeader
+from fleet.store.lists import StoreLists
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
+from fleet.store.repeats import RepeatStore
 from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
@@ -214,11 +217,14 @@ class Fleet:
         """Return what the API works with."""
         return Services(
             reader=self.reader,
+            lists=StoreLists(self.database, self.reader),
+            device_pages=DevicePages(self.database, utc_now),
             probe=self.reader.probe,
             access=self.access,
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             commands=self.commands,
+            repeats=RepeatStore(self.database),
             configurations=self.settings_desk,
             targeting=self.targeting,
             preview=Preview(ReleaseStore(self.database), self.targeting),

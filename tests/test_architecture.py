@@ -64,7 +64,7 @@ ONE_HOME = {
     # A library that is too large to stay in the control process, which reads /proc by itself.
     "psutil": ("agent.adapters.inventory",),
     "scipy": ("fleet.core.gates.sequential",),
-    "cryptography": ("agent.credential", "fleet.authority", "fleet.release"),
+    "cryptography": ("agent.credential", "fleet.authority", "fleet.release", "fleet.sealing"),
 }
 
 

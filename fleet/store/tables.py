@@ -341,6 +341,7 @@ rollout_devices = Table(
     Column("outcome_at", Stamp),
     Column("is_missing", Boolean, nullable=False),
     Column("earlier_outcome_at", Stamp),
+    Index("rollout_devices_by_position", "rollout", "position"),
 )
 
 # Who did what to a rollout, and what the fleet did by itself.
@@ -372,4 +373,20 @@ login_codes = Table(
     metadata,
     Column("sha256", String(64), primary_key=True),
     Column("expires_at", Stamp, nullable=False),
+)
+
+# What requests with an idempotency key were answered, for a day.
+repeats = Table(
+    "repeats",
+    metadata,
+    # Digest of the token that asked.
+    Column("owner", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("at", Stamp, nullable=False, index=True),
+    # None while the request is under way.
+    Column("status", Integer),
+    Column("etag", String(160), nullable=False, server_default=""),
+    # The answer, sealed with the token; None for one that is too large.
+    Column("sealed", LargeBinary),
 )

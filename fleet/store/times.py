@@ -17,6 +17,6 @@ def micros(at: datetime) -> int:
     return 0 if found < 0 else min(found, _LATEST)
 
 
-def moment(microseconds: int) -> datetime:
-    """Return what `Stamp` would read."""
-    return EPOCH + timedelta(microseconds=microseconds)
+def moment(found: int) -> datetime:
+    """Return the time that a number stands for; one that is beyond all reason counts as the first or last there is."""
+    return EPOCH + min(max(found, 0), _LATEST) * _MICROSECOND
