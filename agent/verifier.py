@@ -120,6 +120,7 @@ def _verify(question: Question, clock: datetime) -> Verified:
     desired = _read_wish(Path(question.envelope_file), keys)
     _check_addressed(desired, question, question.memory.oldest_generation(director), now)
     lengths = {model: _check_listed(updater, model, release, question.targets) for model, release in desired.models.items()}
+    lengths |= {model: _check_listed(updater, model, shadow.release, question.targets) for model, shadow in (desired.shadow or {}).items()}
     floor = raised_floor(question, desired.issued_at)
     memory = Memory(generation=desired.generation, director=director, floor=floor, refused=question.memory.refused)
     return Verified(desired=desired, manifest_bytes=lengths, memory=memory)

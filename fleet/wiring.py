@@ -16,18 +16,25 @@ from fleet.authority import SERVER_LIFE, Authority
 from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
+from fleet.dashboard.session import Sessions
 from fleet.doors import Doors, Papers, bound
 from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
 from fleet.errors.server import LonelyBrokerError, NamelessServerError
 from fleet.folder_lock import FolderLock
+from fleet.front_desk import FrontDesk, Registers
 from fleet.group_desk import GroupDesk
 from fleet.heap import keep_heap_small, let_garbage_wait
 from fleet.home import Home
+from fleet.housekeeping import RetentionRuns
 from fleet.leading import Duty, Link, lead
 from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
+from fleet.openid.desk import OpenIdDesk
+from fleet.openid.settings import OpenIdSettings
+from fleet.passwords import Passwords
+from fleet.people_desk import PeopleDesk
 from fleet.preview import Preview
 from fleet.recruiter import Recruiter
 from fleet.release.admission import ReleaseDesk
@@ -58,6 +65,7 @@ from fleet.south.trust import TrustPublisher
 from fleet.south.uplink_line import UplinkLine
 from fleet.store.access import AccessStore
 from fleet.store.artifacts import ArtifactStore
+from fleet.store.audit import AuditStore
 from fleet.store.commands import CommandStore
 from fleet.store.configurations import ConfigurationStore
 from fleet.store.credentials import CredentialStore
@@ -69,18 +77,25 @@ from fleet.store.groups import GroupStore
 from fleet.store.heat import HeatStore
 from fleet.store.leader import SharedLeader, SoleLeader
 from fleet.store.lists import StoreLists
+from fleet.store.login_failures import LoginFailureStore
+from fleet.store.openid_trips import OpenIdTripStore
+from fleet.store.people import PeopleStore
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.repeats import RepeatStore
+from fleet.store.restarts import RestartStore
 from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
+from fleet.store.sessions import SessionStore
+from fleet.store.shadows import ShadowStore
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
 from fleet.store.work import WorkStore
 from fleet.targeting import Targeting
+from fleet.testimony import Records
 from fleet.wall_clock import utc_now
 from fleet.witness import Witness
 
@@ -124,6 +139,8 @@ class Settings:
     broker_api: Api | None = None
     # The name of this one of several servers that share what devices say; empty when it is the only one.
     replica: str = ""
+    # An identity provider whose people may sign in.
+    openid: OpenIdSettings | None = None
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError or LonelyBrokerError."""
@@ -151,9 +168,10 @@ class Fleet:
         else:
             self.repository.take_over(settings.trust, utc_now())
         self.devices = DeviceStore(self.database)
-        self.access = AccessStore(self.database)
+        self._let_people_in()
         self.uplinks = UplinkStore(self.database, RETENTION)
         self._reach_broker(home, settings)
+        self.openid = self._openid(settings.openid) if settings.openid else None
         self.artifacts = ArtifactStore(settings.artifacts or home.artifacts.as_uri())
         self.trust = TrustPublisher(self.repository, self.control_link)
         self._wish_signer = WishSigner(lambda: keys.signer("director"))
@@ -171,11 +189,25 @@ class Fleet:
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now, self.roster)
         self.leader = SharedLeader(self.database) if settings.broker else SoleLeader()
-        self.retention = Retention(self.database)
+        self.retention = RetentionRuns(Retention(self.database), self.audit)
         self._is_shared = settings.broker is not None
         # Named servers share what devices say; else the one that leads hears all of it.
         self.hears_always = bool(settings.replica)
         self._connections_seen = self._subscriptions_seen = 0
+
+    def _let_people_in(self) -> None:
+        """Name who may use API and dashboard, and where what they do is told."""
+        self.audit = AuditStore(self.database)
+        self.access = AccessStore(self.database)
+        passwords, people = Passwords(), PeopleStore(self.database)
+        self.people = PeopleDesk(people, passwords)
+        registers = Registers(people, LoginFailureStore(self.database), SessionStore(self.database), self.access, self.audit)
+        self.front_desk = FrontDesk(registers, passwords, utc_now)
+
+    def _openid(self, settings: OpenIdSettings) -> OpenIdDesk:
+        """Name the provider whose word counts."""
+        bases = {"http": self.addresses.url, "https": self.addresses.public_url}
+        return OpenIdDesk(settings, OpenIdTripStore(self.database), self.front_desk, bases, utc_now)
 
     def _plan_rollouts(self) -> None:
         """Put together who finds devices, brings them releases and settings, and follows how they do."""
@@ -185,7 +217,8 @@ class Fleet:
         self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
         rollouts, words = RolloutStore(self.database), WordStore(self.database)
         recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
-        witness = Witness(WorkStore(self.database), HeatStore(self.database), self.devices, words)
+        records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database), ShadowStore(self.database))
+        witness = Witness(records, self.devices, words)
         self.conductor = Conductor(rollouts, Ear(self.roster), self.director, witness, recruiter)
         self.rollout_desk = RolloutDesk(rollouts, recruiter)
         self.settings_desk = SettingsDesk(self.targeting, self.devices, ConfigurationStore(self.database), self.director)
@@ -221,6 +254,8 @@ class Fleet:
             device_pages=DevicePages(self.database, utc_now),
             probe=self.reader.probe,
             access=self.access,
+            people=self.people,
+            audit=self.audit,
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             commands=self.commands,
@@ -301,8 +336,11 @@ class Fleet:
         self.credentials.forget(now)
 
 
-async def run(settings: Settings, announce: Callable[[Connection], None]) -> None:
-    """Serve until SIGINT or SIGTERM; call `announce` once people and devices can connect. Raises FleetError."""
+async def run(settings: Settings, announce: Callable[[Connection, bool], None]) -> None:
+    """Serve until SIGINT or SIGTERM; call `announce` once people and devices can connect, and say whether anybody has a name yet.
+
+    Raises FleetError.
+    """
     keep_heap_small()
     home = Home(settings.folder)
     with ExitStack() as stack:
@@ -318,9 +356,11 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
             fleet.gate.set(utc_now())
             await fleet.broker.start()
             app = build_app(fleet.services())
-            dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
+            dashboard.mount(app, fleet.reader, Sessions(fleet.front_desk, fleet.openid), fleet.audit, session_secret(home))
             let_garbage_wait()
-            doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
+            has_people = bool(fleet.people.users())
+            papers = Papers(fleet.server_identity, fleet.authority.certificate_file)
+            doors = Doors(app, papers, lambda: announce(fleet.connection, has_people))
             await _serve(fleet, doors, inside, outside)
         finally:
             fleet.uplink_line.close()

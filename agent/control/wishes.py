@@ -18,6 +18,7 @@ from agent.errors import StateError, VerifierError
 from contracts.codec import sha256_of
 from contracts.configuration import Configuration
 from contracts.messages import ReleaseRef
+from contracts.shadow import ShadowTerms
 
 # Trust files come in bursts: wait until one is over before starting a process to read them.
 QUIET_S = 0.3
@@ -36,6 +37,8 @@ class Wish:
 
     release: ReleaseRef
     manifest_bytes: int
+    # It shall not serve, but run beside what does.
+    shadow: ShadowTerms | None = None
 
 
 class Wishes:
@@ -137,6 +140,8 @@ class Wishes:
         desired = verdict.desired
         await self._remember(verdict.memory)
         wishes = {model: Wish(release, verdict.manifest_bytes[model]) for model, release in desired.models.items()}
+        for model, shadow in (desired.shadow or {}).items():
+            wishes[model] = Wish(shadow.release, verdict.manifest_bytes[model], shadow.terms)
         self._on_wishes(wishes, desired.generation, desired.configuration)
 
     async def _refuse(self, refused: Refused) -> None:

@@ -49,6 +49,10 @@ class ApiClient:
         """Keep something under a name and return it."""
         return _read(path, kind, self._call("PUT", path, content=body.model_dump_json(), headers={"Content-Type": "application/json"}))
 
+    def send(self, method: str, path: str, body: BaseModel) -> None:
+        """Send what is answered by done or refused."""
+        self._call(method, path, content=body.model_dump_json(), headers={"Content-Type": "application/json"})
+
     def order(self, method: str, path: str) -> None:
         """Ask for something that is answered by done or refused."""
         self._call(method, path, headers=_named() if method == "POST" else {})

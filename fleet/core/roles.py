@@ -22,10 +22,17 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who uses the API: a token's name, and what it may do."""
+    """Who uses the API or the dashboard, and what he may do there."""
 
     name: str
     role: Role
+    # By which a name is meant: a token's, a person's here (user), or one that the identity provider vouched for (openid).
+    kind: str = "token"
+
+    @property
+    def who(self) -> str:
+        """How the audit log names him."""
+        return f"{self.kind} {self.name}"
 
 
 ROLE_BY_WORD = {role.word: role for role in Role}
@@ -76,6 +83,12 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,
     ("POST", "/trust"): Role.ADMIN,
     ("POST", "/online-keys/{role}"): Role.ADMIN,
+    ("GET", "/audit"): Role.ADMIN,
+    ("GET", "/users"): Role.ADMIN,
+    ("POST", "/users"): Role.ADMIN,
+    ("PUT", "/users/{name}/password"): Role.ADMIN,
+    ("PUT", "/users/{name}/role"): Role.ADMIN,
+    ("DELETE", "/users/{name}"): Role.ADMIN,
     ("GET", "/tokens"): Role.ADMIN,
     ("POST", "/tokens"): Role.ADMIN,
     ("DELETE", "/tokens/{name}"): Role.ADMIN,

@@ -35,6 +35,7 @@ PHASES = {
     Phase.FETCHING: Look("download", "busy", "Bytes arrive."),
     Phase.STAGING: Look("inventory_2", "busy", "Unpacked beside the running release."),
     Phase.TESTING: Look("biotech", "busy", "The golden set runs on this very accelerator."),
+    Phase.SHADOW: Look("compare", "busy", "It answers a share of the live inputs beside the release that serves, for comparison only."),
     Phase.SWITCHING: Look("swap_horiz", "busy", "The new worker takes over."),
     Phase.PROBATION: Look("visibility", "busy", "It serves, and the previous release is kept ready."),
     Phase.COMMITTED: Look("check_circle", "good", "Done."),

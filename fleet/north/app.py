@@ -12,6 +12,7 @@ from contracts.codec import canonical
 from fleet.core.roles import methods_at
 from fleet.errors.store import StoreError
 from fleet.north import (
+    audit,
     commands,
     configurations,
     device_files,
@@ -24,13 +25,15 @@ from fleet.north import (
     simulation,
     tokens,
     trust,
+    users,
 )
-from fleet.north.auth import bearer_check
+from fleet.north.auth import bearer_check, caller_of
 from fleet.north.body_limit import BodyLimit
 from fleet.north.document import ABOUT, described
 from fleet.north.etags import Etags
 from fleet.north.ports import Services
 from fleet.north.repeats import Repeats
+from fleet.north.trail import AuditTrail
 from fleet.requests import LoginLink
 
 PREFIX = "/api/v1"
@@ -51,11 +54,13 @@ def build_app(services: Services) -> FastAPI:
         separate_input_output_schemas=False,
     )
     problems.install(app)
+    # The innermost: what others do before a request is let through, or answer in its place, is no act.
+    app.add_middleware(AuditTrail, prefix=PREFIX, log=services.audit, now=services.now)
     app.add_middleware(BodyLimit)
     app.add_middleware(Repeats, services.access, services.repeats, services.now)
     app.add_middleware(Etags)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
-    for part in (commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust):
+    for part in (audit, commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust, users):
         guarded.include_router(part.router(services))
 
     @app.get("/healthz", tags=["server"])
@@ -76,7 +81,7 @@ def build_app(services: Services) -> FastAPI:
     def make_login_link(request: Request) -> LoginLink:
         """Make a link that opens the dashboard once."""
         code, now = secrets.token_urlsafe(32), services.now()
-        services.access.add_code(code, now + LOGIN_LINK_LIFE, now)
+        services.access.add_code(code, caller_of(request).name, now + LOGIN_LINK_LIFE, now)
         url = services.addresses.public_url if request.url.scheme == "https" else services.addresses.url
         return LoginLink(url=f"{url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
 

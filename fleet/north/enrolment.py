@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Response
 
 from contracts.enrolment import CA_PATH, ENROL_PATH, Enrolled, EnrolmentRequest
 from contracts.names import DeviceId
+from fleet.acting import MACHINE, introduce
 from fleet.core.enrolment import Grant
 from fleet.north.ports import Services
 from fleet.requests import GivenToken, NewEnrolmentToken
@@ -33,6 +34,7 @@ def open_router(services: Services) -> APIRouter:
     @routes.post(ENROL_PATH, status_code=201)
     def enrol(request: EnrolmentRequest) -> Enrolled:
         """Let a machine in that shows a one-time token: sign its certificate."""
+        introduce(MACHINE, "")
         device, issued = services.enrolment.enrol(request.secret, request.device, request.csr, services.now())
         return Enrolled(
             device=device.id,

@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 from contracts.commands import Command, CostTable
 from contracts.enrolment import EnrolmentToken
 from contracts.manifest import Manifest
+from fleet.acting import Acting
+from fleet.core.audit import LinkedEntry
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
 from fleet.core.pages import Key, Part
@@ -17,7 +19,18 @@ from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
 from fleet.north.reading import DevicePages, Lists, Reader
 from fleet.north.repeats import Kept
-from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
+from fleet.requests import (
+    ConfigurationChange,
+    LabelChange,
+    NewGroup,
+    NewPassword,
+    NewRole,
+    NewRollout,
+    NewUser,
+    OnlineKey,
+    TrustChange,
+    TrustVersions,
+)
 from fleet.views import (
     CommandSummary,
     CommandView,
@@ -27,6 +40,7 @@ from fleet.views import (
     LabelledView,
     RolloutPreview,
     TokenView,
+    UserView,
 )
 
 
@@ -45,8 +59,39 @@ class Access(Protocol):
     def revoke_token(self, name: str) -> None:
         """Let a token in no more."""
 
-    def add_code(self, code: str, expires_at: datetime, now: datetime) -> None:
-        """Let a code in once, until it expires."""
+    def add_code(self, code: str, token: str, expires_at: datetime, now: datetime) -> None:
+        """Let a code in once, until it expires, as whoever comes with the token of that name."""
+
+
+class People(Protocol):
+    """Who may sign in by a password."""
+
+    def users(self) -> tuple[UserView, ...]:
+        """Return everybody."""
+
+    def add(self, new: NewUser, now: datetime) -> None:
+        """Let a person in."""
+
+    def set_password(self, name: str, new: NewPassword, now: datetime) -> None:
+        """Take another password."""
+
+    def set_role(self, name: str, new: NewRole, now: datetime) -> None:
+        """Take another role."""
+
+    def remove(self, name: str) -> None:
+        """Let a person in no more."""
+
+
+class AuditLog(Protocol):
+    """Who did what."""
+
+    def add(self, act: Acting) -> None:
+        """Keep an act, unless a change of the database kept it already."""
+
+    def page(
+        self, after: int | None, limit: int, *, is_newest_first: bool = False, since: datetime | None = None, who: str = "", what: str = ""
+    ) -> tuple[LinkedEntry, ...]:
+        """Return rows that follow row `after`, in either direction."""
 
 
 class Enrolment(Protocol):
@@ -225,6 +270,8 @@ class Services:
     # Reads something; raises StoreError while the database does not answer.
     probe: Callable[[], None]
     access: Access
+    people: People
+    audit: AuditLog
     enrolment: Enrolment
     releases: Releases
     rollouts: Rollouts

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet.errors import client, devices, enrolment, releases, repeats, rollouts, simulation, store, targeting
+from fleet.errors import client, devices, enrolment, people, releases, repeats, rollouts, simulation, store, targeting
 from fleet.errors import keys as trust
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
@@ -36,6 +36,9 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     enrolment.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
     rollouts.RolloutStateError: HTTPStatus.CONFLICT,
     rollouts.ApprovalError: HTTPStatus.FORBIDDEN,
+    people.PersonExistsError: HTTPStatus.CONFLICT,
+    people.UnknownPersonError: HTTPStatus.NOT_FOUND,
+    people.TooBusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     simulation.NoSimulationError: HTTPStatus.CONFLICT,
     store.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     repeats.KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,

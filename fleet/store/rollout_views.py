@@ -6,11 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 from contracts.lifecycle import Phase
-from fleet.core.gates.gate import GateVerdict
+from fleet.core.gates.evidence import Metric
+from fleet.core.gates.gate import KINDS, Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.store.rollouts import Crowd, Outline
-from fleet.views import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutSummary, WaveView
+from fleet.views import (
+    ComparisonView,
+    GateView,
+    MetricView,
+    RolloutDeviceView,
+    RolloutEntryView,
+    RolloutSummary,
+    ShadowView,
+    WaveView,
+)
 
 
 def summarised(outline: Outline) -> RolloutSummary:
@@ -35,6 +45,7 @@ def summarised(outline: Outline) -> RolloutSummary:
         waves=_waves(rollout, outline.crowds),
         gate=None if rollout.verdict is None else _gate(rollout.verdict),
         version=rollout.version,
+        shadow=_shadow(rollout, counts.get(Phase.SHADOW, 0)),
     )
 
 
@@ -53,6 +64,16 @@ def device_view(member: Member) -> RolloutDeviceView:
         wave=member.wave + 1,
         target=member.target,
     )
+
+
+def _shadow(rollout: Rollout, devices: int) -> ShadowView | None:
+    plan = rollout.plan
+    if plan.shadow is None:
+        return None
+    seen = [found.canary for found in (rollout.verdict.metrics if rollout.verdict else ()) if found.metric is Metric.DISAGREEMENT]
+    differ = next((canary for canary in seen if canary is not None), None)
+    agreement = None if differ is None else 1.0 - differ
+    return ShadowView(share=plan.shadow.share, min_inputs=plan.min_inputs, proven=rollout.proven, devices=devices, agreement=agreement)
 
 
 def _waves(rollout: Rollout, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:
@@ -86,7 +107,28 @@ def _gate(verdict: GateVerdict) -> GateView:
                 control=found.control,
                 probability_worse=found.probability_worse,
                 reason=found.reason,
+                devices=found.devices,
+                unit=KINDS[found.metric].unit,
+                limit=found.limit,
+                toward_stop=found.toward_stop,
+                toward_pass=found.toward_pass,
             )
             for found in verdict.metrics
         ),
+        report=tuple(map(_comparison, verdict.report)),
+    )
+
+
+def _comparison(found: Comparison) -> ComparisonView:
+    return ComparisonView(
+        metric=found.metric.value,
+        unit=KINDS[found.metric].unit,
+        canary=found.canary,
+        control=found.control,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        probability_higher=found.probability_higher,
+        canary_devices=found.canary_devices,
+        control_devices=found.control_devices,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from contracts.lifecycle import FINAL, Phase
+from fleet.acting import concerning
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.errors.rollouts import RolloutRunningError, StaleRolloutError, UnknownRolloutError
@@ -23,7 +24,7 @@ from fleet.store.rollout_rows import (
 )
 from fleet.store.tables import rollout_devices, rollout_history, rollouts
 
-_MOVING = ("phase", "reason", "progress", "errand", "generation", "offered_at", "met_at", "outcome_at", "is_missing")
+_MOVING = ("phase", "reason", "progress", "errand", "generation", "offered_at", "met_at", "outcome_at", "is_missing", "is_shadow")
 _MOVE = (
     update(rollout_devices)
     .where(rollout_devices.c.rollout == bindparam("of_rollout"), rollout_devices.c.device == bindparam("of_device"))
@@ -69,6 +70,7 @@ class RolloutStore:
             key = connection.execute(rollouts.insert().values(values)).inserted_primary_key
             assert key is not None
             number = int(key[0])
+            concerning(f"rollout {number} of {model}")
             _add_members(connection, number, list(rollout.members.values()), 0)
             _add_entries(connection, number, [entry])
         return number

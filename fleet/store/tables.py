@@ -146,6 +146,25 @@ inference_windows = _series(
     Column("latencies", Text),
     Column("ordinal", BigInteger),
     Column("parts", BigInteger),
+    # Of the winning classes' scores, likewise.
+    Column("confidences", Text),
+)
+
+# What candidates in shadow did; it came with windows of the release that serves, and has their keys.
+shadow_windows = _series(
+    "shadow_windows",
+    Column("model", String(64), nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("compared", BigInteger, nullable=False),
+    Column("agreed", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Column("scored", BigInteger, nullable=False),
+    Column("paused_s", Float, nullable=False),
+    Column("shift", Float, nullable=False),
+    Column("shift_squares", Float, nullable=False),
+    Column("latencies", Text, nullable=False),
+    Column("live_latencies", Text, nullable=False),
 )
 
 # The quantities of health that are summed up, and their columns in the points.
@@ -183,8 +202,24 @@ work_buckets = Table(
     Column("p95_highest", Float, nullable=False),
     Column("provider", Words, nullable=False),
     Column("classes", Text, nullable=False),
+    # Sketches of all the windows that sent them, merged; None where none did.
+    Column("latencies", Text),
+    Column("confidences", Text),
     Index("work_buckets_by_time", "span_s", "at"),
     Index("work_buckets_by_device_and_time", "device", "at"),
+)
+
+# At which number a worker's counter of restarts stood, and when it was seen there first and last; each session counts from 0.
+restart_counts = Table(
+    "restart_counts",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("session", String(16), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("restarts", BigInteger, primary_key=True),
+    Column("first_at", Stamp, nullable=False),
+    Column("last_at", Stamp, nullable=False),
+    Index("restart_counts_by_time", "last_at"),
 )
 
 events = _series(
@@ -312,6 +347,7 @@ rollouts = Table(
     Column("state", String(16), nullable=False),
     Column("state_reason", Words, nullable=False),
     Column("wave", Integer, nullable=False),
+    Column("proven", Integer, nullable=False),
     Column("settled_at", Stamp),
     Column("verdict", Text),
     Column("started_by", String(64), nullable=False),
@@ -340,6 +376,7 @@ rollout_devices = Table(
     Column("met_at", Stamp),
     Column("outcome_at", Stamp),
     Column("is_missing", Boolean, nullable=False),
+    Column("is_shadow", Boolean, nullable=False),
     Column("earlier_outcome_at", Stamp),
     Index("rollout_devices_by_position", "rollout", "position"),
 )
@@ -368,10 +405,12 @@ tokens = Table(
     Column("expires_at", Stamp),
 )
 
+# One-time links: whoever opens one enters as the token that asked for it.
 login_codes = Table(
     "login_codes",
     metadata,
     Column("sha256", String(64), primary_key=True),
+    Column("token", String(64), nullable=False),
     Column("expires_at", Stamp, nullable=False),
 )
 
@@ -389,4 +428,72 @@ repeats = Table(
     Column("etag", String(160), nullable=False, server_default=""),
     # The answer, sealed with the token; None for one that is too large.
     Column("sealed", LargeBinary),
+)
+
+# People who sign in by a password.
+people = Table(
+    "people",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    # Parameters, salt and key of scrypt.
+    Column("password", String(200), nullable=False),
+    Column("added_at", Stamp, nullable=False),
+    Column("changed_at", Stamp, nullable=False),
+)
+
+# Browsers that are signed in, by the digest of what their cookie holds.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    # user, openid or token.
+    Column("kind", String(8), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("opened_at", Stamp, nullable=False),
+    Column("seen_at", Stamp, nullable=False),
+    Column("ends_at", Stamp, nullable=False),
+)
+
+# Logins that failed, by address and by name, until they are forgotten.
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    # The next attempt counts from then on.
+    Column("free_at", Stamp, nullable=False),
+    Column("forgotten_at", Stamp, nullable=False, index=True),
+)
+
+# Who was sent to the identity provider and is to come back, by the digest of the state that comes with him.
+openid_trips = Table(
+    "openid_trips",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    # Digest of what the browser's cookie holds.
+    Column("browser", String(64), nullable=False),
+    Column("nonce", String(64), nullable=False),
+    Column("verifier", String(128), nullable=False),
+    Column("address", String(512), nullable=False),
+    Column("expires_at", Stamp, nullable=False),
+)
+
+# Who did what; triggers refuse to change or delete a row.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Stamp, nullable=False, index=True),
+    Column("who", Words, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("source", String(80), nullable=False),
+    Column("what", String(64), nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("outcome", String(8), nullable=False),
+    Column("request", String(32), nullable=False),
+    Column("detail", Words, nullable=False),
+    # Covers this row and the digest of the one before.
+    Column("sha256", String(64), nullable=False, unique=True),
 )

@@ -6,21 +6,23 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, select
 
 from contracts import codec
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Message
 from fleet.core.freshness import Heard, Refused, Stamped, is_news
 from fleet.store.bulk_rows import Row, bulk_rows
 from fleet.store.database import Database
+from fleet.store.forgetting import forget
 from fleet.store.quarantine import add_refused
-from fleet.store.series_rows import event_row, health_row, window_row
-from fleet.store.tables import devices, events, health_points, inference_windows, reports, tallies
+from fleet.store.restarts import note_restarts
+from fleet.store.series_rows import event_row, health_row, shadow_row, window_row
+from fleet.store.tables import devices, events, health_points, inference_windows, reports, restart_counts, shadow_windows, tallies
 from fleet.store.tallies import take_note
 from fleet.store.times import micros, moment
 
 LATEST = ("birth", "reported", "health")
-SERIES = (health_points, inference_windows, events)
+SERIES = (health_points, inference_windows, events, shadow_windows)
 
 
 class UplinkStore:
@@ -40,24 +42,29 @@ class UplinkStore:
             known = set(connection.execute(locked).scalars())
             heard = batch if len(known) == len(senders) else [each for each in batch if each.device in known]
             self._append(connection, heard)
+            note_restarts(connection, heard, self._retention)
             spoke = _save_latest(connection, heard) | take_note(connection, heard)
             _mark_seen(connection, heard, spoke)
             add_refused(connection, [each for each in refused if each.device in known])
         return tuple(sorted(senders - known))
 
     def prune(self, now: datetime) -> int:
-        """Delete what is older than the retention; return how many rows of series."""
-        with self._database.writing() as connection:
-            connection.execute(delete(tallies).where(tallies.c.heard_at < now - self._retention))
-            return sum(connection.execute(delete(table).where(table.c.at < now - self._retention)).rowcount for table in SERIES)
+        """Delete what is older than the retention, a little at a time; return how many rows of series."""
+        before = now - self._retention
+        for at in (tallies.c.heard_at, restart_counts.c.last_at):
+            forget(self._database, at, before)
+        return sum(forget(self._database, table.c.at, before) for table in SERIES)
 
     def _append(self, connection: Connection, batch: Iterable[Heard]) -> None:
         rows: dict[Table, list[Row]] = {table: [] for table in SERIES}
-        healths, windows, happened = (rows[table] for table in SERIES)
+        healths, windows, happened, shadows = (rows[table] for table in SERIES)
         max_age = self._retention
         for device, leaf, message, received_at in batch:
             if leaf == "inference":
-                windows.append(window_row(device, cast("InferenceWindow", message), received_at, max_age))
+                window = cast("InferenceWindow", message)
+                windows.append(window_row(device, window, received_at, max_age))
+                shadow = shadow_row(device, window, received_at, max_age)
+                shadows.extend(() if shadow is None else (shadow,))
             elif leaf == "health":
                 healths.append(health_row(device, cast("Health", message), received_at, max_age))
             elif leaf == "event":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.views.access import TokenView
+from fleet.views.access import AuditPage, TokenView, UserView
 from fleet.views.base import View
 from fleet.views.charts import Gauges, HealthPoint, InferencePoint
 from fleet.views.commands import CommandSummary, CommandView
@@ -12,6 +12,7 @@ from fleet.views.pages import MAX_LIMIT, Page
 from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import (
+    ComparisonView,
     GateView,
     MetricView,
     RolloutDeviceView,
@@ -19,6 +20,7 @@ from fleet.views.rollouts import (
     RolloutState,
     RolloutSummary,
     RolloutView,
+    ShadowView,
     WaveView,
 )
 from fleet.views.settings import ConfigurationView, ConfiguredDevice
@@ -26,8 +28,10 @@ from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, Labelled
 
 __all__ = [
     "MAX_LIMIT",
+    "AuditPage",
     "CommandSummary",
     "CommandView",
+    "ComparisonView",
     "ConfigurationView",
     "ConfiguredDevice",
     "DeviceDetail",
@@ -54,8 +58,10 @@ __all__ = [
     "RolloutState",
     "RolloutSummary",
     "RolloutView",
+    "ShadowView",
     "TargetView",
     "TokenView",
+    "UserView",
     "View",
     "WaveView",
 ]

@@ -48,6 +48,30 @@ class MetricView(View):
     control: float | None
     probability_worse: float | None
     reason: str
+    # Canaries that said enough to count.
+    devices: int = 0
+    # What a rate is, such as `restarts an hour`, and how much above the control it may be.
+    unit: str = ""
+    limit: float | None = None
+    # Of the evidence that stopping or passing takes, the share that is there.
+    toward_stop: float = 0.0
+    toward_pass: float = 0.0
+
+
+class ComparisonView(View):
+    """How two arms differ in one metric: canary less control, or the release less its rival, in the metric's own unit."""
+
+    metric: str
+    unit: str
+    canary: float
+    control: float
+    difference: float
+    # Hold the true difference with 95 %, however often they are looked at.
+    low: float
+    high: float
+    probability_higher: float
+    canary_devices: int
+    control_devices: int
 
 
 class GateView(View):
@@ -56,6 +80,22 @@ class GateView(View):
     decision: Literal["pass", "stop", "wait"]
     reason: str
     metrics: tuple[MetricView, ...]
+    # Of every metric that both arms tell of: all of them in a split.
+    report: tuple[ComparisonView, ...] = ()
+
+
+class ShadowView(View):
+    """How a rollout is with its shadows."""
+
+    # Of the live inputs; and how many of them a device must tell of before it counts.
+    share: float
+    min_inputs: int
+    # Waves that have passed their shadow.
+    proven: int
+    # Devices that run the release beside another one now.
+    devices: int
+    # Share of inputs with the live release's answer, the mean of the devices that count; None before the first.
+    agreement: float | None
 
 
 class RolloutEntryView(View):
@@ -80,7 +120,7 @@ class RolloutSummary(View):
     ended_at: AwareDatetime | None
     # Devices by phase.
     counts: dict[Phase, int]
-    strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
+    strategy: Literal["all-at-once", "phased", "canary", "shadow", "split"] = "all-at-once"
     kind: Literal["start", "rollback", "retry"] = "start"
     # The rollout that a rollback or a retry follows.
     origin: int | None = None
@@ -89,6 +129,7 @@ class RolloutSummary(View):
     wave: int = 1
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
+    shadow: ShadowView | None = None
     # What people decide upon: changes with state and wave, and may be named in If-Match.
     version: str = ""
 
