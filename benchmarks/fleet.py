@@ -141,7 +141,7 @@ def roll_out(api: httpx.Client) -> dict[str, Any]:
 
     def ended() -> dict[str, Any] | None:
         time.sleep(SELDOM_S)
-        (found,) = (each for each in api.get("rollouts").raise_for_status().json() if each["id"] == number)
+        found = api.get(f"rollouts/{number}").raise_for_status().json()
         return found if found["ended_at"] else None
 
     return wait_for(ended, seconds=ROLLED_OUT_S)
