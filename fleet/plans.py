@@ -13,7 +13,13 @@ from fleet.errors.rollouts import PlanError
 from fleet.requests import GateName, NewRollout
 from fleet.zones import zone_of
 
-METRICS: Mapping[GateName, Metric] = {"errors": Metric.ERRORS, "p95": Metric.LATENCY, "temperature": Metric.TEMPERATURE}
+METRICS: Mapping[GateName, Metric] = {
+    "errors": Metric.ERRORS,
+    "p95": Metric.LATENCY,
+    "restarts": Metric.RESTARTS,
+    "temperature": Metric.TEMPERATURE,
+    "drift": Metric.DRIFT,
+}
 # A release whose 95th percentile is at most the usual one times the plan's ratio has fewer slow requests than this.
 SLOW_SHARE = 0.05
 

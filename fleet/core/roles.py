@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -44,12 +45,15 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/groups"): Role.VIEWER,
     ("GET", "/groups/{group}"): Role.VIEWER,
     ("GET", "/devices/{device}"): Role.VIEWER,
+    ("GET", "/devices/{device}/events"): Role.VIEWER,
     ("GET", "/devices/{device}/health"): Role.VIEWER,
     ("GET", "/devices/{device}/inference"): Role.VIEWER,
     ("GET", "/costs"): Role.VIEWER,
     ("GET", "/releases"): Role.VIEWER,
     ("GET", "/rollouts"): Role.VIEWER,
     ("GET", "/rollouts/{rollout}"): Role.VIEWER,
+    ("GET", "/rollouts/{rollout}/devices"): Role.VIEWER,
+    ("GET", "/rollouts/{rollout}/history"): Role.VIEWER,
     ("GET", "/trust/{name}"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.VIEWER,
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
@@ -89,6 +93,13 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/tokens"): Role.ADMIN,
     ("DELETE", "/tokens/{name}"): Role.ADMIN,
 }
+
+_SHAPES = [(method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path))) for method, path in NEEDED]
+
+
+def methods_at(path: str) -> list[str]:
+    """Return by which methods a path can be asked at all."""
+    return sorted({method for method, shape in _SHAPES if shape.fullmatch(path)})
 
 
 # By kind of command, beside the route's own role: to ask for it, and to see what it brought. A picture may show anybody.

@@ -38,10 +38,10 @@ class AccessStore:
             row = connection.execute(select(tokens).where(tokens.c.sha256 == digest(token))).first()
         return None if row is None else _caller_of(row, now)
 
-    def tokens(self) -> tuple[TokenView, ...]:
-        """Return all tokens, without their secrets."""
+    def tokens(self, limit: int, after: str = "") -> tuple[TokenView, ...]:
+        """Return tokens by name, without their secrets, those after a name."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(tokens).order_by(tokens.c.name))
+            rows = connection.execute(select(tokens).where(tokens.c.name > after).order_by(tokens.c.name).limit(limit))
             return tuple(TokenView(name=row.name, role=row.role, created_at=row.created_at, expires_at=row.expires_at) for row in rows)
 
     def revoke_token(self, name: str) -> None:

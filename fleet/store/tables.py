@@ -146,6 +146,8 @@ inference_windows = _series(
     Column("latencies", Text),
     Column("ordinal", BigInteger),
     Column("parts", BigInteger),
+    # Of the winning classes' scores, likewise.
+    Column("confidences", Text),
 )
 
 # The quantities of health that are summed up, and their columns in the points.
@@ -183,8 +185,24 @@ work_buckets = Table(
     Column("p95_highest", Float, nullable=False),
     Column("provider", Words, nullable=False),
     Column("classes", Text, nullable=False),
+    # Sketches of all the windows that sent them, merged; None where none did.
+    Column("latencies", Text),
+    Column("confidences", Text),
     Index("work_buckets_by_time", "span_s", "at"),
     Index("work_buckets_by_device_and_time", "device", "at"),
+)
+
+# At which number a worker's counter of restarts stood, and when it was seen there first and last; each session counts from 0.
+restart_counts = Table(
+    "restart_counts",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("session", String(16), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("restarts", BigInteger, primary_key=True),
+    Column("first_at", Stamp, nullable=False),
+    Column("last_at", Stamp, nullable=False),
+    Index("restart_counts_by_time", "last_at"),
 )
 
 events = _series(
@@ -341,6 +359,7 @@ rollout_devices = Table(
     Column("outcome_at", Stamp),
     Column("is_missing", Boolean, nullable=False),
     Column("earlier_outcome_at", Stamp),
+    Index("rollout_devices_by_position", "rollout", "position"),
 )
 
 # Who did what to a rollout, and what the fleet did by itself.
@@ -374,6 +393,22 @@ login_codes = Table(
     Column("sha256", String(64), primary_key=True),
     Column("token", String(64), nullable=False),
     Column("expires_at", Stamp, nullable=False),
+)
+
+# What requests with an idempotency key were answered, for a day.
+repeats = Table(
+    "repeats",
+    metadata,
+    # Digest of the token that asked.
+    Column("owner", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("at", Stamp, nullable=False, index=True),
+    # None while the request is under way.
+    Column("status", Integer),
+    Column("etag", String(160), nullable=False, server_default=""),
+    # The answer, sealed with the token; None for one that is too large.
+    Column("sealed", LargeBinary),
 )
 
 # People who sign in by a password.

@@ -8,16 +8,29 @@ from fleet.views.charts import Gauges, HealthPoint, InferencePoint
 from fleet.views.commands import CommandSummary, CommandView
 from fleet.views.devices import DeviceDetail, DeviceSummary, EventView, Gap, QuarantinedMessage
 from fleet.views.overview import Overview
+from fleet.views.pages import MAX_LIMIT, Page
 from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
-from fleet.views.rollouts import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutState, RolloutView, WaveView
+from fleet.views.rollouts import (
+    ComparisonView,
+    GateView,
+    MetricView,
+    RolloutDeviceView,
+    RolloutEntryView,
+    RolloutState,
+    RolloutSummary,
+    RolloutView,
+    WaveView,
+)
 from fleet.views.settings import ConfigurationView, ConfiguredDevice
 from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, LabelledView, RolloutPreview, TargetView
 
 __all__ = [
+    "MAX_LIMIT",
     "AuditPage",
     "CommandSummary",
     "CommandView",
+    "ComparisonView",
     "ConfigurationView",
     "ConfiguredDevice",
     "DeviceDetail",
@@ -35,12 +48,14 @@ __all__ = [
     "LabelledView",
     "MetricView",
     "Overview",
+    "Page",
     "QuarantinedMessage",
     "ReleaseView",
     "RolloutDeviceView",
     "RolloutEntryView",
     "RolloutPreview",
     "RolloutState",
+    "RolloutSummary",
     "RolloutView",
     "TargetView",
     "TokenView",

@@ -56,6 +56,8 @@ class Gap(View):
 class QuarantinedMessage(View):
     """A message that was not understood."""
 
+    # Grows with each message that was set aside.
+    id: int
     device: str
     leaf: str
     at: AwareDatetime
@@ -68,6 +70,8 @@ class QuarantinedMessage(View):
 class DeviceDetail(DeviceSummary):
     """One device's page."""
 
+    # What a change of labels names, so that it changes what its author saw.
+    labels_version: str = ""
     birth: Birth | None
     generation_desired: int
     generation_reported: int

@@ -48,6 +48,30 @@ class MetricView(View):
     control: float | None
     probability_worse: float | None
     reason: str
+    # Canaries that said enough to count.
+    devices: int = 0
+    # What a rate is, such as `restarts an hour`, and how much above the control it may be.
+    unit: str = ""
+    limit: float | None = None
+    # Of the evidence that stopping or passing takes, the share that is there.
+    toward_stop: float = 0.0
+    toward_pass: float = 0.0
+
+
+class ComparisonView(View):
+    """How two arms differ in one metric: canary less control, or the release less its rival, in the metric's own unit."""
+
+    metric: str
+    unit: str
+    canary: float
+    control: float
+    difference: float
+    # Hold the true difference with 95 %, however often they are looked at.
+    low: float
+    high: float
+    probability_higher: float
+    canary_devices: int
+    control_devices: int
 
 
 class GateView(View):
@@ -56,6 +80,8 @@ class GateView(View):
     decision: Literal["pass", "stop", "wait"]
     reason: str
     metrics: tuple[MetricView, ...]
+    # Of every metric that both arms tell of: all of them in a split.
+    report: tuple[ComparisonView, ...] = ()
 
 
 class RolloutEntryView(View):
@@ -67,8 +93,8 @@ class RolloutEntryView(View):
     text: str
 
 
-class RolloutView(View):
-    """One rollout: its target list was frozen at the start."""
+class RolloutSummary(View):
+    """One rollout: its target list was frozen at the start. Its devices and its history are lists of their own."""
 
     id: int
     release: ReleaseRef
@@ -80,8 +106,6 @@ class RolloutView(View):
     ended_at: AwareDatetime | None
     # Devices by phase.
     counts: dict[Phase, int]
-    # Empty in a list of rollouts.
-    devices: tuple[RolloutDeviceView, ...]
     strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
     kind: Literal["start", "rollback", "retry"] = "start"
     # The rollout that a rollback or a retry follows.
@@ -91,5 +115,14 @@ class RolloutView(View):
     wave: int = 1
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
+    # What people decide upon: changes with state and wave, and may be named in If-Match.
+    version: str = ""
+
+
+class RolloutView(RolloutSummary):
+    """A rollout in one piece."""
+
+    # Empty in a list of rollouts.
+    devices: tuple[RolloutDeviceView, ...] = ()
     # The newest lines, oldest first; empty in a list of rollouts.
     history: tuple[RolloutEntryView, ...] = ()
