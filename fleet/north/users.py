@@ -19,7 +19,7 @@ def router(services: Services) -> APIRouter:
     people = services.people
 
     @routes.get("/users", tags=["access"])
-    def list_users() -> tuple[UserView, ...]:
+    def get_users() -> tuple[UserView, ...]:
         """List the people who sign in by a password."""
         return people.users()
 

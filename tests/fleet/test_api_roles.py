@@ -71,6 +71,12 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/tokens"): "admin",
     ("POST", "/api/v1/tokens"): "admin",
     ("DELETE", "/api/v1/tokens/{name}"): "admin",
+    ("GET", "/api/v1/audit"): "admin",
+    ("GET", "/api/v1/users"): "admin",
+    ("POST", "/api/v1/users"): "admin",
+    ("PUT", "/api/v1/users/{name}/password"): "admin",
+    ("PUT", "/api/v1/users/{name}/role"): "admin",
+    ("DELETE", "/api/v1/users/{name}"): "admin",
 }
 # Not in the document that it is.
 HIDDEN = {("GET", "/api/v1/openapi.json")}

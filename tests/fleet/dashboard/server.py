@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parents[3]
-START_S = 30
+START_S = 60
 
 
 @contextmanager
