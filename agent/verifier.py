@@ -121,7 +121,8 @@ def _verify(question: Question, clock: datetime) -> Verified:
     keys, director = director_keys(updater, Path(question.mirror_dir))
     desired = _read_wish(Path(question.envelope_file), keys)
     _check_addressed(desired, question, question.memory.oldest_generation(director), now)
-    listed = {model: _check_listed(updater, model, release, question.targets) for model, release in desired.models.items()}
+    releases = [*desired.models.items(), *((model, shadow.release) for model, shadow in (desired.shadow or {}).items())]
+    listed = {model: _check_listed(updater, model, release, question.targets) for model, release in releases}
     floor = raised_floor(question, desired.issued_at)
     memory = Memory(generation=desired.generation, director=director, floor=floor, refused=question.memory.refused)
     lengths = {model: target.length for model, target in listed.items()}

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from contracts.agent_config import RuntimeSection
 from contracts.messages import InferenceWindow, SourceHealth
+from contracts.shadow import ShadowPart
 from contracts.source_config import SourceSection
 
 MAX_LINE_BYTES = 256 * 1024
@@ -74,6 +75,30 @@ class Snapshot(Line):
     max_bytes: Annotated[int, Field(gt=0)]
 
 
+class Reflect(Line):
+    """Control, to the serving worker: show a share of all answers to the candidate that listens there; to nobody where it is empty."""
+
+    kind: Literal["reflect"] = "reflect"
+    socket: str = ""
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Shadow(Line):
+    """Control, to a candidate that is ready: answer what the serving worker shows at `socket`, and tell how both compare, until Serve."""
+
+    kind: Literal["shadow"] = "shadow"
+    socket: str
+    # Of one core.
+    max_cpu_share: Annotated[float, Field(gt=0)]
+
+
+class Rest(Line):
+    """Control, to a candidate in shadow: answer nothing while it is so."""
+
+    kind: Literal["rest"] = "rest"
+    is_resting: bool
+
+
 class Ready(Line):
     """Worker: the model is loaded and the golden set was run; if it passed, Serve may follow."""
 
@@ -94,6 +119,8 @@ class Ready(Line):
     reason: str = ""
     # The slowest call of the runtime once it was warm: what an inference takes on this device.
     inference_s: float = 0.0
+    # What runs it serves no other process as long as this one lives.
+    is_exclusive: bool = False
 
 
 class Proven(Line):
@@ -148,8 +175,15 @@ class Window(Line):
     window: InferenceWindow
 
 
-ControlLine = Annotated[Look | Serve | Drain | Prove | Snapshot, Field(discriminator="kind")]
-WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window | Proven | SnapshotTaken, Field(discriminator="kind")]
+class Compared(Line):
+    """A candidate in shadow: how it compares since the last such line."""
+
+    kind: Literal["compared"] = "compared"
+    part: ShadowPart
+
+
+ControlLine = Annotated[Look | Serve | Drain | Prove | Snapshot | Reflect | Shadow | Rest, Field(discriminator="kind")]
+WorkerLine = Annotated[Ready | Failed | Serving | Pulse | Window | Proven | SnapshotTaken | Compared, Field(discriminator="kind")]
 
 CONTROL_LINE: TypeAdapter[ControlLine] = TypeAdapter(ControlLine)
 WORKER_LINE: TypeAdapter[WorkerLine] = TypeAdapter(WorkerLine)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from contracts.errors import ForbiddenEdgeError
+from contracts.shadow import MAX_LIFE_S
 
 
 class Party(str, Enum):
@@ -23,6 +24,7 @@ class Phase(str, Enum):
     FETCHING = "fetching"  # bytes arrive
     STAGING = "staging"  # unpacked beside the running release; engines are built here
     TESTING = "testing"  # the new worker runs the golden set on this accelerator
+    SHADOW = "shadow"  # it answers a share of the live inputs beside the release that serves, for comparison only
     SWITCHING = "switching"  # the new worker takes over the listening socket
     PROBATION = "probation"  # it serves, and the previous one is kept ready
     COMMITTED = "committed"
@@ -33,7 +35,7 @@ class Phase(str, Enum):
 
 
 FINAL = frozenset({Phase.COMMITTED, Phase.REJECTED, Phase.FAILED, Phase.ROLLED_BACK, Phase.CANCELLED})
-IN_PROGRESS = frozenset({Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SWITCHING, Phase.PROBATION})
+IN_PROGRESS = frozenset({Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SHADOW, Phase.SWITCHING, Phase.PROBATION})
 
 EDGES: dict[tuple[Phase, Phase], Party] = {
     (Phase.PLANNED, Phase.OFFERED): Party.FLEET,
@@ -53,6 +55,11 @@ EDGES: dict[tuple[Phase, Phase], Party] = {
     (Phase.TESTING, Phase.SWITCHING): Party.AGENT,
     (Phase.TESTING, Phase.ROLLED_BACK): Party.AGENT,
     (Phase.TESTING, Phase.CANCELLED): Party.AGENT,
+    # Only where the wish asks for it; the fleet's next wish leads out of it, forwards or back.
+    (Phase.TESTING, Phase.SHADOW): Party.AGENT,
+    (Phase.SHADOW, Phase.SWITCHING): Party.AGENT,
+    (Phase.SHADOW, Phase.ROLLED_BACK): Party.AGENT,
+    (Phase.SHADOW, Phase.CANCELLED): Party.AGENT,
     (Phase.SWITCHING, Phase.PROBATION): Party.AGENT,
     (Phase.SWITCHING, Phase.ROLLED_BACK): Party.AGENT,
     (Phase.PROBATION, Phase.COMMITTED): Party.AGENT,
@@ -83,6 +90,8 @@ DEADLINES: dict[Phase, Deadline] = {
     # Building an accelerator's engine takes tens of minutes, and often says nothing for long.
     Phase.STAGING: Deadline(2 * 3600.0, Phase.FAILED, is_renewed=True),
     Phase.TESTING: Deadline(3600.0, Phase.ROLLED_BACK),
+    # The wish says how long, up to this.
+    Phase.SHADOW: Deadline(MAX_LIFE_S, Phase.CANCELLED),
     Phase.SWITCHING: Deadline(120.0, Phase.ROLLED_BACK),
     # Counted from the end of the configured probation on: by then the worker must be alive.
     Phase.PROBATION: Deadline(900.0, Phase.ROLLED_BACK),

@@ -11,6 +11,7 @@ from contracts.grown import Grown
 from contracts.lifecycle import Phase
 from contracts.manifest import FileEntry, ReleaseCounter, Runtime
 from contracts.names import DeviceId, LabelKey, LabelValue, ModelName, Sha256, TargetName
+from contracts.shadow import ShadowPart, ShadowTerms
 from contracts.sketches import Sketch
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -123,7 +124,7 @@ class Reported(Message, Grown, frozen=True, extra="ignore"):
 SourceState = Literal["opening", "live", "frozen", "stopped"]
 
 
-class SourceHealth(BaseModel, frozen=True, extra="ignore"):
+class SourceHealth(Grown, frozen=True, extra="ignore"):
     """The camera, or the folder, that a model looks at by itself."""
 
     # `opening` until the first answer, `frozen` while every picture is the same to the byte, `stopped` while there is none.
@@ -137,6 +138,8 @@ class SourceHealth(BaseModel, frozen=True, extra="ignore"):
     dropped: Counter = 0
     # What is wrong, with the source or with the file of its results.
     reason: Text = ""
+    # Resident memory of the process that reads it, beside the worker's own; absent while there is none.
+    reader_rss_bytes: Bytes | None = None
 
 
 class WorkerHealth(Grown, frozen=True, extra="ignore"):
@@ -220,6 +223,8 @@ class InferenceWindow(Message, Grown, frozen=True, extra="ignore"):
     ordinal: Counter | None = None
     # Of how many windows it was merged; None for one that is as the worker told it.
     parts: Annotated[int, Field(ge=2, le=2**63 - 1)] | None = None
+    # What a candidate made of a share of the same inputs, where one runs beside.
+    shadow: ShadowPart | None = None
 
 
 class DeviceEvent(Message):
@@ -279,6 +284,13 @@ class Renewed(BaseModel, frozen=True, extra="ignore"):
     refusal: Text = ""
 
 
+class ShadowWish(Grown, frozen=True, extra="ignore"):
+    """A release that shall run beside the one that serves, and answer nobody."""
+
+    release: ReleaseRef
+    terms: ShadowTerms
+
+
 class Desired(Grown, frozen=True, extra="ignore"):
     """The signed wish for one device: for each model the one release it shall run, and how its agent shall be set."""
 
@@ -289,6 +301,8 @@ class Desired(Grown, frozen=True, extra="ignore"):
     models: dict[ModelName, ReleaseRef]
     # None leaves the device as it is; back to agent.toml alone is a configuration that sets nothing.
     configuration: Configuration | None = None
+    # Candidates by model. What serves is named by `models` all the same, so that an agent that knows no shadows goes on as it is.
+    shadow: dict[ModelName, ShadowWish] | None = None
 
 
 UPLINK_MESSAGES: dict[str, type[Message]] = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from contracts.messages import ReleaseRef
+from contracts.messages import ReleaseRef, ShadowWish
 from fleet.core.gates.evidence import Evidence
 from fleet.core.rollout.history import FLEET, Entry, own_entries
 from fleet.core.rollout.model import LOST, Errand, Member, Rollout, Standing, State, told
@@ -18,6 +18,8 @@ from fleet.errors.rollouts import StaleRolloutError
 # Wishes are signed one by one: so many in one turn keep it well below a second.
 MAX_ERRANDS = 500
 EVIDENCE_EVERY = timedelta(seconds=5)
+# All that was said since the first commit is weighed anew, which takes the longer the more it is, and changes the answer the less.
+LOOKS = 500
 NEWCOMERS_EVERY = timedelta(seconds=30)
 
 log = logging.getLogger("fleet.conductor")
@@ -52,6 +54,9 @@ class Director(Protocol):
     def wish_all(self, model: str, wanted: Mapping[str, ReleaseRef | None], now: datetime) -> Mapping[str, int]:
         """Wish each device a release of a model, or none, and return the generations; the same wish again changes nothing."""
 
+    def shadow_all(self, model: str, wanted: Mapping[str, ShadowWish], now: datetime) -> Mapping[str, int]:
+        """Wish that each device runs a release beside what serves, and return the generations."""
+
 
 class Witness(Protocol):
     """Where a gate's evidence comes from."""
@@ -83,7 +88,7 @@ class Conductor:
         self._open: dict[int, Rollout] = {}
         # Whose standing a rollout has to look at again, though they said nothing new.
         self._again: dict[int, set[str]] = {}
-        self._looked: dict[tuple[int, timedelta], datetime] = {}
+        self._looked: dict[tuple[int, str], datetime] = {}
 
     def turn(self, now: datetime) -> None:
         """Bring every rollout one step further.
@@ -129,10 +134,20 @@ class Conductor:
             after = self._keep(before, after, now)
         errands = after.errands()[:MAX_ERRANDS] if after.ended_at is None else []
         if errands:
-            model = after.release.model
-            generations = self._director.wish_all(model, {member.device: _wanted(member) for member in errands}, now)
+            generations = self._tell(after, errands, now)
             self._again[after.id] |= generations.keys()
             self._keep(after, told(after, generations), now)
+
+    def _tell(self, rollout: Rollout, errands: Sequence[Member], now: datetime) -> dict[str, int]:
+        model, terms = rollout.release.model, rollout.plan.shadow
+        shadows = {
+            member.device: ShadowWish(release=member.target, terms=terms)
+            for member in errands
+            if member.errand is Errand.SHADOW and member.target is not None and terms is not None
+        }
+        wanted = {member.device: _wanted(member) for member in errands if member.device not in shadows}
+        generations = dict(self._director.wish_all(model, wanted, now)) if wanted else {}
+        return {**generations, **(self._director.shadow_all(model, shadows, now) if shadows else {})}
 
     def _keep(self, before: Rollout, after: Rollout, now: datetime) -> Rollout:
         entries = own_entries(before, after, now)
@@ -147,18 +162,21 @@ class Conductor:
         devices = (fresh | self._again[rollout.id]) & rollout.members.keys()
         self._again[rollout.id] = set()
         standings = {device: standing for device in devices if (standing := self._ear.standing(device, rollout.release.model)) is not None}
-        is_due = is_gated(rollout) and self._is_due(rollout.id, EVIDENCE_EVERY, now)
+        every = max(EVIDENCE_EVERY, (now - rollout.started_at) / LOOKS)
+        is_due = is_gated(rollout) and self._is_due((rollout.id, "evidence"), every, now)
         return News(standings, self._witness.evidence(rollout) if is_due else None)
 
     def _joined(self, rollout: Rollout, now: datetime) -> Rollout:
         is_wanted = rollout.plan.takes_newcomers and rollout.state is State.RUNNING
-        return self._recruiter.join(rollout, now) if is_wanted and self._is_due(rollout.id, NEWCOMERS_EVERY, now) else rollout
+        return (
+            self._recruiter.join(rollout, now) if is_wanted and self._is_due((rollout.id, "newcomers"), NEWCOMERS_EVERY, now) else rollout
+        )
 
-    def _is_due(self, number: int, every: timedelta, now: datetime) -> bool:
-        last = self._looked.get((number, every))
+    def _is_due(self, what: tuple[int, str], every: timedelta, now: datetime) -> bool:
+        last = self._looked.get(what)
         if last is not None and now - last < every:
             return False
-        self._looked[number, every] = now
+        self._looked[what] = now
         return True
 
 

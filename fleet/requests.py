@@ -22,7 +22,7 @@ QueryText = Annotated[str, Field(min_length=1, max_length=1000)]
 GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 SizeText = Annotated[str, Field(pattern=r"^([0-9]{1,7}|[0-9]{1,3}(\.[0-9]{1,4})?%)$")]
-GateName = Literal["errors", "p95", "temperature"]
+GateName = Literal["errors", "p95", "restarts", "temperature", "drift", "agreement", "confidence"]
 DEFAULT_DEADLINE_S = 1800.0
 DEFAULT_PATIENCE_S = 3600.0
 DEFAULT_TOKEN_LIFE_S = 3600.0
@@ -129,10 +129,12 @@ class NewRollout(Body):
     model: ModelName
     query: Annotated[str, Field(max_length=1000)]
     release: ReleaseCounter | None = None
-    strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
+    strategy: Literal["all-at-once", "phased", "canary", "shadow", "split"] = "all-at-once"
     # How much of the fleet is reached with each wave, such as 1%, 25 and at last 100%; None: the strategy's own.
     waves: Annotated[tuple[SizeText, ...], Field(min_length=1, max_length=50)] | None = None
-    # How much worse than the control each may be: errors as a share of requests, p95 as a multiple, temperature in degrees.
+    # How much worse than the control each may be: errors as a share of requests, p95 as a multiple, restarts an hour,
+    # temperature in degrees, drift as a population stability index; of a shadow also agreement, the least share of inputs
+    # with the live release's answer, and confidence, what the winning score may lose.
     gate: dict[GateName, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] | None = None
     # Devices that may be lost among those reached so far, such as 5% or 3; None: the strategy's own.
     threshold: SizeText | None = None
@@ -155,6 +157,12 @@ class NewRollout(Body):
     # Of a split: the release of the other half, and for how long both are compared.
     rival: ReleaseCounter | None = None
     hold_s: Annotated[float, Field(ge=0, le=365 * 86400)] | None = None
+    # Of a shadow: which part of the live inputs it sees, how many of them a device must tell of before it counts, of one core what it may
+    # take, and the device's temperature above which it pauses.
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    min_inputs: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    max_cpu: Annotated[float, Field(gt=0, le=64)] | None = None
+    max_temperature_c: Annotated[float, Field(ge=-50, le=150)] | None = None
 
 
 class NewGroup(Body):

@@ -61,6 +61,10 @@ class StateStore:
                 disk.write_whole(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
         return path
 
+    def shadow_socket(self, model: str) -> Path:
+        """Return where a candidate of a model listens for live answers; its folder exists once the model was served."""
+        return self.root / "run" / f"{model}.shadow.sock"
+
     def models(self) -> tuple[str, ...]:
         """Return the models that a machine was ever saved for."""
         with disk.state_at(self._models):

@@ -16,13 +16,15 @@ from agent.control.ports.machine import Thermometer
 from agent.control.ports.workers import Launcher
 from agent.control.probation import Probation
 from agent.control.reporter import Reporter
-from agent.control.supervisor import Listener, Supervisor
+from agent.control.shadowing import Shadowing
+from agent.control.supervisor import Supervisor
+from agent.control.voice import Listener
 from agent.control.wishes import Wish
 from agent.control.worker import Patience
 from agent.core.preflight import Refusal
 from agent.core.probation import Limits
 from agent.core.update import Crashed, Damaged, Disproved, Do, Done, Failed, Unsuitable, Update, Wished
-from agent.errors import AgentError, FetchError, GoldenSetError, UnsuitableReleaseError
+from agent.errors import AgentError, EngineError, FetchError, GoldenSetError, UnsuitableReleaseError
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 
@@ -59,6 +61,7 @@ class Updater:
             Do.FETCH: self._fetch,
             Do.STAGE: self._stage,
             Do.START_CANDIDATE: self._start_candidate,
+            Do.START_SHADOW: self._shadow,
             Do.SWITCH: self._switch,
             Do.START_PROBATION: self._watch,
             Do.COMMIT: self._tidy,
@@ -70,7 +73,9 @@ class Updater:
 
     def wish(self, wish: Wish | None, generation: int) -> None:
         """Take what the fleet's newest document wants of this model."""
-        self._driver.hear(Wished(None, 0, generation) if wish is None else Wished(wish.release, wish.manifest_bytes, generation))
+        self._driver.hear(
+            Wished(None, 0, generation) if wish is None else Wished(wish.release, wish.manifest_bytes, generation, wish.shadow)
+        )
 
     def refit(self, shop: Workshop) -> None:
         """Work by other settings from now on; workers are replaced without a gap where theirs have changed."""
@@ -130,9 +135,25 @@ class Updater:
 
     def disprove(self, manifest_sha256: str, reason: str) -> None:
         """Hear that a worker failed the golden set; it is a candidate's own affair, or a restart's while an older worker serves on."""
+        current = self._driver.update.current
+        if current is not None and self._depends_on(manifest_sha256):
+            self._driver.hear(Disproved(current, f"it fails its golden set: {reason}"))
+
+    def may_do_without_engine(self, manifest_sha256: str, error: EngineError) -> bool:
+        """Hear that a release's engine cannot be built, and say whether it is to serve without: there is no other one to go back to."""
+        current, previous = self._driver.update.current, self._driver.update.previous
+        if current is None or not self._depends_on(manifest_sha256):
+            return False
+        if previous is not None and not error.may_pass:
+            self._driver.hear(Disproved(current, str(error)))
+            return False
+        return True
+
+    def _depends_on(self, manifest_sha256: str) -> bool:
+        """Say whether callers have nobody but a worker of this release, which is the committed one."""
         current, serving = self._driver.update.current, self.supervisor.serving
-        if current is not None and current.manifest_sha256 == manifest_sha256 and (serving is None or serving.has_ended):
-            self._driver.hear(Disproved(current, reason))
+        is_committed = current is not None and current.manifest_sha256 == manifest_sha256
+        return is_committed and (serving is None or serving.has_ended)
 
     @property
     def is_trying(self) -> bool:
@@ -198,8 +219,19 @@ class Updater:
     async def _start_candidate(self, release: ReleaseRef) -> None:
         await self._driver.attempt(release, Phase.TESTING, self._test(release))
 
+    async def _shadow(self, release: ReleaseRef) -> None:
+        shop, terms = self._shop, self._driver.update.shadow
+        if terms is not None:
+            shadowing = Shadowing(self.supervisor, shop.thermometer, str(shop.store.shadow_socket(self.model)), terms)
+            await self._driver.attempt(release, Phase.SHADOW, shadowing.run(release, self._test))
+
     async def _switch(self, release: ReleaseRef) -> None:
-        await self._driver.attempt(release, Phase.SWITCHING, self.supervisor.switch())
+        await self._driver.attempt(release, Phase.SWITCHING, self._hand_over(release))
+
+    async def _hand_over(self, release: ReleaseRef) -> None:
+        if self.supervisor.candidate is None or self.supervisor.candidate.has_ended:
+            await self._test(release)  # it was a shadow that was just being started again
+        await self.supervisor.switch()
 
     async def _watch(self, release: ReleaseRef) -> None:
         shop = self._shop

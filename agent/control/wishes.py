@@ -18,6 +18,7 @@ from agent.errors import StateError, VerifierError
 from contracts.codec import sha256_of
 from contracts.configuration import Configuration
 from contracts.messages import ReleaseRef
+from contracts.shadow import ShadowTerms
 
 # Trust files come in bursts: wait until one is over before starting a process to read them.
 QUIET_S = 0.3
@@ -38,6 +39,8 @@ class Wish:
     manifest_bytes: int
     # Servers that the release names for its files.
     sources: tuple[str, ...] = ()
+    # It shall not serve, but run beside what does.
+    shadow: ShadowTerms | None = None
 
 
 class Wishes:
@@ -140,6 +143,8 @@ class Wishes:
         await self._remember(verdict.memory)
         lengths, sources = verdict.manifest_bytes, verdict.sources
         wishes = {model: Wish(release, lengths[model], sources.get(model, ())) for model, release in desired.models.items()}
+        for model, shadow in (desired.shadow or {}).items():
+            wishes[model] = Wish(shadow.release, lengths[model], sources.get(model, ()), shadow.terms)
         self._on_wishes(wishes, desired.generation, desired.configuration)
 
     async def _refuse(self, refused: Refused) -> None:

@@ -16,7 +16,7 @@ from contracts.messages import ReleaseRef
 Deed = Callable[[ReleaseRef], Awaitable[None]]
 
 # Work that is pointless once the machine has moved on; all other work ends by itself, and must not stop half way.
-INTERRUPTIBLE = frozenset({Do.FETCH, Do.STAGE, Do.START_CANDIDATE, Do.START_PROBATION})
+INTERRUPTIBLE = frozenset({Do.FETCH, Do.STAGE, Do.START_CANDIDATE, Do.START_SHADOW, Do.START_PROBATION})
 # Unless it does not end.
 STUBBORN_S = 90.0
 

@@ -9,6 +9,7 @@ from agent.core.drawers import Letter
 from contracts import codec
 from contracts.errors import ContractError
 from contracts.messages import MAX_CLASSES, MAX_MESSAGE_BYTES, OTHER_CLASSES, InferenceWindow, latency_of
+from contracts.shadow import joined_part
 from contracts.sketches import Sketch, merged
 
 # Coarser than this, a window says too little about any time of the day.
@@ -51,6 +52,7 @@ def joined(older: InferenceWindow, newer: InferenceWindow) -> InferenceWindow | 
             "classes": _sum_of(older.classes, newer.classes),
             "latencies": latencies,
             "confidences": _both(older.confidences, newer.confidences),
+            "shadow": joined_part(older.shadow, newer.shadow),
             "parts": (older.parts or 1) + (newer.parts or 1),
         }
     )

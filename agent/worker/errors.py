@@ -43,5 +43,12 @@ class LinkBrokenError(WorkerError):
         super().__init__(f"link to the control process: expected {expected}, found {found}")
 
 
+class ShadowStreamError(WorkerError):
+    """What came to a candidate in shadow is no live answer."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"live answers: expected {expected}, found {found}")
+
+
 class SourceError(WorkerError):
     """A camera or a folder gives no pictures, for now."""

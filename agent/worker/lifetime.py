@@ -13,12 +13,13 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from agent.runtimes.installed import installed_version
 from agent.worker.bounds import resident_bytes
+from agent.worker.company import Company
 from agent.worker.engine import Engine
 from agent.worker.errors import LinkBrokenError, OverloadedError, SetupError
 from agent.worker.link import Link
 from agent.worker.listener import Listener
+from agent.worker.mirror import Mirror
 from agent.worker.model import Model
 from agent.worker.preparation import Prepared, prepare, prove_again
 from agent.worker.priority import come_forward
@@ -27,7 +28,22 @@ from agent.worker.service import ModelService
 from agent.worker.sources.lookout import Lookout
 from agent.worker.sources.snapshot import Photographer
 from agent.worker.statistics import Statistics
-from agent.worker_link import Drain, Failed, Look, Prove, Proven, Pulse, Ready, Serve, Serving, Snapshot, WorkerSetup
+from agent.worker_link import (
+    Drain,
+    Failed,
+    Look,
+    Prove,
+    Proven,
+    Pulse,
+    Ready,
+    Reflect,
+    Rest,
+    Serve,
+    Serving,
+    Shadow,
+    Snapshot,
+    WorkerSetup,
+)
 from contracts.bundle import read_bounded
 from contracts.errors import FieldfareError
 from contracts.source_config import SourceSection
@@ -61,6 +77,7 @@ class Worker:
         self._source: SourceSection | None = None
         self._lookout: Lookout | None = None
         self._photographer = Photographer()
+        self._company = Company(setup, self._engine, link.send)
         self._is_draining = False
 
     @property
@@ -84,6 +101,10 @@ class Worker:
                     self._source = source
                 case Serve():
                     await self._serve()
+                case Reflect() | Rest():
+                    self._company.heed(line)
+                case Shadow() if self._prepared is not None:
+                    self._start("shadow", partial(self._company.shadow, self._prepared.model, line))
                 case Drain(deadline_s=deadline_s):
                     self._begin_drain(deadline_s)
                 case Prove():
@@ -147,7 +168,8 @@ class Worker:
             return
         if self._listener is None:
             model = self._prepared.model
-            service = ModelService(model, self._engine, self._statistics, self._token, installed_version("fieldfare") or "unknown")
+            mirror = self._company.come_to_serve(model)
+            service = ModelService(model, self._engine, self._statistics, mirror, self._token)
             sockets = [socket.socket(fileno=fd) for fd in self._setup.listen_fds]
             self._listener = Listener(sockets, service, service.signature.max_request_bytes)
             come_forward()
@@ -155,12 +177,12 @@ class Worker:
             self._windows = WindowReporter(self._link, self._statistics, model)
             self._start("sweep", self._listener.sweep)
             self._start("windows", partial(self._windows.send_windows, self._setup.window_s))
-            self._begin_to_look(model, service)
+            self._begin_to_look(model, service, mirror)
         await self._link.send(Serving())
 
-    def _begin_to_look(self, model: Model, service: ModelService) -> None:
+    def _begin_to_look(self, model: Model, service: ModelService, mirror: Mirror) -> None:
         if self._source is not None:
-            self._lookout = Lookout(self._source, model, self._engine, self._statistics)
+            self._lookout = Lookout(self._source, model, self._engine, self._statistics, mirror)
             service.show("latest", self._lookout.latest.page)
             self._start("look", self._lookout.run)
 
@@ -224,6 +246,7 @@ def _ready(prepared: Prepared) -> Ready:
         golden_tolerance=prepared.model.artifact.tolerance.absolute,
         reason=verdict.reason[:MAX_REASON_LETTERS],
         inference_s=prepared.vigil.slowest_s,
+        is_exclusive=runtime.is_exclusive,
     )
 
 

@@ -53,8 +53,7 @@ class Model:
     @property
     def is_classifier(self) -> bool:
         """Say whether the largest value of the first output names a class."""
-        finds_boxes = isinstance(self.manifest.postprocess, Boxes)
-        return not finds_boxes and (bool(self.manifest.labels) or self.artifact.tolerance.same_argmax)
+        return names_classes(self.manifest, self.artifact)
 
     def infer(self, samples: Arrays, count: int) -> Arrays:
         """Run `count` raw samples, given as [count, ...sample]; return outputs stacked along the first axis; raise InferenceError."""
@@ -87,8 +86,7 @@ class Model:
 
     def label_of(self, index: int) -> str:
         """Name a class: by its label, or by its index where there are none."""
-        labels = self.manifest.labels
-        return labels[index] if index < len(labels) else str(index)
+        return label_of(self.manifest, index)
 
     def _leads_to(self, raw: TensorSpec, inner: TensorSpec) -> bool:
         try:
@@ -111,3 +109,14 @@ class Model:
             return values.reshape(shape)
         except ValueError as error:
             raise InferenceError(self.runtime.name, f"output {name} of shape {list(values.shape)} instead of {list(shape)}") from error
+
+
+def names_classes(manifest: Manifest, artifact: Artifact) -> bool:
+    """Say whether the largest value of a release's first output names a class."""
+    finds_boxes = isinstance(manifest.postprocess, Boxes)
+    return not finds_boxes and (bool(manifest.labels) or artifact.tolerance.same_argmax)
+
+
+def label_of(manifest: Manifest, index: int) -> str:
+    """Name a class of a release: by its label, or by its index where there are none."""
+    return manifest.labels[index] if index < len(manifest.labels) else str(index)

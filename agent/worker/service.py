@@ -9,10 +9,12 @@ from time import perf_counter
 
 from pydantic import BaseModel
 
+from agent.runtimes.installed import installed_version
 from agent.runtimes.port import Arrays
 from agent.worker.engine import Engine
 from agent.worker.errors import BadRequestError, OverloadedError, UnspeakableOutputError
 from agent.worker.http import BINARY, JSON, Head, Request, Response
+from agent.worker.mirror import Mirror, Sample
 from agent.worker.model import Model
 from agent.worker.oip import InferRequest, Signature, decode_request, encode_response, open_shape
 from agent.worker.statistics import Statistics
@@ -72,7 +74,7 @@ class ModelMetadata(BaseModel, frozen=True):
 class ModelService:
     """Serves one model under its name, with or without its version; a worker serves only a release that is ready."""
 
-    def __init__(self, model: Model, engine: Engine, statistics: Statistics, token: bytes, server_version: str) -> None:
+    def __init__(self, model: Model, engine: Engine, statistics: Statistics, mirror: Mirror, token: bytes) -> None:
         manifest, artifact = model.manifest, model.artifact
         self.signature = Signature(
             model=manifest.name,
@@ -86,6 +88,7 @@ class ModelService:
         self._model = model
         self._engine = engine
         self._statistics = statistics
+        self._mirror = mirror
         self._authorization = b"Bearer " + token
         metadata = ModelMetadata(
             name=manifest.name,
@@ -97,7 +100,7 @@ class ModelService:
         model_path = f"/v2/models/{manifest.name}"
         bases = (model_path, f"{model_path}/versions/{manifest.release}")
         self._documents = {
-            "/v2": Response.of(ServerMetadata(version=server_version)),
+            "/v2": Response.of(ServerMetadata(version=installed_version("fieldfare") or "unknown")),
             LIVE: Response.of(ServerLive()),
             READY: Response.of(ServerReady()),
             **{base: Response.of(metadata) for base in bases},
@@ -138,13 +141,25 @@ class ModelService:
         try:
             wanted = decode_request(self.signature, request.body, _json_bytes(request.head))
             with_results = any(output.spec.name in self._results for output in wanted.wanted)
-            work = partial(self._model.answer, wanted.inputs, wanted.count, with_results=with_results)
-            self._engine.submit(work, lambda outputs: done(self._outcome(request, wanted, outputs)))
+            sample = self._mirror.sample()
+            answer = self._model.answer if sample is None else sample.answer
+            work = partial(answer, wanted.inputs, wanted.count, with_results=with_results)
+
+            def answered(outputs: Arrays | FieldfareError) -> None:
+                done(self._outcome(request, wanted, outputs))
+                self._show(sample, outputs)
+
+            self._engine.submit(work, answered)
         except BadRequestError as error:
             return self._failure(request, 400, error)
         except OverloadedError as error:
             return self._failure(request, 503, error)
         return None
+
+    def _show(self, sample: Sample | None, outputs: Arrays | FieldfareError) -> None:
+        """Once the caller has his answer, let a candidate in shadow see it."""
+        if sample is not None and not isinstance(outputs, FieldfareError):
+            self._mirror.show(sample, outputs)
 
     def _outcome(self, request: Request, wanted: InferRequest, outputs: Arrays | FieldfareError) -> Response:
         if isinstance(outputs, FieldfareError):

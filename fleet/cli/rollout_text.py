@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.output import plain, styled
-from fleet.views import RolloutSummary, RolloutView
+from fleet.views import RolloutSummary, RolloutView, ShadowView
 
 # More devices do not fit a screen; those that are done and well are left out first.
 MAX_DEVICES = 200
@@ -20,6 +20,9 @@ def drawn(view: RolloutView) -> RenderableType:
         parts.append(_waves(view))
     if view.gate is not None:
         parts.append(Text.assemble("gate: ", styled(view.gate.decision), " ", plain(view.gate.reason)))
+        parts.extend([_report(view)] if view.gate.report else [])
+    if view.shadow is not None:
+        parts.append(_shadow(view.shadow, len(view.waves)))
     parts.append(_devices(view))
     return Group(*parts)
 
@@ -50,12 +53,38 @@ def _title(view: RolloutView) -> Text:
     return Text.assemble(f"rollout {view.id}: {what} to {view.query}{how}, ", state(view))
 
 
+def _report(view: RolloutView) -> Table:
+    """Return how both arms differ, metric by metric: what one has, the other has, and how sure the difference is."""
+    assert view.gate is not None
+    ours, theirs = ("RELEASE", "RIVAL") if view.strategy == "split" else ("CANARY", "CONTROL")
+    table = _table("METRIC", ours, theirs, "DIFFERENCE", "95 % INTERVAL", f"{ours} IS HIGHER", "DEVICES", "")
+    for found in view.gate.report:
+        table.add_row(
+            found.metric,
+            f"{found.canary:.4g}",
+            f"{found.control:.4g}",
+            f"{found.difference:+.4g}",
+            f"{found.low:+.4g} to {found.high:+.4g}",
+            f"{found.probability_higher:.1%}",
+            f"{found.canary_devices} and {found.control_devices}",
+            found.unit,
+        )
+    return table
+
+
 def _waves(view: RolloutView) -> Table:
     table = _table("WAVE", "UP TO", "DEVICES", "OFFERED", "DONE", "")
     for wave in view.waves:
         word = "" if not wave.is_open else "done" if wave.settled == wave.devices else "open"
         table.add_row(str(wave.wave), wave.size, str(wave.devices), str(wave.offered), str(wave.settled), word)
     return table
+
+
+def _shadow(shadow: ShadowView, waves: int) -> Text:
+    seen = "nothing compared yet" if shadow.agreement is None else f"agreement {shadow.agreement:.2%}"
+    return Text(
+        f"shadow: {seen}; {shadow.devices} devices in shadow now, {shadow.proven} of {waves} waves passed, on {shadow.share:.2%} of inputs"
+    )
 
 
 def _devices(view: RolloutView) -> RenderableType:

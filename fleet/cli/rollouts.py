@@ -37,11 +37,14 @@ def start(
     to: Annotated[str, typer.Option(metavar="QUERY", help='Who: all, or such as: hw = rpi5 and label.site = "lyon".')],
     release: Annotated[int | None, typer.Option(help="Release counter; without it the newest.")] = None,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Show who would get what, and who nothing and why; change nothing.")] = False,
-    strategy: Annotated[str, typer.Option(help="all-at-once, phased, canary, or split.")] = "all-at-once",
+    strategy: Annotated[str, typer.Option(help="all-at-once, phased, canary, shadow, or split.")] = "all-at-once",
     waves: Annotated[
         str | None, typer.Option(metavar="SIZES", help="How much is reached with each wave: 1%,10%,50%,100% or 5,100%.")
     ] = None,
-    gate: Annotated[str | None, typer.Option(metavar="LIMITS", help="How much worse it may be: errors=0.02,p95=1.2,temperature=3.")] = None,
+    gate: Annotated[
+        str | None,
+        typer.Option(metavar="LIMITS", help="How much worse it may be: errors=0.02,p95=1.2,restarts=0.2; of a shadow agreement=0.98."),
+    ] = None,
     threshold: Annotated[str | None, typer.Option(metavar="SIZE", help="How many devices may be lost, such as 5% or 3.")] = None,
     soak: Annotated[str | None, typer.Option(metavar="TIME", help="How long each wave is watched, such as 15m.")] = None,
     patience_s: Annotated[float, typer.Option(min=1, help="Seconds for which the gate may lack evidence.")] = DEFAULT_PATIENCE_S,
@@ -55,6 +58,10 @@ def start(
     take_back: Annotated[bool | None, typer.Option("--take-back/--keep", help="Whether a stop returns those that have it.")] = None,
     rival: Annotated[int | None, typer.Option(help="Release of the other half of a split.")] = None,
     hold: Annotated[str | None, typer.Option(metavar="TIME", help="How long a split is compared, such as 7d.")] = None,
+    share: Annotated[str | None, typer.Option(metavar="PART", help="Of a shadow: how much of the inputs it sees, such as 5%.")] = None,
+    min_inputs: Annotated[int | None, typer.Option(help="Of a shadow: inputs that a device compares before it counts.")] = None,
+    max_cpu: Annotated[float | None, typer.Option(help="Of a shadow: what it may take of one core, such as 0.5.")] = None,
+    max_temperature: Annotated[float | None, typer.Option(metavar="C", help="Of a shadow: above it the device's shadow pauses.")] = None,
     wait: Wait = False,
     folder: Folder = None,
     as_json: AsJson = False,
@@ -81,6 +88,10 @@ def start(
         take_back=take_back,
         rival=rival,
         hold_s=None if hold is None else parse_duration("--hold", hold),
+        share=None if share is None else _share(share),
+        min_inputs=min_inputs,
+        max_cpu=max_cpu,
+        max_temperature_c=max_temperature,
     )
     with connected(folder) as api:
         if is_dry:
@@ -212,6 +223,14 @@ def _limits(text: str) -> dict[str, float]:
         except ValueError:
             _refuse("--gate", "NAME=LIMIT such as errors=0.02", part)
     return limits
+
+
+def _share(text: str) -> float:
+    """Read `5%`; raise InvalidDocumentError."""
+    try:
+        return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        _refuse("--share", "a part of the inputs such as 5%", text)
 
 
 def _rate(text: str) -> int:

@@ -58,7 +58,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/authority"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.VIEWER,
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
-    # The dashboard shows what a viewer may ask for, and changes nothing.
+    # The dashboard lets everybody do what his token may.
     ("POST", "/login-links"): Role.VIEWER,
     # Logs may name people and places, so that looking takes as much as asking.
     ("GET", "/devices/{device}/commands"): Role.OPERATOR,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from contracts.configuration import Configuration
-from contracts.messages import Desired, ReleaseRef
+from contracts.messages import Desired, ReleaseRef, ShadowWish
 
 LIFETIME = timedelta(days=30)
 
@@ -17,11 +17,20 @@ def first_wish(device: str, now: datetime, floor: int = 0) -> Desired:
 
 
 def with_release(wish: Desired, model: str, release: ReleaseRef | None, now: datetime) -> Desired:
-    """Wish a release of one model, or none; the same wish again is the same document."""
+    """Wish that a release of one model serves, or none, and that nothing runs beside it; the same wish again is the same document."""
     models = {name: ref for name, ref in wish.models.items() if name != model}
     if release is not None:
         models[model] = release
-    return wish if models == wish.models else _next(wish, models, now)
+    shadow = {name: other for name, other in (wish.shadow or {}).items() if name != model} or None
+    if models == wish.models and shadow == wish.shadow:
+        return wish
+    return _next(wish.model_copy(update={"shadow": shadow}), models, now)
+
+
+def with_shadow(wish: Desired, model: str, shadow: ShadowWish, now: datetime) -> Desired:
+    """Wish that a release of one model runs beside what serves; the same wish again is the same document."""
+    wanted = dict(sorted({**(wish.shadow or {}), model: shadow}.items()))
+    return wish if wanted == wish.shadow else _next(wish.model_copy(update={"shadow": wanted}), wish.models, now)
 
 
 def with_configuration(wish: Desired, configuration: Configuration, now: datetime) -> Desired:
@@ -47,4 +56,5 @@ def _next(wish: Desired, models: Mapping[str, ReleaseRef], now: datetime) -> Des
         expires_at=now + LIFETIME,
         models=dict(sorted(models.items())),
         configuration=wish.configuration,
+        shadow=wish.shadow,
     )

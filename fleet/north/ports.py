@@ -140,6 +140,9 @@ class Targeting(Protocol):
     def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
         """Return the ids of some of the devices that a query means, those that follow `after`."""
 
+    def listed(self, text: str, order: str, start: int, limit: int, now: datetime) -> tuple[tuple[str, ...], int]:
+        """Return some ids of those that a query means, from the `start`-th on, and the number of all; `-id` orders downwards."""
+
 
 class Preview(Protocol):
     """What a rollout would do."""

@@ -28,7 +28,7 @@ class Say(NamedTuple):
 class Update:
     """One model on a device; a record, because there are many."""
 
-    __slots__ = ("candidate", "current", "end", "last", "phase", "previous", "reason", "until_s")
+    __slots__ = ("candidate", "current", "end", "is_shadow", "last", "phase", "previous", "reason", "until_s")
 
     def __init__(self) -> None:
         """Nothing was wished yet."""
@@ -41,6 +41,8 @@ class Update:
         self.end = Phase.COMMITTED
         self.reason = ""
         self.until_s = NEVER
+        # The candidate is to run beside what serves, until it is wished in earnest.
+        self.is_shadow = False
 
 
 class Device:

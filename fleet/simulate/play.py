@@ -20,6 +20,7 @@ OFFLINE_S = (5.0, 60.0)
 FLAKY_EVERY_S = 180.0
 DAY_S = 86400.0
 MACHINE = Machine(architecture="aarch64", system="simulated", python="-", cpu_count=4, memory_bytes=4 << 30, disk_bytes=32 << 30)
+# Only where the wish asks for it, a shadow comes after the test; it has no end of its own.
 _ORDER = (Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SWITCHING, Phase.PROBATION, Phase.COMMITTED)
 
 
@@ -93,15 +94,20 @@ class Play:
         if desired.device != device.name or desired.generation <= device.generation:
             return []
         device.generation = desired.generation
-        for model, release in desired.models.items():
-            self._wish(device, model, self._releases.setdefault(release.manifest_sha256, release), now_s)
+        shadows = {model: shadow.release for model, shadow in (desired.shadow or {}).items()}
+        for model, release in {**desired.models, **shadows}.items():
+            known = self._releases.setdefault(release.manifest_sha256, release)
+            self._wish(device, model, known, now_s, is_shadow=model in shadows)
         return [self.report(device, now_s)]
 
-    def _wish(self, device: Device, model: str, release: ReleaseRef, now_s: float) -> None:
+    def _wish(self, device: Device, model: str, release: ReleaseRef, now_s: float, *, is_shadow: bool) -> None:
         device.updates = device.updates if device.updates is not None else {}
         update = device.updates.setdefault(model, Update())
+        is_promoted, update.is_shadow = update.phase is Phase.SHADOW and not is_shadow, is_shadow
         if update.current == release:
             update.phase, update.candidate, update.until_s, update.reason = Phase.COMMITTED, None, NEVER, ""
+        elif update.candidate == release and is_promoted:
+            update.phase, update.until_s = Phase.SWITCHING, now_s + self._duration_s(device, Phase.SWITCHING)
         elif update.candidate != release:
             update.phase, update.candidate, update.reason = Phase.FETCHING, release, ""
             update.until_s = now_s + self._duration_s(device, Phase.FETCHING)
@@ -120,7 +126,8 @@ class Play:
         if update.phase is update.end:
             update.phase = Phase.FAILED if update.end in (Phase.FETCHING, Phase.STAGING) else Phase.ROLLED_BACK
         else:
-            update.phase = _ORDER[_ORDER.index(update.phase) + 1]
+            is_in_shadow = update.phase is Phase.TESTING and update.is_shadow
+            update.phase = Phase.SHADOW if is_in_shadow else _ORDER[_ORDER.index(update.phase) + 1]
         if update.phase not in FINAL:
             update.until_s = now_s + self._duration_s(device, update.phase)
             return [self.report(device, now_s)]
@@ -137,6 +144,8 @@ class Play:
         return [self.report(device, now_s), device.say("event", DeviceEvent, now_s, fields)]
 
     def _duration_s(self, device: Device, phase: Phase) -> float:
+        if phase is Phase.SHADOW:
+            return NEVER
         mean_s = {
             Phase.FETCHING: self._scenario.download_s,
             Phase.STAGING: STAGING_S,

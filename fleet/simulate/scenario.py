@@ -67,6 +67,8 @@ class ReleaseEffect(Section):
     # Requests that fail besides those that always do.
     errors: Share = 0.0
     latency_factor: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    # Share of inputs on which it decides otherwise than what serves, while it runs in shadow.
+    disagreement: Share = 0.0
     # Devices on which it does not survive its probation.
     rolled_back: Share = 0.0
 

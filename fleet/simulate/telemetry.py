@@ -6,6 +6,7 @@ from random import Random
 
 from contracts.lifecycle import Phase
 from contracts.messages import Health, InferenceWindow, ReleaseRef, WorkerHealth, latency_of
+from contracts.shadow import ShadowPart
 from contracts.sketches import Sketch, bin_of
 from fleet.simulate.device import Device, Say, Update
 from fleet.simulate.scenario import Behaviour, Scenario
@@ -67,8 +68,24 @@ class Telemetry:
             "classes": self._classes(device, requests, now_s),
             "provider": "simulated",
             "ordinal": device.ordinal,
+            "shadow": self._shadow(update, requests),
         }
         return device.say("inference", InferenceWindow, now_s, fields)
+
+    def _shadow(self, update: Update, requests: int) -> ShadowPart | None:
+        if update.phase is not Phase.SHADOW or update.candidate is None:
+            return None
+        scenario, effect = self._scenario, self._scenario.effect_of(update.candidate.model, update.candidate.release)
+        drawn = min(requests, MAX_DRAWN)
+        differ = sum(self._random.random() < effect.disagreement for _ in range(drawn)) * requests // drawn
+        return ShadowPart(
+            manifest_sha256=update.candidate.manifest_sha256,
+            compared=requests,
+            agreed=requests - differ,
+            errors=0,
+            latencies=self._latencies(scenario.latency_ms * effect.latency_factor, drawn),
+            live_latencies=self._latencies(scenario.latency_ms, drawn),
+        )
 
     def _latencies(self, mean_ms: float, drawn: int) -> Sketch:
         bins: dict[int, int] = {}

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Protocol
 
 from contracts.configuration import Configuration
-from contracts.messages import Desired, ReleaseRef
+from contracts.messages import Desired, ReleaseRef, ShadowWish
 from contracts.topics import of_device
-from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_configuration, with_release
+from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_configuration, with_release, with_shadow
 from fleet.errors.server import LinkDownError
 
 BATCH_WISHES = 200
@@ -100,6 +100,14 @@ class Director:
             old = self._wishes.of(tuple(wanted))
             known = self._first(wanted.keys() - old.keys(), now) | old
             new = {device: with_release(known[device], model, release, now) for device, release in wanted.items()}
+            self._put([wish for device, wish in new.items() if wish != old.get(device)])
+            return {device: wish.generation for device, wish in new.items()}
+
+    def shadow_all(self, model: str, wanted: Mapping[str, ShadowWish], now: datetime) -> dict[str, int]:
+        """Wish that each device runs a release beside what serves, and return the generations; the same wish again changes nothing."""
+        with self._lock:
+            old = self._wishes.of(tuple(wanted))
+            new = {device: with_shadow(old.get(device) or first_wish(device, now), model, shadow, now) for device, shadow in wanted.items()}
             self._put([wish for device, wish in new.items() if wish != old.get(device)])
             return {device: wish.generation for device, wish in new.items()}
 

@@ -41,6 +41,7 @@ def rollout_of(row: Row[tuple[object, ...]], members: list[Member]) -> Rollout:
         kind=Kind(row.kind),
         origin=row.origin,
         wave=row.wave,
+        proven=row.proven,
         settled_at=row.settled_at,
         verdict=None if row.verdict is None else VERDICT.validate_json(row.verdict),
         ended_at=row.ended_at,
@@ -68,6 +69,7 @@ def state_columns(rollout: Rollout) -> dict[str, object]:
         "state": rollout.state.value,
         "state_reason": rollout.state_reason,
         "wave": rollout.wave,
+        "proven": rollout.proven,
         "settled_at": rollout.settled_at,
         "verdict": None if rollout.verdict is None else VERDICT.dump_json(rollout.verdict).decode(),
         "ended_at": rollout.ended_at,
@@ -91,6 +93,7 @@ def member_of(row: Row[tuple[object, ...]]) -> Member:
         met_at=row.met_at,
         outcome_at=row.outcome_at,
         is_missing=row.is_missing,
+        is_shadow=row.is_shadow,
         earlier_outcome_at=row.earlier_outcome_at,
     )
 
@@ -118,6 +121,7 @@ def moving_columns(member: Member) -> dict[str, object]:
         "met_at": member.met_at,
         "outcome_at": member.outcome_at,
         "is_missing": member.is_missing,
+        "is_shadow": member.is_shadow,
     }
 
 

@@ -24,7 +24,7 @@ from fleet.store.rollout_rows import (
 )
 from fleet.store.tables import rollout_devices, rollout_history, rollouts
 
-_MOVING = ("phase", "reason", "progress", "errand", "generation", "offered_at", "met_at", "outcome_at", "is_missing")
+_MOVING = ("phase", "reason", "progress", "errand", "generation", "offered_at", "met_at", "outcome_at", "is_missing", "is_shadow")
 _MOVE = (
     update(rollout_devices)
     .where(rollout_devices.c.rollout == bindparam("of_rollout"), rollout_devices.c.device == bindparam("of_device"))
@@ -34,13 +34,14 @@ _MOVE = (
 
 @dataclass(frozen=True)
 class Crowd:
-    """Devices of one wave that stand alike: how many, and how many of them were offered the release."""
+    """Devices of one wave that stand alike: how many, and how many of them were offered the release, and met since."""
 
     wave: int
     phase: Phase
     is_settled: bool
     devices: int
     offered: int
+    met: int
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,13 @@ def _row(connection: Connection, number: int) -> Row[tuple[object, ...]]:
 def _crowds(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[Crowd, ...]]:
     device = rollout_devices.c
     alike = (device.rollout, device.wave, device.phase, device.is_missing)
-    query = select(*alike, func.count().label("devices"), func.count(device.offered_at).label("offered"))
+    query = select(
+        *alike, func.count().label("devices"), func.count(device.offered_at).label("offered"), func.count(device.met_at).label("met")
+    )
     found: dict[int, list[Crowd]] = {number: [] for number in numbers}
     for row in connection.execute(query.where(device.rollout.in_(numbers)).group_by(*alike).order_by(*alike)):
         phase = Phase(row.phase)
-        found[row.rollout].append(Crowd(row.wave, phase, phase in FINAL or row.is_missing, row.devices, row.offered))
+        found[row.rollout].append(Crowd(row.wave, phase, phase in FINAL or row.is_missing, row.devices, row.offered, row.met))
     return {number: tuple(crowds) for number, crowds in found.items()}
 
 

@@ -49,6 +49,32 @@ def window_row(device: str, window: InferenceWindow, received_at: datetime, max_
         None if window.latencies is None else _text_of(window.latencies),
         window.ordinal,
         window.parts,
+        None if window.confidences is None else _text_of(window.confidences),
+    )
+
+
+def shadow_row(device: str, window: InferenceWindow, received_at: datetime, max_age: timedelta) -> Row | None:
+    """Return a row of `shadow_windows`, None for a window that tells of no candidate."""
+    part = window.shadow
+    if part is None:
+        return None
+    return (
+        device,
+        window.session,
+        window.sequence,
+        micros(plausible_time(window.sent_at, received_at, max_age)),
+        window.release.model,
+        part.manifest_sha256,
+        part.compared,
+        part.agreed,
+        part.errors,
+        part.dropped,
+        part.scored,
+        part.paused_s,
+        part.shift,
+        part.shift_squares,
+        _text_of(part.latencies),
+        _text_of(part.live_latencies),
     )
 
 

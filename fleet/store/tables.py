@@ -159,6 +159,25 @@ inference_windows = _series(
     Column("latencies", Text),
     Column("ordinal", BigInteger),
     Column("parts", BigInteger),
+    # Of the winning classes' scores, likewise.
+    Column("confidences", Text),
+)
+
+# What candidates in shadow did; it came with windows of the release that serves, and has their keys.
+shadow_windows = _series(
+    "shadow_windows",
+    Column("model", String(64), nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("compared", BigInteger, nullable=False),
+    Column("agreed", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Column("scored", BigInteger, nullable=False),
+    Column("paused_s", Float, nullable=False),
+    Column("shift", Float, nullable=False),
+    Column("shift_squares", Float, nullable=False),
+    Column("latencies", Text, nullable=False),
+    Column("live_latencies", Text, nullable=False),
 )
 
 # The quantities of health that are summed up, and their columns in the points.
@@ -196,8 +215,24 @@ work_buckets = Table(
     Column("p95_highest", Float, nullable=False),
     Column("provider", Words, nullable=False),
     Column("classes", Text, nullable=False),
+    # Sketches of all the windows that sent them, merged; None where none did.
+    Column("latencies", Text),
+    Column("confidences", Text),
     Index("work_buckets_by_time", "span_s", "at"),
     Index("work_buckets_by_device_and_time", "device", "at"),
+)
+
+# At which number a worker's counter of restarts stood, and when it was seen there first and last; each session counts from 0.
+restart_counts = Table(
+    "restart_counts",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("session", String(16), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("restarts", BigInteger, primary_key=True),
+    Column("first_at", Stamp, nullable=False),
+    Column("last_at", Stamp, nullable=False),
+    Index("restart_counts_by_time", "last_at"),
 )
 
 events = _series(
@@ -325,6 +360,7 @@ rollouts = Table(
     Column("state", String(16), nullable=False),
     Column("state_reason", Words, nullable=False),
     Column("wave", Integer, nullable=False),
+    Column("proven", Integer, nullable=False),
     Column("settled_at", Stamp),
     Column("verdict", Text),
     Column("started_by", String(64), nullable=False),
@@ -353,6 +389,7 @@ rollout_devices = Table(
     Column("met_at", Stamp),
     Column("outcome_at", Stamp),
     Column("is_missing", Boolean, nullable=False),
+    Column("is_shadow", Boolean, nullable=False),
     Column("earlier_outcome_at", Stamp),
     Index("rollout_devices_by_position", "rollout", "position"),
 )

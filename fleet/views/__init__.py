@@ -12,13 +12,17 @@ from fleet.views.pages import MAX_LIMIT, Page
 from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import (
+    ComparisonView,
+    DeviceRolloutView,
     GateView,
     MetricView,
+    PlanView,
     RolloutDeviceView,
     RolloutEntryView,
     RolloutState,
     RolloutSummary,
     RolloutView,
+    ShadowView,
     WaveView,
 )
 from fleet.views.settings import ConfigurationView, ConfiguredDevice
@@ -29,9 +33,11 @@ __all__ = [
     "AuditPage",
     "CommandSummary",
     "CommandView",
+    "ComparisonView",
     "ConfigurationView",
     "ConfiguredDevice",
     "DeviceDetail",
+    "DeviceRolloutView",
     "DeviceSummary",
     "EventView",
     "ExcludedView",
@@ -47,6 +53,7 @@ __all__ = [
     "MetricView",
     "Overview",
     "Page",
+    "PlanView",
     "QuarantinedMessage",
     "ReleaseView",
     "RolloutDeviceView",
@@ -55,6 +62,7 @@ __all__ = [
     "RolloutState",
     "RolloutSummary",
     "RolloutView",
+    "ShadowView",
     "TargetView",
     "TokenView",
     "UserView",

@@ -26,6 +26,20 @@ class RolloutDeviceView(View):
     target: ReleaseRef | None = None
 
 
+class DeviceRolloutView(View):
+    """How a rollout went, or goes, on one device."""
+
+    rollout: int
+    release: ReleaseRef
+    kind: Literal["start", "rollback", "retry"]
+    phase: Phase
+    reason: str
+    started_at: AwareDatetime
+    # None for what was not offered yet, and for what has no outcome yet.
+    offered_at: AwareDatetime | None
+    outcome_at: AwareDatetime | None
+
+
 class WaveView(View):
     """One wave: how many devices it adds, and how far it is."""
 
@@ -37,6 +51,12 @@ class WaveView(View):
     offered: int
     settled: int
     is_open: bool
+    # Of those that are settled: who has the release, who came to a bad end, and who was never met and is no longer waited for.
+    committed: int = 0
+    lost: int = 0
+    missing: int = 0
+    # Offered, and not heard of since.
+    awaited: int = 0
 
 
 class MetricView(View):
@@ -48,6 +68,30 @@ class MetricView(View):
     control: float | None
     probability_worse: float | None
     reason: str
+    # Canaries that said enough to count.
+    devices: int = 0
+    # What a rate is, such as `restarts an hour`, and how much above the control it may be.
+    unit: str = ""
+    limit: float | None = None
+    # Of the evidence that stopping or passing takes, the share that is there.
+    toward_stop: float = 0.0
+    toward_pass: float = 0.0
+
+
+class ComparisonView(View):
+    """How two arms differ in one metric: canary less control, or the release less its rival, in the metric's own unit."""
+
+    metric: str
+    unit: str
+    canary: float
+    control: float
+    difference: float
+    # Hold the true difference with 95 %, however often they are looked at.
+    low: float
+    high: float
+    probability_higher: float
+    canary_devices: int
+    control_devices: int
 
 
 class GateView(View):
@@ -56,6 +100,45 @@ class GateView(View):
     decision: Literal["pass", "stop", "wait"]
     reason: str
     metrics: tuple[MetricView, ...]
+    # Of every metric that both arms tell of: all of them in a split.
+    report: tuple[ComparisonView, ...] = ()
+
+
+class PlanView(View):
+    """What a rollout was told at its start: durations in seconds, None for what was not asked."""
+
+    # How many devices may be lost among those reached so far, such as 5%.
+    threshold: str | None
+    # The limit of each metric of the gate, in the metric's own unit; how sure the gate must be before it stops, and before it passes.
+    limits: dict[str, float]
+    sure_to_stop: float | None
+    sure_to_pass: float | None
+    latency_ratio: float
+    soak_s: float
+    patience_s: float
+    deadline_s: float
+    contact_s: float
+    window: str
+    zone: str
+    rate_per_min: int | None
+    approval: bool
+    newcomers: bool
+    take_back: bool
+    hold_s: float
+
+
+class ShadowView(View):
+    """How a rollout is with its shadows."""
+
+    # Of the live inputs; and how many of them a device must tell of before it counts.
+    share: float
+    min_inputs: int
+    # Waves that have passed their shadow.
+    proven: int
+    # Devices that run the release beside another one now.
+    devices: int
+    # Share of inputs with the live release's answer, the mean of the devices that count; None before the first.
+    agreement: float | None
 
 
 class RolloutEntryView(View):
@@ -80,7 +163,7 @@ class RolloutSummary(View):
     ended_at: AwareDatetime | None
     # Devices by phase.
     counts: dict[Phase, int]
-    strategy: Literal["all-at-once", "phased", "canary", "split"] = "all-at-once"
+    strategy: Literal["all-at-once", "phased", "canary", "shadow", "split"] = "all-at-once"
     kind: Literal["start", "rollback", "retry"] = "start"
     # The rollout that a rollback or a retry follows.
     origin: int | None = None
@@ -89,6 +172,8 @@ class RolloutSummary(View):
     wave: int = 1
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
+    plan: PlanView | None = None
+    shadow: ShadowView | None = None
     # What people decide upon: changes with state and wave, and may be named in If-Match.
     version: str = ""
 

@@ -9,6 +9,7 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 
 from contracts.messages import Reported, Want
+from contracts.shadow import ShadowTerms
 from contracts.topics import of_device, of_trust_file
 from tests.agent.conftest import DEVICE, AgentProcess, listening_fleet, provisioned_device, running_broker
 from tests.agent.test_update_journeys import committed
@@ -53,6 +54,11 @@ def outlive(fleet: SimFleet, release: Release) -> None:
 def invent(fleet: SimFleet, _release: Release) -> None:
     """Wish for a release that the release key never signed."""
     fleet.wish(DEVICE, 3, make_release(9))
+
+
+def slip_in(fleet: SimFleet, release: Release) -> None:
+    """Wish for a release that the release key never signed, only to run in shadow."""
+    fleet.shadow(DEVICE, 3, make_release(1), release, ShadowTerms(share=0.1))
 
 
 def mistake(fleet: SimFleet, _release: Release) -> None:
@@ -115,6 +121,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SimFleet,
         (misdirect, "wrong_device"),
         (outlive, "expired"),
         (invent, "not_listed"),
+        (slip_in, "not_listed"),
         (mistake, "wrong_hardware"),
     ],
 )

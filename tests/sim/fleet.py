@@ -24,8 +24,9 @@ from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count
 from contracts.commands import COMMAND_PAYLOAD_TYPE, Command, CommandResult, Order
 from contracts.configuration import Configuration
 from contracts.manifest import Artifact, GateEvidence, Manifest, Tolerance
-from contracts.messages import UPLINK_MESSAGES, Birth, Desired, DeviceEvent, Message, ModelReport, ReleaseRef, Reported, Want
+from contracts.messages import UPLINK_MESSAGES, Birth, Desired, DeviceEvent, Message, ModelReport, ReleaseRef, Reported, ShadowWish, Want
 from contracts.preprocess import Preprocess
+from contracts.shadow import ShadowTerms
 from contracts.tensors import TensorSpec
 from contracts.topics import (
     Uplink,
@@ -185,12 +186,14 @@ def wish_for(
     expires_in: timedelta = LIFE,
     now: datetime | None = None,
     configuration: Configuration | None = None,
+    shadow: dict[str, ShadowWish] | None = None,
 ) -> Desired:
     """Return an unsigned wish."""
     now = now or datetime.now(timezone.utc)
     models = {release.manifest.name: release.ref for release in releases}
     expires_at = now + expires_in
-    return Desired(device=device, generation=generation, issued_at=now, expires_at=expires_at, models=models, configuration=configuration)
+    stamps = {"device": device, "generation": generation, "issued_at": now, "expires_at": expires_at}
+    return Desired(**stamps, models=models, configuration=configuration, shadow=shadow)
 
 
 @dataclass
@@ -257,6 +260,11 @@ class SimFleet:
         raw = envelope(wish_for(device, generation, releases, configuration=configuration), self.repository.director)
         self.publish(of_device(device, "desired"), raw)
         return raw
+
+    def shadow(self, device: str, generation: int, live: Release, candidate: Release, terms: ShadowTerms) -> None:
+        """Sign and publish that one release shall serve, and another one run beside it."""
+        shadow = {candidate.manifest.name: ShadowWish(release=candidate.ref, terms=terms)}
+        self.publish(of_device(device, "desired"), envelope(wish_for(device, generation, (live,), shadow=shadow), self.repository.director))
 
     def command(self, command: Command) -> bytes:
         """Sign and publish a command; return the message."""

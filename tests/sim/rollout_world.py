@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
 from contracts.lifecycle import Phase
-from contracts.messages import ModelReport, Outcome, ReleaseRef
+from contracts.messages import ModelReport, Outcome, ReleaseRef, ShadowWish
 from fleet.conductor import Conductor
 from fleet.core.gates.evidence import Evidence, Metric, Sums
 from fleet.core.rollout.acts import ACTS, Order
@@ -16,7 +16,7 @@ from fleet.core.rollout.arms import arms_of
 from fleet.core.rollout.enlist import arranged, joined
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout, Standing
-from fleet.core.rollout.plan import Plan
+from fleet.core.rollout.plan import Plan, Strategy
 from fleet.errors import FleetError
 from fleet.errors.rollouts import StaleRolloutError
 
@@ -46,6 +46,7 @@ class Played:
     phase: Phase = Phase.COMMITTED
     last: Outcome | None = None
     is_online: bool = True
+    is_shadow: bool = False
 
     @property
     def standing(self) -> Standing:
@@ -84,17 +85,31 @@ class Director:
     generations: dict[str, int] = field(default_factory=dict)
     dies: str = ""
     ever_offered: set[str] = field(default_factory=set)
+    # Candidates, by device.
+    shadows: dict[str, ReleaseRef] = field(default_factory=dict)
 
     def wish_all(self, model: str, wanted: Mapping[str, ReleaseRef | None], now: datetime) -> Mapping[str, int]:
         del model, now
         if self.dies == "before":
             raise DiedError("killed")
         for device, release in wanted.items():
-            if self.wishes.get(device, OLD) != release:
+            if self.shadows.pop(device, None) is not None or self.wishes.get(device, OLD) != release:
                 self.wishes[device] = release
                 self.generations[device] = self.generations.get(device, 1) + 1
             if release == NEW:
                 self.ever_offered.add(device)
+        if self.dies == "after":
+            raise DiedError("killed")
+        return {device: self.generations.get(device, 1) for device in wanted}
+
+    def shadow_all(self, model: str, wanted: Mapping[str, ShadowWish], now: datetime) -> Mapping[str, int]:
+        del model, now
+        if self.dies == "before":
+            raise DiedError("killed")
+        for device, shadow in wanted.items():
+            if self.shadows.get(device) != shadow.release:
+                self.shadows[device] = shadow.release
+                self.generations[device] = self.generations.get(device, 1) + 1
         if self.dies == "after":
             raise DiedError("killed")
         return {device: self.generations.get(device, 1) for device in wanted}
@@ -151,7 +166,15 @@ class World:
         if not device.is_online or generation <= device.generation:
             return
         device.generation = generation
+        shadow = self.director.shadows.get(name)
+        if shadow is not None:
+            device.candidate, device.phase, device.is_shadow = shadow, Phase.FETCHING, True
+            return
         wish = self.director.wishes.get(name, OLD)
+        if device.is_shadow and device.phase is Phase.SHADOW and wish == device.candidate:
+            device.phase, device.is_shadow = Phase.PROBATION, False
+            return
+        device.is_shadow = False
         if wish is None:
             device.current = None
         is_there = wish == device.current
@@ -160,7 +183,10 @@ class World:
     def work(self, name: str, result: Phase = Phase.COMMITTED) -> None:
         """Let a device take one step with its candidate, or come to a bad end."""
         device = self.devices[name]
-        if device.candidate is None:
+        if device.candidate is None or (device.phase is Phase.SHADOW and result is Phase.COMMITTED):
+            return
+        if device.is_shadow and device.phase is Phase.TESTING and result is Phase.COMMITTED:
+            device.phase = Phase.SHADOW
             return
         device.phase = NEXT[device.phase] if result is Phase.COMMITTED else result
         if device.phase in (Phase.COMMITTED, Phase.FAILED, Phase.ROLLED_BACK, Phase.REJECTED):
@@ -178,7 +204,7 @@ class World:
         for name, device in self.devices.items():
             if device.is_online:
                 self.follow(name)
-                while device.candidate is not None:
+                while device.candidate is not None and device.phase is not Phase.SHADOW:
                     self.work(name, result)
                 self.speak(name)
 
@@ -198,6 +224,8 @@ class World:
         arms = arms_of(rollout)
         if arms is None:
             return Evidence({}, {})
+        if rollout.plan.strategy is Strategy.SHADOW:
+            return Evidence({Metric.DISAGREEMENT: [Sums(400 if self.bad else 2, 1000) for _ in arms.canary]}, {})
         canary = [Sums((10 if self.bad else 1) * _errors_of(device), 1000) for device in arms.canary]
         return Evidence({Metric.ERRORS: canary}, {Metric.ERRORS: [Sums(_errors_of(device), 1000) for device in arms.control]})
 

@@ -12,6 +12,9 @@ from tests.sim.fleet import Release, SimFleet
 from tests.sim.open_loop import Order
 from tests.sim.tiny_release import MODEL, TinyRelease
 
+# On a machine that has much else to do.
+LATE_S = 60.0
+
 
 class Span(NamedTuple):
     """From when to when, on the system's monotonic clock."""
@@ -20,9 +23,9 @@ class Span(NamedTuple):
     to_s: float
 
 
-def tiny(folder: Path, number: int) -> Release:
-    """Compile a real release by hand."""
-    manifest = TinyRelease(release=number, seed=number).write(folder)
+def tiny(folder: Path, number: int, seed: int | None = None) -> Release:
+    """Compile a real release by hand; those of one seed compute the same."""
+    manifest = TinyRelease(release=number, seed=number if seed is None else seed).write(folder)
     return Release(manifest, {path: (folder / path).read_bytes() for path in manifest.files})
 
 
@@ -32,7 +35,9 @@ def switch_to(fleet: SimFleet, device: str, release: Release) -> Span:
     fleet.release(release)
     began_s = time.monotonic()
     fleet.wish(device, release.manifest.release, release)
-    fleet.wait_for_model(device, lambda found: found.phase is Phase.COMMITTED and found.current == release.ref, model=MODEL, since=mark)
+    fleet.wait_for_model(
+        device, lambda found: found.phase is Phase.COMMITTED and found.current == release.ref, model=MODEL, since=mark, timeout_s=LATE_S
+    )
     return Span(began_s, time.monotonic())
 
 

@@ -1,7 +1,8 @@
 """A small world around the real update machine: one disk, one worker, one fleet, and everything that may go wrong with them.
 
 A world is a tuple of small values, so that all that can happen to it can be followed. Whatever goes wrong costs one of its `faults`;
-what the fleet wishes anew costs one of its `wishes`. Releases are known by their place in RELEASES, 0 is none.
+what the fleet wishes anew costs one of its `wishes`. Releases are known by their place in RELEASES, 0 is none; a wish for one to run as
+a shadow is known by the negative.
 """
 
 from __future__ import annotations
@@ -35,11 +36,14 @@ from agent.core.update import (
 from agent.core.update.inbox import filed, without_work
 from contracts.lifecycle import IN_PROGRESS, Phase
 from contracts.messages import ReleaseRef
+from contracts.shadow import ShadowTerms
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 # What a clock without a battery says, and one that was set wrong.
 OTHER_NOWS = (datetime(1970, 1, 1, tzinfo=timezone.utc), datetime(2099, 1, 1, tzinfo=timezone.utc))
 MANIFEST_BYTES = 100
+IN_SHADOW = -2
+TERMS = ShadowTerms(share=0.05, life_s=1000.0)
 
 
 class Ref(ReleaseRef, frozen=True):
@@ -55,6 +59,7 @@ PHASE_OF = {
     Do.FETCH: Phase.FETCHING,
     Do.STAGE: Phase.STAGING,
     Do.START_CANDIDATE: Phase.TESTING,
+    Do.START_SHADOW: Phase.SHADOW,
     Do.SWITCH: Phase.SWITCHING,
     Do.START_PROBATION: Phase.PROBATION,
 }
@@ -159,7 +164,7 @@ class Physics:
         if world.is_full:
             yield "disk has room", world._replace(is_full=False)
         if world.wishes:
-            for release in range(len(RELEASES)):
+            for release in (*range(len(RELEASES)), IN_SHADOW):
                 wish = (release, world.wish[1] + 1)
                 yield "new wish", world._replace(wish=wish, old_wish=world.wish, wishes=world.wishes - 1)
 
@@ -286,6 +291,8 @@ class Physics:
                 after = after._replace(files=world.files | {release})
             case Do.START_CANDIDATE if release not in world.files:
                 return after._replace(events=filed(after.events, Failed(deed.release, Phase.TESTING, "damaged")))
+            case Do.START_SHADOW:
+                return after  # the fleet's next wish ends it, or its deadline
             case Do.SWITCH:
                 after = after._replace(serving=release)
             case Do.START_PROBATION if world.serving != release:
@@ -342,7 +349,7 @@ def died(world: World) -> World:
 def wished(wish: tuple[int, int]) -> Wished:
     """Return a document of the fleet as the machine hears it."""
     release, generation = wish
-    return Wished(RELEASES[release], MANIFEST_BYTES, generation)
+    return Wished(RELEASES[abs(release)], MANIFEST_BYTES, generation, TERMS if release < 0 else None)
 
 
 def judge_save(before: Update, after: Update, effects: tuple[Effect, ...], *, is_damage: bool) -> None:

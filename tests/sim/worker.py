@@ -5,7 +5,7 @@
 Behaviours by release counter: `golden` fails the golden set, `failed` cannot load, `deaf` never reads. Once it serves, `unproven` fails
 the golden set, `crash` dies, `hang` falls silent, `stuck` has an inference without end, `garbage` writes no line, `half` ends none,
 `long` writes one that is too long, `flood` writes without end, `errors` answers every request by one, `fat` takes more memory than it
-may, `heavy` far more than that, `blind` has no picture to show, `doodle` one that is no JPEG.
+may, `heavy` far more than that, `blind` has no picture to show, `doodle` one that is no JPEG. In shadow, `shy` dies.
 A behaviour of several words is lived through one after the other, one by each worker, and the last for ever: `crash crash good`.
 `wild` is any of them, some time after it began to serve, while there is a file of this name beside the token.
 A model that is named as `real` is served by the real worker.
@@ -37,6 +37,7 @@ from agent.worker_link import (
     Ready,
     Serve,
     Serving,
+    Shadow,
     Snapshot,
     SnapshotTaken,
     Window,
@@ -87,11 +88,8 @@ class StandIn:
             match CONTROL_LINE.validate_json(raw):
                 case Drain():
                     break
-                case Prove():
-                    passed = self.behaviour != "unproven"
-                    await self.say(Proven(passed=passed, reason="" if passed else "the stand-in was told to fail"))
-                case Snapshot(id=number, file=file):
-                    await self.say(self.take_picture(number, Path(file)))
+                case Prove() | Snapshot() | Shadow() as order:
+                    await self.obey(order)
                 case Serve():
                     servers = [await asyncio.start_server(self.answer, sock=socket.socket(fileno=fd)) for fd in self.setup.listen_fds]
                     await self.say(Serving())
@@ -101,6 +99,17 @@ class StandIn:
         for task in (pulse, wildness):
             task.cancel()
         await self.take_leave(servers)
+
+    async def obey(self, order: Prove | Snapshot | Shadow) -> None:
+        """Do what is asked beside serving."""
+        match order:
+            case Prove():
+                passed = self.behaviour != "unproven"
+                await self.say(Proven(passed=passed, reason="" if passed else "the stand-in was told to fail"))
+            case Snapshot(id=number, file=file):
+                await self.say(self.take_picture(number, Path(file)))
+            case Shadow() if self.behaviour == "shy":
+                os._exit(70)
 
     async def take_leave(self, servers: list[asyncio.Server]) -> None:
         """Answer whoever was accepted; a server that is closed at once would drop the newest of them."""

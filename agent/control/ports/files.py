@@ -54,6 +54,9 @@ class Incoming(Protocol):
 class Store(Protocol):
     """The state on disk; what the disk refuses is a StateError, what is damaged a ContractError."""
 
+    def shadow_socket(self, model: str) -> Path:
+        """Return where a candidate of a model listens for live answers; its folder exists once the model was served."""
+
     def models(self) -> tuple[str, ...]:
         """Return the models ever wished for."""
 

@@ -7,6 +7,7 @@ from enum import Enum
 
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
+from contracts.shadow import ShadowTerms
 
 
 class Do(Enum):
@@ -17,6 +18,8 @@ class Do(Enum):
     FETCH = "fetch"
     STAGE = "stage"
     START_CANDIDATE = "start_candidate"
+    # Have the candidate answer a share of the live inputs, until something else is asked.
+    START_SHADOW = "start_shadow"
     SWITCH = "switch"
     START_PROBATION = "start_probation"
     # The effect's release is over: clear away what nobody needs any more.
@@ -41,6 +44,8 @@ class Wished:
     release: ReleaseRef | None
     manifest_bytes: int = 0
     generation: int = 0
+    # It shall not serve, but run beside what does, on these terms.
+    shadow: ShadowTerms | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Crashed:
 
 @dataclass(frozen=True)
 class Disproved:
-    """A worker of the committed release, while none serves, fails the golden set on this device as it is now."""
+    """A worker of the committed release, while none serves, cannot be proved on this device as it is now."""
 
     release: ReleaseRef
     reason: str

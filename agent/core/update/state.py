@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agent.core.slots import Slots
 from contracts.lifecycle import Phase
 from contracts.messages import Outcome, ReleaseRef
+from contracts.shadow import ShadowTerms
 
 # A release that was unpacked or started when the agent died is given this many tries in all.
 MAX_ATTEMPTS = 3
@@ -49,11 +50,14 @@ class Update:
     strikes: int = 0
     # The agent left in good order, so that no release is to blame for its end.
     has_left: bool = False
+    # The wish is for a shadow, on these terms; and how long it was one before the newest start of the agent.
+    shadow: ShadowTerms | None = None
+    shadowed_s: float = 0.0
 
     @property
     def slots(self) -> Slots:
         """Return which unpacked releases the device's links shall name."""
-        is_unpacked = self.phase in {Phase.TESTING, Phase.SWITCHING, Phase.PROBATION}
+        is_unpacked = self.phase in {Phase.TESTING, Phase.SHADOW, Phase.SWITCHING, Phase.PROBATION}
         return Slots(digest_of(self.current), digest_of(self.previous), digest_of(self.candidate) if is_unpacked else None)
 
     @property

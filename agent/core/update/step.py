@@ -28,6 +28,7 @@ from agent.core.update.events import (
     Waited,
     Wished,
 )
+from agent.core.update.shadow import on_other_terms, shadowed_s, starts_over
 from agent.core.update.state import MAX_ATTEMPTS, MAX_CRASHES, MAX_STRIKES, Update, is_same
 from agent.core.update.waiting import RESTART_S, limit_s
 from contracts.lifecycle import DEADLINES, IN_PROGRESS, Party, Phase, check_step
@@ -38,7 +39,7 @@ Next = tuple[Update, list[Effect]]
 _NEXT = {
     Phase.FETCHING: Phase.STAGING,
     Phase.STAGING: Phase.TESTING,
-    Phase.TESTING: Phase.SWITCHING,
+    Phase.TESTING: Phase.SWITCHING,  # or into the shadow, where the wish says so
     Phase.SWITCHING: Phase.PROBATION,
     Phase.PROBATION: Phase.COMMITTED,
 }
@@ -46,6 +47,7 @@ _WORK = {
     Phase.FETCHING: Do.FETCH,
     Phase.STAGING: Do.STAGE,
     Phase.TESTING: Do.START_CANDIDATE,
+    Phase.SHADOW: Do.START_SHADOW,
     Phase.SWITCHING: Do.SWITCH,
     Phase.PROBATION: Do.START_PROBATION,
     Phase.COMMITTED: Do.COMMIT,
@@ -62,7 +64,7 @@ def step(update: Update, event: Event, now: datetime) -> Next:
     match event:
         case Wished():
             return _wished(update, event, now)
-        case Done(release, phase) if _is_about(update, release, phase):
+        case Done(release, phase) if phase in _NEXT and _is_about(update, release, phase):
             return _advance(update, release, now)
         case Failed(release, phase, reason) if _is_about(update, release, phase):
             return _end(update, _WHEN_FAILED.get(phase, Phase.ROLLED_BACK), reason, now)
@@ -88,7 +90,7 @@ def resume(update: Update, now: datetime) -> Next:
     Only a release that was unpacked or started can have brought the agent down, so a download may resume for as long as it may wait.
     """
     died = not update.has_left
-    update = replace(update, has_left=False)
+    update = replace(update, has_left=False, shadowed_s=shadowed_s(update))
     effects: list[Effect] = []
     if update.phase in IN_PROGRESS and update.phase is not Phase.FETCHING:
         update, effects = _taken_up_after_death(update, now) if died else _start(update)
@@ -125,13 +127,16 @@ def _cleared(update: Update) -> list[Effect]:
 def _wished(update: Update, wished: Wished, now: datetime) -> Next:
     is_later = wished.generation != update.generation
     update = replace(update, generation=wished.generation)
-    if is_same(wished.release, update.wish):
+    if is_same(wished.release, update.wish) and wished.shadow == update.shadow:
         return _taken_up(replace(update, retries=0)) if is_later and update.may_try_again else (update, [])
+    if is_same(wished.release, update.wish) and not starts_over(update, wished.shadow):
+        return on_other_terms(update, wished.shadow)
     effects: list[Effect] = []
     if update.candidate is not None:
         target = _WHEN_WITHDRAWN.get(update.phase, Phase.CANCELLED)
         update, effects = _end(update, target, "the fleet withdrew it", now)
-    update = replace(update, wish=wished.release, manifest_bytes=wished.manifest_bytes, retries=0, is_transient=False)
+    asked = replace(update, wish=wished.release, shadow=wished.shadow, shadowed_s=0.0, manifest_bytes=wished.manifest_bytes)
+    update = replace(asked, retries=0, is_transient=False)
     if wished.release is None:
         return update, effects
     update, more = _offered(update, wished.release, now)
@@ -159,7 +164,7 @@ def _start(update: Update, waited_s: float = 0.0) -> Next:
 
 
 def _advance(update: Update, release: ReleaseRef, now: datetime) -> Next:
-    target = _NEXT[update.phase]
+    target = Phase.SHADOW if update.phase is Phase.TESTING and update.shadow is not None else _NEXT[update.phase]
     if target is not Phase.COMMITTED:
         return replace(_move(update, target), waited_s=0.0), [Effect(_WORK[target], release)]
     return _end(replace(update, current=release, previous=_previous_after(update, release), strikes=0), target, "", now)
@@ -225,7 +230,7 @@ def _disproved(update: Update, reason: str, now: datetime) -> Next:
     """
     if update.previous is None or update.phase in _HANDING_OVER:
         return update, []
-    return _fall_back(update, f"it fails its golden set on this device as it is now: {reason}", now)
+    return _fall_back(update, f"it cannot be proved on this device as it is now: {reason}", now)
 
 
 def _fall_back(update: Update, text: str, now: datetime) -> Next:

@@ -17,6 +17,8 @@ NOTES = 64
 
 def limit_s(update: Update) -> float | None:
     """Return how long the machine may stay as it is without progress; None where it waits for nothing."""
+    if update.candidate is not None and update.phase is Phase.SHADOW and update.shadow is not None:
+        return max(0.0, update.shadow.life_s - update.shadowed_s)
     if update.candidate is not None:
         return DEADLINES[update.phase].after_s
     if update.phase is Phase.FAILED and update.may_try_again and update.retries < len(RETRY_AFTER_S):

@@ -15,6 +15,7 @@ from agent.core.source_watch import OPEN_S, SourceWatch, patience_s
 from agent.runtimes.port import Arrays
 from agent.worker.engine import Engine
 from agent.worker.errors import SourceError
+from agent.worker.mirror import Mirror, Sample
 from agent.worker.model import Model
 from agent.worker.sinks.latest import Latest
 from agent.worker.sinks.result import Result, told_of
@@ -34,7 +35,7 @@ MAX_WAITING_LINES = 64
 class Lookout:
     """One source, one model."""
 
-    def __init__(self, source: SourceSection, model: Model, engine: Engine, statistics: Statistics) -> None:
+    def __init__(self, source: SourceSection, model: Model, engine: Engine, statistics: Statistics, mirror: Mirror) -> None:
         """Look through `source` once `run` runs."""
         self.newest: Frame | None = None
         self.latest = Latest(self.health)
@@ -42,14 +43,17 @@ class Lookout:
         self._model = model
         self._engine = engine
         self._statistics = statistics
+        self._mirror = mirror
         self._watch = SourceWatch(source.shown, 0.0 if source.folder else source.frozen_s, monotonic())
+        # Who reads it now.
+        self._feed: Feed | None = None
         self._frames = 0
         self._lines: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_LINES)
         self._looking = anyio.CancelScope()
 
     def health(self) -> SourceHealth:
         """Return how the source is."""
-        return self._watch.health(monotonic())
+        return self._watch.health(monotonic(), None if self._feed is None else self._feed.rss_bytes)
 
     async def run(self) -> None:
         """Look until `close`."""
@@ -77,9 +81,12 @@ class Lookout:
 
     async def _look_until_it_fails(self, fitting: Fitting) -> str:
         try:
-            await self._look(await Feed.start(Order(source=self._source, least=fitting.least)), fitting)
+            self._feed = await Feed.start(Order(source=self._source, least=fitting.least))
+            await self._look(self._feed, fitting)
         except SourceError as error:
             return str(error)
+        finally:
+            self._feed = None
 
     async def _look(self, feed: Feed, fitting: Fitting) -> NoReturn:
         try:
@@ -105,14 +112,16 @@ class Lookout:
         self._watch.saw(monotonic(), is_same=frame.is_same_picture(self.newest))
         self.newest = frame
         self._frames += 1
-        answered = partial(self._answered, frame, self._frames, perf_counter())
-        if self._engine.offer(partial(self._answer, frame, fitting), answered):
+        sample = self._mirror.sample()
+        answered = partial(self._answered, frame, self._frames, perf_counter(), sample)
+        if self._engine.offer(partial(self._answer, frame, fitting, sample), answered):
             self._watch.dropped()
 
-    def _answer(self, frame: Frame, fitting: Fitting) -> Arrays:
-        return self._model.answer(fitting.raw(frame), 1, with_results=True)
+    def _answer(self, frame: Frame, fitting: Fitting, sample: Sample | None) -> Arrays:
+        answer = self._model.answer if sample is None else sample.answer
+        return answer(fitting.raw(frame), 1, with_results=True)
 
-    def _answered(self, frame: Frame, number: int, began_s: float, outputs: Arrays | FieldfareError) -> None:
+    def _answered(self, frame: Frame, number: int, began_s: float, sample: Sample | None, outputs: Arrays | FieldfareError) -> None:
         latency_s = perf_counter() - began_s
         if isinstance(outputs, FieldfareError):
             self._statistics.record_error(latency_s)
@@ -130,6 +139,8 @@ class Lookout:
         self.latest.show(result)
         if self._source.results_file and not self._lines.full():
             self._lines.put_nowait(result.model_dump_json(exclude_none=True).encode())
+        if sample is not None:
+            self._mirror.show(sample, outputs)
 
     async def _write(self, file: ResultsFile) -> None:
         while True:

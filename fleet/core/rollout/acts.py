@@ -8,6 +8,7 @@ from datetime import datetime
 
 from contracts.lifecycle import Phase
 from fleet.core.rollout.model import LOST, UNDER_WAY, Errand, Member, Rollout, State
+from fleet.core.rollout.shadow import is_free_to_leave, is_unproven, proven
 from fleet.errors.rollouts import ApprovalError, RolloutStateError
 
 # Phases that cost the device nothing yet: an abort lets the others finish.
@@ -46,8 +47,13 @@ def resume(rollout: Rollout, order: Order) -> Rollout:
 
 
 def promote(rollout: Rollout, order: Order) -> Rollout:
-    """Open the next wave, whatever the gate lacks; raise RolloutStateError while the open one is not settled, or is the last."""
+    """Open the next wave, whatever the gate lacks; raise RolloutStateError while the open one is not settled, or is the last.
+
+    A wave in shadow goes on in earnest instead.
+    """
     _expect(rollout, "promoted", State.RUNNING, State.PAUSED)
+    if is_unproven(rollout):
+        return replace(proven(rollout), state=State.RUNNING, state_reason=f"promoted by {order.actor}")
     unsettled = sum(not member.is_settled for member in rollout.members.values() if member.wave <= rollout.wave)
     if unsettled:
         raise RolloutStateError(rollout.id, "a wave whose devices have an outcome", f"{unsettled} without one")
@@ -61,7 +67,8 @@ def abort(rollout: Rollout, order: Order) -> Rollout:
     """Withdraw it from those that have not begun to stage it; the others finish, and keep what they have."""
     _expect(rollout, "aborted", State.WAITING, State.RUNNING, State.PAUSED)
     reason = f"aborted by {order.actor}"
-    changed = [_withdrawn(member, reason, order.at) for member in rollout.members.values() if member.phase in NOT_YET_STAGING]
+    taken_back = [member for member in rollout.members.values() if member.phase in NOT_YET_STAGING or is_free_to_leave(member)]
+    changed = [_withdrawn(member, reason, order.at) for member in taken_back]
     return replace(rollout.having(changed), state=State.ABORTED, state_reason=f"by {order.actor}")
 
 
@@ -89,7 +96,7 @@ ACTS: Mapping[str, Act] = {"approve": approve, "pause": pause, "resume": resume,
 def _withdrawn(member: Member, reason: str, now: datetime) -> Member:
     # The director knows nothing of one who was never offered anything.
     errand = Errand.NONE if member.phase is Phase.PLANNED else Errand.RETURN
-    return replace(member, phase=Phase.CANCELLED, reason=reason, errand=errand, outcome_at=now, is_missing=False)
+    return replace(member, phase=Phase.CANCELLED, reason=reason, errand=errand, outcome_at=now, is_missing=False, is_shadow=False)
 
 
 def _expect(rollout: Rollout, done: str, *states: State) -> None:

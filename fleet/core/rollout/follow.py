@@ -30,6 +30,8 @@ def waited(member: Member, plan: Plan, now: datetime) -> Member:
     if member.met_at is None:
         is_missing = now - member.offered_at > timedelta(seconds=plan.contact_s)
         return replace(member, is_missing=True, reason="waits for contact") if is_missing and not member.is_missing else member
+    if member.is_shadow and member.phase is Phase.SHADOW:
+        return member  # it waits for the gate, which is the fleet's own affair
     if now - member.met_at <= timedelta(seconds=plan.deadline_s):
         return member
     return ended(member, Phase.FAILED, f"no outcome within {plan.deadline_s:g} s; it was {member.phase.value}", now)
@@ -48,7 +50,7 @@ def _inferred(member: Member, standing: Standing, now: datetime) -> Member:
     report = standing.model
     if member.target is not None and report is not None and report.phase is Phase.COMMITTED and is_same(report.current, member.target):
         return ended(member, Phase.COMMITTED, "", now)
-    if member.errand is Errand.OFFER or standing.generation < member.generation:
+    if member.errand in (Errand.OFFER, Errand.SHADOW) or standing.generation < member.generation:
         return member  # it speaks of an older wish
     if member.target is None and (report is None or report.current is None):
         return ended(member, Phase.COMMITTED, "", now)

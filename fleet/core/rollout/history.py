@@ -29,6 +29,9 @@ def own_entries(before: Rollout, after: Rollout, now: datetime) -> list[Entry]:
         Entry(now, FLEET, "wave", f"opened wave {wave + 1} of {after.last_wave + 1}" + (f": {why}" if why else ""))
         for wave, why in ((wave, before.verdict.reason if before.verdict else "") for wave in range(before.wave + 1, after.wave + 1))
     ]
+    if after.proven > before.proven:
+        why = after.verdict.reason if after.verdict else ""
+        entries.append(Entry(now, FLEET, "prove", f"wave {after.wave + 1} serves after its shadow" + (f": {why}" if why else "")))
     if after.state is not before.state:
         if after.state is State.PAUSED:
             entries.append(Entry(now, FLEET, "pause", after.state_reason))

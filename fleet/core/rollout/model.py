@@ -42,6 +42,7 @@ class Errand(str, Enum):
 
     NONE = "none"
     OFFER = "offer"  # wish the target
+    SHADOW = "shadow"  # wish the target beside what serves
     RETURN = "return"  # wish the baseline
 
 
@@ -71,6 +72,8 @@ class Member:
     is_missing: bool = False
     # When its newest attempt before this rollout ended: until it tries again, it goes on telling of that one.
     earlier_outcome_at: datetime | None = None
+    # It was asked to run its target in shadow, and not yet to serve it.
+    is_shadow: bool = False
 
     @property
     def is_settled(self) -> bool:
@@ -105,6 +108,8 @@ class Rollout:
     ended_at: datetime | None = None
     # Grows with every change that is kept, so that nobody writes over what he has not read.
     revision: int = 0
+    # How many waves have passed their shadow, or need not; only of a rollout with shadows.
+    proven: int = 0
 
     @property
     def last_wave(self) -> int:
@@ -145,7 +150,7 @@ def told(rollout: Rollout, generations: Mapping[str, int]) -> Rollout:
         replace(
             member,
             errand=Errand.NONE,
-            generation=generations[member.device] if member.errand is Errand.OFFER else member.generation,
+            generation=member.generation if member.errand is Errand.RETURN else generations[member.device],
         )
         for member in map(rollout.members.__getitem__, generations)
     )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 
 from contracts.lifecycle import Phase
 from contracts.pace import Hours
-from fleet.core.rollout.model import Errand, Member, Rollout
+from fleet.core.rollout.model import Member, Rollout
+from fleet.core.rollout.shadow import may_be_offered, offer
 
 MINUTE = timedelta(minutes=1)
 
 
 def offered(rollout: Rollout, now: datetime) -> Rollout:
     """Offer the release to as many as may have it now."""
-    waiting = [member for member in rollout.members.values() if member.phase is Phase.PLANNED and member.wave <= rollout.wave]
+    planned = [member for member in rollout.members.values() if member.phase is Phase.PLANNED and member.wave <= rollout.wave]
+    waiting = [member for member in planned if may_be_offered(rollout, member)]
     if not waiting:
         return rollout
     waiting = list(_within_hours(waiting, rollout.plan.hours, now))
@@ -23,7 +24,7 @@ def offered(rollout: Rollout, now: datetime) -> Rollout:
     if rate is not None:
         recent = sum(member.offered_at is not None and now - member.offered_at < MINUTE for member in rollout.members.values())
         waiting = waiting[: max(0, rate - recent)]
-    return rollout.having(replace(member, phase=Phase.OFFERED, errand=Errand.OFFER, offered_at=now) for member in waiting)
+    return rollout.having(offer(rollout, member, now) for member in waiting)
 
 
 def _within_hours(members: Iterable[Member], hours: Hours | None, now: datetime) -> Iterable[Member]:

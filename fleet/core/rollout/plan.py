@@ -10,6 +10,7 @@ from enum import Enum
 from math import floor
 
 from contracts.pace import Hours
+from contracts.shadow import ShadowTerms
 from fleet.core.gates.gate import GatePolicy
 
 # Of a device that is on its way, and of one that was not met.
@@ -22,6 +23,7 @@ class Strategy(str, Enum):
     ALL_AT_ONCE = "all-at-once"
     PHASED = "phased"  # wave by wave, while few are lost
     CANARY = "canary"  # wave by wave, each compared with devices that do not have the release yet
+    SHADOW = "shadow"  # wave by wave, each first beside the release that serves, and by its agreement with it
     SPLIT = "split"  # two releases, each on one half, for as long as asked
 
 
@@ -77,6 +79,9 @@ class Plan:
     takes_back: bool = False
     # How long two halves are compared.
     hold_s: float = 0.0
+    # On which terms candidates run in shadow, and of how many inputs a device must tell before it counts.
+    shadow: ShadowTerms | None = None
+    min_inputs: int = 0
 
 
 def order(seed: str, devices: Iterable[str]) -> list[str]:

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 from contracts.lifecycle import FINAL, Phase
 from fleet.core.gates.evidence import Evidence
-from fleet.core.gates.gate import Decision, assess
+from fleet.core.gates.gate import Decision, assess, compared
 from fleet.core.rollout.acts import stopped
 from fleet.core.rollout.follow import heard, waited
 from fleet.core.rollout.model import LOST, UNDER_WAY, Errand, Member, Rollout, Standing, State
 from fleet.core.rollout.offers import offered
 from fleet.core.rollout.plan import Strategy
+from fleet.core.rollout.shadow import is_all_in_shadow, is_unproven, promoted, proven
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,15 @@ def step(rollout: Rollout, news: News, now: datetime) -> Rollout:
     if rollout.state in (State.RUNNING, State.PAUSED):
         rollout = _stopped_if_bad(rollout, now)
     if rollout.state is State.RUNNING:
-        rollout = offered(_opened(rollout, now), now)
+        rollout = promoted(offered(_opened(_proven(rollout, now), now), now), now)
     return _ended(rollout, now)
 
 
 def is_gated(rollout: Rollout) -> bool:
     """Say whether evidence is wanted: there are devices on either side to compare."""
     has_sides = rollout.plan.strategy is Strategy.SPLIT or rollout.wave < rollout.last_wave
+    if rollout.plan.strategy is Strategy.SHADOW:
+        has_sides = is_unproven(rollout)
     return rollout.plan.gate is not None and has_sides and rollout.state in (State.RUNNING, State.PAUSED)
 
 
@@ -64,7 +67,7 @@ def _followed(rollout: Rollout, news: News, now: datetime) -> Rollout:
 def _assessed(rollout: Rollout, news: News) -> Rollout:
     if news.evidence is None or rollout.plan.gate is None or not is_gated(rollout):
         return rollout
-    verdict = assess(rollout.plan.gate, news.evidence)
+    verdict = replace(assess(rollout.plan.gate, news.evidence), report=compared(news.evidence))
     return rollout if verdict == rollout.verdict else replace(rollout, verdict=verdict)
 
 
@@ -82,9 +85,21 @@ def _stopped_if_bad(rollout: Rollout, now: datetime) -> Rollout:
     return stopped(rollout, f"{told_of(rollout)}: expected at most {allowed} of {reached} lost", now)
 
 
+def _proven(rollout: Rollout, now: datetime) -> Rollout:
+    """Note when all of the open wave run the release in shadow, and when they have shown enough."""
+    if not is_unproven(rollout):
+        return rollout
+    if not is_all_in_shadow(rollout):
+        return rollout if rollout.settled_at is None else replace(rollout, settled_at=None)
+    if rollout.settled_at is None:
+        rollout = replace(rollout, settled_at=now)
+    rollout, may_go_on = _gate(rollout, now)
+    return proven(rollout) if may_go_on else rollout
+
+
 def _opened(rollout: Rollout, now: datetime) -> Rollout:
     """Note when the open wave is settled, and open the next one when it may be."""
-    while True:
+    while not is_unproven(rollout):
         is_settled = all(member.is_settled for member in rollout.members.values() if member.wave <= rollout.wave)
         if not is_settled:
             return rollout if rollout.settled_at is None else replace(rollout, settled_at=None)
@@ -96,6 +111,7 @@ def _opened(rollout: Rollout, now: datetime) -> Rollout:
         if not may_open:
             return rollout
         rollout = replace(rollout, wave=rollout.wave + 1, settled_at=None, verdict=None)
+    return rollout
 
 
 def _gate(rollout: Rollout, now: datetime) -> tuple[Rollout, bool]:
@@ -103,7 +119,8 @@ def _gate(rollout: Rollout, now: datetime) -> tuple[Rollout, bool]:
     waited_for = now - rollout.settled_at
     if waited_for < timedelta(seconds=rollout.plan.soak_s):
         return rollout, False
-    if rollout.plan.gate is None or (rollout.verdict is not None and rollout.verdict.decision is Decision.PASS):
+    was_proven = rollout.plan.strategy is Strategy.SHADOW and not is_unproven(rollout)
+    if was_proven or rollout.plan.gate is None or (rollout.verdict is not None and rollout.verdict.decision is Decision.PASS):
         return rollout, True
     if waited_for < timedelta(seconds=rollout.plan.soak_s + rollout.plan.patience_s):
         return rollout, False

@@ -149,7 +149,9 @@ class Immortal:
 def test_a_process_that_not_even_sigkill_ends_is_waited_for_no_longer_than_allowed(tmp_path: Path) -> None:
     async def run() -> None:
         patience = replace(PATIENCE, serving_s=0.1, killed_s=0.1)
-        worker = Worker(installed_stand_in(tmp_path), Immortal(), patience, Ears(lambda _window: None, lambda _worker: None))
+        worker = Worker(
+            installed_stand_in(tmp_path), Immortal(), patience, Ears(lambda _window: None, lambda _worker: None, lambda _part: None)
+        )
         with anyio.fail_after(10):
             await worker.run()
         assert worker.has_ended

@@ -14,7 +14,8 @@ from agent.core.merging import MAX_SPAN_S, halved, joined
 from agent.core.outbox import MAX_MEMORY_BYTES
 from agent.core.shelf import Dropped
 from contracts.messages import MAX_CLASSES, OTHER_CLASSES, InferenceWindow
-from contracts.sketches import merged
+from contracts.shadow import ShadowPart
+from contracts.sketches import Sketch, merged
 from tests.sim.shelf import Clock, FaultyFiles, drained, event, letter_of, outbox_in, window, windows_among
 
 
@@ -215,3 +216,23 @@ def test_classes_of_joined_windows_are_bounded() -> None:
     assert len(one.classes) == MAX_CLASSES + 1
     assert one.classes[OTHER_CLASSES] == 3 * MAX_CLASSES
     assert sum(one.classes.values()) == 8 * MAX_CLASSES
+
+
+def test_what_candidates_did_in_shadow_adds_up_when_windows_are_joined() -> None:
+    part = ShadowPart(
+        manifest_sha256="2" * 64, compared=4, agreed=3, errors=1, dropped=2, paused_s=0.5, scored=4, shift=-0.25, shift_squares=0.25,
+        latencies=Sketch.of({300: 4}), live_latencies=Sketch.of({200: 4}),
+    )  # fmt: skip
+    other = part.model_copy(update={"manifest_sha256": "3" * 64})
+
+    def with_part(number: int, told: ShadowPart | None) -> InferenceWindow:
+        return window(number).model_copy(update={"shadow": told})
+
+    one = joined(with_part(1, part), with_part(2, part))
+    assert one is not None
+    assert one.shadow is not None
+    sums = one.shadow.model_dump(exclude={"manifest_sha256", "latencies", "live_latencies"})
+    assert sums == {name: 2 * value for name, value in part.model_dump(include=set(sums)).items()}
+    assert (one.shadow.latencies.count, one.shadow.live_latencies.count) == (8, 8)
+    found = [joined(with_part(1, ours), with_part(2, theirs)) for ours, theirs in ((part, None), (None, part), (part, other))]
+    assert [None if both is None else both.shadow for both in found] == [part, part, other]

@@ -34,16 +34,19 @@ from agent.core.update import (
 from agent.core.update.inbox import filed, without_work
 from agent.core.update.waiting import NOTES, RESTART_S, RETRY_AFTER_S
 from contracts.lifecycle import DEADLINES, EDGES, FINAL, IN_PROGRESS, Party, Phase
+from contracts.shadow import ShadowTerms
 from tests.sim.update_world import Ref
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ONE, TWO, THREE = (Ref(model="digits", release=number, manifest_sha256=f"{number:064x}") for number in (1, 2, 3))
 FOR_EVER_S = 1e9
+TERMS = ShadowTerms(share=0.05, life_s=1000.0)
 
 EVENTS: tuple[Event, ...] = (
     Wished(None),
     *(Wished(release, 100) for release in (ONE, TWO)),
     Wished(TWO, 100, generation=1),
+    Wished(TWO, 100, generation=1, shadow=TERMS),
     *(kind for phase in IN_PROGRESS for kind in (Done(TWO, phase), Failed(TWO, phase, "broken"), Progressed(TWO, phase))),
     *(Done(ONE, phase) for phase in IN_PROGRESS),
     Unsuitable(TWO, "not for us"),

@@ -17,7 +17,7 @@ import pytest
 
 from agent.core.update import MAX_ATTEMPTS, MAX_STRIKES, Update
 from contracts.lifecycle import Phase
-from tests.sim.update_world import RELEASES, Machine, Physics, World, judge, judge_end
+from tests.sim.update_world import RELEASES, TERMS, Machine, Physics, World, judge, judge_end
 
 ONE, TWO = RELEASES[1], RELEASES[2]
 # Nothing that happens by itself goes on for longer.
@@ -33,11 +33,13 @@ LAST_TRY = Update(
     phase=Phase.STAGING, wish=TWO, candidate=TWO, current=ONE, good=ONE, attempt=MAX_ATTEMPTS, generation=1, manifest_bytes=100
 )
 
+SHADOWED = replace(SETTLED, phase=Phase.SHADOW, wish=TWO, candidate=TWO, attempt=1, manifest_bytes=100, shadow=TERMS)
+
 
 def world_of(machine: Machine, update: Update, faults: int, wishes: int) -> World:
     """Return a world in which an agent has just been started on a state."""
     files = {RELEASES.index(release) for release in (update.current, update.previous) if release}
-    wish = (RELEASES.index(update.wish), 1)
+    wish = (RELEASES.index(update.wish) * (1 if update.shadow is None else -1), 1)
     return World(
         disk=machine.number(update), mind=None, decided=None, deeds=(), events=(), files=frozenset(files), serving=0, is_full=False,
         wish=wish, old_wish=wish, faults=faults, wishes=wishes, blamed=frozenset(), was_damaged=False,
@@ -109,6 +111,7 @@ STARTS = (
     (ON_TRIAL, 1, 1),
     (LAST_TRY, 3, 0),
     (LAST_TRY, 1, 1),
+    (SHADOWED, 2, 1),
 )
 
 
@@ -135,7 +138,7 @@ def test_long_lives_with_many_mishaps_and_changes_of_mind_end_as_well() -> None:
     machine, chance = Machine(), random.Random(5)
     physics = Physics(machine)
     for _ in range(LIVES):
-        world = world_of(machine, chance.choice((EMPTY, SETTLED, ON_TRIAL, LAST_TRY)), faults=12, wishes=8)
+        world = world_of(machine, chance.choice((EMPTY, SETTLED, ON_TRIAL, LAST_TRY, SHADOWED)), faults=12, wishes=8)
         lived: Worlds = {world: None}
         for _ in range(MOMENTS):
             name, after = chance.choice(list(physics.moves(world)))

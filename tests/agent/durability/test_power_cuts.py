@@ -129,7 +129,7 @@ def look(state: Path) -> Found:
     machine = device.store.load(MODEL)
     needed = [machine.current, machine.previous]
     # What is tested and what serves was unpacked before that was ever said.
-    if machine.phase in {Phase.TESTING, Phase.SWITCHING, Phase.PROBATION}:
+    if machine.phase in {Phase.TESTING, Phase.SHADOW, Phase.SWITCHING, Phase.PROBATION}:
         needed.append(machine.candidate)
 
     async def whole() -> tuple[int, ...]:

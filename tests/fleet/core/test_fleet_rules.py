@@ -7,12 +7,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from contracts.lifecycle import Phase
-from contracts.messages import Birth, Health, Machine, ModelReport, ReleaseRef, WorkerHealth
+from contracts.messages import Birth, Health, Machine, ModelReport, ReleaseRef, ShadowWish, WorkerHealth
+from contracts.shadow import ShadowTerms
 from fleet.core.freshness import Stamped, is_news, plausible_time
 from fleet.core.refusals import trust_line
 from fleet.core.releases import check_counter_grows
 from fleet.core.status import Gist, status_of
-from fleet.core.wishes import LIFETIME, first_wish, renewed, with_release
+from fleet.core.wishes import LIFETIME, first_wish, renewed, with_release, with_shadow
 from fleet.errors.releases import CounterDoesNotGrowError
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -107,6 +108,21 @@ def test_a_wish_gets_a_new_generation_only_when_it_changes() -> None:
     assert (first.generation, second.generation, second.models) == (1, 2, {"digits": RELEASE})
     assert with_release(second, "digits", RELEASE, NOW + timedelta(days=1)) is second
     assert with_release(second, "digits", None, NOW).models == {}
+
+
+def test_a_shadow_is_wished_beside_what_serves_until_either_is_wished_anew() -> None:
+    serving = with_release(first_wish("pi-1", NOW), "digits", RELEASE, NOW)
+    shadow = ShadowWish(release=RELEASE.model_copy(update={"release": 9}), terms=ShadowTerms(share=0.1))
+
+    beside = with_shadow(serving, "digits", shadow, NOW)
+
+    assert (beside.generation, beside.models, beside.shadow) == (3, {"digits": RELEASE}, {"digits": shadow})
+    assert with_shadow(beside, "digits", shadow, NOW) is beside
+    assert renewed(beside, NOW + LIFETIME).shadow == {"digits": shadow}
+    # The same release again ends it, and so does the candidate itself; another model's is left alone
+    assert with_release(beside, "digits", RELEASE, NOW).shadow is None
+    assert with_release(beside, "digits", shadow.release, NOW).models == {"digits": shadow.release}
+    assert with_release(beside, "faces", RELEASE, NOW).shadow == {"digits": shadow}
 
 
 def test_a_wish_is_renewed_at_half_its_life() -> None:

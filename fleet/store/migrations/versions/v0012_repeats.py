@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "v0012"
-down_revision = "v0009"
+down_revision = "v0011"
 
 
 def upgrade() -> None:

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
+from contracts.shadow import ShadowTerms
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import GatePolicy
 from fleet.core.rollout.model import LOST, State
@@ -32,22 +33,32 @@ class AnyOrder(RuleBasedStateMachine):
         rate=st.sampled_from([None, 1, 7]),
         takes_back=st.booleans(),
         bad=st.booleans(),
+        in_shadow=st.booleans(),
     )
     def begin(
-        self, devices: int, percents: tuple[int, ...], threshold: Size | None, has_gate: bool, rate: int | None, takes_back: bool, bad: bool
+        self,
+        devices: int,
+        percents: tuple[int, ...],
+        threshold: Size | None,
+        has_gate: bool,
+        rate: int | None,
+        takes_back: bool,
+        bad: bool,
+        in_shadow: bool,
     ) -> None:
         waves = (*(Size(percent, is_percent=True) for percent in percents), EVERYBODY)
         self.plan = Plan(
-            Strategy.CANARY,
+            Strategy.SHADOW if in_shadow else Strategy.CANARY,
             waves,
             threshold,
-            GatePolicy({Metric.ERRORS: 0.01}) if has_gate else None,
+            GatePolicy({Metric.DISAGREEMENT if in_shadow else Metric.ERRORS: 0.01}) if has_gate else None,
             soak_s=5,
             patience_s=30,
             deadline_s=60,
             contact_s=90,
             rate_per_min=rate,
             takes_back=takes_back,
+            shadow=ShadowTerms(share=0.1) if in_shadow else None,
         )
         self.world = World(devices, self.plan, bad=bad)
         self.order = list(self.world.rollout.members)
@@ -118,6 +129,13 @@ class AnyOrder(RuleBasedStateMachine):
         taken = [member for member in rollout.members.values() if member.phase is Phase.CANCELLED and member.progress == 1.0]
         assert not taken or (self.plan.takes_back and rollout.state is State.FAILED)
 
+    @invariant()
+    def nobody_serves_what_has_not_shown_itself_in_shadow(self) -> None:
+        if not hasattr(self, "world") or self.plan.strategy is not Strategy.SHADOW:
+            return
+        rollout = self.world.rollout
+        assert all(rollout.members[name].wave < rollout.proven for name in self.world.director.ever_offered)
+
     @precondition(lambda self: self.world.rollout.state is State.FAILED)
     @rule()
     def a_stop_withdraws_at_once(self) -> None:
@@ -126,6 +144,7 @@ class AnyOrder(RuleBasedStateMachine):
         for name, member in self.world.rollout.members.items():
             if member.phase in LOST | {Phase.CANCELLED}:
                 assert wishes.get(name) != NEW
+                assert name not in self.world.director.shadows
 
     def teardown(self) -> None:
         """Every rollout ends when devices do their work, and people let it."""
