@@ -64,12 +64,12 @@ def test_a_removed_device_is_out_and_forgotten_a_rollout_goes_on_without_it_and_
         assert not is_let_in(login)
         assert mute.problems == []
         # And it is in no list, the broker retains nothing of it, and the rollout has ended well without it
-        assert [each["id"] for each in told(fleet, "devices")] == ["stays"]
+        assert [each["id"] for each in told(fleet, "devices")["items"]] == ["stays"]
         assert told(fleet, "groups/pair")["devices"] == 1
         wait_for(lambda: retained(fleet, "gone", "stays") == set())
         done = wait_for(lambda: (found := told(fleet, "rollouts/1"))["ended_at"] and found)
         assert (done["state"], done["counts"]) == ("succeeded", {"committed": 1, "cancelled": 1})
-        assert "device gone was removed from the fleet" in [line["text"] for line in done["history"]]
+        assert "device gone was removed from the fleet" in [line["text"] for line in told(fleet, "rollouts/1/history")["items"]]
         again = fleet.run("device", "remove", "gone", "--yes")
         assert (again.returncode, "expected a device of this fleet" in again.stderr) == (2, True)
         # When the server and its broker start again, then it is still out
