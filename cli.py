@@ -37,6 +37,8 @@ PARTS = {
     "device": Part("fleet.cli", "fleet", "Let a device in, turn it out, or show it."),
     "group": Part("fleet.cli", "fleet", "Name sets of devices, for queries."),
     "token": Part("fleet.cli", "fleet", "Let people and programs use the API, each in a role."),
+    "user": Part("fleet.cli", "fleet", "Let people sign in to the dashboard, each in a role."),
+    "audit": Part("fleet.cli", "fleet", "See who did what, and prove that the log is whole."),
     "watch": Part("fleet.cli", "fleet", "Show live health over MQTT in the terminal."),
     "dashboard": Part("fleet.cli", "fleet", "Print a one-time link that logs you in to the dashboard."),
     "agent": Part("agent.cli", "agent", "Run or install the agent on this device."),

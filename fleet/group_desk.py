@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
+from fleet.core.pages import Part, part_of
 from fleet.core.targeting.groups import FixedGroup, Group, SavedQuery, groups_in, version_of
 from fleet.core.targeting.parse import parse_query
 from fleet.errors.targeting import GroupInGroupError
@@ -60,9 +62,11 @@ class GroupDesk:
         self._targeting = targeting
         self._memory = memory
 
-    def groups(self, now: datetime) -> tuple[GroupView, ...]:
-        """Return every group."""
-        return tuple(_view(name, group, len(self._targeting.members(group, now))) for name, group in self._groups.all().items())
+    def groups(self, limit: int, after: str, now: datetime) -> Part[GroupView]:
+        """Return groups by name, those after a name."""
+        following = list(islice(((name, group) for name, group in sorted(self._groups.all().items()) if name > after), limit + 1))
+        part = part_of(following, limit, lambda pair: pair, lambda pair: (pair[0],))
+        return Part(tuple(_view(name, group, len(self._targeting.members(group, now))) for name, group in part.items), part.last)
 
     def group(self, name: str, now: datetime) -> GroupDetail:
         """Return a group with its devices; raise UnknownGroupError."""

@@ -14,6 +14,10 @@ from contracts.trust import MAX_TRUST_FILE_BYTES
 
 TrustText = Annotated[str, Field(max_length=MAX_TRUST_FILE_BYTES)]
 TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+UserName = TokenName
+RoleName = Literal["viewer", "operator", "admin"]
+# How long it must be is the server's to say, which does not repeat it.
+PasswordText = Annotated[str, Field(max_length=1024, repr=False)]
 QueryText = Annotated[str, Field(min_length=1, max_length=1000)]
 GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -64,9 +68,29 @@ class NewToken(Body):
     """POST tokens: a person or a program that may use the API."""
 
     name: TokenName
-    role: Literal["viewer", "operator", "admin"]
+    role: RoleName
     # None: until it is revoked.
     life_s: Annotated[float, Field(gt=0, le=10 * 365 * 86400)] | None = None
+
+
+class NewUser(Body):
+    """POST users: a person who may sign in by a password."""
+
+    name: UserName
+    role: RoleName
+    password: PasswordText
+
+
+class NewPassword(Body):
+    """PUT users/{name}/password."""
+
+    password: PasswordText
+
+
+class NewRole(Body):
+    """PUT users/{name}/role."""
+
+    role: RoleName
 
 
 class NewRelease(Body):

@@ -17,6 +17,7 @@ from fleet.core.rollout.plan import EVERYBODY, Plan, Strategy
 from fleet.core.targeting.parse import parse_query
 from fleet.errors.devices import NoDevicesError
 from fleet.errors.rollouts import RolloutStateError
+from fleet.errors.targeting import StaleVersionError
 from fleet.plans import plan_of
 from fleet.recruiter import Release
 from fleet.requests import NewRollout
@@ -70,9 +71,15 @@ class RolloutDesk:
         state = State.WAITING if plan.needs_approval else State.RUNNING
         return self._add(Rollout(0, ref, query, plan, actor, now, arranged, state))
 
-    def act(self, number: int, act: str, actor: str, now: datetime) -> None:
-        """Approve, pause, resume, promote or abort a rollout; raise RolloutStateError or ApprovalError."""
-        self._rollouts.change(number, lambda rollout: ACTS[act](rollout, Order(actor, now)), Entry(now, actor, act, ""))
+    def act(self, number: int, act: str, actor: str, now: datetime, seen: str | None = None) -> None:
+        """Approve, pause, resume, promote or abort a rollout; raise RolloutStateError, ApprovalError or StaleVersionError."""
+
+        def change(rollout: Rollout) -> Rollout:
+            if seen not in (None, rollout.version):
+                raise StaleVersionError(f"rollout {number}", str(seen), rollout.version)
+            return ACTS[act](rollout, Order(actor, now))
+
+        self._rollouts.change(number, change, Entry(now, actor, act, ""))
 
     def rollback(self, number: int, actor: str, now: datetime) -> int:
         """Bring each device of a rollout that has ended back to what it ran before; return the new rollout's number."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -11,6 +13,7 @@ from contracts.errors import InvalidDocumentError
 from fleet.core.configurations import Revision, Setting, has_left, next_configuration
 from fleet.core.devices import HeardDevice
 from fleet.errors.devices import NoDevicesError
+from fleet.errors.targeting import StaleVersionError
 from fleet.requests import ConfigurationChange
 from fleet.views import ConfiguredDevice
 
@@ -61,8 +64,11 @@ class SettingsDesk:
         self._history = history
         self._director = director
 
-    def change(self, change: ConfigurationChange, author: str, now: datetime) -> tuple[ConfiguredDevice, ...]:
-        """Change the settings of all devices that a query means; raise NoDevicesError, QueryError or InvalidDocumentError."""
+    def change(self, change: ConfigurationChange, author: str, now: datetime, seen: str | None = None) -> tuple[ConfiguredDevice, ...]:
+        """Change the settings of all devices that a query means; raise NoDevicesError, QueryError or InvalidDocumentError.
+
+        Also StaleVersionError, where a trial was `seen` and other devices are meant by now, or other settings are in force on them.
+        """
         setting = Setting(check_settings(change.set), _known(change.unset))
         meant = frozenset(self._targets.page(change.query, "", MAX_DEVICES, now))
         found = [heard for heard in self._devices.heard() if heard.device.id in meant]
@@ -76,6 +82,9 @@ class SettingsDesk:
             return None if change.dry_run else following
 
         def note(made: Mapping[str, Configuration]) -> None:
+            found = version_of(tuple(done[device] for device in by_id))
+            if seen not in (None, found):
+                raise StaleVersionError("configurations", str(seen), found)
             self._history.add_all({device: Revision(configuration, author, now) for device, configuration in made.items()})
 
         self._director.configure_all(tuple(by_id), decide, note, now)
@@ -99,6 +108,12 @@ class SettingsDesk:
         current = None if report is None else report.current
         revision = None if current is None else self._history.get(heard.device.id, current.release)
         return {} if revision is None else dict(revision.configuration.settings)
+
+
+def version_of(devices: Sequence[ConfiguredDevice]) -> str:
+    """Return by what a change is told from one of other devices or other settings: the same for a trial and for the change itself."""
+    said = [(each.device, each.before, each.after) for each in devices]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _known(paths: Sequence[str]) -> frozenset[str]:

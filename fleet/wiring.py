@@ -17,17 +17,24 @@ from fleet.authority import SERVER_LIFE, Authority
 from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
+from fleet.dashboard.session import Sessions
 from fleet.doors import Doors, Papers, bound
 from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
 from fleet.errors.server import LonelyBrokerError, NamelessServerError
 from fleet.folder_lock import FolderLock
+from fleet.front_desk import FrontDesk, Registers
 from fleet.group_desk import GroupDesk
 from fleet.home import Home
+from fleet.housekeeping import RetentionRuns
 from fleet.leading import Duty, Link, lead
 from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.north.ports import Addresses, Rehearsal, Services
+from fleet.openid.desk import OpenIdDesk
+from fleet.openid.settings import OpenIdSettings
+from fleet.passwords import Passwords
+from fleet.people_desk import PeopleDesk
 from fleet.preview import Preview
 from fleet.recruiter import Recruiter
 from fleet.release.admission import ReleaseDesk
@@ -58,21 +65,29 @@ from fleet.south.trust import TrustPublisher
 from fleet.south.uplink_line import UplinkLine
 from fleet.store.access import AccessStore
 from fleet.store.artifacts import ArtifactStore
+from fleet.store.audit import AuditStore
 from fleet.store.commands import CommandStore
 from fleet.store.configurations import ConfigurationStore
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
+from fleet.store.device_pages import DevicePages
 from fleet.store.devices import DeviceStore
 from fleet.store.groups import GroupStore
 from fleet.store.heat import HeatStore
 from fleet.store.leader import SharedLeader, SoleLeader
+from fleet.store.lists import StoreLists
+from fleet.store.login_failures import LoginFailureStore
+from fleet.store.openid_trips import OpenIdTripStore
+from fleet.store.people import PeopleStore
 from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
+from fleet.store.repeats import RepeatStore
 from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
+from fleet.store.sessions import SessionStore
 from fleet.store.shadows import ShadowStore
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
@@ -122,6 +137,8 @@ class Settings:
     broker_api: Api | None = None
     # The name of this one of several servers that share what devices say; empty when it is the only one.
     replica: str = ""
+    # An identity provider whose people may sign in.
+    openid: OpenIdSettings | None = None
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError or LonelyBrokerError."""
@@ -149,9 +166,10 @@ class Fleet:
         else:
             self.repository.take_over(settings.trust, utc_now())
         self.devices = DeviceStore(self.database)
-        self.access = AccessStore(self.database)
+        self._let_people_in()
         self.uplinks = UplinkStore(self.database, RETENTION)
         self._reach_broker(home, settings)
+        self.openid = self._openid(settings.openid) if settings.openid else None
         self.artifacts = ArtifactStore(settings.artifacts or home.artifacts.as_uri())
         self.trust = TrustPublisher(self.repository, self.control_link)
         self._wish_signer = WishSigner(lambda: keys.signer("director"))
@@ -169,11 +187,25 @@ class Fleet:
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now)
         self.leader = SharedLeader(self.database) if settings.broker else SoleLeader()
-        self.retention = Retention(self.database)
+        self.retention = RetentionRuns(Retention(self.database), self.audit)
         self._is_shared = settings.broker is not None
         # Named servers share what devices say; else the one that leads hears all of it.
         self.hears_always = bool(settings.replica)
         self._connections_seen = self._subscriptions_seen = 0
+
+    def _let_people_in(self) -> None:
+        """Name who may use API and dashboard, and where what they do is told."""
+        self.audit = AuditStore(self.database)
+        self.access = AccessStore(self.database)
+        passwords, people = Passwords(), PeopleStore(self.database)
+        self.people = PeopleDesk(people, passwords)
+        registers = Registers(people, LoginFailureStore(self.database), SessionStore(self.database), self.access, self.audit)
+        self.front_desk = FrontDesk(registers, passwords, utc_now)
+
+    def _openid(self, settings: OpenIdSettings) -> OpenIdDesk:
+        """Name the provider whose word counts."""
+        bases = {"http": self.addresses.url, "https": self.addresses.public_url}
+        return OpenIdDesk(settings, OpenIdTripStore(self.database), self.front_desk, bases, utc_now)
 
     def _plan_rollouts(self) -> None:
         """Put together who finds devices, brings them releases and settings, and follows how they do."""
@@ -215,11 +247,16 @@ class Fleet:
         """Return what the API works with."""
         return Services(
             reader=self.reader,
+            lists=StoreLists(self.database, self.reader),
+            device_pages=DevicePages(self.database, utc_now),
             probe=self.reader.probe,
             access=self.access,
+            people=self.people,
+            audit=self.audit,
             enrolment=self.enrolment,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             commands=self.commands,
+            repeats=RepeatStore(self.database),
             configurations=self.settings_desk,
             targeting=self.targeting,
             preview=Preview(ReleaseStore(self.database), self.targeting),
@@ -296,8 +333,11 @@ class Fleet:
         self.credentials.forget(now)
 
 
-async def run(settings: Settings, announce: Callable[[Connection], None]) -> None:
-    """Serve until SIGINT or SIGTERM; call `announce` once people and devices can connect. Raises FleetError."""
+async def run(settings: Settings, announce: Callable[[Connection, bool], None]) -> None:
+    """Serve until SIGINT or SIGTERM; call `announce` once people and devices can connect, and say whether anybody has a name yet.
+
+    Raises FleetError.
+    """
     home = Home(settings.folder)
     with ExitStack() as stack:
         stack.enter_context(home.locked(is_shared=settings.broker is not None))
@@ -312,9 +352,11 @@ async def run(settings: Settings, announce: Callable[[Connection], None]) -> Non
             fleet.gate.set(utc_now())
             await fleet.broker.start()
             app = build_app(fleet.services())
-            dashboard.mount(app, fleet.reader, lambda code: fleet.access.redeem_code(code, utc_now()), session_secret(home))
+            dashboard.mount(app, fleet.reader, Sessions(fleet.front_desk, fleet.openid), fleet.audit, session_secret(home))
             gc.freeze()  # what is there by now stays, and need not be looked through with every batch of messages
-            doors = Doors(app, Papers(fleet.server_identity, fleet.authority.certificate_file), lambda: announce(fleet.connection))
+            has_people = bool(fleet.people.users())
+            papers = Papers(fleet.server_identity, fleet.authority.certificate_file)
+            doors = Doors(app, papers, lambda: announce(fleet.connection, has_people))
             await _serve(fleet, doors, inside, outside)
         finally:
             fleet.uplink_line.close()

@@ -63,8 +63,9 @@ ONE_HOME = {
     "tuf": ("agent.verifier", "fleet.release"),
     # A library that is too large to stay in the control process, which reads /proc by itself.
     "psutil": ("agent.adapters.inventory",),
+    "joserfc": ("fleet.openid.id_token",),
     "scipy": ("fleet.core.gates.sequential",),
-    "cryptography": ("agent.credential", "fleet.authority", "fleet.release"),
+    "cryptography": ("agent.credential", "fleet.authority", "fleet.release", "fleet.sealing"),
 }
 
 

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import backup, commands, dashboard, devices, groups, keys, labels, releases, rollouts, server, simulation, tokens, watch
+from fleet.cli import (
+    audit,
+    backup,
+    commands,
+    dashboard,
+    devices,
+    groups,
+    keys,
+    labels,
+    releases,
+    rollouts,
+    server,
+    simulation,
+    tokens,
+    users,
+    watch,
+)
 
 app = typer.Typer(no_args_is_help=True)
 server.app.command("simulate")(simulation.simulate)
@@ -19,6 +35,8 @@ devices.app.command("commands")(commands.list_commands)
 devices.app.command("costs")(commands.costs)
 app.add_typer(devices.app, name="device", help="Let a device in, turn it out, show it, or ask something of it.")
 app.add_typer(tokens.app, name="token", help="Let people and programs use the API.")
+app.add_typer(users.app, name="user", help="Let people sign in to the dashboard, each in a role.")
+app.add_typer(audit.app, name="audit", help="See who did what, and prove that the log is whole.")
 devices.app.command("list")(devices.list_devices)
 # A word such as -old takes a label away; it is no option.
 devices.app.command("label", context_settings={"ignore_unknown_options": True})(labels.label)

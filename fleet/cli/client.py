@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -19,6 +20,9 @@ from fleet.home import Home, default_folder
 
 TIMEOUT_S = 30.0
 API = "/api/v1/"
+# How often a request is sent again whose answer got lost, and by which methods; uploads are streams, which cannot be.
+SENT_AGAIN = 2
+REPEATABLE = frozenset({"GET", "HEAD", "POST"})
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Answer = TypeVar("Answer")
@@ -37,17 +41,21 @@ class ApiClient:
         return _read(path, kind, self._call("GET", path))
 
     def post(self, path: str, body: BaseModel | None, kind: type[Answer]) -> Answer:
-        """Send a request and return the answer."""
+        """Send a request and return the answer; one whose answer got lost is sent again, and does nothing twice."""
         content = body.model_dump_json() if body is not None else None
-        return _read(path, kind, self._call("POST", path, content=content, headers={"Content-Type": "application/json"}))
+        return _read(path, kind, self._call("POST", path, content=content, headers={"Content-Type": "application/json", **_named()}))
 
     def put(self, path: str, body: BaseModel, kind: type[Answer]) -> Answer:
         """Keep something under a name and return it."""
         return _read(path, kind, self._call("PUT", path, content=body.model_dump_json(), headers={"Content-Type": "application/json"}))
 
+    def send(self, method: str, path: str, body: BaseModel) -> None:
+        """Send what is answered by done or refused."""
+        self._call(method, path, content=body.model_dump_json(), headers={"Content-Type": "application/json"})
+
     def order(self, method: str, path: str) -> None:
         """Ask for something that is answered by done or refused."""
-        self._call(method, path)
+        self._call(method, path, headers=_named() if method == "POST" else {})
 
     def fetch(self, path: str) -> bytes:
         """Return a file."""
@@ -69,12 +77,23 @@ class ApiClient:
 
     def _call(self, method: str, path: str, **options: object) -> httpx.Response:
         try:
-            response = self._http.request(method, API + path, **options)  # type: ignore[arg-type]  # each caller gives httpx's own options
+            response = self._sent(method, path, options)
         except httpx.TransportError as error:
             raise ServerUnreachableError(str(self._http.base_url), str(error) or type(error).__name__) from error
         if not response.is_success:
             raise RefusedError(response.status_code, _detail(response))
         return response
+
+    def _sent(self, method: str, path: str, options: dict[str, object]) -> httpx.Response:
+        for _ in range(SENT_AGAIN if method in REPEATABLE else 0):
+            with suppress(httpx.ReadError, httpx.RemoteProtocolError):  # the answer got lost, and perhaps the request
+                return self._http.request(method, API + path, **options)  # type: ignore[arg-type]  # each caller gives httpx's own options
+        return self._http.request(method, API + path, **options)  # type: ignore[arg-type]  # as above
+
+
+def _named() -> dict[str, str]:
+    """Give a request a name of its own, by which the server knows it again."""
+    return {"Idempotency-Key": secrets.token_hex(16)}
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from contracts.errors import InvalidDocumentError
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, plain, print_json, print_table, styled
+from fleet.cli.pages import every
 from fleet.core.commands import ANSWER_GRACE, RUN_GRACE
 from fleet.errors.devices import CommandEndedError
 from fleet.requests import NewCommand
@@ -65,7 +66,7 @@ def command(
 def list_commands(device: Device, folder: Folder = None, as_json: AsJson = False) -> None:
     """List what was asked of a device: who asked, when, and how it went."""
     with connected(folder) as api:
-        found = api.get(f"devices/{device}/commands", tuple[CommandSummary, ...])
+        found = every(api, f"devices/{device}/commands", CommandSummary)
     if as_json:
         print_json(found)
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 from pydantic import BaseModel
@@ -14,7 +13,7 @@ from fleet.cli.client import connected, request
 from fleet.cli.configuring import configuration_facts, configure
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table, styled
-from fleet.cli.pages import every_device
+from fleet.cli.pages import every_device, first
 from fleet.core.refusals import trust_line
 from fleet.requests import GivenToken, NewEnrolmentToken
 from fleet.views import DeviceDetail, DeviceSummary, QuarantinedMessage
@@ -99,7 +98,7 @@ def quarantine(
 ) -> None:
     """List messages that were set aside because they make no sense, and why."""
     with connected(folder) as api:
-        found = api.get(f"quarantine?device={quote(device, safe='')}&limit={limit}", tuple[QuarantinedMessage, ...])
+        found = first(api, "quarantine", QuarantinedMessage, limit, {"device": device})
     if as_json:
         print_json(found)
         return

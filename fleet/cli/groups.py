@@ -9,6 +9,7 @@ import typer
 from fleet.cli.client import connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
+from fleet.cli.pages import every
 from fleet.requests import NewGroup
 from fleet.views import GroupDetail, GroupView
 
@@ -21,7 +22,7 @@ Name = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
 def list_groups(folder: Folder = None, as_json: AsJson = False) -> None:
     """List the groups."""
     with connected(folder) as api:
-        groups = api.get("groups", tuple[GroupView, ...])
+        groups = every(api, "groups", GroupView)
     if as_json:
         print_json(groups)
         return

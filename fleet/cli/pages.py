@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import urlencode
 
-from fleet.cli.client import ApiClient
-from fleet.views import DeviceSummary
+from pydantic import BaseModel
 
-PAGE = 500
+from fleet.cli.client import ApiClient
+from fleet.errors.lists import EndlessListError
+from fleet.views import MAX_LIMIT, DeviceSummary, Page
+
+# A million items: a fleet is not larger, and no server keeps us here for ever.
+MAX_PAGES = 1000
+
+Item = TypeVar("Item", bound=BaseModel)
+Wanted = Mapping[str, str | int | Sequence[str]]
+
+
+def every(api: ApiClient, path: str, kind: type[Item], wanted: Wanted | None = None) -> tuple[Item, ...]:
+    """Return a list whole; raise EndlessListError for one that does not end."""
+    found: list[Item] = []
+    following: dict[str, str] = {}
+    for _ in range(MAX_PAGES):
+        page = _page(api, path, kind, {"limit": MAX_LIMIT, **(wanted or {}), **following})
+        found += page.items
+        if page.next is None:
+            return tuple(found)
+        following = {"cursor": page.next}
+    raise EndlessListError(path, MAX_PAGES)
+
+
+def first(api: ApiClient, path: str, kind: type[Item], limit: int, wanted: Wanted | None = None) -> tuple[Item, ...]:
+    """Return the first items of a list."""
+    return _page(api, path, kind, {**(wanted or {}), "limit": limit}).items
 
 
 def every_device(api: ApiClient, query: str = "") -> tuple[DeviceSummary, ...]:
     """Return all devices, or those that a query means."""
-    found: list[DeviceSummary] = []
-    wanted = {"query": query} if query else {}
-    while True:
-        after = {"after": found[-1].id} if found else {}
-        page = api.get(f"devices?{urlencode({'limit': PAGE, **after, **wanted})}", tuple[DeviceSummary, ...])
-        found += page
-        if len(page) < PAGE:
-            return tuple(found)
+    return every(api, "devices", DeviceSummary, {"query": query} if query else None)
+
+
+def _page(api: ApiClient, path: str, kind: type[Item], wanted: Wanted) -> Page[Item]:
+    return api.get(f"{path}?{urlencode(wanted, doseq=True)}", Page[kind])  # type: ignore[valid-type]  # made for what it is to hold

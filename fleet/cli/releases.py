@@ -15,6 +15,7 @@ from contracts.manifest import Manifest
 from fleet.cli.client import ApiClient, connected
 from fleet.cli.options import DEFAULT_PENDING, AsJson, Folder, KeysToSignWith, PendingFile
 from fleet.cli.output import ago, print_json, print_table, size, styled
+from fleet.cli.pages import every
 from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
 from fleet.home import Home, default_folder
 from fleet.views import ReleaseView
@@ -61,7 +62,7 @@ def add(
 def list_releases(folder: Folder = None, as_json: AsJson = False) -> None:
     """List signed releases, newest first."""
     with connected(folder) as api:
-        releases = api.get("releases", tuple[ReleaseView, ...])
+        releases = every(api, "releases", ReleaseView)
     if as_json:
         print_json(releases)
         return

@@ -6,9 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contracts.lifecycle import FINAL, Phase
 from fleet.cli.output import plain, styled
-from fleet.views import RolloutDeviceView, RolloutView, ShadowView
+from fleet.views import RolloutSummary, RolloutView, ShadowView
 
 # More devices do not fit a screen; those that are done and well are left out first.
 MAX_DEVICES = 200
@@ -27,14 +26,14 @@ def drawn(view: RolloutView) -> RenderableType:
     return Group(*parts)
 
 
-def state(view: RolloutView) -> Text:
+def state(view: RolloutSummary) -> Text:
     """Return where a rollout stands, and why."""
     is_going_on = view.ended_at is None and view.state in ("failed", "aborted")
     reason = "; ".join(filter(None, (view.state_reason, "its last devices are followed" if is_going_on else "")))
     return styled(view.state, f"({reason})" if reason else "")
 
 
-def counts(view: RolloutView) -> Text:
+def counts(view: RolloutSummary) -> Text:
     """Return how many devices are in each phase."""
     return Text(", ").join(Text.assemble(f"{count} ", styled(phase.value)) for phase, count in view.counts.items())
 
@@ -70,21 +69,11 @@ def _shadow(shadow: ShadowView, waves: int) -> Text:
 
 def _devices(view: RolloutView) -> RenderableType:
     table = _table("DEVICE", "WAVE", "PHASE", "PROGRESS", "REASON")
-    shown = view.devices if len(view.devices) <= MAX_DEVICES else sorted(view.devices, key=_interest)[:MAX_DEVICES]
-    for device in shown:
+    for device in view.devices:
         reason = plain(device.reason)
         table.add_row(device.device, str(device.wave), styled(device.phase.value), f"{device.progress:.0%}", reason)
-    hidden = len(view.devices) - len(shown)
+    hidden = sum(view.counts.values()) - len(view.devices)
     return Group(table, Text(f"and {hidden} more; --json shows all")) if hidden else table
-
-
-def _interest(device: RolloutDeviceView) -> int:
-    """Put those that went wrong first, then those on their way, then those that wait, then those that are done."""
-    if device.phase is Phase.COMMITTED:
-        return 3
-    if device.phase is Phase.PLANNED:
-        return 2
-    return 0 if device.phase in FINAL else 1
 
 
 def _table(*columns: str) -> Table:

@@ -10,14 +10,16 @@ from rich.console import Console
 from rich.live import Live
 
 from contracts.errors import InvalidDocumentError
-from fleet.cli import preview
+from fleet.cli import preview, rollout_parts
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table
+from fleet.cli.pages import every, first
+from fleet.cli.rollout_parts import shown, whole
 from fleet.cli.rollout_text import counts, drawn, history, state
 from fleet.errors.rollouts import RolloutFailedError
 from fleet.requests import DEFAULT_DEADLINE_S, DEFAULT_PATIENCE_S, NewRollout
-from fleet.views import RolloutPreview, RolloutView
+from fleet.views import RolloutPreview, RolloutSummary
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -95,7 +97,7 @@ def start(
             foreseen = api.post("rollouts/preview", wanted, RolloutPreview)
             print_json(foreseen) if as_json else preview.show(foreseen)
             return
-        view = api.post("rollouts", wanted, RolloutView)
+        view = api.post("rollouts", wanted, RolloutSummary)
         _tell(api, view, is_waiting=wait, as_json=as_json)
 
 
@@ -150,14 +152,13 @@ def show(
 ) -> None:
     """Show one rollout with its devices."""
     with connected(folder) as api:
-        newest = [] if rollout else [view.id for view in api.get("rollouts?limit=1", tuple[RolloutView, ...])]
-        found = [api.get(f"rollouts/{number}", RolloutView) for number in ([rollout] if rollout else newest)]
-    for view in found:
-        if as_json:
-            print_json(view)
-        else:
-            Console().print(history(view) if with_history else drawn(view))
-    if not found:
+        newest = (api.get(f"rollouts/{rollout}", RolloutSummary),) if rollout else first(api, "rollouts", RolloutSummary, 1)
+        for summary in newest:
+            if as_json:
+                print_json(whole(api, summary))
+            else:
+                Console().print(history(rollout_parts.with_history(api, summary)) if with_history else drawn(shown(api, summary)))
+    if not newest:
         typer.echo(EMPTY)
 
 
@@ -165,7 +166,7 @@ def show(
 def list_rollouts(folder: Folder = None, as_json: AsJson = False) -> None:
     """List rollouts, newest first."""
     with connected(folder) as api:
-        rollouts = api.get("rollouts", tuple[RolloutView, ...])
+        rollouts = every(api, "rollouts", RolloutSummary)
     if as_json:
         print_json(rollouts)
         return
@@ -178,31 +179,36 @@ def list_rollouts(folder: Folder = None, as_json: AsJson = False) -> None:
 
 def _order(rollout: int, order: str, folder: Folder, *, as_json: bool, is_waiting: bool = False) -> None:
     with connected(folder) as api:
-        view = api.post(f"rollouts/{rollout}/{order}", None, RolloutView)
+        view = api.post(f"rollouts/{rollout}/{order}", None, RolloutSummary)
         _tell(api, view, is_waiting=is_waiting, as_json=as_json, is_asked=order == "abort")
 
 
-def _tell(api: ApiClient, view: RolloutView, *, is_waiting: bool, as_json: bool, is_asked: bool = False) -> None:
+def _tell(api: ApiClient, view: RolloutSummary, *, is_waiting: bool, as_json: bool, is_asked: bool = False) -> None:
     """Show a rollout, now or at its end; raise RolloutFailedError for a bad one that nobody asked to end."""
     if is_waiting:
         view = _follow(api, view, is_silent=as_json)
     if as_json:
-        print_json(view)
+        print_json(whole(api, view))
     elif not is_waiting:
-        Console().print(drawn(view))
+        Console().print(drawn(shown(api, view)))
     if view.state in BAD and not is_asked:
         raise RolloutFailedError(view.id, view.state_reason)
 
 
-def _follow(api: ApiClient, view: RolloutView, *, is_silent: bool) -> RolloutView:
+def _follow(api: ApiClient, view: RolloutSummary, *, is_silent: bool) -> RolloutSummary:
     """Poll until the rollout ends."""
-    console = Console(quiet=is_silent)
-    with Live(drawn(view), console=console, transient=True) as live:
+    if is_silent:
         while view.ended_at is None:
             time.sleep(POLL_S)
-            view = api.get(f"rollouts/{view.id}", RolloutView)
-            live.update(drawn(view))
-    console.print(drawn(view))
+            view = api.get(f"rollouts/{view.id}", RolloutSummary)
+        return view
+    console = Console()
+    with Live(drawn(shown(api, view)), console=console, transient=True) as live:
+        while view.ended_at is None:
+            time.sleep(POLL_S)
+            view = api.get(f"rollouts/{view.id}", RolloutSummary)
+            live.update(drawn(shown(api, view)))
+    console.print(drawn(shown(api, view)))
     return view
 
 

@@ -59,11 +59,13 @@ def up(
     max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
     delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
     simulation: Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")] = False,
+    openid: Annotated[Path | None, typer.Option(help="A TOML file that names an OpenID provider; see docs/access.md.")] = None,
     replica: Annotated[str, typer.Option(metavar="NAME", help="This one of several servers at one broker; they share the messages.")] = "",
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
     from fleet.errors.server import ApiWithoutBrokerError
+    from fleet.openid.settings import read_settings
     from fleet.south.delivery import Pace
     from fleet.south.emqx import Api
     from fleet.store import place
@@ -73,9 +75,11 @@ def up(
     folder = folder or default_folder()
     hours = parse_hours("--delivery-hours", delivery_hours)
 
-    def announce(connection: Connection) -> None:
+    def announce(connection: Connection, has_people: bool) -> None:
         typer.echo(f"ready: {connection.url} (with TLS {host}:{tls_port}, broker {broker or f'{host}:{broker_port}'}, folder {folder})")
-        typer.echo("log in to the dashboard with: fieldfare dashboard")
+        if not has_people:
+            typer.echo("nobody can sign in by name yet; let the first admin in with: fieldfare user add NAME --role admin")
+        typer.echo("log in to the dashboard with a name and its password, or once by the link that this prints: fieldfare dashboard")
 
     life = timedelta(seconds=parse_duration("--certificate-life", certificate_life))
     pace = Pace(max_mb_per_s * 1e6, hours)
@@ -86,7 +90,8 @@ def up(
         raise ApiWithoutBrokerError
     api = Api.read(broker_api, broker_api_key) if broker_api and broker_api_key else None
     settings = wiring.Settings(
-        *(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, api, replica)
+        *(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, api, replica),
+        None if openid is None else read_settings(openid),
     )
     anyio.run(wiring.run, settings, announce)
 

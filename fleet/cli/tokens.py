@@ -11,6 +11,7 @@ from contracts import codec
 from fleet.cli.client import connected, request
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import print_json, print_table
+from fleet.cli.pages import every
 from fleet.connection import Connection
 from fleet.files import write_secret
 from fleet.requests import GivenAccess, NewToken
@@ -51,7 +52,7 @@ def create(
 def list_tokens(folder: Folder = None, as_json: AsJson = False) -> None:
     """List all tokens, without their secrets."""
     with connected(folder) as api:
-        found = api.get("tokens", tuple[TokenView, ...])
+        found = every(api, "tokens", TokenView)
     if as_json:
         print_json(found)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -21,10 +22,17 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who uses the API: a token's name, and what it may do."""
+    """Who uses the API or the dashboard, and what he may do there."""
 
     name: str
     role: Role
+    # By which a name is meant: a token's, a person's here (user), or one that the identity provider vouched for (openid).
+    kind: str = "token"
+
+    @property
+    def who(self) -> str:
+        """How the audit log names him."""
+        return f"{self.kind} {self.name}"
 
 
 ROLE_BY_WORD = {role.word: role for role in Role}
@@ -37,12 +45,15 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/groups"): Role.VIEWER,
     ("GET", "/groups/{group}"): Role.VIEWER,
     ("GET", "/devices/{device}"): Role.VIEWER,
+    ("GET", "/devices/{device}/events"): Role.VIEWER,
     ("GET", "/devices/{device}/health"): Role.VIEWER,
     ("GET", "/devices/{device}/inference"): Role.VIEWER,
     ("GET", "/costs"): Role.VIEWER,
     ("GET", "/releases"): Role.VIEWER,
     ("GET", "/rollouts"): Role.VIEWER,
     ("GET", "/rollouts/{rollout}"): Role.VIEWER,
+    ("GET", "/rollouts/{rollout}/devices"): Role.VIEWER,
+    ("GET", "/rollouts/{rollout}/history"): Role.VIEWER,
     ("GET", "/trust/{name}"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.VIEWER,
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
@@ -72,10 +83,23 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,
     ("POST", "/trust"): Role.ADMIN,
     ("POST", "/online-keys/{role}"): Role.ADMIN,
+    ("GET", "/audit"): Role.ADMIN,
+    ("GET", "/users"): Role.ADMIN,
+    ("POST", "/users"): Role.ADMIN,
+    ("PUT", "/users/{name}/password"): Role.ADMIN,
+    ("PUT", "/users/{name}/role"): Role.ADMIN,
+    ("DELETE", "/users/{name}"): Role.ADMIN,
     ("GET", "/tokens"): Role.ADMIN,
     ("POST", "/tokens"): Role.ADMIN,
     ("DELETE", "/tokens/{name}"): Role.ADMIN,
 }
+
+_SHAPES = [(method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path))) for method, path in NEEDED]
+
+
+def methods_at(path: str) -> list[str]:
+    """Return by which methods a path can be asked at all."""
+    return sorted({method for method, shape in _SHAPES if shape.fullmatch(path)})
 
 
 # By kind of command, beside the route's own role: to ask for it, and to see what it brought. A picture may show anybody.

@@ -16,6 +16,8 @@ Status = Literal["healthy", "updating", "degraded", "offline", "new"]
 SILENT_AFTER = timedelta(minutes=15)
 HOT_C = 85.0
 LOW_DISK_SHARE = 0.05
+# Devices that nobody can reach now.
+ABSENT = frozenset({"offline", "new"})
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Gist:
     lost: str = ""
     unwell: str = ""
 
+    @classmethod
+    def of(cls, birth: Birth | None, models: Mapping[str, ModelReport], health: Health | None) -> Gist:
+        """Return the gist of all that a device said last."""
+        unwell = "" if health is None else next(_ailments(health), "")
+        return cls(None if birth is None else birth.online, next(_updates(models), ""), next(_losses(models), ""), unwell)
+
     def with_birth(self, birth: Birth) -> Gist:
         """Return it with another birth."""
         return replace(self, is_online=birth.online)
@@ -39,6 +47,11 @@ class Gist:
     def with_health(self, health: Health) -> Gist:
         """Return it with other health."""
         return replace(self, unwell=next(_ailments(health), ""))
+
+
+def shown_status(gist: Gist, last_seen: datetime | None, revoked_at: datetime | None, now: datetime) -> tuple[Status, str]:
+    """Return what people are shown, also of a device that was turned out."""
+    return ("offline", "revoked") if revoked_at is not None else status_of(gist, last_seen, now)
 
 
 def status_of(gist: Gist, last_seen: datetime | None, now: datetime) -> tuple[Status, str]:

@@ -1,17 +1,25 @@
-"""Stands before every page and websocket: lets nobody in without a session, and lets no page reach another host."""
+"""Stands before every page and websocket: lets nobody in without a session, nothing in from other sites, and no page reach another host."""
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
-from starlette.responses import RedirectResponse
+import asyncio
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fleet.core.roles import Caller
 from fleet.dashboard.session import Sessions, read_login
 
+OPENID_PATHS = ("/login/openid", "/login/openid/return")
 # The way in, and files that hold no data.
-PUBLIC_PATHS = ("/login", "/favicon.ico")
+PUBLIC_PATHS = ("/login", "/favicon.ico", *OPENID_PATHS)
 PUBLIC_FOLDERS = ("/dashboard-static/", "/_nicegui/")
 
+# Where a request's state holds who sent it.
+CALLER = "caller"
 # NiceGUI's pages compile their templates in the browser, hence 'unsafe-eval'; nothing may come from, or go to, elsewhere.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -20,9 +28,11 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    # A login link's code must not travel on.
-    "Referrer-Policy": "no-referrer",
+    # A login link's code must not travel on; where a form comes from must be told to ourselves.
+    "Referrer-Policy": "same-origin",
 }
+# Requests that change nothing may come from anywhere: a link in a mail opens a page.
+LOOKING = frozenset({"GET", "HEAD"})
 
 
 class Guard:
@@ -35,12 +45,40 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or send its sender to the way in."""
-        if scope["type"] not in ("http", "websocket") or is_public(_path_of(scope)) or self._sessions.is_open(read_login(scope["session"])):
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        is_foreign = scope.get("method") not in LOOKING and comes_from_elsewhere(Headers(scope=scope))
+        if not is_foreign and await self._may_pass(scope):
             await self._app(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
+        elif is_foreign:
+            await PlainTextResponse("expected a page of this server, found another site", 403)(scope, receive, _with_headers(send))
         else:
             await RedirectResponse("/login", status_code=303)(scope, receive, _with_headers(send))
+
+    async def _may_pass(self, scope: Scope) -> bool:
+        """Say whether a request may go on, which then knows whose it is."""
+        if is_public(_path_of(scope)):
+            return True
+        caller = await asyncio.to_thread(self._sessions.caller_of, read_login(scope["session"]))
+        scope.setdefault("state", {})[CALLER] = caller
+        return caller is not None
+
+
+def signed_in(request: Request) -> Caller:
+    """Return who asks for a page behind the guard, and in which role."""
+    caller: Caller = getattr(request.state, CALLER)
+    return caller
+
+
+def comes_from_elsewhere(headers: Headers) -> bool:
+    """Say whether a browser sends this from a page of another site, or of another port here; what is no browser says nothing of it."""
+    origin = headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc != headers.get("host")
+    return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
 def is_public(path: str) -> bool:

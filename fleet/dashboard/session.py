@@ -1,60 +1,85 @@
-"""Decides who may look: a one-time code opens a session, a signed cookie carries it, and it ends by itself."""
+"""Who is at a browser: a signed cookie carries a random key, and the server knows whose it is and until when."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-# A day at work; the cookie's signature is refused after this, whatever the browser keeps.
+from fleet.core.roles import Caller
+
+# The browser forgets the cookie then; the server ends the session earlier where nobody uses it.
 SESSION_S = 12 * 3600
 COOKIE = "fieldfare_session"
 MAX_CODE_CHARS = 200
-_KEY = "login"
+_KEY = "key"
 
 
 @dataclass(frozen=True)
 class Login:
-    """One signed-in browser; `until` is in seconds since the epoch."""
+    """What a browser shows; it is nobody's until the server says whose."""
 
-    id: str
-    until: float
+    key: str = field(repr=False)
+
+
+class FrontDesk(Protocol):
+    """Who lets people in and out; every method may block."""
+
+    def sign_in(self, name: str, password: str, address: str) -> str:
+        """Return a session's key; raise TooManyLoginsError, LoginRefusedError or TooBusyError."""
+
+    def redeem(self, code: str, address: str) -> str | None:
+        """Trade a one-time code for a session's key; None when it is unknown, expired or was used."""
+
+    def caller_of(self, key: str) -> Caller | None:
+        """Return who is signed in."""
+
+    def sign_out(self, key: str, address: str) -> None:
+        """End a session, in every tab."""
+
+
+class OpenIdDesk(Protocol):
+    """Who sends people to an identity provider and takes them back; every method may block."""
+
+    def begin(self, browser: str, scheme: str) -> str:
+        """Return where to send a browser that is known by `browser`; raise OpenIdError."""
+
+    def finish(self, browser: str, returned: Mapping[str, str], address: str) -> str:
+        """Return a session's key for somebody who comes back; raise OpenIdError."""
+
+    def way_out(self, scheme: str) -> str | None:
+        """Return where somebody can sign out of the provider, too; raise OpenIdError."""
 
 
 class Sessions:
-    """Opens, recognises and ends sessions."""
+    """Asks the front desk what it has to know; every method may block."""
 
-    def __init__(self, redeem_code: Callable[[str], bool], now: Callable[[], float] = time.time) -> None:
-        """`redeem_code` says yes once for each code it knows; `now` gives seconds since the epoch."""
-        self._redeem_code = redeem_code
-        self._now = now
-        # Signed-out sessions whose cookie a thief could still show; each is forgotten when it would have ended anyway.
-        self._ended: dict[str, float] = {}
+    def __init__(self, desk: FrontDesk, openid: OpenIdDesk | None = None) -> None:
+        """Keep nothing here, so that whoever is turned out is out at once."""
+        self.desk = desk
+        self.openid = openid
 
-    def redeem(self, code: str) -> Login | None:
-        """Trade a code for a session; None when the code is unknown, expired or was used. May block."""
-        if not 0 < len(code) <= MAX_CODE_CHARS or not self._redeem_code(code):
-            return None
-        return Login(secrets.token_hex(8), self._now() + SESSION_S)
+    def redeem(self, code: str, address: str) -> Login | None:
+        """Trade a code for a session; one of a length that no code has is not even asked for."""
+        key = self.desk.redeem(code, address) if 0 < len(code) <= MAX_CODE_CHARS else None
+        return None if key is None else Login(key)
+
+    def caller_of(self, login: Login | None) -> Caller | None:
+        """Return who is at the browser, and in which role; None when the session has ended."""
+        return None if login is None else self.desk.caller_of(login.key)
 
     def is_open(self, login: Login | None) -> bool:
         """Say whether a session may still see anything."""
-        return login is not None and self._now() < login.until and login.id not in self._ended
-
-    def end(self, login: Login) -> None:
-        """Sign out, in every tab."""
-        now = self._now()
-        self._ended = {id_: until for id_, until in self._ended.items() if until > now} | {login.id: login.until}
+        return self.caller_of(login) is not None
 
 
 def write_login(cookie: dict[str, Any], login: Login) -> None:
-    """Put a session into the cookie's content."""
-    cookie[_KEY] = {"id": login.id, "until": login.until}
+    """Put a session into the cookie's content, in the place of whatever was there."""
+    cookie.clear()
+    cookie[_KEY] = login.key
 
 
 def read_login(cookie: Mapping[str, Any]) -> Login | None:
-    """Return the session in the cookie's content, which its signature vouches for."""
-    found = cookie.get(_KEY)
-    return Login(found["id"], found["until"]) if found else None
+    """Return the session in the cookie's content."""
+    key = cookie.get(_KEY)
+    return Login(key) if isinstance(key, str) else None

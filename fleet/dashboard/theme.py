@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 from nicegui import context, ui
 
 from contracts.errors import FieldfareError
+from fleet.core.roles import Role
+from fleet.dashboard.guard import signed_in
 from fleet.dashboard.session import Login, Sessions
 from fleet.dashboard.words import LOOKS, words_of
 
@@ -22,6 +25,7 @@ BEAT_S = 2.0
 # Pages wait for their first answer; a large fleet on a small server takes its time.
 FIRST_ANSWER_S = 30.0
 PAGES = {"/": "Fleet", "/rollouts": "Rollouts", "/releases": "Releases"}
+ADMINS_PAGES = {"/audit": "Audit"}
 THEME_COOKIE = "fieldfare_theme"
 THEMES: dict[str, tuple[bool | None, str]] = {
     "auto": (None, "brightness_auto"),
@@ -45,10 +49,10 @@ class Page:
         ui.timer(BEAT_S, lambda: self._refresh(refresh), immediate=False)
 
     async def _refresh(self, refresh: Callable[[], Awaitable[None]]) -> None:
-        if not self.sessions.is_open(self.login):
-            ui.navigate.to("/login")
-            return
         try:
+            if not await asyncio.to_thread(self.sessions.is_open, self.login):
+                ui.navigate.to("/login")
+                return
             await refresh()
         except FieldfareError as error:
             self.trouble.set_text(f"Not up to date: {error}")
@@ -81,16 +85,18 @@ class Frame:
 
 
 def _header(under: str) -> ui.element:
+    caller = signed_in(context.client.request)
     with ui.element("header").classes("ff-header") as header:
         with ui.link(target="/").classes("ff-brand").props('aria-label="fieldfare, the fleet"'):
             ui.element("img").props(f'src="{STATIC_URL}/icon.svg" alt="" width=24 height=24')
             ui.label("fieldfare")
         with ui.element("nav").classes("ff-nav").props('aria-label="Pages"'):
-            for path, name in PAGES.items():
+            for path, name in (PAGES | (ADMINS_PAGES if caller.role is Role.ADMIN else {})).items():
                 link = ui.link(name, path)
                 if path == under:
                     link.props("aria-current=page")
         ui.element("div").classes("ff-space")
+        ui.label(caller.name).classes("ff-who").props(f'title="signed in as {caller.role.word}"')
         _theme_switch()
         ui.html(SIGN_OUT, sanitize=False)
     return header

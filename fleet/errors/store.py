@@ -62,3 +62,10 @@ class DatabasePlaceError(FleetError):
             f"{source}: expected postgresql://user@host/name (with its password in FIELDFARE_DATABASE_URL or in a file "
             f"that --database names, of mode 0600), found {found}"
         )
+
+
+class UnsealableError(FleetError):
+    """What was kept sealed does not open."""
+
+    def __init__(self, about: str) -> None:
+        super().__init__(f"{about}: expected what was sealed with this token, found something else; somebody changed the database")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 
+from contracts.codec import canonical
+from fleet.core.roles import methods_at
 from fleet.errors.store import StoreError
 from fleet.north import (
+    audit,
     commands,
     configurations,
     device_files,
@@ -24,54 +25,80 @@ from fleet.north import (
     simulation,
     tokens,
     trust,
+    users,
 )
-from fleet.north.auth import bearer_check
+from fleet.north.auth import bearer_check, caller_of
 from fleet.north.body_limit import BodyLimit
+from fleet.north.document import ABOUT, described
+from fleet.north.etags import Etags
 from fleet.north.ports import Services
+from fleet.north.repeats import Repeats
+from fleet.north.trail import AuditTrail
 from fleet.requests import LoginLink
 
 PREFIX = "/api/v1"
+METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")
 LOGIN_LINK_LIFE = timedelta(hours=1)
 
 
 def build_app(services: Services) -> FastAPI:
     """Return the application."""
-    app = FastAPI(title="fieldfare fleet", version="1", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="fieldfare fleet",
+        version="1",
+        description=ABOUT,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        separate_input_output_schemas=False,
+    )
     problems.install(app)
+    # The innermost: what others do before a request is let through, or answer in its place, is no act.
+    app.add_middleware(AuditTrail, prefix=PREFIX, log=services.audit, now=services.now)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Repeats, services.access, services.repeats, services.now)
+    app.add_middleware(Etags)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
-    for part in (commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust):
+    for part in (audit, commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust, users):
         guarded.include_router(part.router(services))
 
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
+    @app.get("/healthz", tags=["server"])
+    def get_health_of_server() -> dict[str, str]:
+        """Say that the server lives."""
         return {"status": "ok"}
 
-    @app.get("/readyz")
-    def readyz() -> Response:
+    @app.get("/readyz", tags=["server"])
+    def get_readiness_of_server() -> dict[str, str]:
         """Say to a balancer in front whether requests belong here now."""
         try:
             services.probe()
-        except StoreError:
-            return problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer")
-        return JSONResponse({"status": "ok"})
+        except StoreError as error:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer") from error
+        return {"status": "ok"}
 
-    @guarded.post("/login-links", status_code=201)
-    def login_link(request: Request) -> LoginLink:
+    @guarded.post("/login-links", status_code=201, tags=["access"])
+    def make_login_link(request: Request) -> LoginLink:
+        """Make a link that opens the dashboard once."""
         code, now = secrets.token_urlsafe(32), services.now()
-        services.access.add_code(code, now + LOGIN_LINK_LIFE, now)
+        services.access.add_code(code, caller_of(request).name, now + LOGIN_LINK_LIFE, now)
         url = services.addresses.public_url if request.url.scheme == "https" else services.addresses.url
         return LoginLink(url=f"{url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
 
     @guarded.get("/openapi.json", include_in_schema=False)
-    def openapi() -> dict[str, Any]:
-        return app.openapi()
+    def openapi() -> Response:
+        return Response(document, media_type="application/json")
 
-    @guarded.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False)
-    def nothing(path: str) -> None:
+    @guarded.api_route("/{path:path}", methods=list(METHODS), include_in_schema=False)
+    def nothing(path: str, request: Request) -> None:
+        allowed = methods_at(f"/{path}")
+        if allowed:
+            detail = f"{PREFIX}/{path}: expected {' or '.join(allowed)}, found {request.method}"
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, detail, {"Allow": ", ".join(allowed)})
         raise HTTPException(HTTPStatus.NOT_FOUND, f"{PREFIX}/{path}: expected a route of the API, found none")
 
     app.include_router(enrolment.open_router(services))
     app.include_router(guarded)
     app.include_router(device_files.router(services))
+    document = canonical(described(app.openapi(), PREFIX))
     return app

@@ -9,6 +9,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from fleet.acting import introduce, naming
+from fleet.core.audit import what_of
 from fleet.core.roles import NEEDED, Caller, Role, may
 from fleet.errors.client import UnauthorizedError
 from fleet.errors.enrolment import ForbiddenError
@@ -37,6 +39,8 @@ def bearer_check(
             raise UnauthorizedError
         request.state.caller = caller
         path: str = request.scope["route"].path.removeprefix(prefix)
+        introduce(caller.who, caller.role.word)
+        naming(what_of(request.method, path), " ".join(request.path_params.values()))
         if path != NOTHING and not may(caller.role, request.method, path):
             needed: Role | None = NEEDED.get((request.method, path))
             raise ForbiddenError("nobody has" if needed is None else needed.word, caller.role.word)

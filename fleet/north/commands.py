@@ -15,21 +15,24 @@ from fleet.core.commands import new_command
 from fleet.core.roles import command_role
 from fleet.errors.enrolment import ForbiddenError
 from fleet.north.auth import caller_of
+from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.requests import NewCommand
-from fleet.views import CommandSummary, CommandView
+from fleet.views import CommandSummary, CommandView, Page
 
 Device = Annotated[DeviceId, Path()]
 Number = Annotated[CommandId, Path()]
+COMMANDS = Pages("commands", int, str)
 
 
 def router(services: Services) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["commands"])
     commands = services.commands
 
     @routes.post("/devices/{device}/commands", status_code=201)
-    def give(device: Device, new: NewCommand, request: Request) -> CommandView:
+    def give_command(device: Device, new: NewCommand, request: Request) -> CommandView:
+        """Ask a device for something, once; what comes of it is asked for by the command's number."""
         asker = caller_of(request)
         _check_role(request, new.kind)
         number, now = secrets.token_hex(16), services.now()
@@ -37,17 +40,20 @@ def router(services: Services) -> APIRouter:
         return commands.command(device, number, now)
 
     @routes.get("/devices/{device}/commands")
-    def given(device: Device, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> tuple[CommandSummary, ...]:
-        return commands.commands(device, services.now(), limit)
+    def list_commands(device: Device, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[CommandSummary]:
+        """List what was asked of a device, newest first."""
+        return COMMANDS.page(commands.commands(device, services.now(), limit, COMMANDS.key(cursor)))
 
     @routes.get("/devices/{device}/commands/{command}")
-    def command(device: Device, command: Number, request: Request) -> CommandView:
+    def get_command(device: Device, command: Number, request: Request) -> CommandView:
+        """Return a command and what it brought."""
         found = commands.command(device, command, services.now())
         _check_role(request, found.order.kind)
         return found
 
     @routes.get("/costs")
-    def costs(limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> CostTable:
+    def get_costs(limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> CostTable:
+        """Return what benchmarks found on devices, newest first; docs/schemas/costs.schema.json describes it."""
         return commands.costs(limit)
 
     return routes

@@ -2,55 +2,72 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import TypeAdapter
 
 from contracts.names import DeviceId
+from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
-from fleet.views import DeviceDetail, DeviceSummary, HealthPoint, InferencePoint, Overview, QuarantinedMessage
+from fleet.views import DeviceDetail, DeviceSummary, EventView, HealthPoint, InferencePoint, Overview, Page, QuarantinedMessage
 
 Device = Annotated[DeviceId, Path()]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-After = Annotated[str, Query(max_length=64)]
-Where = Annotated[str, Query(max_length=1000)]
-SUMMARIES: TypeAdapter[tuple[DeviceSummary, ...]] = TypeAdapter(tuple[DeviceSummary, ...])
-Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 366)]
+Points = Annotated[int, Query(ge=1, le=1000, description="How many points at most, the newest.")]
+Where = Annotated[str, Query(max_length=1000, description="Only devices that this query means; docs/targeting.md tells its words.")]
+Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 366, description="How far back.")]
+DEVICES = Pages("devices", str)
+EVENTS = Pages("events", int, str, int)
+QUARANTINE = Pages("quarantine", int)
 
 
 def router(services: Services) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter()
-    reader = services.reader
+    routes = APIRouter(tags=["devices"])
+    reader, lists = services.reader, services.lists
 
     @routes.get("/overview")
-    def overview() -> Overview:
+    def get_overview() -> Overview:
+        """Return the whole fleet in numbers."""
         return reader.overview()
 
-    @routes.get("/devices", response_model=tuple[DeviceSummary, ...])
-    def devices(limit: Limit = 200, after: After = "", query: Where = "") -> Response:
+    @routes.get("/devices", response_model=Page[DeviceSummary])
+    def list_devices(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None, query: Where = "") -> Response:
+        """List devices by their ids, all of them or those that a query means."""
+        last = DEVICES.key(cursor)
+        after = "" if last is None else str(last[0])
         if query:
-            page = reader.named(services.targeting.page(query, after, limit, services.now()))
+            page = services.device_pages.named(services.targeting.page(query, after, limit + 1, services.now()), limit)
         else:
-            page = reader.devices(limit=limit, after=after)
-        # Views are checked where they are made: to have them checked again costs as much as all the rest.
-        return Response(SUMMARIES.dump_json(page), media_type="application/json")
+            page = services.device_pages.following(after, limit)
+        following = json.dumps(None if page.last is None else DEVICES.cursor((page.last,))).encode()
+        return Response(b'{"items":' + page.items + b',"next":' + following + b"}", media_type="application/json")
 
     @routes.get("/devices/{device}")
-    def device(device: Device) -> DeviceDetail:
+    def get_device(device: Device) -> DeviceDetail:
+        """Return all that is known of one device."""
         return reader.device(device)
 
+    @routes.get("/devices/{device}/events")
+    def list_events(device: Device, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[EventView]:
+        """List what happened on a device, newest first."""
+        return EVENTS.page(lists.events(device, limit, EVENTS.key(cursor)))
+
     @routes.get("/devices/{device}/health")
-    def health(device: Device, minutes: Minutes = 60, limit: Limit = 1000) -> tuple[HealthPoint, ...]:
+    def get_health(device: Device, minutes: Minutes = 60, limit: Points = 1000) -> tuple[HealthPoint, ...]:
+        """Return a device's newest health points, oldest first; over a long time they are means."""
         return reader.health(device, minutes=minutes, limit=limit)
 
     @routes.get("/devices/{device}/inference")
-    def inference(device: Device, minutes: Minutes = 60, limit: Limit = 1000) -> tuple[InferencePoint, ...]:
+    def get_inference(device: Device, minutes: Minutes = 60, limit: Points = 1000) -> tuple[InferencePoint, ...]:
+        """Return what models did on a device, oldest first; over a long time windows are summed up."""
         return reader.inference(device, minutes=minutes, limit=limit)
 
     @routes.get("/quarantine")
-    def quarantine(device: DeviceId | Literal[""] = "", limit: Limit = 100) -> tuple[QuarantinedMessage, ...]:
-        return reader.quarantine(device=device, limit=limit)
+    def list_quarantine(
+        device: DeviceId | Literal[""] = "", limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> Page[QuarantinedMessage]:
+        """List messages that were not understood, newest first, of one device or of all."""
+        return QUARANTINE.page(lists.quarantine(device, limit, QUARANTINE.key(cursor)))
 
     return routes

@@ -9,22 +9,32 @@ from fastapi import APIRouter, Path, Response
 
 from contracts.enrolment import CA_PATH, ENROL_PATH, Enrolled, EnrolmentRequest
 from contracts.names import DeviceId
+from fleet.acting import MACHINE, introduce
 from fleet.core.enrolment import Grant
 from fleet.north.ports import Services
 from fleet.requests import GivenToken, NewEnrolmentToken
 
 
+class Pem(Response):
+    """A certificate."""
+
+    media_type = "application/x-pem-file"
+
+
 def open_router(services: Services) -> APIRouter:
     """Return the routes that ask for no API token: who enrols shows his one-time token instead."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["enrolment"])
     addresses = services.addresses
 
-    @routes.get(CA_PATH)
-    def authority() -> Response:
-        return Response(addresses.authority, media_type="application/x-pem-file")
+    @routes.get(CA_PATH, response_class=Pem)
+    def get_authority() -> Response:
+        """Return the certificate of the fleet's authority, in PEM."""
+        return Pem(addresses.authority)
 
     @routes.post(ENROL_PATH, status_code=201)
     def enrol(request: EnrolmentRequest) -> Enrolled:
+        """Let a machine in that shows a one-time token: sign its certificate."""
+        introduce(MACHINE, "")
         device, issued = services.enrolment.enrol(request.secret, request.device, request.csr, services.now())
         return Enrolled(
             device=device.id,
@@ -41,16 +51,18 @@ def open_router(services: Services) -> APIRouter:
 
 def router(services: Services) -> APIRouter:
     """Return the routes for admins."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["enrolment"])
 
     @routes.post("/enrolment-tokens", status_code=201)
-    def give_token(new: NewEnrolmentToken) -> GivenToken:
+    def give_enrolment_token(new: NewEnrolmentToken) -> GivenToken:
+        """Make a token by which machines become devices; it is told this once."""
         expires_at = services.now() + timedelta(seconds=new.life_s)
         token = services.enrolment.give_token(Grant(new.device, new.hardware, new.labels, new.uses, expires_at))
         return GivenToken(token=str(token), expires_at=expires_at)
 
     @routes.post("/devices/{device}/revocation", status_code=204)
-    def revoke(device: Annotated[DeviceId, Path()]) -> None:
+    def revoke_device(device: Annotated[DeviceId, Path()]) -> None:
+        """Turn a device out at once: its certificates are void, its connections end."""
         services.enrolment.revoke(device, services.now())
 
     return routes

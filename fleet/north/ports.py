@@ -10,21 +10,37 @@ from typing import Literal, Protocol
 from contracts.commands import Command, CostTable
 from contracts.enrolment import EnrolmentToken
 from contracts.manifest import Manifest
+from fleet.acting import Acting
+from fleet.core.audit import LinkedEntry
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued
+from fleet.core.pages import Key, Part
 from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
-from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout, OnlineKey, TrustChange, TrustVersions
+from fleet.north.reading import DevicePages, Lists, Reader
+from fleet.north.repeats import Kept
+from fleet.requests import (
+    ConfigurationChange,
+    LabelChange,
+    NewGroup,
+    NewPassword,
+    NewRole,
+    NewRollout,
+    NewUser,
+    OnlineKey,
+    TrustChange,
+    TrustVersions,
+)
 from fleet.views import (
     CommandSummary,
     CommandView,
     ConfiguredDevice,
-    FleetReader,
     GroupDetail,
     GroupView,
     LabelledView,
     RolloutPreview,
     TokenView,
+    UserView,
 )
 
 
@@ -37,14 +53,45 @@ class Access(Protocol):
     def add_token(self, token: str, name: str, role: Role, expires_at: datetime | None, now: datetime) -> None:
         """Let a token in from now on."""
 
-    def tokens(self) -> tuple[TokenView, ...]:
-        """Return all tokens, without their secrets."""
+    def tokens(self, limit: int, after: str = "") -> tuple[TokenView, ...]:
+        """Return tokens by name, without their secrets, those after a name."""
 
     def revoke_token(self, name: str) -> None:
         """Let a token in no more."""
 
-    def add_code(self, code: str, expires_at: datetime, now: datetime) -> None:
-        """Let a code in once, until it expires."""
+    def add_code(self, code: str, token: str, expires_at: datetime, now: datetime) -> None:
+        """Let a code in once, until it expires, as whoever comes with the token of that name."""
+
+
+class People(Protocol):
+    """Who may sign in by a password."""
+
+    def users(self) -> tuple[UserView, ...]:
+        """Return everybody."""
+
+    def add(self, new: NewUser, now: datetime) -> None:
+        """Let a person in."""
+
+    def set_password(self, name: str, new: NewPassword, now: datetime) -> None:
+        """Take another password."""
+
+    def set_role(self, name: str, new: NewRole, now: datetime) -> None:
+        """Take another role."""
+
+    def remove(self, name: str) -> None:
+        """Let a person in no more."""
+
+
+class AuditLog(Protocol):
+    """Who did what."""
+
+    def add(self, act: Acting) -> None:
+        """Keep an act, unless a change of the database kept it already."""
+
+    def page(
+        self, after: int | None, limit: int, *, is_newest_first: bool = False, since: datetime | None = None, who: str = "", what: str = ""
+    ) -> tuple[LinkedEntry, ...]:
+        """Return rows that follow row `after`, in either direction."""
 
 
 class Enrolment(Protocol):
@@ -73,8 +120,8 @@ class Rollouts(Protocol):
     def start(self, new: NewRollout, actor: str, now: datetime) -> int:
         """Freeze the target list and return the rollout's number."""
 
-    def act(self, number: int, act: str, actor: str, now: datetime) -> None:
-        """Approve, pause, resume, promote or abort a rollout."""
+    def act(self, number: int, act: str, actor: str, now: datetime, seen: str | None = None) -> None:
+        """Approve, pause, resume, promote or abort a rollout, of that version when one was seen; raise StaleVersionError."""
 
     def rollback(self, number: int, actor: str, now: datetime) -> int:
         """Bring each device of a rollout that has ended back to what it ran before; return the new rollout's number."""
@@ -100,8 +147,8 @@ class Preview(Protocol):
 class Groups(Protocol):
     """Groups and labels."""
 
-    def groups(self, now: datetime) -> tuple[GroupView, ...]:
-        """Return every group."""
+    def groups(self, limit: int, after: str, now: datetime) -> Part[GroupView]:
+        """Return groups by name, those after a name."""
 
     def group(self, name: str, now: datetime) -> GroupDetail:
         """Return a group with its devices; raise UnknownGroupError."""
@@ -125,7 +172,7 @@ class Commands(Protocol):
     def command(self, device: str, number: str, now: datetime) -> CommandView:
         """Return a command and what it brought; raise UnknownCommandError."""
 
-    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:
+    def commands(self, device: str, now: datetime, limit: int, last: Key | None = None) -> Part[CommandSummary]:
         """Return a device's commands, newest first; raise UnknownDeviceError."""
 
     def costs(self, limit: int) -> CostTable:
@@ -135,7 +182,7 @@ class Commands(Protocol):
 class Configurations(Protocol):
     """Sets devices."""
 
-    def change(self, change: ConfigurationChange, author: str, now: datetime) -> tuple[ConfiguredDevice, ...]:
+    def change(self, change: ConfigurationChange, author: str, now: datetime, seen: str | None = None) -> tuple[ConfiguredDevice, ...]:
         """Change the settings of all devices that a query means; raise NoDevicesError or InvalidDocumentError."""
 
 
@@ -217,14 +264,19 @@ class Rehearsal:
 class Services:
     """All of it; `now` gives aware UTC."""
 
-    reader: FleetReader
+    reader: Reader
+    lists: Lists
+    device_pages: DevicePages
     # Reads something; raises StoreError while the database does not answer.
     probe: Callable[[], None]
     access: Access
+    people: People
+    audit: AuditLog
     enrolment: Enrolment
     releases: Releases
     rollouts: Rollouts
     commands: Commands
+    repeats: Kept
     configurations: Configurations
     targeting: Targeting
     preview: Preview

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet.errors import client, devices, enrolment, releases, rollouts, simulation, store, targeting
+from fleet.errors import client, devices, enrolment, people, releases, repeats, rollouts, simulation, store, targeting
 from fleet.errors import keys as trust
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
@@ -34,10 +36,18 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     enrolment.UnknownTokenNameError: HTTPStatus.NOT_FOUND,
     rollouts.RolloutStateError: HTTPStatus.CONFLICT,
     rollouts.ApprovalError: HTTPStatus.FORBIDDEN,
+    people.PersonExistsError: HTTPStatus.CONFLICT,
+    people.UnknownPersonError: HTTPStatus.NOT_FOUND,
+    people.TooBusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     simulation.NoSimulationError: HTTPStatus.CONFLICT,
     store.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    repeats.KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    repeats.KeyBusyError: HTTPStatus.CONFLICT,
+    repeats.TooManyKeysError: HTTPStatus.CONFLICT,
+    store.UnsealableError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
+PROBLEM_TYPE = "application/problem+json"
 BAD_INPUT = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
@@ -46,18 +56,41 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(FieldfareError, _of_fieldfare)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(Exception, _of_bug)
 
 
-def problem(status: HTTPStatus, detail: str) -> JSONResponse:
+class Problem(BaseModel, frozen=True):
+    """Why a request was not carried out (RFC 9457)."""
+
+    # `about:blank`: the status says what kind of problem it is.
+    type: str
+    # The status in words.
+    title: str
+    status: int
+    # The thing, what was expected, what was found and what to do, in one line for people.
+    detail: str
+
+
+def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a problem document."""
-    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    return JSONResponse(body, status.value, headers, media_type="application/problem+json")
+    more = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    body = Problem(type="about:blank", title=status.phrase, status=status.value, detail=detail).model_dump_json()
+    return Response(body, status.value, {**(headers or {}), **more}, media_type=PROBLEM_TYPE)
+
+
+def problem_of(error: FieldfareError) -> Response:
+    """Return the problem document of an error."""
+    return problem(STATUS_BY_ERROR.get(type(error), BAD_INPUT), str(error))
 
 
 async def _of_fieldfare(_request: Request, error: Exception) -> Response:
     assert isinstance(error, FieldfareError)
-    return problem(STATUS_BY_ERROR.get(type(error), BAD_INPUT), str(error))
+    return problem_of(error)
+
+
+async def _of_bug(_request: Request, _error: Exception) -> Response:
+    """Say nothing of what was not foreseen; the server logs it."""
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "expected an answer, found a fault of the server; its log tells more")
 
 
 async def _of_validation(_request: Request, error: Exception) -> Response:
@@ -68,4 +101,4 @@ async def _of_validation(_request: Request, error: Exception) -> Response:
 
 async def _of_http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(HTTPStatus(error.status_code), str(error.detail))
+    return problem(HTTPStatus(error.status_code), str(error.detail), error.headers)

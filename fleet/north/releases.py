@@ -9,37 +9,44 @@ from fastapi import APIRouter, Path, Request
 
 from contracts.names import Sha256
 from fleet.errors.releases import UnknownArtifactError
+from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.requests import NewRelease
-from fleet.views import ReleaseView
+from fleet.views import Page, ReleaseView
 
 MAX_UPLOAD_BYTES = 4 << 30
 # Blocks from the network are gathered to this size before a thread writes them.
 WRITE_BYTES = 1 << 20
+
+RELEASES = Pages("releases", int, int, str)
 
 Digest = Annotated[Sha256, Path()]
 
 
 def router(services: Services) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["releases"])
 
     @routes.get("/releases")
-    def releases() -> tuple[ReleaseView, ...]:
-        return services.reader.releases()
+    def list_releases(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[ReleaseView]:
+        """List signed releases, newest first."""
+        return RELEASES.page(services.lists.releases(limit, RELEASES.key(cursor)))
 
     @routes.post("/releases", status_code=201)
     def add_release(new: NewRelease) -> ReleaseView:
+        """Take in a signed release, whose files were uploaded before."""
         manifest = services.releases.add(new.targets.encode(), new.team, services.now())
-        return next(view for view in services.reader.releases() if view.ref.manifest_sha256 == manifest.sha256)
+        return services.reader.release(manifest.name, manifest.release)
 
     @routes.head("/artifacts/{sha256}", status_code=204)
     def has_artifact(sha256: Digest) -> None:
+        """Say whether a file is here."""
         if services.artifacts.size_of(sha256) is None:
             raise UnknownArtifactError(sha256)
 
     @routes.put("/artifacts/{sha256}", status_code=204)
     async def put_artifact(sha256: Digest, request: Request) -> None:
+        """Take in a file under its digest."""
         await _receive(services, sha256, request)
 
     return routes

@@ -12,10 +12,11 @@ from fleet.requests import NewSimulatedDevices, SimulationDoor
 
 def router(services: Services) -> APIRouter:
     """Return the route."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["simulation"])
 
     @routes.post("/simulated-devices")
-    def add(new: NewSimulatedDevices) -> SimulationDoor:
+    def add_simulated_devices(new: NewSimulatedDevices) -> SimulationDoor:
+        """Let devices in that are played on the server's own machine."""
         if services.simulation is None:
             raise NoSimulationError
         now = services.now()

@@ -8,23 +8,31 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from fleet.core.pages import part_of
 from fleet.core.roles import ROLE_BY_WORD
+from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.requests import GivenAccess, NewToken, TokenName
-from fleet.views import TokenView
+from fleet.views import Page, TokenView
+
+TOKENS = Pages("tokens", str)
 
 
 def router(services: Services) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["access"])
     access = services.access
 
     @routes.get("/tokens")
-    def tokens() -> tuple[TokenView, ...]:
-        return access.tokens()
+    def list_tokens(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[TokenView]:
+        """List API tokens by name, without their secrets."""
+        last = TOKENS.key(cursor)
+        found = access.tokens(limit + 1, "" if last is None else str(last[0]))
+        return TOKENS.page(part_of(found, limit, lambda token: token, lambda token: (token.name,)))
 
     @routes.post("/tokens", status_code=201)
     def add_token(new: NewToken) -> GivenAccess:
+        """Make an API token; its secret is told this once."""
         token, now = secrets.token_urlsafe(32), services.now()
         expires_at = None if new.life_s is None else now + timedelta(seconds=new.life_s)
         access.add_token(token, new.name, ROLE_BY_WORD[new.role], expires_at, now)
@@ -32,6 +40,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.delete("/tokens/{name}", status_code=204)
     def revoke_token(name: Annotated[TokenName, Path()]) -> None:
+        """Let a token in no more."""
         access.revoke_token(name)
 
     return routes

@@ -14,20 +14,23 @@ from fleet.requests import OnlineKey, TrustChange, TrustVersions
 
 def router(services: Services) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["trust"])
 
     @routes.get("/trust/{name}")
-    def trust(name: Annotated[str, Path(max_length=96)]) -> Response:
+    def get_trust_file(name: Annotated[str, Path(max_length=96)]) -> Response:
+        """Return a file of the TUF repository, without a version its newest one."""
         if parse_trust_file(of_trust_file(name)) is None:
             raise UnknownTrustFileError(name)
         return Response(services.trust.read(name), media_type="application/json")
 
     @routes.post("/trust", status_code=201)
     def change_trust(change: TrustChange) -> TrustVersions:
+        """Put other keys in the place of some, signed by enough of the offline ones."""
         return services.trust_desk.change(change, services.now())
 
     @routes.post("/online-keys/{role}", status_code=201)
-    def next_online_key(role: Literal["snapshot", "timestamp", "director"]) -> OnlineKey:
+    def make_online_key(role: Literal["snapshot", "timestamp", "director"]) -> OnlineKey:
+        """Make the server's next key of a role, and return its public half."""
         return services.trust_desk.new_key(role)
 
     return routes

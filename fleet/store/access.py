@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 
 from fleet.core.roles import ROLE_BY_WORD, Caller, Role
 from fleet.errors.enrolment import TokenExistsError, UnknownTokenNameError
 from fleet.store.credentials import digest
 from fleet.store.database import Database
+from fleet.store.sessions import end_all_of
 from fleet.store.tables import login_codes, tokens
 from fleet.views import TokenView
+
+KIND = "token"
 
 
 class AccessStore:
@@ -33,30 +36,36 @@ class AccessStore:
         """Return who comes with a token; None when it may not even enter."""
         with self._database.reading() as connection:
             row = connection.execute(select(tokens).where(tokens.c.sha256 == digest(token))).first()
-        if row is None or (row.expires_at is not None and row.expires_at <= now):
-            return None
-        return Caller(row.name, ROLE_BY_WORD[row.role])
+        return None if row is None else _caller_of(row, now)
 
-    def tokens(self) -> tuple[TokenView, ...]:
-        """Return all tokens, without their secrets."""
+    def tokens(self, limit: int, after: str = "") -> tuple[TokenView, ...]:
+        """Return tokens by name, without their secrets, those after a name."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(tokens).order_by(tokens.c.name))
+            rows = connection.execute(select(tokens).where(tokens.c.name > after).order_by(tokens.c.name).limit(limit))
             return tuple(TokenView(name=row.name, role=row.role, created_at=row.created_at, expires_at=row.expires_at) for row in rows)
 
     def revoke_token(self, name: str) -> None:
-        """Let a token in no more; raise UnknownTokenNameError."""
+        """Let a token in no more, and end the sessions that its links opened; raise UnknownTokenNameError."""
         with self._database.writing() as connection:
             if connection.execute(delete(tokens).where(tokens.c.name == name)).rowcount == 0:
                 raise UnknownTokenNameError(name)
+            end_all_of(connection, KIND, name)
 
-    def add_code(self, code: str, expires_at: datetime, now: datetime) -> None:
-        """Let a code in once, until it expires."""
+    def add_code(self, code: str, token: str, expires_at: datetime, now: datetime) -> None:
+        """Let a code in once, until it expires, as whoever comes with the token of that name."""
         with self._database.writing() as connection:
             connection.execute(delete(login_codes).where(login_codes.c.expires_at <= now))
-            connection.execute(login_codes.insert().values(sha256=digest(code), expires_at=expires_at))
+            connection.execute(login_codes.insert().values(sha256=digest(code), token=token, expires_at=expires_at))
 
-    def redeem_code(self, code: str, now: datetime) -> bool:
-        """Say whether a code may enter, and use it up."""
+    def redeem_code(self, code: str, now: datetime) -> Caller | None:
+        """Return who asked for a code, and use it up; None for one that is unknown, expired or used, or whose token is no more."""
         key = (login_codes.c.sha256 == digest(code)) & (login_codes.c.expires_at > now)
         with self._database.writing() as connection:
-            return connection.execute(delete(login_codes).where(key)).rowcount == 1
+            name = connection.execute(delete(login_codes).where(key).returning(login_codes.c.token)).scalar()
+            row = connection.execute(select(tokens).where(tokens.c.name == name)).first()
+        return None if row is None else _caller_of(row, now)
+
+
+def _caller_of(row: Row[tuple[object, ...]], now: datetime) -> Caller | None:
+    is_over = row.expires_at is not None and row.expires_at <= now
+    return None if is_over else Caller(row.name, ROLE_BY_WORD[row.role], KIND)

@@ -7,16 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, delete, func, literal, select, tuple_, update
 
 from contracts import codec
 from contracts.commands import ORDER, Benchmark, Command, CommandResult, Cost, CostTable, Findings
 from fleet.core.commands import MAX_PENDING, PICTURE_LIFE, REPEAT, is_news, standing
+from fleet.core.pages import Key, Part, part_of
 from fleet.errors.devices import TooManyCommandsError, UnknownCommandError
 from fleet.errors.enrolment import RevokedError
 from fleet.store.database import Database
 from fleet.store.devices import row_of
-from fleet.store.tables import commands, devices
+from fleet.store.tables import Stamp, commands, devices
+from fleet.store.times import micros, moment
 from fleet.views import CommandSummary, CommandView
 
 _FINDINGS: TypeAdapter[Findings] = TypeAdapter(Findings)
@@ -89,12 +91,16 @@ class CommandStore:
         found = None if row.findings is None else _FINDINGS.validate_json(row.findings)
         return CommandView(**_summary(row, now), findings=found)
 
-    def commands(self, device: str, now: datetime, limit: int) -> tuple[CommandSummary, ...]:
+    def commands(self, device: str, now: datetime, limit: int, last: Key | None = None) -> Part[CommandSummary]:
         """Return a device's commands, newest first; raise UnknownDeviceError."""
+        key = (commands.c.issued_at, commands.c.id)
+        mine = select(*_BRIEF).where(commands.c.device == device).order_by(*(column.desc() for column in key)).limit(limit + 1)
+        if last is not None:
+            mine = mine.where(tuple_(*key) < tuple_(literal(moment(int(last[0])), Stamp), literal(str(last[1]))))
         with self._database.reading() as connection:
             row_of(connection, device)
-            mine = select(*_BRIEF).where(commands.c.device == device).order_by(commands.c.issued_at.desc())
-            return tuple(CommandSummary(**_summary(row, now)) for row in connection.execute(mine.limit(limit)))
+            rows = connection.execute(mine).all()
+        return part_of(rows, limit, lambda row: CommandSummary(**_summary(row, now)), lambda row: (micros(row.issued_at), row.id))
 
     def costs(self, limit: int) -> CostTable:
         """Return what benchmarks found, newest first."""

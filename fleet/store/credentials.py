@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from fleet.acting import concerning
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued, Standing
 from fleet.errors.devices import UnknownDeviceError
@@ -57,6 +58,7 @@ class CredentialStore:
             "revoked_at": None,
         }
         used = update(enrolment_tokens).where(enrolment_tokens.c.sha256 == digest(secret))
+        concerning(device.id)
         with self._database.writing() as connection:
             put(connection, devices, {"id": device.id, **facts})
             _add(connection, device.id, issued, digest(secret))

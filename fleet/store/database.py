@@ -14,7 +14,9 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from fleet.acting import under_way
 from fleet.errors.store import NewerDatabaseError, OlderDatabaseError, StoreError
+from fleet.store.chain import append
 from fleet.store.place import PostgresUrl
 from fleet.store.postgres import PostgresServer
 from fleet.store.sqlite import SqliteFile
@@ -44,9 +46,17 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection whose changes are kept whole, or not at all when the block raises; what it read stays true until then."""
+        """Yield a connection whose changes are kept whole, or not at all when the block raises; what it read stays true until then.
+
+        The first change of an act that is under way keeps its row of the audit log, too.
+        """
+        act = under_way()
         with self._translated(), self._kind.writing() as connection:
             yield connection
+            if act is not None:
+                append(connection, act)
+        if act is not None:
+            act.is_kept = True
 
     @contextmanager
     def appending(self) -> Iterator[Connection]:

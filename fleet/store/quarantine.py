@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from fleet.core.freshness import Refused
-from fleet.store.database import Database
 from fleet.store.tables import quarantine
 from fleet.views import QuarantinedMessage
 
@@ -31,23 +30,25 @@ def add_refused(connection: Connection, refused: Sequence[Refused]) -> None:
         connection.execute(delete(quarantine).where(quarantine.c.id <= last - MAX_KEPT))
 
 
-def read_quarantine(database: Database, device: str, limit: int) -> tuple[QuarantinedMessage, ...]:
-    """Return the newest messages of one device, or of all for an empty name, newest first."""
+def read_quarantine(connection: Connection, device: str, limit: int, before: int | None = None) -> Sequence[Row[tuple[object, ...]]]:
+    """Return messages of one device, or of all for an empty name, newest first, those before a number."""
     query = select(quarantine).order_by(quarantine.c.id.desc()).limit(limit)
     if device:
         query = query.where(quarantine.c.device == device)
-    with database.reading() as connection:
-        return tuple(
-            QuarantinedMessage(
-                device=row.device,
-                leaf=row.leaf,
-                at=row.at,
-                reason=row.reason,
-                bytes=row.bytes,
-                head=row.head.decode("utf-8", "backslashreplace"),
-            )
-            for row in connection.execute(query)
-        )
+    return connection.execute(query if before is None else query.where(quarantine.c.id < before)).all()
+
+
+def message_view(row: Row[tuple[object, ...]]) -> QuarantinedMessage:
+    """Return one of them in the words of the API."""
+    return QuarantinedMessage(
+        id=row.id,
+        device=row.device,
+        leaf=row.leaf,
+        at=row.at,
+        reason=row.reason,
+        bytes=row.bytes,
+        head=row.head.decode("utf-8", "backslashreplace"),
+    )
 
 
 def _values(refused: Refused) -> dict[str, object]:

@@ -9,36 +9,38 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Row, func, select
 
 from contracts.messages import Birth, Desired, Health, Reported
-from fleet.core.status import Gist, Status, status_of
+from fleet.core.labels import version_of
+from fleet.core.status import ABSENT, Gist, shown_status
 from fleet.store.charts import Charts
 from fleet.store.configurations import ConfigurationStore
 from fleet.store.database import Database
 from fleet.store.devices import MAX_NAMES, batches, device_of, latest, row_of
+from fleet.store.events import event_view, read_events
 from fleet.store.newest import NOTHING, Newest
-from fleet.store.quarantine import read_quarantine
-from fleet.store.releases import ReleaseStore
-from fleet.store.rollout_views import detailed, outlined
+from fleet.store.quarantine import message_view, read_quarantine
+from fleet.store.releases import Release, ReleaseStore
+from fleet.store.rollout_views import device_view, entry_view, summarised
 from fleet.store.rollouts import RolloutStore
-from fleet.store.rows import TEXT_BY_NAME
-from fleet.store.tables import devices, events, inference_windows
+from fleet.store.tables import devices, inference_windows
 from fleet.store.tallies import gaps_of
 from fleet.store.wishes import WishStore
 from fleet.views import (
     ConfigurationView,
     DeviceDetail,
     DeviceSummary,
-    EventView,
     HealthPoint,
     InferencePoint,
     Overview,
     QuarantinedMessage,
     ReleaseView,
+    RolloutSummary,
     RolloutView,
 )
 
 MAX_EVENTS = 100
-# Devices that nobody can reach now.
-ABSENT = frozenset({"offline", "new"})
+# What a page for people takes at once; programs read lists page by page.
+MAX_RELEASES = 1000
+MAX_MEMBERS = 100_000
 # Requests per second are an average over this time.
 RATE_WINDOW_S = 60
 
@@ -70,7 +72,7 @@ class StoreReader:
             rows = connection.execute(select(devices.c.id, devices.c.last_seen, devices.c.revoked_at)).all()
             recent = inference_windows.c.at > now - timedelta(seconds=RATE_WINDOW_S)
             requests = connection.execute(select(func.sum(inference_windows.c.requests)).where(recent)).scalar_one() or 0
-        statuses = Counter(_status(row.revoked_at, row.last_seen, known.get(row.id, NOTHING).gist, now)[0] for row in rows)
+        statuses = Counter(shown_status(known.get(row.id, NOTHING).gist, row.last_seen, row.revoked_at, now)[0] for row in rows)
         running = Counter(f"{ref.model} {ref.release}" for words in known.values() for ref in words.running)
         return Overview(
             devices=len(rows),
@@ -97,14 +99,14 @@ class StoreReader:
         with self._database.reading() as connection:
             row = row_of(connection, device)
             words = {leaf: latest(connection, leaf, (device,)) for leaf in ("birth", "reported", "health")}
-            newest = select(events).where(events.c.device == device).order_by(events.c.at.desc(), events.c.sequence.desc())
-            happened = tuple(map(_event_of, connection.execute(newest.limit(MAX_EVENTS))))
+            happened = tuple(map(event_view, read_events(connection, device, MAX_EVENTS)))
             gaps = gaps_of(connection, device)
         wish = self._wishes.get(device)
         birth, said = words["birth"].get(device), words["reported"].get(device)
         reported = Reported.model_validate_json(said) if said else None
         return DeviceDetail(
             **dict(self._summary(row, words)),
+            labels_version=version_of(device_of(row).labels),
             birth=Birth.model_validate_json(birth) if birth else None,
             generation_desired=wish.generation if wish else 0,
             generation_reported=reported.generation if reported else 0,
@@ -126,10 +128,19 @@ class StoreReader:
 
     def quarantine(self, *, device: str = "", limit: int = 100) -> tuple[QuarantinedMessage, ...]:
         """Return the newest messages that were not understood, of one device or of all."""
-        return read_quarantine(self._database, device, limit)
+        with self._database.reading() as connection:
+            return tuple(map(message_view, read_quarantine(connection, device, limit)))
 
     def releases(self) -> tuple[ReleaseView, ...]:
         """Return releases, newest first."""
+        return self.release_views(self._releases.newest(MAX_RELEASES))
+
+    def release(self, model: str, release: int) -> ReleaseView:
+        """Return one release; raise UnknownReleaseError."""
+        return self.release_views((self._releases.get(model, release),))[0]
+
+    def release_views(self, found: Sequence[Release]) -> tuple[ReleaseView, ...]:
+        """Put releases in the words of the API."""
         with self._database.reading() as connection:
             known = self._newest.read(connection)
         running = Counter(ref.manifest_sha256 for words in known.values() for ref in words.running)
@@ -143,16 +154,22 @@ class StoreReader:
                 drops=release.drops,
                 running_on=running[release.ref.manifest_sha256],
             )
-            for release in self._releases.all()
+            for release in found
         )
 
     def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
         """Return rollouts without their devices, newest first."""
-        return tuple(outlined(found.rollout, found.counts) for found in self._rollouts.newest(limit))
+        return tuple(RolloutView(**dict(summarised(outline))) for outline in self._rollouts.newest(limit))
 
     def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""
-        return detailed(self._rollouts.get(rollout), self._rollouts.history(rollout, MAX_EVENTS))
+        history = [entry_view(entry) for _, entry in reversed(self._rollouts.history(rollout, MAX_EVENTS))]
+        members = [device_view(member) for _, member in self._rollouts.members(rollout, (), MAX_MEMBERS)]
+        return RolloutView(**dict(self.rollout_summary(rollout)), devices=tuple(members), history=tuple(history))
+
+    def rollout_summary(self, rollout: int) -> RolloutSummary:
+        """Return one rollout without its devices and its history; raise UnknownRolloutError."""
+        return summarised(self._rollouts.outline(rollout))
 
     def _configuration(self, wish: Desired | None, reported: Reported | None) -> ConfigurationView | None:
         wanted = None if wish is None else wish.configuration
@@ -186,9 +203,7 @@ class StoreReader:
         birth = Birth.model_validate_json(body["birth"]) if body["birth"] else None
         models = Reported.model_validate_json(body["reported"]).models if body["reported"] else {}
         health = Health.model_validate_json(body["health"]) if body["health"] else None
-        gist = Gist().with_models(models)
-        gist = gist.with_birth(birth) if birth else gist
-        status, reason = _status(row.revoked_at, row.last_seen, gist.with_health(health) if health else gist, self._now())
+        status, reason = shown_status(Gist.of(birth, models, health), row.last_seen, row.revoked_at, self._now())
         return DeviceSummary(
             id=device.id,
             hardware=device.hardware,
@@ -200,12 +215,3 @@ class StoreReader:
             status=status,
             status_reason=reason,
         )
-
-
-def _status(revoked_at: datetime | None, last_seen: datetime | None, gist: Gist, now: datetime) -> tuple[Status, str]:
-    return ("offline", "revoked") if revoked_at is not None else status_of(gist, last_seen, now)
-
-
-def _event_of(row: Row[tuple[object, ...]]) -> EventView:
-    facts = TEXT_BY_NAME.validate_json(row.facts)
-    return EventView(at=row.at, kind=row.kind, severity=row.severity, model=row.model, text=row.text, facts=facts)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, literal, select, tuple_
 
 from contracts.manifest import Manifest, Verdict
 from contracts.messages import ReleaseRef
@@ -14,7 +14,7 @@ from fleet.core.releases import drops_of, worst_verdict
 from fleet.errors.releases import UnknownReleaseError
 from fleet.store.database import Database
 from fleet.store.rows import NAMES, NUMBER_BY_NAME
-from fleet.store.tables import releases
+from fleet.store.tables import Stamp, releases
 from fleet.store.upsert import put
 
 
@@ -62,11 +62,15 @@ class ReleaseStore:
             raise UnknownReleaseError(model, release)
         return _release_of(row)
 
-    def all(self) -> tuple[Release, ...]:
-        """Return releases, newest first."""
+    def newest(self, limit: int, before: tuple[datetime, int, str] | None = None) -> tuple[Release, ...]:
+        """Return releases, newest first, those before the time, counter and model of one."""
+        key = (releases.c.added_at, releases.c.release, releases.c.model)
+        query = select(releases).order_by(*(column.desc() for column in key)).limit(limit)
+        if before is not None:
+            at, release, model = before
+            query = query.where(tuple_(*key) < tuple_(literal(at, Stamp), literal(release), literal(model)))
         with self._database.reading() as connection:
-            rows = connection.execute(select(releases).order_by(releases.c.added_at.desc(), releases.c.release.desc())).all()
-        return tuple(map(_release_of, rows))
+            return tuple(map(_release_of, connection.execute(query)))
 
 
 def _release_of(row: Row[tuple[object, ...]]) -> Release:

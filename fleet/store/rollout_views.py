@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from contracts.lifecycle import Phase
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import GateVerdict
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
-from fleet.views import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutView, ShadowView, WaveView
+from fleet.store.rollouts import Crowd, Outline
+from fleet.views import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutSummary, ShadowView, WaveView
 
 
-def outlined(rollout: Rollout, counts: Mapping[Phase, int]) -> RolloutView:
+def summarised(outline: Outline) -> RolloutSummary:
     """Return a rollout without its devices."""
-    return RolloutView(
+    rollout, counts = outline.rollout, Counter[Phase]()
+    for crowd in outline.crowds:
+        counts[crowd.phase] += crowd.devices
+    return RolloutSummary(
         id=rollout.id,
         release=rollout.release,
         query=rollout.query,
@@ -24,31 +28,25 @@ def outlined(rollout: Rollout, counts: Mapping[Phase, int]) -> RolloutView:
         started_at=rollout.started_at,
         ended_at=rollout.ended_at,
         counts=dict(counts),
-        devices=(),
         strategy=rollout.plan.strategy.value,
         kind=rollout.kind.value,
         origin=rollout.origin,
         started_by=rollout.started_by,
         wave=rollout.wave + 1,
+        waves=_waves(rollout, outline.crowds),
         gate=None if rollout.verdict is None else _gate(rollout.verdict),
         shadow=_shadow(rollout, counts.get(Phase.SHADOW, 0)),
+        version=rollout.version,
     )
 
 
-def detailed(rollout: Rollout, history: Sequence[Entry]) -> RolloutView:
-    """Return a rollout with its devices, waves and history."""
-    members = rollout.members.values()
-    outline = outlined(rollout, Counter(member.phase for member in members))
-    return outline.model_copy(
-        update={
-            "devices": tuple(map(_device, members)),
-            "waves": _waves(rollout),
-            "history": tuple(RolloutEntryView(at=line.at, actor=line.actor, act=line.act, text=line.text) for line in history),
-        }
-    )
+def entry_view(entry: Entry) -> RolloutEntryView:
+    """Return one line of a rollout's history."""
+    return RolloutEntryView(at=entry.at, actor=entry.actor, act=entry.act, text=entry.text)
 
 
-def _device(member: Member) -> RolloutDeviceView:
+def device_view(member: Member) -> RolloutDeviceView:
+    """Return how a rollout stands on one device."""
     return RolloutDeviceView(
         device=member.device,
         phase=member.phase,
@@ -69,12 +67,12 @@ def _shadow(rollout: Rollout, devices: int) -> ShadowView | None:
     return ShadowView(share=plan.shadow.share, min_inputs=plan.min_inputs, proven=rollout.proven, devices=devices, agreement=agreement)
 
 
-def _waves(rollout: Rollout) -> tuple[WaveView, ...]:
+def _waves(rollout: Rollout, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:
     devices, offered, settled = Counter[int](), Counter[int](), Counter[int]()
-    for member in rollout.members.values():
-        devices[member.wave] += 1
-        offered[member.wave] += member.offered_at is not None
-        settled[member.wave] += member.is_settled
+    for crowd in crowds:
+        devices[crowd.wave] += crowd.devices
+        offered[crowd.wave] += crowd.offered
+        settled[crowd.wave] += crowd.devices if crowd.is_settled else 0
     return tuple(
         WaveView(
             wave=wave + 1,

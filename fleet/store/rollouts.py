@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from contracts.lifecycle import Phase
+from contracts.lifecycle import FINAL, Phase
+from fleet.acting import concerning
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.errors.rollouts import RolloutRunningError, StaleRolloutError, UnknownRolloutError
@@ -33,11 +33,22 @@ _MOVE = (
 
 
 @dataclass(frozen=True)
+class Crowd:
+    """Devices of one wave that stand alike: how many, and how many of them were offered the release."""
+
+    wave: int
+    phase: Phase
+    is_settled: bool
+    devices: int
+    offered: int
+
+
+@dataclass(frozen=True)
 class Outline:
-    """A rollout without its devices, and how many of them are in each phase."""
+    """A rollout without its devices, and how they stand."""
 
     rollout: Rollout
-    counts: Counter[Phase]
+    crowds: tuple[Crowd, ...]
 
 
 class RolloutStore:
@@ -59,6 +70,7 @@ class RolloutStore:
             key = connection.execute(rollouts.insert().values(values)).inserted_primary_key
             assert key is not None
             number = int(key[0])
+            concerning(f"rollout {number} of {model}")
             _add_members(connection, number, list(rollout.members.values()), 0)
             _add_entries(connection, number, [entry])
         return number
@@ -85,28 +97,61 @@ class RolloutStore:
         with self._database.reading() as connection:
             return _read(connection, number)
 
-    def newest(self, limit: int) -> tuple[Outline, ...]:
-        """Return rollouts, newest first."""
+    def newest(self, limit: int, before: int | None = None) -> tuple[Outline, ...]:
+        """Return rollouts, newest first, those that were begun before one."""
+        query = select(rollouts).order_by(rollouts.c.id.desc()).limit(limit)
         with self._database.reading() as connection:
-            rows = connection.execute(select(rollouts).order_by(rollouts.c.id.desc()).limit(limit)).all()
-            counts: dict[int, Counter[Phase]] = {row.id: Counter() for row in rows}
-            device = rollout_devices.c
-            query = select(device.rollout, device.phase, func.count().label("devices")).where(device.rollout.in_(counts))
-            for row in connection.execute(query.group_by(device.rollout, device.phase)):
-                counts[row.rollout][Phase(row.phase)] = row.devices
-        return tuple(Outline(rollout_of(row, []), counts[row.id]) for row in rows)
+            rows = connection.execute(query if before is None else query.where(rollouts.c.id < before)).all()
+            crowds = _crowds(connection, [row.id for row in rows])
+        return tuple(Outline(rollout_of(row, []), crowds[row.id]) for row in rows)
 
-    def history(self, number: int, limit: int) -> tuple[Entry, ...]:
-        """Return a rollout's newest lines, oldest first."""
+    def outline(self, number: int) -> Outline:
+        """Return one rollout without reading its devices one by one; raise UnknownRolloutError."""
+        with self._database.reading() as connection:
+            rollout = rollout_of(_row(connection, number), [])
+            return Outline(rollout, _crowds(connection, [number])[number])
+
+    def members(self, number: int, phases: Collection[Phase], limit: int, after: int | None = None) -> tuple[tuple[int, Member], ...]:
+        """Return devices of a rollout with their places in its order, those in some phases or all; raise UnknownRolloutError."""
+        device = rollout_devices.c
+        query = select(rollout_devices).where(device.rollout == number).order_by(device.position).limit(limit)
+        if after is not None:
+            query = query.where(device.position > after)
+        if phases:
+            query = query.where(device.phase.in_([phase.value for phase in phases]))
+        with self._database.reading() as connection:
+            _row(connection, number)
+            return tuple((row.position, member_of(row)) for row in connection.execute(query))
+
+    def history(self, number: int, limit: int, before: int | None = None) -> tuple[tuple[int, Entry], ...]:
+        """Return a rollout's lines with their numbers, newest first, those before a number; raise UnknownRolloutError."""
         query = select(rollout_history).where(rollout_history.c.rollout == number).order_by(rollout_history.c.id.desc()).limit(limit)
         with self._database.reading() as connection:
-            return tuple(map(entry_of, reversed(connection.execute(query).all())))
+            _row(connection, number)
+            rows = connection.execute(query if before is None else query.where(rollout_history.c.id < before))
+            return tuple((row.id, entry_of(row)) for row in rows)
 
 
-def _read(connection: Connection, number: int) -> Rollout:
+def _row(connection: Connection, number: int) -> Row[tuple[object, ...]]:
     row = connection.execute(select(rollouts).where(rollouts.c.id == number)).first()
     if row is None:
         raise UnknownRolloutError(number)
+    return row
+
+
+def _crowds(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[Crowd, ...]]:
+    device = rollout_devices.c
+    alike = (device.rollout, device.wave, device.phase, device.is_missing)
+    query = select(*alike, func.count().label("devices"), func.count(device.offered_at).label("offered"))
+    found: dict[int, list[Crowd]] = {number: [] for number in numbers}
+    for row in connection.execute(query.where(device.rollout.in_(numbers)).group_by(*alike).order_by(*alike)):
+        phase = Phase(row.phase)
+        found[row.rollout].append(Crowd(row.wave, phase, phase in FINAL or row.is_missing, row.devices, row.offered))
+    return {number: tuple(crowds) for number, crowds in found.items()}
+
+
+def _read(connection: Connection, number: int) -> Rollout:
+    row = _row(connection, number)
     query = select(rollout_devices).where(rollout_devices.c.rollout == number).order_by(rollout_devices.c.position)
     return rollout_of(row, list(map(member_of, connection.execute(query))))
 

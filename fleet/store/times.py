@@ -15,3 +15,8 @@ def micros(at: datetime) -> int:
     """Return what `Stamp` would store; a clock that is beyond all reason counts as the first or last time that can be read back."""
     found = (at - EPOCH) // _MICROSECOND
     return 0 if found < 0 else min(found, _LATEST)
+
+
+def moment(found: int) -> datetime:
+    """Return the time that a number stands for; one that is beyond all reason counts as the first or last there is."""
+    return EPOCH + min(max(found, 0), _LATEST) * _MICROSECOND

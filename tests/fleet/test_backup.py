@@ -16,7 +16,9 @@ from sqlalchemy import select
 
 from contracts.errors import InvalidDocumentError, TamperedError
 from contracts.lifecycle import Phase
+from fleet.acting import Acting, acting
 from fleet.backup import INDEX, back_up, restore
+from fleet.core.audit import Chain
 from fleet.core.devices import Device
 from fleet.core.roles import Role
 from fleet.core.rollout.history import Entry
@@ -26,6 +28,7 @@ from fleet.errors.server import FolderNotEmptyError
 from fleet.errors.store import BackupExistsError, DatabaseNotEmptyError, NewerDatabaseError, NoBackupError, NoFleetError, OlderDatabaseError
 from fleet.home import Home
 from fleet.store.access import AccessStore
+from fleet.store.audit import AuditStore
 from fleet.store.backup import load
 from fleet.store.database import Database, migrate
 from fleet.store.place import PostgresUrl
@@ -77,7 +80,8 @@ def make_home(folder: Path, place: PostgresUrl | None) -> Home:
         number = rollouts.add(*NEW_ROLLOUT)
         with database.writing() as connection:
             connection.exec_driver_sql(f"UPDATE rollouts SET state = 'failed', ended_at = 1 WHERE id = {number}")
-    AccessStore(database).add_token("a secret", "anna", Role.OPERATOR, None, NOW)
+    with acting(Acting(NOW, "api 127.0.0.1", "tokens.create", "token owner", "admin", "anna")):
+        AccessStore(database).add_token("a secret", "anna", Role.OPERATOR, None, NOW)
     database.close()
     return home
 
@@ -103,7 +107,7 @@ def test_a_backup_of_either_database_comes_back_on_either(tmp_path: Path, kind: 
     assert rows_of(new or tmp_path / "new" / "fleet.db") == rows_of(place or home.database)
     assert {name: count for name, count in made.rows.items() if count} == {
         "devices": 3, "certificates": 3, "events": 1, "work_buckets": 1, "rollouts": 2, "rollout_devices": 2, "rollout_history": 2,
-        "tallies": 2, "tokens": 1,
+        "tallies": 2, "tokens": 1, "audit": 1,
     }  # fmt: skip
     files = {str(path.relative_to(tmp_path / "new")) for path in (tmp_path / "new").rglob("*") if path.is_file()} - {"fleet.db"}
     assert files == {"trust/timestamp.json", "trust/1.root.json", "keys/online/director.pem", "authority/ca.key", "authority/ca.pem"}
@@ -112,6 +116,12 @@ def test_a_backup_of_either_database_comes_back_on_either(tmp_path: Path, kind: 
     # And numbers go on
     database = Database(new or tmp_path / "new" / "fleet.db")
     assert RolloutStore(database).add(*NEW_ROLLOUT) == 3
+    # And the audit log goes on as one chain
+    AuditStore(database).add(Acting(NOW, "api 127.0.0.1", "tokens.remove", "token owner", "admin", "anna"))
+    chain = Chain()
+    for entry in AuditStore(database).page(None, 10):
+        chain.follow(entry)
+    assert chain.finish().number == 2
     database.close()
 
 

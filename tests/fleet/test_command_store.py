@@ -103,7 +103,7 @@ def test_nothing_waits_for_ever_and_a_late_answer_is_still_taken(store: CommandS
     silent, begun = given(store, 1), given(store, 2)
     store.answer("pi-1", say(begun, "running"), NOW)
     late = NOW + LIFE + ANSWER_GRACE + SECOND
-    assert [each.state for each in store.commands("pi-1", late, 10)] in (["running", "expired"], ["expired", "running"])
+    assert [each.state for each in store.commands("pi-1", late, 10).items] in (["running", "expired"], ["expired", "running"])
     assert store.command("pi-1", begun.id, NOW + LIFE + RUN_GRACE + SECOND).state == "expired"
     store.answer("pi-1", say(silent, "refused", reason="not here"), late)
     found = store.command("pi-1", silent.id, late)
@@ -143,4 +143,4 @@ def test_a_picture_goes_after_a_day_and_a_command_with_the_other_history(store: 
     store.prune(NOW + PICTURE_LIFE + SECOND)
     assert [store.command("pi-1", each.id, NOW).findings for each in (picture, log)] == [None, LOGS]
     store.prune(NOW + timedelta(days=30, seconds=1))
-    assert store.commands("pi-1", NOW, 10) == ()
+    assert store.commands("pi-1", NOW, 10).items == ()

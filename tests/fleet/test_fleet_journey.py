@@ -42,7 +42,7 @@ def test_a_release_reaches_the_devices_it_was_meant_for_and_a_broken_one_is_with
         assert fleet.ask("rollout", "start", "digits", "--to", "id = box", "--wait")["counts"] == {"committed": 1}
         assert [device.problems for device in devices.values()] == [[], [], []]
     with fleet.api as api:
-        wait_for(lambda: [device["status"] for device in api.get("devices").json()] == ["offline"] * 3)
+        wait_for(lambda: [device["status"] for device in api.get("devices").json()["items"]] == ["offline"] * 3)
 
 
 def _desired_if_withdrawn(fleet: FleetProcess, sha256: str) -> dict[str, Any] | None:

@@ -65,7 +65,9 @@ def test_whether_it_lives_is_told_to_everyone(fleet: FleetProcess) -> None:
         ("POST", "releases", {"targets": "x" * (2 << 20)}, 413, "expected a body of at most 1048576 bytes"),
         ("PUT", f"artifacts/{'0' * 64}", {"a": 1}, 422, "expected sha256 0000"),
         ("HEAD", f"artifacts/{'0' * 64}", None, 404, ""),
-        ("DELETE", "devices", None, 404, "/api/v1/devices: expected a route"),
+        ("DELETE", "devices", None, 405, "/api/v1/devices: expected GET, found DELETE"),
+        ("GET", "nothing", None, 404, "/api/v1/nothing: expected a route"),
+        ("GET", "devices?cursor=eyJ", None, 422, "cursor: expected the `next` of another page of devices"),
     ],
 )
 def test_what_cannot_be_done_is_a_problem_document(
@@ -127,8 +129,8 @@ def test_poison_is_survived(fleet: FleetProcess, pi: Path) -> None:
 
         with fleet.api as api:
             found = wait_for(lambda: [view["text"] for view in api.get("devices/pi-1").json()["events"]])
-            aside = api.get("quarantine", params={"device": "pi-1"}).json()
-            assert api.get("quarantine", params={"device": "pi-2"}).json() == []
+            aside = api.get("quarantine", params={"device": "pi-1"}).json()["items"]
+            assert api.get("quarantine", params={"device": "pi-2"}).json()["items"] == []
     assert found == [event.text]
     # What was refused is kept to look at, with its reason
     assert {each["leaf"] for each in aside} == {"birth", "reported", "health", "inference", "event", "want"}
@@ -199,7 +201,8 @@ def test_a_model_has_one_running_rollout_and_a_silent_device_ends_it_by_its_dead
         with fleet.api as api:
             path = f"rollouts/{started['id']}"
             ended = wait_for(lambda: view if (view := api.get(path).json())["state"] != "running" else None)
-    assert (ended["state"], ended["devices"][0]["reason"]) == ("failed", "no outcome within 3 s; it was offered")
+            mute = api.get(f"{path}/devices").json()["items"][0]
+    assert (ended["state"], mute["reason"]) == ("failed", "no outcome within 3 s; it was offered")
 
 
 @pytest.mark.parametrize(

@@ -178,13 +178,13 @@ def test_a_model_has_one_running_rollout(database: Database) -> None:
 def test_a_login_code_works_once_and_in_time_and_no_secret_is_stored_plain(database: Database) -> None:
     access = AccessStore(database)
     access.add_token("token-secret", "anna", Role.OPERATOR, NOW + timedelta(hours=1), NOW)
-    access.add_code("code-secret", NOW + timedelta(hours=1), NOW)
-    access.add_code("late-secret", NOW + timedelta(hours=1), NOW)
+    access.add_code("code-secret", "anna", NOW + timedelta(hours=1), NOW)
+    access.add_code("late-secret", "anna", NOW + timedelta(hours=1), NOW)
 
     assert access.caller_of("token-secret", NOW) == Caller("anna", Role.OPERATOR)
     assert access.caller_of("token-secre", NOW) is None
     assert access.caller_of("token-secret", NOW + timedelta(hours=1)) is None
-    assert access.redeem_code("code-secret", NOW)
+    assert access.redeem_code("code-secret", NOW) == Caller("anna", Role.OPERATOR)
     assert not access.redeem_code("code-secret", NOW)
     assert not access.redeem_code("late-secret", NOW + timedelta(hours=2))
     with database.reading() as connection:

@@ -23,6 +23,7 @@ from fleet.ear import Ear
 from fleet.errors.rollouts import RolloutRunningError, RolloutStateError, StaleRolloutError
 from fleet.store.database import Database
 from fleet.store.heat import Heat, HeatStore
+from fleet.store.rollout_views import summarised
 from fleet.store.rollouts import RolloutStore
 from fleet.store.tables import health_points, reports
 from fleet.store.wishes import WishStore
@@ -76,9 +77,9 @@ def test_a_rollout_is_read_as_it_was_written(database: Database) -> None:
 
     assert kept.revision == 1
     assert store.get(number) == kept
-    assert [line.act for line in store.history(number, 10)] == ["start", "wave"]
-    assert [line.act for line in store.history(number, 1)] == ["wave"]
-    assert [(found.rollout.id, found.counts) for found in store.newest(5)] == [(number, {Phase.PLANNED: 3, Phase.FETCHING: 1})]
+    assert [line.act for _, line in store.history(number, 10)] == ["wave", "start"]
+    assert [line.act for _, line in store.history(number, 1)] == ["wave"]
+    assert [(view.id, view.counts) for view in map(summarised, store.newest(5))] == [(number, {Phase.PLANNED: 3, Phase.FETCHING: 1})]
 
 
 def test_nobody_writes_over_what_he_has_not_read(database: Database) -> None:

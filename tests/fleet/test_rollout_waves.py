@@ -61,14 +61,15 @@ def at_its_end(fleet: FleetProcess, rollout: int) -> dict[str, Any]:
     def ended() -> dict[str, Any] | None:
         with fleet.api as api:
             view: dict[str, Any] = api.get(f"rollouts/{rollout}").json()
-        return view if view["ended_at"] else None
+            lines = api.get(f"rollouts/{rollout}/history").json()["items"]
+        return {**view, "history": lines[::-1]} if view["ended_at"] else None
 
     return wait_for(ended, seconds=120)
 
 
 def wished(fleet: FleetProcess) -> set[int]:
     with fleet.api as api:
-        names = [device["id"] for device in api.get("devices").json()]
+        names = [device["id"] for device in api.get("devices").json()["items"]]
         return {api.get(f"devices/{name}").json()["desired"]["digits"]["release"] for name in names}
 
 

@@ -31,7 +31,7 @@ def devices(fleet: FleetProcess) -> Iterator[dict[str, SimDevice]]:
 
 def listed(fleet: FleetProcess, query: str) -> list[str]:
     with fleet.api as api:
-        found: list[dict[str, Any]] = api.get("devices", params={"query": query}).json()
+        found: list[dict[str, Any]] = api.get("devices", params={"query": query}).json()["items"]
     return [device["id"] for device in found]
 
 
@@ -41,8 +41,8 @@ def test_a_query_lists_the_devices_that_it_means_page_by_page(fleet: FleetProces
     assert listed(fleet, "not online") == ["unheard"]
     with fleet.api as api:
         first = api.get("devices", params={"query": "online", "limit": 2}).json()
-        rest = api.get("devices", params={"query": "online", "limit": 2, "after": first[-1]["id"]}).json()
-    assert [[device["id"] for device in page] for page in (first, rest)] == [["pi-1", "pi-2"], ["pi-3"]]
+        rest = api.get("devices", params={"query": "online", "limit": 2, "cursor": first["next"]}).json()
+    assert [[device["id"] for device in page] for page in (first["items"], rest["items"])] == [["pi-1", "pi-2"], ["pi-3"]]
 
     wrong = fleet.run("device", "list", "--where", "free_dsk > 1GB")
     assert wrong.returncode == 2
@@ -112,7 +112,7 @@ def test_what_a_dry_run_shows_is_what_a_rollout_freezes_and_no_label_moves_it(
     assert foreseen["chosen"][0]["download_bytes"] > 600_000
     assert "2 devices would get it; nothing was changed" in shown.stdout
     with fleet.api as api:
-        assert api.get("rollouts").json() == []
+        assert api.get("rollouts").json()["items"] == []
 
     # Given a rollout whose device takes its time
     devices["pi-2"].fate = "stay_silent"
@@ -129,4 +129,4 @@ def test_what_a_dry_run_shows_is_what_a_rollout_freezes_and_no_label_moves_it(
 
 
 def frozen(api: httpx.Client, rollout: int) -> list[str]:
-    return [device["device"] for device in api.get(f"rollouts/{rollout}").json()["devices"]]
+    return [device["device"] for device in api.get(f"rollouts/{rollout}/devices").json()["items"]]

@@ -116,6 +116,11 @@ class Rollout:
         """Return the number of the last wave."""
         return len(self.plan.waves) - 1
 
+    @property
+    def version(self) -> str:
+        """Return by what an order that was given for another state of things is told."""
+        return f"{self.state.value}-{self.wave + 1}"
+
     def having(self, changed: Iterable[Member]) -> Rollout:
         """Return the rollout with other states of some members."""
         news = {member.device: member for member in changed}

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,11 +18,11 @@ START_S = 30
 
 
 @contextmanager
-def dashboard(folder: Path, *, codes: str, devices: int = 24, speed: float = 1.0) -> Iterator[str]:
-    """Yield the address of a server whose one-time codes are `codes`, parted by commas; its log is kept in `folder`."""
+def dashboard(folder: Path, *, codes: str, devices: int = 24, speed: float = 1.0, people: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the address of a server with one-time `codes`, parted by commas, and `people` NAME=PASSWORD=ROLE; `folder` keeps its log."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "tests.fleet.dashboard.serve", str(port), codes, str(devices), str(speed)]
+    command = [sys.executable, "-m", "tests.fleet.dashboard.serve", str(port), codes, str(devices), str(speed), *people]
     # NiceGUI behaves otherwise where it sees pytest's variable.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     with (folder / "server.log").open("w") as log:

@@ -1,0 +1,65 @@
+"""What the fleet tells people, in the words of the REST API; CLI and dashboard show exactly these values."""
+
+from __future__ import annotations
+
+from fleet.views.access import AuditPage, TokenView, UserView
+from fleet.views.base import View
+from fleet.views.charts import Gauges, HealthPoint, InferencePoint
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.devices import DeviceDetail, DeviceSummary, EventView, Gap, QuarantinedMessage
+from fleet.views.overview import Overview
+from fleet.views.pages import MAX_LIMIT, Page
+from fleet.views.reader import FleetReader
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import (
+    GateView,
+    MetricView,
+    RolloutDeviceView,
+    RolloutEntryView,
+    RolloutState,
+    RolloutSummary,
+    RolloutView,
+    ShadowView,
+    WaveView,
+)
+from fleet.views.settings import ConfigurationView, ConfiguredDevice
+from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, LabelledView, RolloutPreview, TargetView
+
+__all__ = [
+    "MAX_LIMIT",
+    "AuditPage",
+    "CommandSummary",
+    "CommandView",
+    "ConfigurationView",
+    "ConfiguredDevice",
+    "DeviceDetail",
+    "DeviceSummary",
+    "EventView",
+    "ExcludedView",
+    "FleetReader",
+    "Gap",
+    "GateView",
+    "Gauges",
+    "GroupDetail",
+    "GroupView",
+    "HealthPoint",
+    "InferencePoint",
+    "LabelledView",
+    "MetricView",
+    "Overview",
+    "Page",
+    "QuarantinedMessage",
+    "ReleaseView",
+    "RolloutDeviceView",
+    "RolloutEntryView",
+    "RolloutPreview",
+    "RolloutState",
+    "RolloutSummary",
+    "RolloutView",
+    "ShadowView",
+    "TargetView",
+    "TokenView",
+    "UserView",
+    "View",
+    "WaveView",
+]

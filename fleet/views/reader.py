@@ -1,0 +1,45 @@
+"""What the dashboard reads."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fleet.views.charts import HealthPoint, InferencePoint
+from fleet.views.devices import DeviceDetail, DeviceSummary, QuarantinedMessage
+from fleet.views.overview import Overview
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import RolloutView
+
+
+class FleetReader(Protocol):
+    """All that the API and the dashboard read; implemented over the store, and bounded in what it returns."""
+
+    def overview(self) -> Overview:
+        """Return the fleet's numbers."""
+
+    def devices(self, *, limit: int = 200, after: str = "") -> tuple[DeviceSummary, ...]:
+        """Return devices ordered by id, those after `after`."""
+
+    def named(self, ids: tuple[str, ...]) -> tuple[DeviceSummary, ...]:
+        """Return devices by id, ordered by it; those that are gone are left out."""
+
+    def device(self, device: str) -> DeviceDetail:
+        """Return one device; raise UnknownDeviceError."""
+
+    def health(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[HealthPoint, ...]:
+        """Return a device's newest health points, oldest first."""
+
+    def inference(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[InferencePoint, ...]:
+        """Return a device's newest windows, oldest first."""
+
+    def quarantine(self, *, device: str = "", limit: int = 100) -> tuple[QuarantinedMessage, ...]:
+        """Return the newest messages that were not understood, of one device or of all."""
+
+    def releases(self) -> tuple[ReleaseView, ...]:
+        """Return releases, newest first."""
+
+    def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
+        """Return rollouts without their devices, newest first."""
+
+    def rollout(self, rollout: int) -> RolloutView:
+        """Return one rollout; raise UnknownRolloutError."""

@@ -1,0 +1,117 @@
+"""What is told of rollouts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from contracts.lifecycle import Phase
+from contracts.messages import ReleaseRef
+from fleet.views.base import View
+
+RolloutState = Literal["waiting", "running", "paused", "succeeded", "failed", "aborted"]
+
+
+class RolloutDeviceView(View):
+    """How a rollout stands on one device."""
+
+    device: str
+    phase: Phase
+    progress: float
+    reason: str
+    # From 1.
+    wave: int = 1
+    # What it is to run; None: nothing of the model.
+    target: ReleaseRef | None = None
+
+
+class WaveView(View):
+    """One wave: how many devices it adds, and how far it is."""
+
+    # From 1.
+    wave: int
+    # How much of the fleet is reached with it, such as 10%.
+    size: str
+    devices: int
+    offered: int
+    settled: int
+    is_open: bool
+
+
+class MetricView(View):
+    """What a gate saw of one metric: rates in the metric's own unit, None while nothing can be said."""
+
+    metric: str
+    decision: Literal["pass", "stop", "wait"]
+    canary: float | None
+    control: float | None
+    probability_worse: float | None
+    reason: str
+
+
+class GateView(View):
+    """What the gate of the open wave said last."""
+
+    decision: Literal["pass", "stop", "wait"]
+    reason: str
+    metrics: tuple[MetricView, ...]
+
+
+class ShadowView(View):
+    """How a rollout is with its shadows."""
+
+    # Of the live inputs; and how many of them a device must tell of before it counts.
+    share: float
+    min_inputs: int
+    # Waves that have passed their shadow.
+    proven: int
+    # Devices that run the release beside another one now.
+    devices: int
+    # Share of inputs with the live release's answer, the mean of the devices that count; None before the first.
+    agreement: float | None
+
+
+class RolloutEntryView(View):
+    """One line of a rollout's history; the actor is the name of a token, or `fleet`."""
+
+    at: AwareDatetime
+    actor: str
+    act: str
+    text: str
+
+
+class RolloutSummary(View):
+    """One rollout: its target list was frozen at the start. Its devices and its history are lists of their own."""
+
+    id: int
+    release: ReleaseRef
+    query: str
+    state: RolloutState
+    state_reason: str
+    started_at: AwareDatetime
+    # None while a device may still change it.
+    ended_at: AwareDatetime | None
+    # Devices by phase.
+    counts: dict[Phase, int]
+    strategy: Literal["all-at-once", "phased", "canary", "shadow", "split"] = "all-at-once"
+    kind: Literal["start", "rollback", "retry"] = "start"
+    # The rollout that a rollback or a retry follows.
+    origin: int | None = None
+    started_by: str = ""
+    # The newest wave that was opened, from 1.
+    wave: int = 1
+    waves: tuple[WaveView, ...] = ()
+    gate: GateView | None = None
+    shadow: ShadowView | None = None
+    # What people decide upon: changes with state and wave, and may be named in If-Match.
+    version: str = ""
+
+
+class RolloutView(RolloutSummary):
+    """A rollout in one piece."""
+
+    # Empty in a list of rollouts.
+    devices: tuple[RolloutDeviceView, ...] = ()
+    # The newest lines, oldest first; empty in a list of rollouts.
+    history: tuple[RolloutEntryView, ...] = ()

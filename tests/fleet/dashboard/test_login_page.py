@@ -1,0 +1,51 @@
+"""Signing in by name and password in a real browser, by keyboard, with what it sends of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.fleet.dashboard.server import dashboard
+from tests.live.browser import chromium, console_errors
+
+WAIT_S = 20
+PASSWORD = "correct horse battery"
+
+
+def fill_in(browser: Chrome, name: str, password: str) -> None:
+    """Type where the cursor stands, as a person does, and wait for the next page."""
+    form = browser.find_element(By.CSS_SELECTOR, "form.ff-sign-in")
+    browser.switch_to.active_element.send_keys(name, Keys.TAB)
+    browser.switch_to.active_element.send_keys(password, Keys.ENTER)
+    WebDriverWait(browser, WAIT_S).until(staleness_of(form), "the form was not sent")
+
+
+def test_a_person_signs_in_by_keyboard_and_out_again(tmp_path: Path) -> None:
+    people = [f"anna={PASSWORD}=admin", f"olga={PASSWORD}=operator"]
+    with dashboard(tmp_path, codes="once", devices=2, people=people) as address, chromium(tmp_path / "profile") as browser:
+        # Given a browser that nobody knows
+        browser.get(f"{address}/rollouts")
+        assert browser.current_url == f"{address}/login"
+        # When the password is wrong, then that is said
+        fill_in(browser, "anna", "another password")
+        assert browser.find_element(By.CSS_SELECTOR, '[role="alert"]').text == "This name and this password do not belong together."
+        console_errors(browser)  # the browser tells of the status 401
+        # When it is right, then the fleet is there, with who is in and what admins see
+        fill_in(browser, "anna", PASSWORD)
+        assert browser.current_url == f"{address}/"
+        WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.find_elements(By.CSS_SELECTOR, "main h1"), "nothing was drawn")
+        assert "anna" in browser.find_element(By.CSS_SELECTOR, "header").text
+        assert browser.find_elements(By.LINK_TEXT, "Audit")
+        # And the button ends it
+        browser.find_element(By.CSS_SELECTOR, "form[action='/logout'] button").click()
+        WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.current_url == f"{address}/login", "it is still in")
+        # And who is no admin does not see the log
+        fill_in(browser, "olga", PASSWORD)
+        WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.find_elements(By.CSS_SELECTOR, "main h1"), "nothing was drawn")
+        assert not browser.find_elements(By.LINK_TEXT, "Audit")
+        assert console_errors(browser) == []
