@@ -21,7 +21,7 @@ check: .make/test
 	@scripts/check
 
 benchmarks: .make/test
-	@for program in startup footprint switch serving compiler delta delivery ingest waves api; do $(PYTHON) -m benchmarks.$$program || exit 1; done
+	@for program in startup footprint switch serving compiler delta delivery ingest waves api fleet; do $(PYTHON) -m benchmarks.$$program || exit 1; done
 
 .make/demo .make/test .make/device: pyproject.toml scripts/setup
 	@scripts/setup $(@F)

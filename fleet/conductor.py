@@ -18,6 +18,8 @@ from fleet.errors.rollouts import StaleRolloutError
 # Wishes are signed one by one: so many in one turn keep it well below a second.
 MAX_ERRANDS = 500
 EVIDENCE_EVERY = timedelta(seconds=5)
+# All that was said since the first commit is weighed anew, which takes the longer the more it is, and changes the answer the less.
+LOOKS = 500
 NEWCOMERS_EVERY = timedelta(seconds=30)
 
 log = logging.getLogger("fleet.conductor")
@@ -86,7 +88,7 @@ class Conductor:
         self._open: dict[int, Rollout] = {}
         # Whose standing a rollout has to look at again, though they said nothing new.
         self._again: dict[int, set[str]] = {}
-        self._looked: dict[tuple[int, timedelta], datetime] = {}
+        self._looked: dict[tuple[int, str], datetime] = {}
 
     def turn(self, now: datetime) -> None:
         """Bring every rollout one step further.
@@ -160,18 +162,21 @@ class Conductor:
         devices = (fresh | self._again[rollout.id]) & rollout.members.keys()
         self._again[rollout.id] = set()
         standings = {device: standing for device in devices if (standing := self._ear.standing(device, rollout.release.model)) is not None}
-        is_due = is_gated(rollout) and self._is_due(rollout.id, EVIDENCE_EVERY, now)
+        every = max(EVIDENCE_EVERY, (now - rollout.started_at) / LOOKS)
+        is_due = is_gated(rollout) and self._is_due((rollout.id, "evidence"), every, now)
         return News(standings, self._witness.evidence(rollout) if is_due else None)
 
     def _joined(self, rollout: Rollout, now: datetime) -> Rollout:
         is_wanted = rollout.plan.takes_newcomers and rollout.state is State.RUNNING
-        return self._recruiter.join(rollout, now) if is_wanted and self._is_due(rollout.id, NEWCOMERS_EVERY, now) else rollout
+        return (
+            self._recruiter.join(rollout, now) if is_wanted and self._is_due((rollout.id, "newcomers"), NEWCOMERS_EVERY, now) else rollout
+        )
 
-    def _is_due(self, number: int, every: timedelta, now: datetime) -> bool:
-        last = self._looked.get((number, every))
+    def _is_due(self, what: tuple[int, str], every: timedelta, now: datetime) -> bool:
+        last = self._looked.get(what)
         if last is not None and now - last < every:
             return False
-        self._looked[number, every] = now
+        self._looked[what] = now
         return True
 
 

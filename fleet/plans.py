@@ -15,14 +15,16 @@ from fleet.requests import GateName, NewRollout
 from fleet.zones import zone_of
 
 # What a release can be told by while it serves, and while it only runs beside another one.
-SERVING: frozenset[GateName] = frozenset({"errors", "p95", "temperature"})
+SERVING: frozenset[GateName] = frozenset({"errors", "p95", "restarts", "temperature", "drift"})
 IN_SHADOW: frozenset[GateName] = frozenset({"errors", "p95", "agreement", "confidence"})
 # A device that hears nothing of its fleet for so long drops a candidate by itself; longer where the plan waits longer.
 SHADOW_LIFE_S = 7 * 86400.0
 METRICS: Mapping[GateName, Metric] = {
     "errors": Metric.ERRORS,
     "p95": Metric.LATENCY,
+    "restarts": Metric.RESTARTS,
     "temperature": Metric.TEMPERATURE,
+    "drift": Metric.DRIFT,
     "agreement": Metric.DISAGREEMENT,
     "confidence": Metric.CONFIDENCE,
 }

@@ -22,7 +22,7 @@ QueryText = Annotated[str, Field(min_length=1, max_length=1000)]
 GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 SizeText = Annotated[str, Field(pattern=r"^([0-9]{1,7}|[0-9]{1,3}(\.[0-9]{1,4})?%)$")]
-GateName = Literal["errors", "p95", "temperature", "agreement", "confidence"]
+GateName = Literal["errors", "p95", "restarts", "temperature", "drift", "agreement", "confidence"]
 DEFAULT_DEADLINE_S = 1800.0
 DEFAULT_PATIENCE_S = 3600.0
 DEFAULT_TOKEN_LIFE_S = 3600.0
@@ -132,8 +132,9 @@ class NewRollout(Body):
     strategy: Literal["all-at-once", "phased", "canary", "shadow", "split"] = "all-at-once"
     # How much of the fleet is reached with each wave, such as 1%, 25 and at last 100%; None: the strategy's own.
     waves: Annotated[tuple[SizeText, ...], Field(min_length=1, max_length=50)] | None = None
-    # How much worse than the control each may be: errors as a share of requests, p95 as a multiple, temperature in degrees; of a shadow
-    # also agreement, the least share of inputs with the live release's answer, and confidence, what the winning score may lose.
+    # How much worse than the control each may be: errors as a share of requests, p95 as a multiple, restarts an hour,
+    # temperature in degrees, drift as a population stability index; of a shadow also agreement, the least share of inputs
+    # with the live release's answer, and confidence, what the winning score may lose.
     gate: dict[GateName, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] | None = None
     # Devices that may be lost among those reached so far, such as 5% or 3; None: the strategy's own.
     threshold: SizeText | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from fleet.errors.server import LonelyBrokerError, NamelessServerError
 from fleet.folder_lock import FolderLock
 from fleet.front_desk import FrontDesk, Registers
 from fleet.group_desk import GroupDesk
+from fleet.heap import keep_heap_small, let_garbage_wait
 from fleet.home import Home
 from fleet.housekeeping import RetentionRuns
 from fleet.leading import Duty, Link, lead
@@ -84,6 +84,7 @@ from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.repeats import RepeatStore
+from fleet.store.restarts import RestartStore
 from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
@@ -94,6 +95,7 @@ from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
 from fleet.store.work import WorkStore
 from fleet.targeting import Targeting
+from fleet.testimony import Records
 from fleet.wall_clock import utc_now
 from fleet.witness import Witness
 
@@ -185,7 +187,7 @@ class Fleet:
         self.ingest = Ingest(self.uplink_line, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
-        self.reader = StoreReader(self.database, utc_now)
+        self.reader = StoreReader(self.database, utc_now, self.roster)
         self.leader = SharedLeader(self.database) if settings.broker else SoleLeader()
         self.retention = RetentionRuns(Retention(self.database), self.audit)
         self._is_shared = settings.broker is not None
@@ -215,8 +217,9 @@ class Fleet:
         self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
         rollouts, words = RolloutStore(self.database), WordStore(self.database)
         recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
-        witness = Witness(WorkStore(self.database), HeatStore(self.database), ShadowStore(self.database), self.devices, words)
-        self.conductor = Conductor(rollouts, Ear(words), self.director, witness, recruiter)
+        records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database), ShadowStore(self.database))
+        witness = Witness(records, self.devices, words)
+        self.conductor = Conductor(rollouts, Ear(self.roster), self.director, witness, recruiter)
         self.rollout_desk = RolloutDesk(rollouts, recruiter)
         self.settings_desk = SettingsDesk(self.targeting, self.devices, ConfigurationStore(self.database), self.director)
 
@@ -338,6 +341,7 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
 
     Raises FleetError.
     """
+    keep_heap_small()
     home = Home(settings.folder)
     with ExitStack() as stack:
         stack.enter_context(home.locked(is_shared=settings.broker is not None))
@@ -353,7 +357,7 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
             await fleet.broker.start()
             app = build_app(fleet.services())
             dashboard.mount(app, fleet.reader, Sessions(fleet.front_desk, fleet.openid), fleet.audit, session_secret(home))
-            gc.freeze()  # what is there by now stays, and need not be looked through with every batch of messages
+            let_garbage_wait()
             has_people = bool(fleet.people.users())
             papers = Papers(fleet.server_identity, fleet.authority.certificate_file)
             doors = Doors(app, papers, lambda: announce(fleet.connection, has_people))

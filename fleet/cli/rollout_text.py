@@ -20,6 +20,7 @@ def drawn(view: RolloutView) -> RenderableType:
         parts.append(_waves(view))
     if view.gate is not None:
         parts.append(Text.assemble("gate: ", styled(view.gate.decision), " ", plain(view.gate.reason)))
+        parts.extend([_report(view)] if view.gate.report else [])
     if view.shadow is not None:
         parts.append(_shadow(view.shadow, len(view.waves)))
     parts.append(_devices(view))
@@ -50,6 +51,25 @@ def _title(view: RolloutView) -> Text:
     what = f"{view.release.model} {view.release.release}"
     how = "" if view.strategy == "all-at-once" else f", {view.strategy}"
     return Text.assemble(f"rollout {view.id}: {what} to {view.query}{how}, ", state(view))
+
+
+def _report(view: RolloutView) -> Table:
+    """Return how both arms differ, metric by metric: what one has, the other has, and how sure the difference is."""
+    assert view.gate is not None
+    ours, theirs = ("RELEASE", "RIVAL") if view.strategy == "split" else ("CANARY", "CONTROL")
+    table = _table("METRIC", ours, theirs, "DIFFERENCE", "95 % INTERVAL", f"{ours} IS HIGHER", "DEVICES", "")
+    for found in view.gate.report:
+        table.add_row(
+            found.metric,
+            f"{found.canary:.4g}",
+            f"{found.control:.4g}",
+            f"{found.difference:+.4g}",
+            f"{found.low:+.4g} to {found.high:+.4g}",
+            f"{found.probability_higher:.1%}",
+            f"{found.canary_devices} and {found.control_devices}",
+            found.unit,
+        )
+    return table
 
 
 def _waves(view: RolloutView) -> Table:

@@ -42,7 +42,8 @@ def start(
         str | None, typer.Option(metavar="SIZES", help="How much is reached with each wave: 1%,10%,50%,100% or 5,100%.")
     ] = None,
     gate: Annotated[
-        str | None, typer.Option(metavar="LIMITS", help="How much worse it may be: errors=0.02,p95=1.2; of a shadow agreement=0.98.")
+        str | None,
+        typer.Option(metavar="LIMITS", help="How much worse it may be: errors=0.02,p95=1.2,restarts=0.2; of a shadow agreement=0.98."),
     ] = None,
     threshold: Annotated[str | None, typer.Option(metavar="SIZE", help="How many devices may be lost, such as 5% or 3.")] = None,
     soak: Annotated[str | None, typer.Option(metavar="TIME", help="How long each wave is watched, such as 15m.")] = None,

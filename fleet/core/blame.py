@@ -116,6 +116,8 @@ def _of_facts(cases: Sequence[Case]) -> Iterable[_Trait]:
     values = sorted({(name, value) for case in cases for name, value in case.facts.items()})
     for name, value in values:
         yield _Trait((f"{name} {value}",), frozenset({name}), _bits(case.facts.get(name) == value for case in cases))
+    for name in sorted({name for name, _ in values}):
+        yield _Trait((f"no {name}",), frozenset({name}), _bits(name not in case.facts for case in cases))
 
 
 def _of_readings(cases: Sequence[Case]) -> Iterable[_Trait]:

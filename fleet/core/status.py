@@ -20,7 +20,7 @@ LOW_DISK_SHARE = 0.05
 ABSENT = frozenset({"offline", "new"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Gist:
     """What of a device's newest words decides its status; texts are empty where there is nothing to say."""
 

@@ -6,6 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from contracts.sketches import Sketch, merged
+
+EMPTY = Sketch(steps=(), counts=())
+
 
 @dataclass(frozen=True)
 class Gauge:
@@ -51,15 +55,25 @@ class Work:
     errors: int
     # Median latency of each window times its requests: divided by all requests, their mean.
     p50_total: float
-    # Of the slowest window: percentiles cannot be added up, and this one hides nothing.
+    # Of the slowest window: without their distributions percentiles cannot be added up, and this one hides nothing.
     p95_highest: float
     provider: str
     classes: Mapping[str, int] = field(default_factory=dict)
+    # Milliseconds, and scores of the winning classes, of those windows that told them all.
+    latencies: Sketch = EMPTY
+    confidences: Sketch = EMPTY
 
     @property
     def p50_ms(self) -> float:
-        """Return the mean of the windows' medians, each as often as it had requests."""
+        """Return the median of all latencies; of windows that do not tell them, the mean of medians, each as often as it had requests."""
+        if self.latencies.counts:
+            return self.latencies.quantile(0.50)
         return self.p50_total / self.requests if self.requests else 0.0
+
+    @property
+    def p95_ms(self) -> float:
+        """Return the 95th percentile of all latencies; of windows that do not tell them, that of the slowest one."""
+        return self.latencies.quantile(0.95) if self.latencies.counts else self.p95_highest
 
 
 def joined_work(parts: Sequence[Work]) -> Work:
@@ -75,4 +89,6 @@ def joined_work(parts: Sequence[Work]) -> Work:
         p95_highest=max(part.p95_highest for part in parts),
         provider=parts[-1].provider,
         classes=dict(classes),
+        latencies=merged(part.latencies for part in parts),
+        confidences=merged(part.confidences for part in parts),
     )

@@ -190,6 +190,7 @@ class Lines:
             if fate < self._faults.drop:
                 self.counts["dropped"] += 1
             elif line.held is None and fate < self._faults.drop + self._faults.reorder:
+                self.counts["reordered"] += 1
                 line.held = say
             else:
                 self._publish(index, line, say)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -117,6 +119,7 @@ class Broker:
                 env={**os.environ, **MEMORY},
                 start_new_session=True,  # Ctrl-C is for us; the broker ends after the last word is published
             )
+        _let_open_files(self._child.pid)
         try:
             await asyncio.wait_for(self._wait_until_it_listens(), START_TIMEOUT_S)
         except (asyncio.TimeoutError, ConnectionError) as error:
@@ -156,3 +159,10 @@ class Broker:
 def reachable(host: str) -> str:
     """Return an address at which a listener on `host` can be reached from this machine."""
     return "127.0.0.1" if host in EVERYWHERE else host
+
+
+def _let_open_files(pid: int) -> None:
+    """Let the broker have a connection for as many devices as the system allows a process; ours keeps its limit, because of select(2)."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ProcessLookupError):  # it ended at once, as is seen next
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))

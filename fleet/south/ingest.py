@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Protocol
 
 from contracts import codec
@@ -28,16 +28,11 @@ HEAD_BYTES = 2048
 TOPICS = tuple(of_every_device(leaf) for leaf in UPLINKS)
 
 # The most frequent and largest of all messages; the others go back into the database as documents.
-QUICK = frozenset({"inference"})
+QUICK: dict[str, Callable[[bytes], Message | None]] = {leaf: QuickReader(UPLINK_MESSAGES[leaf]).read for leaf in ("inference",)}
 
 log = logging.getLogger("fleet.ingest")
 # A device speaks on few topics, again and again.
 _parse = lru_cache(1 << 15)(parse_uplink)
-
-
-@cache
-def _quick(leaf: str) -> QuickReader[Message]:
-    return QuickReader(UPLINK_MESSAGES[leaf])
 
 
 class Source(Protocol):
@@ -79,8 +74,7 @@ class Ingest:
     def turn(self) -> None:
         """Take one batch in; one that the store refused is tried again before anything else is read."""
         if not self._unsaved and not self._refused:
-            for received in self._line.take(BATCH_MESSAGES, PATIENCE_S, LINGER_S):
-                self._hear(received)
+            self._hear(self._line.take(BATCH_MESSAGES, PATIENCE_S, LINGER_S))
         if not self._unsaved and not self._refused:
             return
         try:
@@ -93,24 +87,28 @@ class Ingest:
         for device in unknown:
             self._poison.add(device, "no device of this fleet")
 
-    def _hear(self, received: Received) -> None:
-        now = self._now()
-        try:
-            self._unsaved.append(read_uplink(received, now))
-        except ContractError as error:
-            self._poison.add(received.topic, str(error))
-            uplink = _parse(received.topic)
-            assert uplink is not None, "subscriptions match uplinks only"
-            head = received.payload[:HEAD_BYTES]
-            self._refused.append(Refused(uplink.device, uplink.leaf, now, str(error), len(received.payload), head))
+    def _hear(self, batch: Sequence[Received]) -> None:
+        now, heard = self._now(), self._unsaved.append
+        for received in batch:
+            try:
+                heard(read_uplink(received, now))
+            except ContractError as error:  # noqa: PERF203 - one message's fault is not the others'
+                self._poison.add(received.topic, str(error))
+                uplink = _parse(received.topic)
+                assert uplink is not None, "subscriptions match uplinks only"
+                head = received.payload[:HEAD_BYTES]
+                self._refused.append(Refused(uplink.device, uplink.leaf, now, str(error), len(received.payload), head))
 
 
 def read_uplink(received: Received, now: datetime) -> Heard:
     """Validate one message; raise InvalidDocumentError or TooLargeError."""
     uplink = _parse(received.topic)
     assert uplink is not None, "subscriptions match uplinks only"
-    quick = _quick(uplink.leaf).read(received.payload) if uplink.leaf in QUICK and len(received.payload) <= MAX_MESSAGE_BYTES else None
-    if quick is not None:
-        return Heard(uplink.device, uplink.leaf, quick, now)
-    message = codec.decode(UPLINK_MESSAGES[uplink.leaf], received.payload, name=received.topic, max_bytes=MAX_MESSAGE_BYTES)
-    return Heard(uplink.device, uplink.leaf, message, now)
+    device, leaf = uplink.device, uplink.leaf
+    payload = received.payload
+    read = QUICK.get(leaf)
+    if read is not None and len(payload) <= MAX_MESSAGE_BYTES:
+        message = read(payload)
+        if message is not None:
+            return Heard(device, leaf, message, now)
+    return Heard(device, leaf, codec.decode(UPLINK_MESSAGES[leaf], payload, name=received.topic, max_bytes=MAX_MESSAGE_BYTES), now)

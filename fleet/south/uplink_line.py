@@ -73,10 +73,10 @@ class UplinkLine:
                 packets = wire.read(until_s - time.monotonic())
                 if packets is None:
                     break
-                before = len(taken)
+                before, unsettled = len(taken), self._unsettled.append
                 for packet in packets:
                     if isinstance(packet, Delivery):
-                        self._unsettled.append(packet.packet_id)
+                        unsettled(packet.packet_id)
                         taken.append(Received(packet.topic, packet.payload))
                         room -= len(packet.payload)
                     else:

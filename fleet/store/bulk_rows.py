@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
@@ -10,6 +11,8 @@ from sqlalchemy import Column, Connection, Table
 
 # Values in the order of the table's columns, as the database keeps them.
 Row = tuple[object, ...]
+# Two columns of one table.
+Pair = tuple[Column[Any], Column[Any]]
 
 
 class BulkRows(Protocol):
@@ -23,6 +26,9 @@ class BulkRows(Protocol):
 
     def change(self, connection: Connection, column: Column[Any], values: Sequence[tuple[object, object]]) -> None:
         """Set one column; each value comes with the key of its row."""
+
+    def pick(self, connection: Connection, columns: Sequence[Column[Any]], by: Pair, keys: Sequence[tuple[str, str]]) -> Sequence[Any]:
+        """Return columns of the rows in which two others have one of so many pairs of values, as the database keeps them."""
 
 
 class SqliteRows:
@@ -43,6 +49,14 @@ class SqliteRows:
         if values:
             connection.exec_driver_sql(_change(column, "?"), list(values))
 
+    def pick(self, connection: Connection, columns: Sequence[Column[Any]], by: Pair, keys: Sequence[tuple[str, str]]) -> Sequence[Any]:
+        """Return rows; a list of pairs would make SQLite look through the whole table, a join looks each up."""
+        if not keys:
+            return ()
+        wanted = "json_each(?) AS wanted CROSS JOIN"
+        ends = (f"{by[place]} = json_extract(wanted.value, '$[{place}]')" for place in (0, 1))
+        return connection.exec_driver_sql(_pick(columns, by, wanted, *ends), (json.dumps(keys),)).fetchall()
+
 
 class PostgresRows:
     """COPY into a table of the transaction's own, and from there in one statement."""
@@ -59,6 +73,14 @@ class PostgresRows:
         """Set one column."""
         if values:
             connection.exec_driver_sql(_change(column, "%s"), list(values))
+
+    def pick(self, connection: Connection, columns: Sequence[Column[Any]], by: Pair, keys: Sequence[tuple[str, str]]) -> Sequence[Any]:
+        """Return rows."""
+        if not keys:
+            return ()
+        wanted = "unnest(%s::text[], %s::text[]) AS wanted(one, other) JOIN"
+        halves = tuple(map(list, zip(*keys, strict=True)))
+        return connection.exec_driver_sql(_pick(columns, by, wanted, f"{by[0]} = wanted.one", f"{by[1]} = wanted.other"), halves).fetchall()
 
     def _copy(self, connection: Connection, table: Table, rows: Sequence[Row], on_conflict: str) -> None:
         if not rows:
@@ -83,6 +105,10 @@ ROWS: dict[str, BulkRows] = {"sqlite": SqliteRows(), "postgresql": PostgresRows(
 def bulk_rows(connection: Connection) -> BulkRows:
     """Return the way of a connection's database."""
     return ROWS[connection.dialect.name]
+
+
+def _pick(columns: Sequence[Column[Any]], by: Pair, wanted: str, *ends: str) -> str:
+    return f"SELECT {', '.join(map(str, columns))} FROM {wanted} {by[0].table} ON {' AND '.join(ends)}"  # noqa: S608 - as below
 
 
 @cache

@@ -130,7 +130,7 @@ def _work_sum(slot: Slot, total: Work, span: timedelta) -> InferencePoint:
         requests_per_s=total.requests / total.window_s if total.window_s else 0.0,
         errors=total.errors,
         p50_ms=total.p50_ms,
-        p95_ms=total.p95_highest,
+        p95_ms=total.p95_ms,
         classes=dict(total.classes),
         provider=total.provider,
         span_s=span.total_seconds(),

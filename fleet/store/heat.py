@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from fleet.store.database import Database
 from fleet.store.tables import health_points, rollout_devices
+
+# A reading tells of a moment so long after it, and moments are asked for by so many at once.
+SHORTLY = timedelta(minutes=10)
+MOMENTS = 100
 
 
 @dataclass(frozen=True)
@@ -48,3 +52,18 @@ class HeatStore:
         )
         with self._database.reading() as connection:
             return {device: Heat(total_c, readings) for device, total_c, readings in connection.execute(query)}
+
+    def at(self, moments: Mapping[str, datetime]) -> dict[str, float]:
+        """Return the last temperature that each device told before its moment; those that told none shortly before are left out."""
+        point, named = health_points.c, list(moments.items())
+        found: dict[str, float] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(named), MOMENTS):
+                spans = [
+                    and_(point.device == device, point.at > moment - SHORTLY, point.at <= moment)
+                    for device, moment in named[start : start + MOMENTS]
+                ]
+                told = or_(*spans) & point.temperature_c.is_not(None)
+                rows = connection.execute(select(point.device, point.temperature_c).where(told).order_by(point.at))
+                found.update({row.device: row.temperature_c for row in rows})
+        return found

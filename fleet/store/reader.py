@@ -16,11 +16,11 @@ from fleet.store.configurations import ConfigurationStore
 from fleet.store.database import Database
 from fleet.store.devices import MAX_NAMES, batches, device_of, latest, row_of
 from fleet.store.events import event_view, read_events
-from fleet.store.newest import NOTHING, Newest
 from fleet.store.quarantine import message_view, read_quarantine
 from fleet.store.releases import Release, ReleaseStore
 from fleet.store.rollout_views import device_view, entry_view, summarised
 from fleet.store.rollouts import RolloutStore
+from fleet.store.roster import Roster
 from fleet.store.tables import devices, inference_windows
 from fleet.store.tallies import gaps_of
 from fleet.store.wishes import WishStore
@@ -48,8 +48,8 @@ RATE_WINDOW_S = 60
 class StoreReader:
     """FleetReader over the database; `now` gives aware UTC."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        """Work on an open database."""
+    def __init__(self, database: Database, now: Callable[[], datetime], roster: Roster | None = None) -> None:
+        """Work on an open database; `roster` is the memory that others share."""
         self._database = database
         self._now = now
         self._releases = ReleaseStore(database)
@@ -57,7 +57,7 @@ class StoreReader:
         self._wishes = WishStore(database)
         self._configurations = ConfigurationStore(database)
         self._charts = Charts(database, now)
-        self._newest = Newest()
+        self._roster = roster or Roster(database)
 
     def probe(self) -> None:
         """Read something; raise StoreError while the database does not answer."""
@@ -67,18 +67,17 @@ class StoreReader:
     def overview(self) -> Overview:
         """Return the fleet's numbers."""
         now = self._now()
+        everybody = self._roster.everybody(now)
         with self._database.reading() as connection:
-            known = self._newest.read(connection)
-            rows = connection.execute(select(devices.c.id, devices.c.last_seen, devices.c.revoked_at)).all()
             recent = inference_windows.c.at > now - timedelta(seconds=RATE_WINDOW_S)
             requests = connection.execute(select(func.sum(inference_windows.c.requests)).where(recent)).scalar_one() or 0
-        statuses = Counter(shown_status(known.get(row.id, NOTHING).gist, row.last_seen, row.revoked_at, now)[0] for row in rows)
-        running = Counter(f"{ref.model} {ref.release}" for words in known.values() for ref in words.running)
+        statuses = Counter(device.status(now) for device in everybody)
+        running = Counter((ref.model, ref.release) for device in everybody for ref in device.running.values())
         return Overview(
-            devices=len(rows),
+            devices=len(everybody),
             online=sum(count for status, count in statuses.items() if status not in ABSENT),
             statuses=dict(statuses),
-            releases=dict(running),
+            releases={f"{model} {release}": count for (model, release), count in running.items()},
             rollouts_running=len(self._rollouts.open_revisions()),
             requests_per_s=float(requests) / RATE_WINDOW_S,
         )
@@ -141,9 +140,8 @@ class StoreReader:
 
     def release_views(self, found: Sequence[Release]) -> tuple[ReleaseView, ...]:
         """Put releases in the words of the API."""
-        with self._database.reading() as connection:
-            known = self._newest.read(connection)
-        running = Counter(ref.manifest_sha256 for words in known.values() for ref in words.running)
+        everybody = self._roster.everybody(self._now())
+        running = Counter(ref.manifest_sha256 for device in everybody for ref in device.running.values())
         return tuple(
             ReleaseView(
                 ref=release.ref,

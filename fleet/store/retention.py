@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, true
 
 from fleet.store.database import Database
+from fleet.store.forgetting import breathe
 from fleet.store.series import HEALTH, WORK, AnyRow, Series, Slot, start_of, sums
 from fleet.store.upsert import put_all
 
@@ -69,8 +70,10 @@ class Retention:
         for source in sources:
             while done < left and self._sum_up(series, source):
                 done += 1
+                breathe()
         while done < left and self._drop(series.buckets, and_(span == COARSE.total_seconds(), series.buckets.c.at < coarse)):
             done += 1
+            breathe()
         return done
 
     def _sum_up(self, series: Series[Sum], source: Source) -> bool:

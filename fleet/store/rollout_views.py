@@ -7,11 +7,20 @@ from collections.abc import Sequence
 
 from contracts.lifecycle import Phase
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import GateVerdict
+from fleet.core.gates.gate import KINDS, Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.store.rollouts import Crowd, Outline
-from fleet.views import GateView, MetricView, RolloutDeviceView, RolloutEntryView, RolloutSummary, ShadowView, WaveView
+from fleet.views import (
+    ComparisonView,
+    GateView,
+    MetricView,
+    RolloutDeviceView,
+    RolloutEntryView,
+    RolloutSummary,
+    ShadowView,
+    WaveView,
+)
 
 
 def summarised(outline: Outline) -> RolloutSummary:
@@ -35,8 +44,8 @@ def summarised(outline: Outline) -> RolloutSummary:
         wave=rollout.wave + 1,
         waves=_waves(rollout, outline.crowds),
         gate=None if rollout.verdict is None else _gate(rollout.verdict),
-        shadow=_shadow(rollout, counts.get(Phase.SHADOW, 0)),
         version=rollout.version,
+        shadow=_shadow(rollout, counts.get(Phase.SHADOW, 0)),
     )
 
 
@@ -98,7 +107,28 @@ def _gate(verdict: GateVerdict) -> GateView:
                 control=found.control,
                 probability_worse=found.probability_worse,
                 reason=found.reason,
+                devices=found.devices,
+                unit=KINDS[found.metric].unit,
+                limit=found.limit,
+                toward_stop=found.toward_stop,
+                toward_pass=found.toward_pass,
             )
             for found in verdict.metrics
         ),
+        report=tuple(map(_comparison, verdict.report)),
+    )
+
+
+def _comparison(found: Comparison) -> ComparisonView:
+    return ComparisonView(
+        metric=found.metric.value,
+        unit=KINDS[found.metric].unit,
+        canary=found.canary,
+        control=found.control,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        probability_higher=found.probability_higher,
+        canary_devices=found.canary_devices,
+        control_devices=found.control_devices,
     )

@@ -13,6 +13,7 @@ from sqlalchemy import Row, Table
 
 from fleet.core.summaries import Gauge, Work, joined_gauge, joined_work
 from fleet.store.rows import COUNT_BY_NAME
+from fleet.store.sketch_text import sketch_of, text_of
 from fleet.store.tables import EPOCH, GAUGES, health_buckets, health_points, inference_windows, work_buckets
 
 AnyRow = Row[tuple[object, ...]]
@@ -113,16 +114,27 @@ class WorkSeries:
 
     def of_point(self, row: AnyRow) -> Work:
         """Read a point as it came."""
-        classes = COUNT_BY_NAME.validate_json(row.classes)
-        return Work(row.window_s, row.requests, row.errors, row.p50_ms * row.requests, row.p95_ms, row.provider, classes)
+        return self._of(row, row.p50_ms * row.requests, row.p95_ms)
 
     def of_bucket(self, row: AnyRow) -> Work:
         """Read a sum."""
-        classes = COUNT_BY_NAME.validate_json(row.classes)
-        return Work(row.window_s, row.requests, row.errors, row.p50_total, row.p95_highest, row.provider, classes)
+        return self._of(row, row.p50_total, row.p95_highest)
+
+    def _of(self, row: AnyRow, p50_total: float, p95_highest: float) -> Work:
+        return Work(
+            window_s=row.window_s,
+            requests=row.requests,
+            errors=row.errors,
+            p50_total=p50_total,
+            p95_highest=p95_highest,
+            provider=row.provider,
+            classes=COUNT_BY_NAME.validate_json(row.classes),
+            latencies=sketch_of(row.latencies),
+            confidences=sketch_of(row.confidences),
+        )
 
     def columns(self, total: Work) -> Mapping[str, object]:
-        """Write a sum."""
+        """Write a sum; a sketch has at most `BINS` bins, and so a few kilobytes, however much it holds."""
         return {
             "window_s": total.window_s,
             "requests": total.requests,
@@ -131,6 +143,8 @@ class WorkSeries:
             "p95_highest": total.p95_highest,
             "provider": total.provider,
             "classes": json.dumps(total.classes),
+            "latencies": text_of(total.latencies),
+            "confidences": text_of(total.confidences),
         }
 
     def joined(self, parts: Sequence[Work]) -> Work:

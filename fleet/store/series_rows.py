@@ -49,6 +49,7 @@ def window_row(device: str, window: InferenceWindow, received_at: datetime, max_
         None if window.latencies is None else _text_of(window.latencies),
         window.ordinal,
         window.parts,
+        None if window.confidences is None else _text_of(window.confidences),
     )
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_MS = 5000
 # A page that many commits change is copied back once; 64 MB of pages.
 WAL_PAGES = 16_000
-CACHE_KB = 32_000
+# Of each connection, and there are as many as threads that ask; the system keeps the file's pages anyway.
+CACHE_KB = 8_000
 
 
 class SqliteFile:

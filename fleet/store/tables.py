@@ -146,6 +146,8 @@ inference_windows = _series(
     Column("latencies", Text),
     Column("ordinal", BigInteger),
     Column("parts", BigInteger),
+    # Of the winning classes' scores, likewise.
+    Column("confidences", Text),
 )
 
 # What candidates in shadow did; it came with windows of the release that serves, and has their keys.
@@ -200,8 +202,24 @@ work_buckets = Table(
     Column("p95_highest", Float, nullable=False),
     Column("provider", Words, nullable=False),
     Column("classes", Text, nullable=False),
+    # Sketches of all the windows that sent them, merged; None where none did.
+    Column("latencies", Text),
+    Column("confidences", Text),
     Index("work_buckets_by_time", "span_s", "at"),
     Index("work_buckets_by_device_and_time", "device", "at"),
+)
+
+# At which number a worker's counter of restarts stood, and when it was seen there first and last; each session counts from 0.
+restart_counts = Table(
+    "restart_counts",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("session", String(16), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("restarts", BigInteger, primary_key=True),
+    Column("first_at", Stamp, nullable=False),
+    Column("last_at", Stamp, nullable=False),
+    Index("restart_counts_by_time", "last_at"),
 )
 
 events = _series(

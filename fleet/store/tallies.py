@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Row, or_, select
 
 from contracts.messages import InferenceWindow
 from fleet.core.freshness import Heard
@@ -85,10 +85,14 @@ def _add(spans: dict[Key, list[Span]], key: Key, span: Span) -> None:
 
 
 def _load(connection: Connection, keys: Iterable[Key]) -> dict[Key, Tally]:
-    sessions = {session for _, session, _ in keys}
-    devices = {device for device, _, _ in keys}
-    query = select(tallies).where(and_(tallies.c.device.in_(devices), tallies.c.session.in_(sessions)))
-    return {(row.device, row.session, row.model): _tally_of(row) for row in connection.execute(query)}
+    sessions = list(dict.fromkeys((device, session) for device, session, _ in keys))
+    told = tallies.c
+    columns = (told.device, told.session, told.model, told.newest, told.missing, told.forgotten, told.merged)
+    found = bulk_rows.bulk_rows(connection).pick(connection, columns, (told.device, told.session), sessions)
+    return {
+        (device, session, model): Tally(newest, gaps_from_text(missing), forgotten, merged)
+        for device, session, model, newest, missing, forgotten, merged in found
+    }
 
 
 def _tally_of(row: Row[tuple[object, ...]]) -> Tally:

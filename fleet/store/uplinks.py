@@ -6,18 +6,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, select
 
 from contracts import codec
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Message
 from fleet.core.freshness import Heard, Refused, Stamped, is_news
 from fleet.store.bulk_rows import Row, bulk_rows
 from fleet.store.database import Database
+from fleet.store.forgetting import forget
 from fleet.store.quarantine import add_refused
+from fleet.store.restarts import note_restarts
 from fleet.store.series_rows import event_row, health_row, shadow_row, window_row
-from fleet.store.tables import devices, events, health_points, inference_windows, reports, shadow_windows, tallies
+from fleet.store.tables import devices, events, health_points, inference_windows, reports, restart_counts, shadow_windows, tallies
 from fleet.store.tallies import take_note
-from fleet.store.times import micros
+from fleet.store.times import micros, moment
 
 LATEST = ("birth", "reported", "health")
 SERIES = (health_points, inference_windows, events, shadow_windows)
@@ -40,16 +42,18 @@ class UplinkStore:
             known = set(connection.execute(locked).scalars())
             heard = batch if len(known) == len(senders) else [each for each in batch if each.device in known]
             self._append(connection, heard)
+            note_restarts(connection, heard, self._retention)
             spoke = _save_latest(connection, heard) | take_note(connection, heard)
             _mark_seen(connection, heard, spoke)
             add_refused(connection, [each for each in refused if each.device in known])
         return tuple(sorted(senders - known))
 
     def prune(self, now: datetime) -> int:
-        """Delete what is older than the retention; return how many rows of series."""
-        with self._database.writing() as connection:
-            connection.execute(delete(tallies).where(tallies.c.heard_at < now - self._retention))
-            return sum(connection.execute(delete(table).where(table.c.at < now - self._retention)).rowcount for table in SERIES)
+        """Delete what is older than the retention, a little at a time; return how many rows of series."""
+        before = now - self._retention
+        for at in (tallies.c.heard_at, restart_counts.c.last_at):
+            forget(self._database, at, before)
+        return sum(forget(self._database, table.c.at, before) for table in SERIES)
 
     def _append(self, connection: Connection, batch: Iterable[Heard]) -> None:
         rows: dict[Table, list[Row]] = {table: [] for table in SERIES}
@@ -71,11 +75,10 @@ class UplinkStore:
 
 def _save_latest(connection: Connection, batch: Sequence[Heard]) -> set[str]:
     """Replace reports by newer ones; return whose."""
-    speaking = {heard.device for heard in batch if heard.leaf in LATEST}
+    speaking = list(dict.fromkeys((heard.device, heard.leaf) for heard in batch if heard.leaf in LATEST))
     if not speaking:
         return set()
-    found = connection.execute(select(reports).where(reports.c.device.in_(speaking)))
-    stored = {(row.device, row.leaf): Stamped(row.session, row.sequence, row.sent_at, _is_online(row.leaf, row.body)) for row in found}
+    stored = _stored(connection, speaking)
     newest: dict[tuple[str, str], Heard] = {}
     for heard in batch:
         key = (heard.device, heard.leaf)
@@ -86,8 +89,18 @@ def _save_latest(connection: Connection, batch: Sequence[Heard]) -> set[str]:
     return {device for device, _ in newest}
 
 
-def _is_online(leaf: str, body: str) -> bool:
-    return leaf == "birth" and Birth.model_validate_json(body).online
+def _stored(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Stamped]:
+    """Return what is kept of those kinds of those devices."""
+    rows, told = bulk_rows(connection), reports.c
+    columns = (told.device, told.leaf, told.session, told.sequence, told.sent_at)
+    births = [key for key in keys if key[1] == "birth"]
+    bodies = rows.pick(connection, (told.device, told.body), (told.device, told.leaf), births)
+    online = {device for device, body in bodies if Birth.model_validate_json(body).online}
+    found = rows.pick(connection, columns, (told.device, told.leaf), keys)
+    return {
+        (device, leaf): Stamped(session, sequence, moment(sent_at), leaf == "birth" and device in online)
+        for device, leaf, session, sequence, sent_at in found
+    }
 
 
 def _stamped(message: Message) -> Stamped:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, func, select, type_coerce
@@ -15,15 +14,17 @@ from fleet.store.tables import reports
 BATCH = 400
 # Microseconds of many stamps add up to more than a column holds; their rests do not.
 MODULUS = 1_000_000_007
+# In microseconds since 1970, as it is stored.
+_came_at = type_coerce(reports.c.received_at, BigInteger)
 
 
-class WordMark(NamedTuple):
-    """That a device said something: which message, and when it came."""
+class Mark(NamedTuple):
+    """That a device said something."""
 
     device: str
-    session: str
-    sequence: int
-    received_at: datetime
+    # Another one for every message.
+    which: int
+    came_at: int
 
 
 class WordStore:
@@ -33,19 +34,19 @@ class WordStore:
         """Work on an open database."""
         self._database = database
 
-    def figure(self, leaf: str, since: datetime | None) -> tuple[int, int]:
+    def figure(self, leaf: str, since: int | None) -> tuple[int, int]:
         """Return two numbers that change with what came since then; the index alone tells them."""
-        stamps = type_coerce(reports.c.received_at, BigInteger) % MODULUS
         with self._database.reading() as connection:
-            count, total = connection.execute(select(func.count(), func.sum(stamps)).where(_came(leaf, since))).one()
+            count, total = connection.execute(select(func.count(), func.sum(_came_at % MODULUS)).where(_came(leaf, since))).one()
         return count, int(total or 0)
 
-    def marks(self, leaf: str, since: datetime | None) -> tuple[WordMark, ...]:
-        """Return which devices' newest message of a kind came since then; of all, without a moment."""
+    def marks(self, leaf: str, since: int | None) -> list[Mark]:
+        """Return what identifies devices' newest message of a kind, if it came since then; of all, without a moment."""
         word = reports.c
-        query = select(word.device, word.session, word.sequence, word.received_at).where(_came(leaf, since))
+        query = select(word.device, word.session, word.sequence, _came_at).where(_came(leaf, since))
         with self._database.reading() as connection:
-            return tuple(map(WordMark._make, connection.execute(query).all()))
+            # A last will repeats the number of its birth, and comes later.
+            return [Mark(row[0], hash((row[1], row[2], row[3])), row[3]) for row in connection.execute(query)]
 
     def bodies(self, leaf: str, devices: Sequence[str]) -> dict[str, str]:
         """Return the newest message of a kind of some devices."""
@@ -54,10 +55,10 @@ class WordStore:
             for start in range(0, len(devices), BATCH):
                 named = reports.c.device.in_(devices[start : start + BATCH])
                 rows = connection.execute(select(reports.c.device, reports.c.body).where(named, reports.c.leaf == leaf))
-                found.update({row.device: row.body for row in rows})
+                found.update({row[0]: row[1] for row in rows})
         return found
 
 
-def _came(leaf: str, since: datetime | None) -> ColumnElement[bool]:
+def _came(leaf: str, since: int | None) -> ColumnElement[bool]:
     is_kind = reports.c.leaf == leaf
-    return is_kind if since is None else is_kind & (reports.c.received_at >= since)
+    return is_kind if since is None else is_kind & (_came_at >= since)

@@ -12,6 +12,7 @@ from fleet.views.pages import MAX_LIMIT, Page
 from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import (
+    ComparisonView,
     GateView,
     MetricView,
     RolloutDeviceView,
@@ -30,6 +31,7 @@ __all__ = [
     "AuditPage",
     "CommandSummary",
     "CommandView",
+    "ComparisonView",
     "ConfigurationView",
     "ConfiguredDevice",
     "DeviceDetail",

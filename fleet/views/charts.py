@@ -42,5 +42,6 @@ class InferencePoint(View):
     p95_ms: float
     classes: dict[str, int]
     provider: str
-    # Seconds from `at` on that it sums up: `p50_ms` is then the mean of the windows', `p95_ms` that of the slowest; None for one window.
+    # Seconds from `at` on that it sums up, with percentiles of all requests; of an agent that does not tell each window's distribution,
+    # `p50_ms` is then the mean of the windows', `p95_ms` that of the slowest. None for one window.
     span_s: float | None = None

@@ -48,6 +48,30 @@ class MetricView(View):
     control: float | None
     probability_worse: float | None
     reason: str
+    # Canaries that said enough to count.
+    devices: int = 0
+    # What a rate is, such as `restarts an hour`, and how much above the control it may be.
+    unit: str = ""
+    limit: float | None = None
+    # Of the evidence that stopping or passing takes, the share that is there.
+    toward_stop: float = 0.0
+    toward_pass: float = 0.0
+
+
+class ComparisonView(View):
+    """How two arms differ in one metric: canary less control, or the release less its rival, in the metric's own unit."""
+
+    metric: str
+    unit: str
+    canary: float
+    control: float
+    difference: float
+    # Hold the true difference with 95 %, however often they are looked at.
+    low: float
+    high: float
+    probability_higher: float
+    canary_devices: int
+    control_devices: int
 
 
 class GateView(View):
@@ -56,6 +80,8 @@ class GateView(View):
     decision: Literal["pass", "stop", "wait"]
     reason: str
     metrics: tuple[MetricView, ...]
+    # Of every metric that both arms tell of: all of them in a split.
+    report: tuple[ComparisonView, ...] = ()
 
 
 class ShadowView(View):

@@ -114,7 +114,9 @@ class FleetProcess:
     def api(self) -> httpx.Client:
         """A client with the owner's token; close it."""
         headers = {"Authorization": f"Bearer {self.connection['token']}"}
-        return httpx.Client(base_url=f"{self.connection['url']}/api/v1/", headers=headers, timeout=30)
+        # Well before the server lets go of a connection by itself: who asks just then is cut off.
+        limits = httpx.Limits(keepalive_expiry=1.0)
+        return httpx.Client(base_url=f"{self.connection['url']}/api/v1/", headers=headers, timeout=30, limits=limits)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command against it."""

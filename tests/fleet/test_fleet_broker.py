@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from datetime import datetime, timezone
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 
 from fleet.errors.server import BrokerFailedError, ToolMissingError
@@ -34,3 +36,22 @@ def test_a_mosquitto_that_finds_its_port_taken_is_quoted(tmp_path: Path) -> None
 
         with pytest.raises(BrokerFailedError, match=r"found it ended: .*Address already in use; see .*mosquitto\.log$"):
             anyio.run(broker.start)
+
+
+def test_the_broker_may_have_as_many_connections_as_the_system_allows_whatever_this_process_may(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    broker = Broker(tmp_path / "broker", address(free_port()))
+    broker.admit((), authority().revocation_list((), datetime.now(timezone.utc)))
+
+    async def limit() -> tuple[int, int]:
+        await broker.start()
+        (child,) = (each for each in psutil.Process().children() if each.name() == "mosquitto")
+        found = resource.prlimit(child.pid, resource.RLIMIT_NOFILE)
+        await broker.stop()
+        return found
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        assert anyio.run(limit) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -11,6 +11,7 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.engine import Connection
 
 from contracts.messages import Health, InferenceWindow
+from contracts.sketches import Sketch, bin_of
 from fleet.core.devices import Device
 from fleet.core.summaries import Gauge, joined_gauge
 from fleet.store.database import Database
@@ -98,6 +99,28 @@ def test_old_points_become_sums_that_charts_show_as_before(database: Database) -
     assert (first.lowest.cpu_percent, first.highest.cpu_percent, first.highest.temperature_c) == (0, 29, 50)
     slowest = before[1][-1]
     assert (slowest.requests_per_s, slowest.errors, slowest.p50_ms, slowest.p95_ms, slowest.classes) == (5.0, 30, 1.0, 179, {"7": 1500})
+
+
+def test_percentiles_of_sums_are_those_of_all_requests_together(database: Database) -> None:
+    # Given one slow window among many fast ones, each with its whole distribution
+    begin = NOW - timedelta(days=2)
+    fast, slow = Sketch.of({bin_of(10.0): 50}), Sketch.of({bin_of(900.0): 50})
+    sketches = [slow, *[fast] * 29]
+    told = [
+        work(number, begin + timedelta(seconds=10 * number), p95=9000).model_copy(update={"latencies": sketch})
+        for number, sketch in enumerate(sketches)
+    ]
+    save(database, *told[:20])
+    finish(database, NOW)
+    save(database, *told[20:])
+    # When they are summed up, before and after
+    charts = [StoreReader(database, lambda: NOW).inference("pi-1", minutes=3 * 24 * 60)]
+    finish(database, NOW)
+    charts.append(StoreReader(database, lambda: NOW).inference("pi-1", minutes=3 * 24 * 60))
+    # Then a thirtieth of slow requests is not the 95th percentile
+    for [point] in charts:
+        assert point.p50_ms == pytest.approx(10, rel=0.02)
+        assert point.p95_ms == pytest.approx(10, rel=0.02)
 
 
 def test_what_arrives_late_is_added_to_its_sum(database: Database) -> None:

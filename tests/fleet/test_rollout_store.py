@@ -13,6 +13,7 @@ import pytest
 from contracts.lifecycle import Phase
 from contracts.messages import Desired, ReleaseRef
 from contracts.pace import Hours
+from fleet.core.devices import Device
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import Decision, GatePolicy, GateVerdict, MetricVerdict
 from fleet.core.rollout.acts import Order, pause
@@ -22,12 +23,13 @@ from fleet.core.rollout.plan import Plan, Size, Strategy
 from fleet.ear import Ear
 from fleet.errors.rollouts import RolloutRunningError, RolloutStateError, StaleRolloutError
 from fleet.store.database import Database
+from fleet.store.devices import DeviceStore
 from fleet.store.heat import Heat, HeatStore
 from fleet.store.rollout_views import summarised
 from fleet.store.rollouts import RolloutStore
+from fleet.store.roster import Roster
 from fleet.store.tables import health_points, reports
 from fleet.store.wishes import WishStore
-from fleet.store.words import WordStore
 from tests.fleet.databases import KINDS, new_place
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -147,7 +149,8 @@ def reported(generation: int) -> str:
 
 
 def test_what_was_said_is_heard_once_even_when_it_is_kept_late(database: Database) -> None:
-    ear = Ear(WordStore(database))
+    DeviceStore(database).add_simulated([Device(name, "cpu", {}, NOW) for name in "abcd"])
+    ear = Ear(Roster(database))
     say(database, "a", "reported", reported(1), NOW)
     say(database, "b", "reported", reported(1), NOW)
     assert ear.listen(NOW) == {"a", "b"}

@@ -78,7 +78,7 @@ def test_what_devices_say_is_in_the_next_answer_and_the_rest_stays_as_it_was(dat
 
     # One that came late and is stamped earlier is found all the same.
     say(database, "pi-0", "birth", birth(1, NOW), later - timedelta(seconds=2))
-    say(database, "pi-1", "health", health(4, later, 100), later)
+    say(database, "pi-1", "health", health(4, later, 100), later + timedelta(milliseconds=1))
     first, second, _ = roster.inventories(later)
     assert first.agent == "0.2"
     assert second.vitals is not None

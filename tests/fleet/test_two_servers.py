@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,18 +38,19 @@ def leading_session(name: str) -> str:
 class Pair:
     """The servers, their broker and their database."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        """Start the first, then the broker with what the first made for it, then the second."""
+    def __init__(self, folder: Path, stack: ExitStack, *, is_sharing: bool = False) -> None:
+        """Start the first, then the broker with what the first made for it, then the second; both may take messages in."""
         place = postgres().new_database()
         self.name = place.shown.rpartition("/")[2]
         home = folder / "home"
         self.broker = Mosquitto(folder / "broker", home / "authority" / "server.pem", home / "authority" / "ca.pem")
         options = ("--database", postgres().url(self.name), "--broker", f"127.0.0.1:{self.broker.port}")
-        self.first = stack.enter_context(FleetProcess(home, None, *options))
+        one, two = (("--replica", name) if is_sharing else () for name in ("one", "two"))
+        self.first = stack.enter_context(FleetProcess(home, None, *options, *one))
         self.broker.start()
         stack.callback(self.broker.stop)
         wait_for(lambda: leading_session(self.name))
-        self.second = stack.enter_context(FleetProcess(home, None, *options))
+        self.second = stack.enter_context(FleetProcess(home, None, *options, *two))
 
     def api(self, server: FleetProcess) -> httpx.Client:
         """Ask one of them, whatever file the other left last."""
@@ -100,6 +102,91 @@ def test_a_leader_killed_in_mid_rollout_is_replaced_and_nothing_is_doubled_or_lo
     assert Counter(detail["generation_desired"] for detail in details) == {2: 6}
     assert Counter(detail["generation_reported"] for detail in details) == {2: 6}
     assert [device.problems for device in devices] == [[]] * 6
+
+
+class Talkers:
+    """Devices that say one event after the other, until told to stop; nothing is rolled out to them."""
+
+    def __init__(self, devices: Sequence[SimDevice]) -> None:
+        """They are connected."""
+        self._devices = devices
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._talk, name="talking")
+        # By session.
+        self.said: dict[str, list[int]] = {device.session: [] for device in devices}
+
+    def __enter__(self) -> Talkers:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join(10)
+
+    @property
+    def count(self) -> int:
+        """Return how many events were said."""
+        return sum(map(len, self.said.values()))
+
+    def _talk(self) -> None:
+        while not self._is_over.wait(0.01):
+            for device in self._devices:
+                self.said[device.session].append(device.send_event("still here").sequence)
+
+
+def _kept(name: str, sessions: Iterable[str]) -> dict[str, list[int]]:
+    """Return the numbers of the events that the database has, by session."""
+    rows = postgres().do("SELECT session, sequence FROM events WHERE text = 'still here' ORDER BY 1, 2", name)
+    found: dict[str, list[int]] = {session: [] for session in sessions}
+    for session, _, number in (line.partition("|") for line in rows.splitlines()):
+        found[session].append(int(number))
+    return found
+
+
+def test_of_two_that_share_the_messages_one_is_killed_in_mid_rollout_and_no_number_is_missing_or_doubled(
+    tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    with ExitStack() as stack:
+        # Given two servers that both take in what devices say, some that talk without end, and a rollout that half the others have
+        pair = Pair(tmp_path, stack, is_sharing=True)
+        folders = [pair.second.add_device(f"pi-{number}") for number in range(4)]
+        devices = [SimDevice(folder) for folder in folders]
+        talkers = [SimDevice(pair.second.add_device(f"talker-{number}", hardware="rpi5")) for number in range(2)]
+        make_bundle(tmp_path / "b", release=1)
+        pair.second.ask("release", "add", str(tmp_path / "b"))
+        api = stack.enter_context(pair.api(pair.second))
+        for device in (*devices[:2], *talkers):
+            stack.enter_context(device)
+        talking = Talkers(talkers)
+        with talking:
+            api.post("rollouts", json={"model": "digits", "query": "hw = cpu"}).raise_for_status()
+            wait_for(lambda: api.get("rollouts/1").json()["counts"].get("committed") == 2)
+            # When the leader is killed
+            leader, killed_s, before = leading_session(pair.name), time.monotonic(), talking.count
+            pair.first.stop(signal.SIGKILL)
+            # Then the other leads, and the rollout comes to its end
+            wait_for(lambda: leading_session(pair.name) not in ("", leader), seconds=TAKEOVER_S)
+            tell(f"under load another server led {time.monotonic() - killed_s:.1f} s after the leader was killed")
+            for device in devices[2:]:
+                stack.enter_context(device)
+            wait_for(lambda: api.get("rollouts/1").json()["state"] != "running")
+            # And the one that was killed is started again under its name, as its supervisor does
+            stack.enter_context(FleetProcess(pair.first.folder, pair.first, *pair.first.options))
+            assert talking.count > before
+        # Then every number is there, once
+        wait_for(lambda: _kept(pair.name, talking.said) == talking.said, seconds=60)
+        tell(f"{talking.count} events, {talking.count - before} of them after the kill: none lost, none doubled")
+        wait_for(lambda: {detail["generation_reported"] for detail in _details(api, devices)} == {2})
+        details = _details(api, devices)
+        view = api.get("rollouts/1").json()
+    # And every device has the release, wished of it once
+    assert (view["state"], view["counts"]) == ("succeeded", {"committed": 4})
+    assert [detail["generation_desired"] for detail in details] == [2] * 4
+    assert [device.problems for device in devices] == [[]] * 4
+
+
+def _details(api: httpx.Client, devices: Sequence[SimDevice]) -> list[dict[str, int]]:
+    return [api.get(f"devices/{device.id}").json() for device in devices]
 
 
 def _said(api: httpx.Client, device: str) -> list[str]:

@@ -10,6 +10,7 @@ from contracts.sketches import Sketch
 from fleet.core.devices import Device
 from fleet.core.enrolment import Issued
 from fleet.core.freshness import Heard
+from fleet.core.gates.drift import Answers
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.uplinks import UplinkStore
@@ -24,6 +25,7 @@ def heard(device: str, sequence: int, release: ReleaseRef, bins: dict[int, int],
     window = InferenceWindow(
         session="a" * 16, sequence=sequence, sent_at=at, release=release, started_at=at, window_s=10, requests=sketch.count, errors=1,
         latency_ms=latency_of(sketch, 1, 9), latencies=sketch, ordinal=sequence,
+        classes={"7": sketch.count - 1, "3": 1}, confidences=Sketch.of({30: sketch.count}),
     )  # fmt: skip
     return Heard(device, "inference", window, NOW)
 
@@ -45,8 +47,10 @@ def test_the_work_of_each_device_under_one_release_is_summed_and_its_latencies_a
         ]
     )
     # When two of them are asked for
-    work = WorkStore(database).work_since(("pi-1", "pi-2"), "digits", NEW.manifest_sha256, NOW - timedelta(hours=1))
+    work = WorkStore(database).work_since(("pi-1", "pi-2"), NEW, NOW - timedelta(hours=1))
     # Then only what they did under the release, and since then, counts
-    assert work == {"pi-1": Work(windows=2, requests=8, errors=2, latencies=Sketch.of({400: 7, 500: 1}))}
-    assert WorkStore(database).work_since((), "digits", NEW.manifest_sha256, NOW) == {}
+    assert work == {
+        "pi-1": Work(requests=8, errors=2, latencies=Sketch.of({400: 7, 500: 1}), answers=Answers({"7": 6, "3": 2}, Sketch.of({30: 8})))
+    }
+    assert WorkStore(database).work_since((), NEW, NOW) == {}
     database.close()

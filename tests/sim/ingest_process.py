@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import resource
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from fleet.core.devices import SIMULATED, Device
 from fleet.core.freshness import Heard, Refused
+from fleet.heap import let_garbage_wait
 from fleet.south import ingest
 from fleet.south.ingest import Ingest, Sink
 from fleet.south.mqtt import Login
@@ -51,7 +51,7 @@ def main() -> None:
     loop = Ingest(line, sink, utc_now)
     while not line.subscriptions:
         loop.turn()
-    gc.freeze()  # as the server does
+    let_garbage_wait()  # as the server does
     say("ready")
     sys.stdin.readline()
     began_cpu_s = time.process_time()

@@ -18,11 +18,11 @@ class Metric(str, Enum):
 
     ERRORS = "errors"  # failed requests over requests
     LATENCY = "latency"  # requests slower than the limit over requests; `latency` makes them
-    RESTARTS = "restarts"  # worker restarts over days
+    RESTARTS = "restarts"  # worker restarts over hours
     TEMPERATURE = "temperature"  # degrees Celsius, summed over readings
     DISAGREEMENT = "disagreement"  # answers that differ from the live model's over answers compared
     CONFIDENCE = "confidence"  # what the winning score lost against the live model's, summed over answers compared
-    DRIFT = "drift"  # population stability index, summed over windows
+    DRIFT = "drift"  # population stability index, times answers
 
 
 class Sums(NamedTuple):

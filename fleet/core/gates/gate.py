@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from fleet.core.gates.evidence import Evidence, Metric, Rates
-from fleet.core.gates.sequential import Answer, Question, compare
+from fleet.core.gates.drift import MIN_ANSWERS
+from fleet.core.gates.evidence import Arm, Evidence, Metric, Rates, Values
+from fleet.core.gates.rare import compare_rare
+from fleet.core.gates.sequential import Answer, Question, compare_means
 
 
 class Decision(str, Enum):
@@ -30,20 +32,28 @@ class Kind:
     has_control: bool
     # How a margin or a mean is written for people: a format, after multiplication.
     form: str
+    # What a rate is, in words.
+    unit: str
     factor: float = 1.0
+    # Most devices have none, however long they are watched.
+    is_rare: bool = False
     # The devices that were measured are the very ones that are decided about.
     is_census: bool = False
 
 
 KINDS: Mapping[Metric, Kind] = {
-    Metric.ERRORS: Kind(20, 0.03, is_count=True, has_control=True, form="{:.2f} %", factor=100),
+    Metric.ERRORS: Kind(20, 0.03, is_count=True, has_control=True, form="{:.2f} %", unit="failed share of requests", factor=100),
     # A twentieth of the control's requests are slower than its own p95.
-    Metric.LATENCY: Kind(20, 0.05, is_count=True, has_control=False, form="{:.1f} % slower than the limit", factor=100),
-    Metric.RESTARTS: Kind(1 / 144, 5.0, is_count=True, has_control=True, form="{:.2f} a day"),
-    Metric.TEMPERATURE: Kind(3, 5.0, is_count=False, has_control=True, form="{:.1f} C"),
-    Metric.DISAGREEMENT: Kind(20, 0.05, is_count=True, has_control=False, form="{:.2f} %", factor=100, is_census=True),
-    Metric.CONFIDENCE: Kind(20, 0.05, is_count=False, has_control=False, form="{:.3f}"),
-    Metric.DRIFT: Kind(1, 0.1, is_count=False, has_control=True, form="{:.3f}"),
+    Metric.LATENCY: Kind(
+        20, 0.05, is_count=True, has_control=False, form="{:.1f} % slower than the limit", unit="slow share of requests", factor=100
+    ),
+    Metric.RESTARTS: Kind(1 / 6, 0.5, is_count=True, has_control=True, form="{:.2f} an hour", unit="restarts an hour", is_rare=True),
+    Metric.TEMPERATURE: Kind(3, 5.0, is_count=False, has_control=True, form="{:.1f} C", unit="degrees Celsius"),
+    Metric.DISAGREEMENT: Kind(
+        20, 0.05, is_count=True, has_control=False, form="{:.2f} %", unit="differing share of answers", factor=100, is_census=True
+    ),
+    Metric.CONFIDENCE: Kind(20, 0.05, is_count=False, has_control=False, form="{:.3f}", unit="loss of the winning score"),
+    Metric.DRIFT: Kind(MIN_ANSWERS, 0.1, is_count=False, has_control=True, form="{:.3f}", unit="population stability index"),
 }
 
 
@@ -68,6 +78,27 @@ class MetricVerdict:
     probability_worse: float | None
     reason: str
     devices: int = 0
+    # How much above the control it may be, or above nothing where the metric has none.
+    limit: float | None = None
+    # Of the evidence that an answer takes, the share that is there: at 1 the gate says so.
+    toward_stop: float = 0.0
+    toward_pass: float = 0.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two arms differ in one metric, whatever its limit: canary less control, and how likely the canary's is higher at all."""
+
+    metric: Metric
+    canary: float
+    control: float
+    difference: float
+    # Hold the true difference with 95 %, at every look.
+    low: float
+    high: float
+    probability_higher: float
+    canary_devices: int
+    control_devices: int
 
 
 @dataclass(frozen=True)
@@ -77,44 +108,93 @@ class GateVerdict:
     decision: Decision
     reason: str
     metrics: tuple[MetricVerdict, ...] = field(default=())
+    # Of every metric that both arms tell of, with a limit or without.
+    report: tuple[Comparison, ...] = field(default=())
 
 
 def assess(policy: GatePolicy, evidence: Evidence) -> GateVerdict:
-    """Return `stop` as soon as any limit is surely exceeded, `pass` when all are surely kept, else `wait`."""
+    """Return `stop` as soon as any limit is surely exceeded, `pass` when all are surely kept, else `wait`.
+
+    All metrics together stop a good release with a chance of at most `false_stop`: each has an equal part of it, and the chance that any
+    of them errs is at most the sum of theirs (Bonferroni), whatever hangs together with what.
+    """
     metrics = tuple(_judge(policy, evidence, metric, margin) for metric, margin in policy.limits.items())
-    stops = [found for found in metrics if found.decision is Decision.STOP]
-    if stops:
-        return GateVerdict(Decision.STOP, "; ".join(found.reason for found in stops), metrics)
-    waits = [found for found in metrics if found.decision is Decision.WAIT]
-    if waits:
-        return GateVerdict(Decision.WAIT, "; ".join(found.reason for found in waits), metrics)
-    return GateVerdict(Decision.PASS, "; ".join(found.reason for found in metrics) or "no limits were set", metrics)
+    by_decision = {decision: "; ".join(found.reason for found in metrics if found.decision is decision) for decision in Decision}
+    for decision in (Decision.STOP, Decision.WAIT):
+        if by_decision[decision]:
+            return GateVerdict(decision, by_decision[decision], metrics)
+    return GateVerdict(Decision.PASS, by_decision[Decision.PASS] or "no limits were set", metrics)
+
+
+def compared(evidence: Evidence) -> tuple[Comparison, ...]:
+    """Return how the arms differ, of each metric of which both say enough."""
+    found = (_compared(metric, arm, evidence.control.get(metric, ())) for metric, arm in evidence.canary.items())
+    return tuple(filter(None, found))
+
+
+def _compared(metric: Metric, canary: Arm, control: Arm) -> Comparison | None:
+    kind = KINDS[metric]
+    ours, theirs = (Rates.of(arm, kind.min_weight) for arm in (canary, control))
+    answer = _answer(kind, 0.0, ours, theirs)
+    if answer is None:
+        return None
+    return Comparison(
+        metric=metric,
+        canary=answer.canary,
+        control=answer.control,
+        difference=answer.difference,
+        low=answer.low,
+        high=answer.high,
+        probability_higher=answer.probability_worse,
+        canary_devices=ours.devices,
+        control_devices=theirs.devices,
+    )
+
+
+def answers_of(kind: Kind, margin: float, canary: Rates, control: Rates | None) -> Answer[Values] | None:
+    """Ask the test that suits a metric, of one comparison or of many at once."""
+    test = compare_rare if kind.is_rare else compare_means
+    return test(Question(margin, kind.scale, kind.is_count, kind.is_census), canary, control)
+
+
+def _answer(kind: Kind, margin: float, canary: Rates, control: Rates | None) -> Answer[float] | None:
+    found = answers_of(kind, margin, canary, control)
+    return None if found is None else Answer(**{name: float(value) for name, value in vars(found).items()})
 
 
 def _judge(policy: GatePolicy, evidence: Evidence, metric: Metric, margin: float) -> MetricVerdict:
     kind = KINDS[metric]
     canary = Rates.of(evidence.canary.get(metric, ()), kind.min_weight)
     control = Rates.of(evidence.control.get(metric, ()), kind.min_weight) if kind.has_control else None
-    answer = compare(Question(margin, kind.scale, kind.is_count, kind.is_census), canary, control)
+    answer = _answer(kind, margin, canary, control)
     if answer is None:
         reason = f"{metric.value}: expected more devices that say something, found {canary.devices}"
         if control is not None:
             reason += f" and {control.devices} to compare with"
-        return MetricVerdict(metric, Decision.WAIT, None, None, None, reason, canary.devices)
-    decision = _decide(policy, answer)
-    shown = None if control is None else answer.control
-    reason = _explain(metric, margin, answer, canary.devices)
-    return MetricVerdict(metric, decision, answer.canary, shown, answer.probability_worse, reason, canary.devices)
+        return MetricVerdict(metric, Decision.WAIT, None, None, None, reason, canary.devices, margin)
+    to_stop, to_pass = evidence_needed(policy)
+    toward_stop, toward_pass = answer.log_e_worse / to_stop, answer.log_e_better / to_pass
+    return MetricVerdict(
+        metric=metric,
+        decision=Decision.STOP if toward_stop >= 1 else Decision.PASS if toward_pass >= 1 else Decision.WAIT,
+        canary=answer.canary,
+        control=None if control is None else answer.control,
+        probability_worse=answer.probability_worse,
+        reason=_explain(metric, margin, answer, canary.devices),
+        devices=canary.devices,
+        limit=margin,
+        toward_stop=min(1.0, max(0.0, toward_stop)),
+        toward_pass=min(1.0, max(0.0, toward_pass)),
+    )
 
 
-def _decide(policy: GatePolicy, answer: Answer) -> Decision:
-    if answer.log_e_worse >= math.log(len(policy.limits) / policy.false_stop):
-        return Decision.STOP
+def evidence_needed(policy: GatePolicy) -> tuple[float, float]:
+    """Return the logarithms of the e-values that stop and pass."""
     # Passing needs every metric's consent, so that each may use the whole chance of error.
-    return Decision.PASS if answer.log_e_better >= -math.log(policy.false_pass) else Decision.WAIT
+    return math.log(len(policy.limits) / policy.false_stop), -math.log(policy.false_pass)
 
 
-def _explain(metric: Metric, margin: float, answer: Answer, devices: int) -> str:
+def _explain(metric: Metric, margin: float, answer: Answer[float], devices: int) -> str:
     kind = KINDS[metric]
 
     def say(value: float) -> str:

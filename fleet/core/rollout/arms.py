@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.lifecycle import Phase
+from contracts.messages import ReleaseRef
 from fleet.core.rollout.follow import is_same
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Strategy
@@ -18,10 +19,10 @@ MAX_DEVICES = 500
 
 @dataclass(frozen=True)
 class Arms:
-    """Both sides, each device with the manifest of what it runs; `since` is when the first of them had its outcome."""
+    """Both sides, each device with what it runs; `since` is when the first of them had its outcome."""
 
-    canary: dict[str, str]
-    control: dict[str, str]
+    canary: dict[str, ReleaseRef]
+    control: dict[str, ReleaseRef]
     since: datetime
 
 
@@ -44,11 +45,11 @@ def arms_of(rollout: Rollout) -> Arms | None:
     return Arms(canary, control, min(moments)) if canary and moments else None
 
 
-def _running(members: Iterable[Member]) -> dict[str, str]:
-    found = [(member.device, member.target.manifest_sha256) for member in members if member.target is not None]
+def _running(members: Iterable[Member]) -> dict[str, ReleaseRef]:
+    found = [(member.device, member.target) for member in members if member.target is not None]
     return dict(found[:MAX_DEVICES])
 
 
-def _before(members: Iterable[Member]) -> dict[str, str]:
-    found = [(member.device, member.baseline.manifest_sha256) for member in members if member.baseline is not None]
+def _before(members: Iterable[Member]) -> dict[str, ReleaseRef]:
+    found = [(member.device, member.baseline) for member in members if member.baseline is not None]
     return dict(found[:MAX_DEVICES])

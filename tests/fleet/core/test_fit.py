@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from contracts.messages import ReleaseRef
+from contracts.lifecycle import Phase
+from contracts.messages import ModelReport, ReleaseRef
 from contracts.room import RESERVE_BYTES, WORKER_BYTES
 from fleet.core.fit import Fit, Misfit, Need, Package, fit_of
 from fleet.core.inventory import Inventory, Vitals
@@ -75,12 +76,18 @@ def test_a_device_that_a_release_does_not_fit_is_left_out_for_a_named_reason(dev
 
 
 def test_files_that_a_device_holds_are_not_fetched_again_and_need_no_room() -> None:
-    device = replace(PI, running={"digits": OLD}, vitals=replace(ROOM, free_disk_bytes=RESERVE_BYTES + 1_000_000))
+    device = replace(
+        PI,
+        models={"digits": ModelReport(phase=Phase.COMMITTED, current=OLD)},
+        vitals=replace(ROOM, free_disk_bytes=RESERVE_BYTES + 1_000_000),
+    )
 
     assert obstacle_of(device).startswith("disk")
     assert fit_of(PACKAGE, device, {OLD.manifest_sha256: BEFORE}) == Fit("rpi5", 1_000_000, has_base=True)
     # The release itself is already there, whatever room there is.
-    assert fit_of(PACKAGE, replace(device, running={"digits": NEW}), {}) == Fit("rpi5", 0, has_base=False)
+    assert fit_of(PACKAGE, replace(device, models={"digits": ModelReport(phase=Phase.COMMITTED, current=NEW)}), {}) == Fit(
+        "rpi5", 0, has_base=False
+    )
 
 
 def test_a_plan_shows_all_that_were_meant_and_nobody_else() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.messages import ReleaseRef
+from contracts.lifecycle import Phase
+from contracts.messages import ModelReport, ReleaseRef
 from fleet.core.inventory import Inventory, Vitals
 from fleet.core.status import Gist
 from fleet.core.targeting.parse import NAMES, parse_query
@@ -42,7 +43,7 @@ PI = Inventory(
     architecture="aarch64",
     system="Linux 6.6.31+rpt-rpi-2712",
     vitals=Vitals(2 << 30, 8 << 30, 600_000_000, 32_000_000_000, 61.5, lacks_edge_tpu=False),
-    running={"digits": ReleaseRef(model="digits", release=3, manifest_sha256="ab" * 32)},
+    models={"digits": ModelReport(phase=Phase.COMMITTED, current=ReleaseRef(model="digits", release=3, manifest_sha256="ab" * 32))},
 )
 UNHEARD = Inventory("pi-2", "rpi5", {}, ("rpi5", "cpu"))
 

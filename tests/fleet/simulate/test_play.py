@@ -138,3 +138,21 @@ def test_a_flaky_link_breaks_and_the_next_session_is_another() -> None:
     assert breaks_s < BEGAN_S + 3600
     assert back_s > breaks_s
     assert device.session != before
+
+
+def test_a_reboot_ends_the_session_and_what_was_under_way_goes_on_afterwards() -> None:
+    played, device = play(faults=Faults(reboots_per_day=24.0))
+    played.hear(device, envelope(), BEGAN_S)
+    reboot_s = device.leave_s
+
+    back_s = played.leave(device, reboot_s)
+    session = device.session
+    played.boot(device, back_s)
+    said = run(played, device, back_s - BEGAN_S + 120)
+
+    assert BEGAN_S < reboot_s < BEGAN_S + 24 * 3600
+    assert device.session != session
+    assert phases(said)[-1] is Phase.COMMITTED
+    health = next(message for message in said if isinstance(message, Health))
+    assert health.session == device.session
+    assert health.uptime_s <= 30

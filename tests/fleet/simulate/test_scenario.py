@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from contracts.errors import InvalidDocumentError
 from fleet.simulate.fleet import make_devices
-from fleet.simulate.scenario import Behaviour, Scenario, read_scenario
+from fleet.simulate.scenario import Behaviour, Faults, Scenario, read_scenario
 
+DOCS = Path(__file__).parents[3] / "docs"
 BAD_DAY = """
 seed = 7
 [[groups]]
@@ -77,3 +78,15 @@ def test_a_wrong_file_is_refused_by_the_name_of_what_is_wrong(tmp_path: Path, te
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidDocumentError, match=r"nowhere\.toml: file: expected a readable scenario"):
         read_scenario(tmp_path / "nowhere.toml")
+
+
+def test_the_file_that_the_documentation_shows_is_one(tmp_path: Path) -> None:
+    _, _, text = (DOCS / "simulate.md").read_text().partition("## The file\n")
+    file = tmp_path / "shown.toml"
+    file.write_text("\n".join(line.removeprefix("    ") for line in text.splitlines() if line.startswith("    ")))
+
+    shown = read_scenario(file)
+
+    assert {group.behaviour for group in shown.groups} == {Behaviour.STEADY, Behaviour.FLAKY, Behaviour.FAILING}
+    assert all(f"| `{behaviour.value}` |" in text for behaviour in Behaviour)
+    assert all(f"| `{fault}` |" in text for fault in Faults.model_fields)

@@ -68,6 +68,24 @@ def test_played_devices_connect_follow_a_rollout_and_leave(stage: FleetProcess, 
         wait_for(lambda: api.get("overview").json()["online"] == 0)
 
 
+@pytest.mark.parametrize(("fault", "word"), [("drop", "dropped"), ("reorder", "reordered")])
+def test_the_server_misses_what_was_dropped_and_nothing_that_came_late(stage: FleetProcess, tmp_path: Path, fault: str, word: str) -> None:
+    scenario = tmp_path / "faults.toml"
+    scenario.write_text(f"{QUICK}[faults]\n{fault} = 0.2\n")
+
+    played = simulate(stage, "--devices", "20", "--faults", str(scenario), "--seconds", "8", "--prefix", fault)
+    out, err = played.communicate(timeout=60)
+
+    befell = json.loads(out)["messages"][word]
+    assert err == ""
+    assert befell > 5
+    with stage.api as api:
+        gaps = [gap for number in range(20) for gap in api.get(f"devices/{fault}-{number:05}").json()["gaps"]]
+    lost = sum(gap["lost"] for gap in gaps)
+    # The last one of a session leaves no gap, because nothing comes after it.
+    assert (0 < lost <= befell) if fault == "drop" else (lost == 0)
+
+
 def test_the_door_is_its_owners_alone_and_a_name_opens_no_other_topics(stage: FleetProcess) -> None:
     door = stage.folder / "simulation.sock"
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "v0011"
-down_revision = "v0009"
+down_revision = "v0010"
 
 COUNTS = ("compared", "agreed", "errors", "dropped", "scored")
 AMOUNTS = ("paused_s", "shift", "shift_squares")

@@ -79,9 +79,9 @@ def test_a_devices_own_past_explains_what_it_does_now() -> None:
 @pytest.mark.parametrize(
     ("metric", "margin", "good", "bad"),
     [
-        (Metric.RESTARTS, 1.0, Sums(0, 0.5), Sums(10, 0.5)),
+        (Metric.RESTARTS, 0.2, Sums(0, 12), Sums(10, 12)),
         (Metric.TEMPERATURE, 5.0, Sums(100 * 60.0, 100), Sums(100 * 75.0, 100)),
-        (Metric.DRIFT, 0.1, Sums(10 * 0.05, 10), Sums(10 * 0.9, 10)),
+        (Metric.DRIFT, 0.1, Sums(1000 * 0.05, 1000), Sums(1000 * 0.9, 1000)),
         (Metric.LATENCY, 0.05, Sums(20, 1000), Sums(300, 1000)),
         (Metric.DISAGREEMENT, 0.05, Sums(5, 1000), Sums(300, 1000)),
     ],
