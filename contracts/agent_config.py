@@ -86,6 +86,9 @@ class UpdateSection(Section):
     # Of a worker's resident memory, once it grows steadily.
     max_growth_mib_per_h: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 256.0
     max_temperature_rise_c: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] = 20.0
+    # An accelerator that one process alone can hold, as a Coral: for how long nobody may serve, so that a new release can be proved there.
+    # Callers wait meanwhile, none is refused. 0 for never: a release that cannot be proved beside the one that serves is rolled back.
+    max_pause_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 0.0
 
 
 class WorkerSection(Section):

@@ -122,7 +122,7 @@ class Reported(Message, Grown, frozen=True, extra="ignore"):
 SourceState = Literal["opening", "live", "frozen", "stopped"]
 
 
-class SourceHealth(BaseModel, frozen=True, extra="ignore"):
+class SourceHealth(Grown, frozen=True, extra="ignore"):
     """The camera, or the folder, that a model looks at by itself."""
 
     # `opening` until the first answer, `frozen` while every picture is the same to the byte, `stopped` while there is none.
@@ -136,6 +136,8 @@ class SourceHealth(BaseModel, frozen=True, extra="ignore"):
     dropped: Counter = 0
     # What is wrong, with the source or with the file of its results.
     reason: Text = ""
+    # Resident memory of the process that reads it, beside the worker's own; absent while there is none.
+    reader_rss_bytes: Bytes | None = None
 
 
 class WorkerHealth(Grown, frozen=True, extra="ignore"):

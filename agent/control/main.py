@@ -25,7 +25,7 @@ from agent.control.updater import Updater, Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wish, Wishes
 from agent.core.liveness import Duty, overdue
-from agent.errors import CommandError
+from agent.errors import CommandError, EngineError
 from contracts.configuration import Configuration
 from contracts.messages import Health, WorkerHealth
 from contracts.topics import of_device, parse_trust_file
@@ -158,6 +158,11 @@ class Agent:
         updater = self._updaters.get(model)
         if updater is not None:
             updater.disprove(manifest_sha256, reason)
+
+    def may_do_without_engine(self, model: str, manifest_sha256: str, error: EngineError) -> bool:
+        """Tell a model's updater that a release's engine cannot be built; say whether it is to serve without one."""
+        updater = self._updaters.get(model)
+        return updater is not None and updater.may_do_without_engine(manifest_sha256, error)
 
     def supervisor_of(self, model: str | None) -> Supervisor:
         """Return who looks after a model's workers, None being the only model; raise CommandError."""
