@@ -42,6 +42,7 @@ from agent.control.engines import Engines
 from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
 from agent.control.main import Agent, Parts
+from agent.control.named_sources import NamedSource
 from agent.control.ports.sources import Source
 from agent.control.proof import ProvingLauncher, Told
 from agent.control.renewal import Renewal
@@ -69,6 +70,7 @@ class Lines:
         self.mqtt, self.bulk = MqttBroker(self.address), BulkBroker(self.address)
         self.uplink = Uplink(self.mqtt, ground.reporter, agent.hear, broker.keepalive_s, ground.said)
         link = LinkFile(settings.state_dir / "links.json", str(self.address))
+        self._named = agent.named
         self._broker_source = BrokerSource(self.bulk, ground.reporter, link)
         self._folder = settings.file.parent
 
@@ -76,9 +78,10 @@ class Lines:
         """Return the sources that a configuration names, in their order; relative paths start from its own folder."""
         delivery, tls = config.delivery, self.known_by.tls_context
         own = [HttpSource(f"{delivery.server.rstrip('/')}{ARTIFACTS_PATH}", tls, may_lead=True)] if delivery.server else []
+        by_release = [NamedSource(self._named, delivery.release_hosts, HttpSource)] if delivery.release_hosts else []
         meant: dict[SourceName, list[Source]] = {
             "mqtt": [self._broker_source],
-            "https": [*own, *(HttpSource(url) for url in delivery.urls)],
+            "https": [*own, *(HttpSource(url) for url in delivery.urls), *by_release],
             "folder": [FolderSource(self._folder / delivery.folder)] if delivery.folder else [],
         }
         return [source for name in delivery.sources for source in meant[name]]

@@ -13,6 +13,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 SourceName = Literal["mqtt", "https", "folder"]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=2000)]
 FleetUrl = Annotated[str, Field(pattern=r"^(|https://[^\s?#]+)$", max_length=2000)]
+SourceHost = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$", max_length=260)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -135,6 +136,9 @@ class DeliverySection(Section):
     server: FleetUrl = ""
     # Servers that hold files by digest, such as https://cdn.example.org/artifacts: `/<sha256>` is added, ranges are asked for.
     urls: Annotated[tuple[HttpUrl, ...], Field(max_length=8)] = ()
+    # Hosts of which a signed release may name servers for its files, which are asked after `urls`: cdn.example.org, cdn.example.org:8443,
+    # *.example.org. None by default: whoever releases must not say whom a device calls.
+    release_hosts: Annotated[tuple[SourceHost, ...], Field(max_length=16)] = ()
     # Bundles on this device or on a stick: a folder, a .tar, or a folder of either; empty for none.
     folder: str = ""
     # How much the device asks for; what others asked for at the same time comes with it. 0 is no limit.

@@ -11,6 +11,7 @@ from contracts.messages import ReleaseRef
 from fleet.core.fit import Package
 from fleet.core.inventory import Inventory
 from fleet.core.targeting.groups import Group, content_of, groups_in, resolve
+from fleet.core.targeting.order import in_order
 from fleet.core.targeting.parse import parse_query
 from fleet.core.targeting.plan import TargetPlan, matching, plan_targets
 from fleet.core.targeting.predicate import predicate
@@ -75,6 +76,16 @@ class Targeting:
         fleet = self._roster.inventories(now, LIST_AGE)
         found = (device.id for device in fleet if device.id > after and is_meant(device))
         return tuple(islice(found, limit))
+
+    def listed(self, text: str, order: str, start: int, limit: int, now: datetime) -> tuple[tuple[str, ...], int]:
+        """Return some ids of those that a query means, from the `start`-th on, and the number of all.
+
+        `order` names what the list is ordered by, as queries do; `-last_seen` orders downwards. Raises as `plan` does.
+        """
+        is_meant = predicate(self._resolved(parse_query(text)), now)
+        meant = [device for device in self._roster.inventories(now, LIST_AGE) if is_meant(device)]
+        page = in_order(meant, order, now)[start : start + limit]
+        return tuple(device.id for device in page), len(meant)
 
     def members(self, group: Group, now: datetime) -> tuple[str, ...]:
         """Return the ids of a group's devices."""

@@ -55,9 +55,10 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/rollouts/{rollout}/devices"): Role.VIEWER,
     ("GET", "/rollouts/{rollout}/history"): Role.VIEWER,
     ("GET", "/trust/{name}"): Role.VIEWER,
+    ("GET", "/authority"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.VIEWER,
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
-    # The dashboard shows what a viewer may ask for, and changes nothing.
+    # The dashboard lets everybody do what his token may.
     ("POST", "/login-links"): Role.VIEWER,
     # Logs may name people and places, so that looking takes as much as asking.
     ("GET", "/devices/{device}/commands"): Role.OPERATOR,
@@ -81,7 +82,10 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/enrolment-tokens"): Role.ADMIN,
     ("POST", "/simulated-devices"): Role.ADMIN,
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,
+    ("DELETE", "/devices/{device}"): Role.ADMIN,
     ("POST", "/trust"): Role.ADMIN,
+    ("POST", "/authority/successor"): Role.ADMIN,
+    ("POST", "/authority/retirement"): Role.ADMIN,
     ("POST", "/online-keys/{role}"): Role.ADMIN,
     ("GET", "/audit"): Role.ADMIN,
     ("GET", "/users"): Role.ADMIN,

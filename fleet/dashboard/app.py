@@ -6,14 +6,15 @@ from fastapi import FastAPI
 from nicegui import app as pages
 from nicegui import ui
 
-from fleet.dashboard import audit, device, fleet, releases, rollouts
+from fleet.dashboard import audit, device, devices, overview, releases, rollout, rollout_form, rollouts
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.guard import Guard
 from fleet.dashboard.openid_way import OpenIdWay
+from fleet.dashboard.orders import Orders
+from fleet.dashboard.ports import Services
 from fleet.dashboard.session import COOKIE, SESSION_S, Sessions
 from fleet.dashboard.theme import STATIC, STATIC_URL, Frame
 from fleet.dashboard.way_in import WayIn
-from fleet.views import FleetReader
 
 # Changes kept for a browser whose connection drops for a moment; past this it loads the page again.
 MAX_MESSAGES_KEPT = 50
@@ -21,19 +22,22 @@ RECONNECT_S = 10.0
 STATIC_AGE_S = 24 * 3600
 
 
-def mount(app: FastAPI, reader: FleetReader, sessions: Sessions, log: audit.Log, storage_secret: str) -> None:
+def mount(app: FastAPI, services: Services, sessions: Sessions, log: audit.Log, storage_secret: str) -> None:
     """Add the dashboard to `app`, once per process and after all other routes: it takes every path that is left.
 
     `sessions` lets people in; `storage_secret` signs the cookies.
     """
-    feed, frame = Feed(reader), Frame(sessions)
+    orders = Orders(services, sessions.caller_of)
+    feed, frame = Feed(services), Frame(sessions)
     pages.add_static_files(STATIC_URL, STATIC, max_cache_age=STATIC_AGE_S)
     way_in = WayIn(sessions)
     way_in.add_to(pages)
     if sessions.openid is not None:
         OpenIdWay(sessions.openid, way_in).add_to(pages)
-    for part in (fleet, device, rollouts, releases):
-        part.register(feed, frame)
+    for showing in (overview, rollouts, releases):
+        showing.register(feed, frame)
+    for ordering in (devices, device, rollout_form, rollout):
+        ordering.register(feed, frame, orders)
     audit.register(log, frame)
     pages.add_middleware(Guard, sessions=sessions)
     ui.run_with(

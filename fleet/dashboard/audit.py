@@ -15,7 +15,6 @@ from fleet.core.audit import LinkedEntry
 from fleet.core.roles import Role
 from fleet.dashboard.guard import signed_in
 from fleet.dashboard.parts import ago, empty, heading, mono, row, table
-from fleet.dashboard.session import read_login
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 
 ROWS = 50
@@ -37,7 +36,7 @@ def register(log: Log, frame: Frame) -> None:
     @ui.page("/audit", response_timeout=FIRST_ANSWER_S)
     async def audit_page(request: Request, before: int | None = None, who: str = "", what: str = "") -> None:
         caller = signed_in(request)
-        with frame.page("Audit", under="/audit", login=read_login(request.session)):
+        async with frame.page(request, "Audit", under="/audit"):
             heading("Audit log", 1)
             if caller.role < Role.ADMIN:
                 ui.label(f"This takes the role admin; yours is {caller.role.word}.").classes("ff-trouble")

@@ -5,20 +5,39 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Generic, TypeVar
 
-from fleet.views import DeviceDetail, DeviceSummary, FleetReader, HealthPoint, InferencePoint, Overview, ReleaseView, RolloutView
+from fleet.dashboard.ports import Services
+from fleet.views import (
+    CommandSummary,
+    DeviceDetail,
+    DeviceRolloutView,
+    DeviceSummary,
+    GroupView,
+    HealthPoint,
+    InferencePoint,
+    Overview,
+    ReleaseView,
+    RolloutView,
+)
 
 # An answer is shared for this long, or for a few times as long as it took: a slow store is asked less often.
 FRESH_S = 1.0
 REST_FACTOR = 4.0
+# Which groups a device is in takes a question for each group.
+GROUPS_FRESH_S = 15.0
 
-# What a table can show and a person can read; the pages say when there is more.
-MAX_DEVICES = 5000
-DEVICES_PER_READ = 500
+# What a page of the table holds.
+DEVICES_PER_PAGE = 50
 MAX_ROLLOUTS = 20
-# Answers about single devices, rollouts and time ranges that are remembered.
+MAX_COMMANDS = 20
+MAX_GROUPS = 200
+# What the overview has room for.
+MAX_ATTENTION = 8
+ATTENTION = "status in (offline, degraded)"
+# Answers about single devices, pages, rollouts and time ranges that are remembered.
 MAX_ANSWERS = 256
 
 Answer = TypeVar("Answer")
@@ -45,25 +64,63 @@ class Shared(Generic[Answer]):
                 self._fresh_until = ended + max(self._fresh_s, REST_FACTOR * (ended - started))
             return self._answers[0]
 
+    def outdate(self) -> None:
+        """Ask anew next time, because something was just changed here."""
+        self._fresh_until = 0.0
+
+
+@dataclass(frozen=True)
+class DevicePage:
+    """Some of the devices that a query means, in the order asked for."""
+
+    devices: tuple[DeviceSummary, ...]
+    total: int
+
 
 class Feed:
     """All that the pages ask."""
 
-    def __init__(self, reader: FleetReader) -> None:
-        """Ask `reader`."""
+    def __init__(self, services: Services) -> None:
+        """Ask them; nothing is read before a page wants it."""
+        reader, groups = services.reader, services.groups
+        self._services = services
         self.overview: Shared[Overview] = Shared(reader.overview)
-        self.devices: Shared[tuple[DeviceSummary, ...]] = Shared(partial(_first_devices, reader))
         self.releases: Shared[tuple[ReleaseView, ...]] = Shared(reader.releases)
+        self.groups: Shared[tuple[GroupView, ...]] = Shared(lambda: groups.groups(MAX_GROUPS, "", services.now()).items)
         self.rollouts: Shared[tuple[RolloutView, ...]] = Shared(partial(reader.rollouts, limit=MAX_ROLLOUTS))
-        self._reader = reader
+        self._devices = lru_cache(MAX_ANSWERS)(lambda *asked: Shared(partial(self._read_devices, *asked)))
         self._device = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(reader.device, device)))
+        self._groups_of = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(self._read_groups_of, device), GROUPS_FRESH_S))
+        self._taken_part = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(reader.taken_part, device)))
+        self._commands = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(self._read_commands, device)))
         self._rollout = lru_cache(MAX_ANSWERS)(lambda rollout: Shared(partial(reader.rollout, rollout)))
         self._health = lru_cache(MAX_ANSWERS)(lambda device, minutes: Shared(partial(reader.health, device, minutes=minutes)))
         self._inference = lru_cache(MAX_ANSWERS)(lambda device, minutes: Shared(partial(reader.inference, device, minutes=minutes)))
 
+    async def devices(self, query: str, order: str, start: int, limit: int = DEVICES_PER_PAGE) -> DevicePage:
+        """Return a page of the devices that a query means; raise QueryError or UnknownGroupError."""
+        page: DevicePage = await self._devices(query, order, start, limit).get()
+        return page
+
+    async def attention(self) -> DevicePage:
+        """Return those that need somebody, the most urgent first."""
+        return await self.devices(ATTENTION, "status", 0, MAX_ATTENTION)
+
     async def device(self, device: str) -> DeviceDetail:
         """Return one device; raise UnknownDeviceError."""
         return await self._device(device).get()
+
+    async def groups_of(self, device: str) -> tuple[str, ...]:
+        """Return the names of the groups that a device is in."""
+        return await self._groups_of(device).get()
+
+    async def taken_part(self, device: str) -> tuple[DeviceRolloutView, ...]:
+        """Return how a device's newest rollouts went there."""
+        return await self._taken_part(device).get()
+
+    async def commands(self, device: str) -> tuple[CommandSummary, ...]:
+        """Return what was asked of a device, newest first."""
+        return await self._commands(device).get()
 
     async def health(self, device: str, minutes: int) -> tuple[HealthPoint, ...]:
         """Return a device's health of the last `minutes`, oldest first."""
@@ -77,12 +134,26 @@ class Feed:
         """Return one rollout; raise UnknownRolloutError."""
         return await self._rollout(rollout).get()
 
+    def changed(self, *, device: str | None = None, rollout: int | None = None) -> None:
+        """Look anew at what somebody here just changed."""
+        if rollout is not None:
+            self._rollout(rollout).outdate()
+        if device is not None:
+            self._device(device).outdate()
+            self._groups_of(device).outdate()
+            self._commands(device).outdate()
+        self.groups.outdate()
+        self._devices.cache_clear()
 
-def _first_devices(reader: FleetReader) -> tuple[DeviceSummary, ...]:
-    found: list[DeviceSummary] = []
-    while len(found) < MAX_DEVICES:
-        page = reader.devices(limit=DEVICES_PER_READ, after=found[-1].id if found else "")
-        found += page
-        if len(page) < DEVICES_PER_READ:
-            break
-    return tuple(found[:MAX_DEVICES])
+    def _read_devices(self, query: str, order: str, start: int, limit: int) -> DevicePage:
+        ids, total = self._services.targeting.listed(query, order, start, limit, self._services.now())
+        found = {device.id: device for device in self._services.reader.named(ids)}
+        return DevicePage(tuple(found[id_] for id_ in ids if id_ in found), total)
+
+    def _read_groups_of(self, device: str) -> tuple[str, ...]:
+        now, targeting = self._services.now(), self._services.targeting
+        names = [group.name for group in self._services.groups.groups(MAX_GROUPS, "", now).items]
+        return tuple(name for name in names if targeting.page(f'id = "{device}" and group = "{name}"', "", 1, now))
+
+    def _read_commands(self, device: str) -> tuple[CommandSummary, ...]:
+        return self._services.commands.commands(device, self._services.now(), MAX_COMMANDS).items

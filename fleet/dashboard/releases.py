@@ -9,7 +9,6 @@ from starlette.requests import Request
 
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.parts import Live, ago, badge, empty, heading, mono, row, table
-from fleet.dashboard.session import read_login
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.words import release_name, short_digest, size
 from fleet.views import ReleaseView
@@ -23,7 +22,7 @@ def register(feed: Feed, frame: Frame) -> None:
 
     @ui.page("/releases", response_timeout=FIRST_ANSWER_S)
     async def releases_page(request: Request) -> None:
-        with frame.page("Releases", under="/releases", login=read_login(request.session)) as page:
+        async with frame.page(request, "Releases", under="/releases") as page:
             heading("Releases", 1)
             found = Live(_draw)
 

@@ -6,17 +6,18 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nicegui import context, ui
+from starlette.requests import Request
 
 from contracts.errors import FieldfareError
-from fleet.core.roles import Role
+from fleet.core.roles import Caller, Role
 from fleet.dashboard.guard import signed_in
-from fleet.dashboard.session import Login, Sessions
+from fleet.dashboard.session import Login, Sessions, read_login
 from fleet.dashboard.words import LOOKS, words_of
 
 STATIC = Path(__file__).parent / "static"
@@ -24,7 +25,7 @@ STATIC_URL = "/dashboard-static"
 BEAT_S = 2.0
 # Pages wait for their first answer; a large fleet on a small server takes its time.
 FIRST_ANSWER_S = 30.0
-PAGES = {"/": "Fleet", "/rollouts": "Rollouts", "/releases": "Releases"}
+PAGES = {"/": "Overview", "/devices": "Devices", "/rollouts": "Rollouts", "/releases": "Releases"}
 ADMINS_PAGES = {"/audit": "Audit"}
 THEME_COOKIE = "fieldfare_theme"
 THEMES: dict[str, tuple[bool | None, str]] = {
@@ -41,6 +42,8 @@ class Page:
 
     sessions: Sessions
     login: Login | None
+    # Who looked when the page was opened; orders ask again.
+    caller: Caller
     trouble: ui.label
 
     async def keep_fresh(self, refresh: Callable[[], Awaitable[None]]) -> None:
@@ -69,23 +72,24 @@ class Frame:
         self._sessions = sessions
         self._head = _head()
 
-    @contextmanager
-    def page(self, title: str, *, under: str, login: Login | None) -> Iterator[Page]:
+    @asynccontextmanager
+    async def page(self, request: Request, title: str, *, under: str) -> AsyncIterator[Page]:
         """Open a page; `under` is the navigation entry it belongs to."""
+        login = read_login(request.session)
+        caller = signed_in(request)
         ui.page_title(f"{title} · fieldfare")
         ui.add_head_html(self._head + f"<script>fieldfare.setServerTime({time.time() * 1000:.0f})</script>")
         # The framework puts a page's content into the document's one <main>; what leads elsewhere stands before it.
         with context.client.layout:
-            _header(under).move(target_index=0)
+            _header(under, caller).move(target_index=0)
             ui.link("Skip to content", "#content").classes("ff-skip").move(target_index=0)
         with ui.element("div").classes("ff-main").props("id=content tabindex=-1"):
             trouble = ui.label().classes("ff-trouble").props("role=alert")
             trouble.set_visibility(False)
-            yield Page(self._sessions, login, trouble)
+            yield Page(self._sessions, login, caller, trouble)
 
 
-def _header(under: str) -> ui.element:
-    caller = signed_in(context.client.request)
+def _header(under: str, caller: Caller) -> ui.element:
     with ui.element("header").classes("ff-header") as header:
         with ui.link(target="/").classes("ff-brand").props('aria-label="fieldfare, the fleet"'):
             ui.element("img").props(f'src="{STATIC_URL}/icon.svg" alt="" width=24 height=24')
@@ -96,7 +100,7 @@ def _header(under: str) -> ui.element:
                 if path == under:
                     link.props("aria-current=page")
         ui.element("div").classes("ff-space")
-        ui.label(caller.name).classes("ff-who").props(f'title="signed in as {caller.role.word}"')
+        ui.label(f"{caller.name} · {caller.role.word}").classes("ff-who").props(f'title="signed in as {caller.role.word}"')
         _theme_switch()
         ui.html(SIGN_OUT, sanitize=False)
     return header

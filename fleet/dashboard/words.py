@@ -50,8 +50,15 @@ OTHERS = {
     "paused": Look("pause_circle", "warn", "Nobody else is offered it; who was offered it goes on."),
     "succeeded": Look("check_circle", "good", "Every device has the release."),
     "aborted": Look("cancel", "warn", "Stopped before its end."),
+    "gate-pass": Look("check_circle", "good", "Surely within its limit."),
+    "gate-stop": Look("cancel", "bad", "Surely worse than allowed."),
+    "gate-wait": Look("hourglass_top", "busy", "Not enough is known yet."),
     "proven": Look("verified", "good", "The drop in accuracy is within its budget, with 95 % confidence."),
     "unproven": Look("help", "warn", "The estimated drop is within its budget, but the samples do not prove it."),
+    "pending": Look("schedule", "quiet", "Told to the device; no answer yet."),
+    "ok": Look("check_circle", "good", "Done."),
+    "refused": Look("block", "warn", "The device would not."),
+    "expired": Look("timer_off", "warn", "The device did not answer in time."),
     "info": Look("info", "quiet", "For the record."),
     "warning": Look("warning", "warn", "Worth a look."),
     "error": Look("error", "bad", "Needs attention."),
@@ -64,9 +71,17 @@ OTHERS = {
 LOOKS: dict[str, Look] = {**OTHERS, **{phase.value: look for phase, look in PHASES.items()}, **STATUSES}
 
 
+SPOKEN = {"gate-pass": "within limit", "gate-stop": "too bad", "gate-wait": "watching"}
+
+
 def words_of(state: str) -> str:
     """Write a state's name as people do."""
-    return state.replace("_", " ")
+    return SPOKEN.get(state, state.replace("_", " "))
+
+
+def devices(count: int) -> str:
+    """Write a number of devices."""
+    return f"{count} device{'' if count == 1 else 's'}"
 
 
 def short_digest(sha256: str) -> str:
@@ -85,6 +100,14 @@ def size(count: int) -> str:
         if count >= length:
             return f"{count / length:.1f} {unit}"
     return f"{count} B"
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time in the largest unit that leaves it whole, or nearly so."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or (seconds >= length and seconds % length == 0):
+            return f"{seconds / length:g} {unit}" if seconds % length == 0 else f"{seconds / length:.1f} {unit}"
+    return f"{seconds:g} s"
 
 
 def number(value: float) -> str:

@@ -61,3 +61,10 @@ class NoDevicesError(FleetError):
 
     def __init__(self, query: str, reason: str) -> None:
         super().__init__(f"query {query!r}: expected at least one device to update, found none: {reason}")
+
+
+class TooManyDevicesError(FleetError):
+    """More devices are meant than one change takes."""
+
+    def __init__(self, found: int, limit: int) -> None:
+        super().__init__(f"labels: expected at most {limit} devices in one change, found {found} or more; narrow the query")

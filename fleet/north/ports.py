@@ -20,6 +20,7 @@ from fleet.north.peer import Devices
 from fleet.north.reading import DevicePages, Lists, Reader
 from fleet.north.repeats import Kept
 from fleet.requests import (
+    AuthorityState,
     ConfigurationChange,
     LabelChange,
     NewGroup,
@@ -106,6 +107,9 @@ class Enrolment(Protocol):
     def revoke(self, device: str, now: datetime) -> None:
         """Turn a device out."""
 
+    def remove(self, device: str, by: str, now: datetime, *, keeps_history: bool) -> None:
+        """Turn a device out and forget it; `by` is the name of a token."""
+
 
 class Releases(Protocol):
     """Takes releases in."""
@@ -135,6 +139,9 @@ class Targeting(Protocol):
 
     def page(self, text: str, after: str, limit: int, now: datetime) -> tuple[str, ...]:
         """Return the ids of some of the devices that a query means, those that follow `after`."""
+
+    def listed(self, text: str, order: str, start: int, limit: int, now: datetime) -> tuple[tuple[str, ...], int]:
+        """Return some ids of those that a query means, from the `start`-th on, and the number of all; `-id` orders downwards."""
 
 
 class Preview(Protocol):
@@ -201,6 +208,19 @@ class TrustDesk(Protocol):
 
     def change(self, change: TrustChange, now: datetime) -> TrustVersions:
         """Follow a change that offline keys signed."""
+
+
+class Succession(Protocol):
+    """Brings the fleet from one root of its authority to the next."""
+
+    def state(self, now: datetime) -> AuthorityState:
+        """Return the roots, and who depends on the present one."""
+
+    def rotate(self, now: datetime) -> AuthorityState:
+        """Introduce the next root."""
+
+    def finish(self, now: datetime, *, leaves: bool) -> AuthorityState:
+        """Let the present root go at the next start."""
 
 
 class Incoming(Protocol):
@@ -273,6 +293,7 @@ class Services:
     people: People
     audit: AuditLog
     enrolment: Enrolment
+    succession: Succession
     releases: Releases
     rollouts: Rollouts
     commands: Commands

@@ -22,11 +22,13 @@ from fleet.store.rollout_views import device_view, entry_view, summarised
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
 from fleet.store.tables import devices, inference_windows
+from fleet.store.taken_part import taken_part
 from fleet.store.tallies import gaps_of
 from fleet.store.wishes import WishStore
 from fleet.views import (
     ConfigurationView,
     DeviceDetail,
+    DeviceRolloutView,
     DeviceSummary,
     HealthPoint,
     InferencePoint,
@@ -80,6 +82,7 @@ class StoreReader:
             releases={f"{model} {release}": count for (model, release), count in running.items()},
             rollouts_running=len(self._rollouts.open_revisions()),
             requests_per_s=float(requests) / RATE_WINDOW_S,
+            hardware=dict(Counter(device.hardware for device in everybody)),
         )
 
     def devices(self, *, limit: int = 200, after: str = "") -> tuple[DeviceSummary, ...]:
@@ -158,6 +161,10 @@ class StoreReader:
     def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
         """Return rollouts without their devices, newest first."""
         return tuple(RolloutView(**dict(summarised(outline))) for outline in self._rollouts.newest(limit))
+
+    def taken_part(self, device: str, *, limit: int = 20) -> tuple[DeviceRolloutView, ...]:
+        """Return how the newest rollouts went on a device, newest first."""
+        return taken_part(self._database, device, limit)
 
     def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from contracts.lifecycle import Phase
+from contracts.lifecycle import FINAL, Phase
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.gate import KINDS, Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
-from fleet.core.rollout.model import Member, Rollout
+from fleet.core.rollout.model import LOST, Member, Rollout
+from fleet.core.rollout.plan import Plan
 from fleet.store.rollouts import Crowd, Outline
 from fleet.views import (
     ComparisonView,
     GateView,
     MetricView,
+    PlanView,
     RolloutDeviceView,
     RolloutEntryView,
     RolloutSummary,
@@ -42,7 +44,8 @@ def summarised(outline: Outline) -> RolloutSummary:
         origin=rollout.origin,
         started_by=rollout.started_by,
         wave=rollout.wave + 1,
-        waves=_waves(rollout, outline.crowds),
+        waves=_waves(rollout.plan, rollout.wave, outline.crowds),
+        plan=_plan(rollout.plan),
         gate=None if rollout.verdict is None else _gate(rollout.verdict),
         version=rollout.version,
         shadow=_shadow(rollout, counts.get(Phase.SHADOW, 0)),
@@ -76,12 +79,17 @@ def _shadow(rollout: Rollout, devices: int) -> ShadowView | None:
     return ShadowView(share=plan.shadow.share, min_inputs=plan.min_inputs, proven=rollout.proven, devices=devices, agreement=agreement)
 
 
-def _waves(rollout: Rollout, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:
+def _waves(plan: Plan, open_wave: int, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:
     devices, offered, settled = Counter[int](), Counter[int](), Counter[int]()
+    committed, lost, missing, awaited = Counter[int](), Counter[int](), Counter[int](), Counter[int]()
     for crowd in crowds:
         devices[crowd.wave] += crowd.devices
         offered[crowd.wave] += crowd.offered
         settled[crowd.wave] += crowd.devices if crowd.is_settled else 0
+        committed[crowd.wave] += crowd.devices if crowd.phase is Phase.COMMITTED else 0
+        lost[crowd.wave] += crowd.devices if crowd.phase in LOST else 0
+        missing[crowd.wave] += crowd.devices if crowd.is_settled and crowd.phase not in FINAL else 0
+        awaited[crowd.wave] += crowd.devices - crowd.met if crowd.phase is Phase.OFFERED and not crowd.is_settled else 0
     return tuple(
         WaveView(
             wave=wave + 1,
@@ -89,9 +97,36 @@ def _waves(rollout: Rollout, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:
             devices=devices[wave],
             offered=offered[wave],
             settled=settled[wave],
-            is_open=wave <= rollout.wave,
+            is_open=wave <= open_wave,
+            committed=committed[wave],
+            lost=lost[wave],
+            missing=missing[wave],
+            awaited=awaited[wave],
         )
-        for wave, size in enumerate(rollout.plan.waves)
+        for wave, size in enumerate(plan.waves)
+    )
+
+
+def _plan(plan: Plan) -> PlanView:
+    policy = plan.gate
+    return PlanView(
+        threshold=None if plan.threshold is None else str(plan.threshold),
+        limits={metric.value: limit for metric, limit in policy.limits.items()} if policy else {},
+        # The whole chance of stopping a good one wrongly is shared by the metrics.
+        sure_to_stop=1 - policy.false_stop / max(1, len(policy.limits)) if policy else None,
+        sure_to_pass=1 - policy.false_pass if policy else None,
+        latency_ratio=plan.latency_ratio,
+        soak_s=plan.soak_s,
+        patience_s=plan.patience_s,
+        deadline_s=plan.deadline_s,
+        contact_s=plan.contact_s,
+        window=f"{plan.hours.start:%H:%M}-{plan.hours.end:%H:%M}" if plan.hours else "",
+        zone=plan.zone,
+        rate_per_min=plan.rate_per_min,
+        approval=plan.needs_approval,
+        newcomers=plan.takes_newcomers,
+        take_back=plan.takes_back,
+        hold_s=plan.hold_s,
     )
 
 

@@ -34,13 +34,14 @@ _MOVE = (
 
 @dataclass(frozen=True)
 class Crowd:
-    """Devices of one wave that stand alike: how many, and how many of them were offered the release."""
+    """Devices of one wave that stand alike: how many, and how many of them were offered the release, and met since."""
 
     wave: int
     phase: Phase
     is_settled: bool
     devices: int
     offered: int
+    met: int
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,13 @@ class RolloutStore:
             rows = connection.execute(select(rollouts.c.id, rollouts.c.revision).where(rollouts.c.ended_at.is_(None)))
             return {row.id: row.revision for row in rows}
 
+    def open_with(self, device: str) -> tuple[int, ...]:
+        """Return the rollouts under way that a device is in."""
+        is_in = (rollout_devices.c.rollout == rollouts.c.id) & (rollout_devices.c.device == device)
+        query = select(rollouts.c.id).join(rollout_devices, is_in).where(rollouts.c.ended_at.is_(None)).order_by(rollouts.c.id)
+        with self._database.reading() as connection:
+            return tuple(connection.execute(query).scalars())
+
     def get(self, number: int) -> Rollout:
         """Return one rollout; raise UnknownRolloutError."""
         with self._database.reading() as connection:
@@ -142,11 +150,13 @@ def _row(connection: Connection, number: int) -> Row[tuple[object, ...]]:
 def _crowds(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[Crowd, ...]]:
     device = rollout_devices.c
     alike = (device.rollout, device.wave, device.phase, device.is_missing)
-    query = select(*alike, func.count().label("devices"), func.count(device.offered_at).label("offered"))
+    query = select(
+        *alike, func.count().label("devices"), func.count(device.offered_at).label("offered"), func.count(device.met_at).label("met")
+    )
     found: dict[int, list[Crowd]] = {number: [] for number in numbers}
     for row in connection.execute(query.where(device.rollout.in_(numbers)).group_by(*alike).order_by(*alike)):
         phase = Phase(row.phase)
-        found[row.rollout].append(Crowd(row.wave, phase, phase in FINAL or row.is_missing, row.devices, row.offered))
+        found[row.rollout].append(Crowd(row.wave, phase, phase in FINAL or row.is_missing, row.devices, row.offered, row.met))
     return {number: tuple(crowds) for number, crowds in found.items()}
 
 

@@ -13,8 +13,10 @@ from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import (
     ComparisonView,
+    DeviceRolloutView,
     GateView,
     MetricView,
+    PlanView,
     RolloutDeviceView,
     RolloutEntryView,
     RolloutState,
@@ -35,6 +37,7 @@ __all__ = [
     "ConfigurationView",
     "ConfiguredDevice",
     "DeviceDetail",
+    "DeviceRolloutView",
     "DeviceSummary",
     "EventView",
     "ExcludedView",
@@ -50,6 +53,7 @@ __all__ = [
     "MetricView",
     "Overview",
     "Page",
+    "PlanView",
     "QuarantinedMessage",
     "ReleaseView",
     "RolloutDeviceView",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from fleet.views.base import View
 
 
@@ -16,3 +18,5 @@ class Overview(View):
     releases: dict[str, int]
     rollouts_running: int
     requests_per_s: float
+    # Devices by hardware.
+    hardware: dict[str, int] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ from fleet.views.charts import HealthPoint, InferencePoint
 from fleet.views.devices import DeviceDetail, DeviceSummary, QuarantinedMessage
 from fleet.views.overview import Overview
 from fleet.views.releases import ReleaseView
-from fleet.views.rollouts import RolloutView
+from fleet.views.rollouts import DeviceRolloutView, RolloutView
 
 
 class FleetReader(Protocol):
@@ -40,6 +40,9 @@ class FleetReader(Protocol):
 
     def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
         """Return rollouts without their devices, newest first."""
+
+    def taken_part(self, device: str, *, limit: int = 20) -> tuple[DeviceRolloutView, ...]:
+        """Return how the newest rollouts went on a device, newest first."""
 
     def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""

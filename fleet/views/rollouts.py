@@ -26,6 +26,20 @@ class RolloutDeviceView(View):
     target: ReleaseRef | None = None
 
 
+class DeviceRolloutView(View):
+    """How a rollout went, or goes, on one device."""
+
+    rollout: int
+    release: ReleaseRef
+    kind: Literal["start", "rollback", "retry"]
+    phase: Phase
+    reason: str
+    started_at: AwareDatetime
+    # None for what was not offered yet, and for what has no outcome yet.
+    offered_at: AwareDatetime | None
+    outcome_at: AwareDatetime | None
+
+
 class WaveView(View):
     """One wave: how many devices it adds, and how far it is."""
 
@@ -37,6 +51,12 @@ class WaveView(View):
     offered: int
     settled: int
     is_open: bool
+    # Of those that are settled: who has the release, who came to a bad end, and who was never met and is no longer waited for.
+    committed: int = 0
+    lost: int = 0
+    missing: int = 0
+    # Offered, and not heard of since.
+    awaited: int = 0
 
 
 class MetricView(View):
@@ -84,6 +104,29 @@ class GateView(View):
     report: tuple[ComparisonView, ...] = ()
 
 
+class PlanView(View):
+    """What a rollout was told at its start: durations in seconds, None for what was not asked."""
+
+    # How many devices may be lost among those reached so far, such as 5%.
+    threshold: str | None
+    # The limit of each metric of the gate, in the metric's own unit; how sure the gate must be before it stops, and before it passes.
+    limits: dict[str, float]
+    sure_to_stop: float | None
+    sure_to_pass: float | None
+    latency_ratio: float
+    soak_s: float
+    patience_s: float
+    deadline_s: float
+    contact_s: float
+    window: str
+    zone: str
+    rate_per_min: int | None
+    approval: bool
+    newcomers: bool
+    take_back: bool
+    hold_s: float
+
+
 class ShadowView(View):
     """How a rollout is with its shadows."""
 
@@ -129,6 +172,7 @@ class RolloutSummary(View):
     wave: int = 1
     waves: tuple[WaveView, ...] = ()
     gate: GateView | None = None
+    plan: PlanView | None = None
     shadow: ShadowView | None = None
     # What people decide upon: changes with state and wave, and may be named in If-Match.
     version: str = ""

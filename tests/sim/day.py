@@ -52,7 +52,7 @@ from agent.control.worker import Patience
 from agent.core import probation
 from agent.core.admission import Fit
 from agent.core.outbox import Outbox
-from agent.core.renewal import NextKey, Span
+from agent.core.renewal import Believed, NextKey, Span
 from agent.core.said import Said
 from agent.core.shelf import Limits
 from agent.errors import CredentialError
@@ -104,6 +104,9 @@ class NoNotifier:
         """Be told."""
 
 
+AUTHORITY = "a" * 64
+
+
 class LastingCredentials:
     """Certificates that outlive the day."""
 
@@ -113,7 +116,11 @@ class LastingCredentials:
 
     async def span(self, device: str, identity: str, authority: str) -> Span:
         """Return a long one."""
-        return Span(begins=BOOT - timedelta(days=1), ends=BOOT + timedelta(days=40 * 365))
+        return Span(begins=BOOT - timedelta(days=1), ends=BOOT + timedelta(days=40 * 365), authority=AUTHORITY)
+
+    async def follow(self, believed: str, certificate: str, voucher: str) -> Believed:
+        """Follow nobody."""
+        raise CredentialError("one authority for the day", "another")
 
 
 class AnyIdentity:
@@ -127,7 +134,20 @@ class AnyIdentity:
         """Return any."""
         return "authority"
 
-    def adopt(self, identity: str) -> None:
+    @property
+    def newest_authority(self) -> str:
+        """The one that signed the certificate."""
+        return AUTHORITY
+
+    @property
+    def own_authority(self) -> str:
+        """The same."""
+        return AUTHORITY
+
+    def believe(self, authorities: str) -> None:
+        """Keep none."""
+
+    def adopt(self, identity: str, authority: str) -> None:
         """Keep none."""
 
 

@@ -18,6 +18,7 @@ from fleet.errors.devices import UnknownDeviceError
 from fleet.errors.rollouts import UnknownRolloutError
 from fleet.views import (
     DeviceDetail,
+    DeviceRolloutView,
     DeviceSummary,
     EventView,
     HealthPoint,
@@ -93,6 +94,7 @@ class MovingFleet:
             statuses=dict(Counter(device.status for device in devices)),
             releases=dict(releases),
             rollouts_running=sum(view.state == "running" for view in self.rollouts()),
+            hardware=dict(Counter(device.hardware for device in devices)),
             requests_per_s=sum(self._rate(device.id, self._now()) for device in devices if device.online),
         )
 
@@ -162,6 +164,22 @@ class MovingFleet:
 
     def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
         return (self.rollout(2), self.rollout(1))[:limit] if self._ids else ()
+
+    def taken_part(self, device: str, *, limit: int = 20) -> tuple[DeviceRolloutView, ...]:
+        parts = [(view, part) for view in self.rollouts() for part in view.devices if part.device == device]
+        return tuple(
+            DeviceRolloutView(
+                rollout=view.id,
+                release=view.release,
+                kind="start",
+                phase=part.phase,
+                reason=part.reason,
+                started_at=view.started_at,
+                offered_at=None,
+                outcome_at=view.ended_at,
+            )
+            for view, part in parts[:limit]
+        )
 
     def rollout(self, rollout: int) -> RolloutView:
         if rollout not in (1, 2) or not self._ids:

@@ -3,7 +3,6 @@
 
 window.fieldfare = (() => {
   let looks = {};
-  let urgency = {};
   let skewMs = 0; // the server's clock minus this browser's
   const grids = new Set();
 
@@ -20,7 +19,25 @@ window.fieldfare = (() => {
     if (seconds < 60) return `${seconds} s ago`;
     if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
     if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-    return `${Math.floor(seconds / 86400)} d ago`;
+    return local(epochMs, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  }
+
+  // In the reader's own time zone.
+  const local = (epochMs, form) => new Date(epochMs).toLocaleString("en-GB", form);
+
+  function exactly(epochMs) {
+    const here = local(epochMs, { dateStyle: "medium", timeStyle: "long" });
+    return `${here}, which is ${new Date(epochMs).toISOString().replace("T", " ").slice(0, 19)} UTC`;
+  }
+
+  function showAge(element) {
+    const at = Number(element.dataset.at);
+    const text = ageOf(at);
+    if (element.textContent !== text) element.textContent = text;
+    if (!element.dataset.told) {
+      element.title = exactly(at);
+      element.dataset.told = "yes";
+    }
   }
 
   const meter = (value, unit, share) =>
@@ -46,12 +63,8 @@ window.fieldfare = (() => {
     meter: orDash(({ value }) => meter(Math.round(value), " %", value)),
     celsius: orDash(({ value }) => meter(Math.round(value), " °C", value)),
     number: orDash(({ value }) => escaped(number(value))),
-    ago: ({ value }) => (value === null || value === undefined ? "never" : ageOf(value)),
+    ago: ({ value }) => (value === null || value === undefined ? "never" : `<span title="${exactly(value)}">${ageOf(value)}</span>`),
   };
-
-  function byUrgency(left, right) {
-    return (urgency[left] ?? 99) - (urgency[right] ?? 99);
-  }
 
   function open(path, event) {
     if (event?.ctrlKey || event?.metaKey) window.open(path, "_blank", "noopener");
@@ -60,7 +73,7 @@ window.fieldfare = (() => {
 
   function openRow({ context, data, event }) {
     const isText = window.getSelection()?.toString();
-    if (context.openUnder && !isText && !event.target.closest("a")) open(context.openUnder + encodeURIComponent(data.id), event);
+    if (context.openUnder && !isText && !event.target.closest("a, input, .ag-selection-checkbox")) open(context.openUnder + encodeURIComponent(data.id), event);
   }
 
   function openRowByKey({ context, data, event }) {
@@ -82,10 +95,7 @@ window.fieldfare = (() => {
 
   function countAges() {
     if (document.hidden) return;
-    for (const element of document.querySelectorAll(".ff-ago")) {
-      const text = ageOf(Number(element.dataset.at));
-      if (element.textContent !== text) element.textContent = text;
-    }
+    for (const element of document.querySelectorAll(".ff-ago")) showAge(element);
     for (const api of grids) {
       if (api.isDestroyed()) grids.delete(api);
       else {
@@ -99,16 +109,14 @@ window.fieldfare = (() => {
   // New parts of a page must not wait a second for their ages.
   new MutationObserver((changes) => {
     if (changes.some((change) => change.addedNodes.length)) {
-      for (const element of document.querySelectorAll(".ff-ago:empty")) element.textContent = ageOf(Number(element.dataset.at));
+      for (const element of document.querySelectorAll(".ff-ago:empty")) showAge(element);
     }
   }).observe(document.documentElement, { childList: true, subtree: true });
 
   return {
-    cells, number, byUrgency, openRow, openRowByKey, fitColumns, keepAgesFresh,
+    cells, number, openRow, openRowByKey, fitColumns, keepAgesFresh,
     setLooks(found) {
       looks = found;
-      // Each kind of state in the order of the server's table.
-      urgency = Object.fromEntries(Object.keys(found).map((state, index) => [state, index]));
     },
     setServerTime(epochMs) {
       skewMs = epochMs - Date.now();

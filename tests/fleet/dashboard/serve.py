@@ -20,6 +20,7 @@ from fleet.store.database import Database
 from fleet.store.login_failures import LoginFailureStore
 from fleet.store.people import PeopleStore
 from fleet.store.sessions import SessionStore
+from tests.sim.fleet_desks import PlayedServices
 from tests.sim.fleet_reader import MovingFleet
 
 
@@ -50,7 +51,13 @@ def main(port: int, codes: list[str], devices: int, speed: float, people: list[s
     def healthz() -> str:
         return "ok"
 
-    mount(app, MovingFleet(devices, speed=speed), Sessions(desk_of(database, codes, people)), AuditStore(database), "only-for-tests")
+    mount(
+        app,
+        PlayedServices(MovingFleet(devices, speed=speed)),
+        Sessions(desk_of(database, codes, people)),
+        AuditStore(database),
+        "only-for-tests",
+    )
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 

@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.fleet.dashboard.server import dashboard
+from tests.fleet.dashboard.visit import Visit
 from tests.live.browser import chromium, console_errors, hosts_asked
 
-WAIT_S = 20
 # Fast enough for a rollout to move while a test looks on, slow enough to last through all tests.
 SPEED = 0.25
-
-
-@dataclass(frozen=True)
-class Visit:
-    """A signed-in browser."""
-
-    browser: Chrome
-    address: str
-
-    def open(self, path: str) -> None:
-        """Go to a page and wait until it is drawn."""
-        self.browser.get(self.address + path)
-        self.until(lambda: bool(self.browser.find_elements(By.CSS_SELECTOR, "main h1, main h2")), f"{path} was not drawn")
-
-    def text(self, selector: str = "main") -> str:
-        """Return what a reader sees of an element."""
-        return self.browser.find_element(By.CSS_SELECTOR, selector).text
-
-    def all(self, selector: str) -> list[WebElement]:
-        """Return the elements that match."""
-        return self.browser.find_elements(By.CSS_SELECTOR, selector)
-
-    def cell(self, row: str, column: str) -> str:
-        """Return the text of a table's cell."""
-        return self.text(f'.ag-center-cols-container [row-id="{row}"] [col-id="{column}"]')
-
-    def rows(self) -> list[str]:
-        """Return the ids of the rows that are drawn."""
-        script = "return [...document.querySelectorAll('.ag-center-cols-container .ag-row')].map(row => row.getAttribute('row-id'))"
-        found: list[str] = self.browser.execute_script(script)  # in one go: the table may change while it is read
-        return found
-
-    def until(self, is_so: Callable[[], bool], otherwise: str) -> None:
-        """Wait for something to become true."""
-        WebDriverWait(self.browser, WAIT_S, poll_frequency=0.1).until(lambda _browser: is_so(), otherwise)
 
 
 @pytest.fixture(scope="module")
@@ -77,59 +38,74 @@ def test_a_link_that_is_opened_signs_in_and_leaves_no_code_in_the_address(visit:
     visit.until(lambda: visit.browser.current_url == f"{visit.address}/", "the link did not lead to the fleet")
 
 
-def test_the_fleet_page_shows_each_device_by_word_and_icon(visit: Visit) -> None:
+def test_the_overview_shows_the_fleet_and_who_needs_somebody_and_why(visit: Visit) -> None:
     visit.open("/")
+    visit.until(lambda: "rpi4-0003" in visit.text(), "who needs somebody is not told")
+    tiles = visit.text(".ff-tiles").splitlines()
+    assert tiles[tiles.index("Devices") : tiles.index("Devices") + 3] == ["Devices", "12", "10 online"]
+    assert tiles[tiles.index("Offline") + 1] == "1"
+    text = visit.text()
+    expected = ("the broker lost its connection", "Rollout 2", "jetson-orin", "3 · 25 %", "birds 2")
+    assert [part for part in expected if part not in text] == []
+
+
+def test_the_overview_keeps_itself_fresh(visit: Visit) -> None:
+    visit.open("/")
+    before = visit.text(".ff-tiles > :nth-child(7)")
+    visit.until(lambda: visit.text(".ff-tiles > :nth-child(7)") != before, "the numbers stand still")
+
+
+def test_the_list_shows_each_device_by_word_and_icon_and_keeps_itself_fresh(visit: Visit) -> None:
+    visit.open("/devices")
     visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
     assert visit.cell("rpi4-0003", "status").split() == ["cloud_off", "offline"]
     assert visit.cell("jetson-orin-0001", "status").split() == ["warning", "degraded"]
     assert visit.cell("jetson-orin-0005", "seen") == "never"
-    tiles = visit.text(".ff-tiles").splitlines()
-    assert tiles[tiles.index("Devices") : tiles.index("Devices") + 3] == ["Devices", "12", "10 online"]
-    assert tiles[tiles.index("Offline") + 1] == "1"
-
-
-def test_the_fleet_page_keeps_itself_fresh(visit: Visit) -> None:
-    visit.open("/")
     ages, before = visit.cell("rpi5-0000", "seen"), visit.text(".ag-center-cols-container")
     visit.until(lambda: visit.cell("rpi5-0000", "seen") != ages, "ages stand still")
     visit.until(lambda: visit.text(".ag-center-cols-container") != before, "health stands still")
 
 
-def test_the_filter_leaves_the_rows_that_match(visit: Visit) -> None:
-    visit.open("/")
-    field = visit.browser.find_element(By.CSS_SELECTOR, 'input[aria-label="Filter devices"]')
-    field.send_keys("offline")
-    visit.until(lambda: visit.rows() == ["rpi4-0003"], "the filter does not filter")
-    field.send_keys(Keys.CONTROL, "a")
-    field.send_keys("coral")
-    visit.until(lambda: len(visit.rows()) == 3 and all(row.startswith("coral") for row in visit.rows()), "the filter does not follow")
+def test_a_query_leaves_the_devices_that_it_means_and_one_that_is_wrong_is_told(visit: Visit) -> None:
+    visit.open("/devices")
+    field = visit.browser.find_element(By.CSS_SELECTOR, 'input[aria-label="Query"]')
+    field.send_keys("hw = coral", Keys.ENTER)
+    visit.until(lambda: len(visit.rows()) == 3 and all(row.startswith("coral") for row in visit.rows()), "the query does not filter")
+    visit.until(lambda: "query=hw%20%3D%20coral" in visit.browser.current_url, "the address does not follow")
+    field.send_keys(" and hww = 1", Keys.ENTER)
+    visit.until(lambda: "did you mean hw?" in visit.text(".ff-trouble:not(:empty)"), "nothing tells what is wrong")
 
 
-def test_a_tile_filters_by_its_status(visit: Visit) -> None:
+def test_a_chip_and_a_tile_filter_by_status_and_the_order_is_the_readers(visit: Visit) -> None:
     visit.open("/")
-    visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
-    [tile] = [tile for tile in visit.all("button.ff-tile") if tile.text.startswith("cloud_off")]
+    [tile] = [tile for tile in visit.all("a.ff-tile") if tile.text.startswith("cloud_off")]
     tile.click()
     visit.until(lambda: visit.rows() == ["rpi4-0003"], "the tile does not filter")
+    [chip] = [chip for chip in visit.all(".ff-chip") if chip.text == "All"]
+    chip.click()
+    visit.until(lambda: len(visit.rows()) == 12, "the chip does not filter")
+    visit.open("/devices?order=status")
+    visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
+    assert visit.rows()[0] == "rpi4-0003"
 
 
 def test_news_do_not_take_the_focus_from_who_uses_the_keyboard(visit: Visit) -> None:
     visit.open("/")
     requests = visit.text(".ff-tiles > :nth-child(7)")
-    [tile] = [tile for tile in visit.all("button.ff-tile") if tile.text.startswith("cloud_off")]
+    [tile] = [tile for tile in visit.all("a.ff-tile") if tile.text.startswith("cloud_off")]
     visit.browser.execute_script("arguments[0].focus()", tile)
     visit.until(lambda: visit.text(".ff-tiles > :nth-child(7)") != requests, "the tiles stand still")
     assert visit.browser.switch_to.active_element == tile
 
 
 def test_a_row_opens_its_device_by_click_and_by_key(visit: Visit) -> None:
-    visit.open("/")
+    visit.open("/devices")
     visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
     cell = visit.browser.find_element(By.CSS_SELECTOR, '[row-id="coral-0006"] [col-id="hardware"]')
     cell.click()
     visit.until(lambda: visit.browser.current_url.endswith("/devices/coral-0006"), "the click leads nowhere")
 
-    visit.open("/")
+    visit.open("/devices")
     visit.until(lambda: len(visit.rows()) == 12, "not every device has a row")
     visit.browser.find_element(By.CSS_SELECTOR, '[row-id="coral-0002"] a').send_keys(Keys.ENTER)
     visit.until(lambda: visit.browser.current_url.endswith("/devices/coral-0002"), "the key leads nowhere")
@@ -156,7 +132,8 @@ def test_a_device_page_shows_slots_inventory_outcome_and_events(visit: Visit) ->
         "a6a187c8bb59",
         "http://127.0.0.1:8600",
         "4 × aarch64",
-        "site = lyon",
+        "site",
+        "lyon",
         "release 3 rolled back: its outputs differ from the golden set",
         "tolerance 0.05",
     )
@@ -197,6 +174,7 @@ def test_the_list_of_rollouts_leads_to_each(visit: Visit) -> None:
     visit.open("/rollouts")
     visit.until(lambda: "hw = rpi5 or hw = coral" in visit.text(), "the rollouts are not listed")
     assert "6 of 6 finished" in visit.text()
+    assert visit.all('a[href="/rollouts/new"]')
     visit.browser.find_element(By.LINK_TEXT, "Rollout 1").click()
     visit.until(lambda: visit.browser.current_url.endswith("/rollouts/1"), "the link leads nowhere")
 
@@ -212,7 +190,7 @@ def test_releases_show_verdicts_drops_and_who_runs_them(visit: Visit) -> None:
 
 
 def test_a_page_has_its_landmarks_and_a_name_for_everything_that_can_be_used(visit: Visit) -> None:
-    for path in ("/", "/devices/rpi5-0000", "/rollouts", "/rollouts/2", "/releases"):
+    for path in ("/", "/devices", "/devices/rpi5-0000", "/rollouts", "/rollouts/2", "/releases"):
         visit.open(path)
         assert (len(visit.all("main")), len(visit.all("main h1")), len(visit.all("body header nav"))) == (1, 1, 1)
         assert visit.all("main header") == []
@@ -238,6 +216,8 @@ def test_an_empty_fleet_says_what_to_do(tmp_path: Path, visit: Visit) -> None:
         empty.open("/login?code=once")
         empty.until(lambda: "No devices yet" in empty.text(), "nothing is said")
         assert "fieldfare device token --hardware rpi5" in empty.text()
+        empty.open("/devices")
+        empty.until(lambda: "fieldfare device token --hardware rpi5" in empty.text(), "nothing is said")
         empty.open("/rollouts")
         empty.until(lambda: "fieldfare rollout start MODEL --to all" in empty.text(), "nothing is said")
         assert console_errors(browser) == []

@@ -12,7 +12,18 @@ from websockets.sync.client import connect
 from tests.fleet.dashboard.server import dashboard
 
 CODES = [f"code-{number}" for number in range(12)]
-PAGES = ("/", "/devices/rpi5-0000", "/rollouts", "/rollouts/2", "/releases", "/nowhere", "//elsewhere.example", "/_nicegui_ws/socket.io/")
+PAGES = (
+    "/",
+    "/devices",
+    "/rollouts/new",
+    "/devices/rpi5-0000",
+    "/rollouts",
+    "/rollouts/2",
+    "/releases",
+    "/nowhere",
+    "//elsewhere.example",
+    "/_nicegui_ws/socket.io/",
+)
 
 
 @pytest.fixture(scope="module")

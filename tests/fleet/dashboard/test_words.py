@@ -10,7 +10,7 @@ import pytest
 from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, ModelReport, WorkerHealth
 from fleet.dashboard.charts import with_gaps
-from fleet.dashboard.fleet import row_of
+from fleet.dashboard.device_rows import row_of
 from fleet.dashboard.tiles import ORDER
 from fleet.dashboard.words import LOOKS, STATUSES, number, phase_to_show, short_digest, size
 from fleet.views import DeviceSummary, ReleaseView, RolloutState

@@ -1,0 +1,110 @@
+"""Decides what a filled-in form asks for: a rollout's request from what was typed, and a preview in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from contracts.codec import invalid_document
+from contracts.errors import InvalidDocumentError
+from fleet.dashboard.words import devices, size
+from fleet.requests import GateName, NewRollout
+from fleet.views import RolloutPreview
+
+STRATEGIES: tuple[str, ...] = get_args(NewRollout.model_fields["strategy"].annotation)
+METRICS: tuple[str, ...] = get_args(GateName)
+UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+LIMIT_HINTS = {
+    "errors": "such as 0.02 for two more of a hundred",
+    "p95": "such as 1.2 times the usual",
+    "temperature": "such as 3 °C warmer",
+}
+
+
+def limit_field(metric: str) -> str:
+    """Name the field of a metric's limit."""
+    return f"limit-{metric}"
+
+
+def request_of(said: Mapping[str, str | bool]) -> NewRollout:
+    """Read a form, in which empty fields leave the choice to the strategy; raise InvalidDocumentError naming the field."""
+
+    def text(name: str) -> str | None:
+        return str(said.get(name) or "").strip() or None
+
+    model, _, release = (text("release") or "").rpartition(" ")
+    gate = {metric: limit for metric in METRICS if (limit := text(limit_field(metric))) is not None}
+    body: dict[str, Any] = {
+        "model": model,
+        "release": release,
+        "query": text("query") or "all",
+        "strategy": text("strategy"),
+        "waves": tuple(part.strip() for part in (text("waves") or "").split(",") if part.strip()) or None,
+        "gate": {metric: _number(metric, limit) for metric, limit in gate.items()} or None,
+        "threshold": text("threshold"),
+        "soak_s": _seconds("soak", text("soak")),
+        "hold_s": _seconds("hold", text("hold")),
+        "window": text("window"),
+        "zone": text("zone") or "UTC",
+        "rate_per_min": text("rate"),
+        "rival": (text("rival") or "").rpartition(" ")[2] or None,
+        "approval": bool(said.get("approval")),
+        "newcomers": bool(said.get("newcomers")),
+        "take_back": True if said.get("take_back") else None,
+    }
+    try:
+        return NewRollout.model_validate(body)
+    except ValidationError as error:
+        raise invalid_document("rollout", error) from error
+
+
+def headline(preview: RolloutPreview) -> str:
+    """Say how many would get it, and what that would take."""
+    download = sum(target.download_bytes for target in preview.chosen)
+    without = f"; {devices(len(preview.excluded))} would not" if preview.excluded else ""
+    return f"{devices(len(preview.chosen))} would get it ({size(download)} to download){without}."
+
+
+def artifacts(preview: RolloutPreview) -> list[tuple[str, int, str]]:
+    """Return each artifact with how many would take it, and the largest download of it."""
+    counts = Counter(target.target for target in preview.chosen)
+    largest: dict[str, int] = {}
+    for target in preview.chosen:
+        largest[target.target] = max(largest.get(target.target, 0), target.download_bytes)
+    return [(name, count, size(largest[name])) for name, count in counts.most_common()]
+
+
+def obstacles(preview: RolloutPreview) -> list[tuple[str, int, str]]:
+    """Return each reason why devices are left out, how many, and which for example."""
+    by_reason: dict[str, list[str]] = {}
+    for excluded in preview.excluded:
+        by_reason.setdefault(f"{excluded.obstacle}: {excluded.reason}", []).append(excluded.device)
+    commonest_first = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    return [(reason, len(ids), ", ".join(ids[:3]) + (" …" if len(ids) > 3 else "")) for reason, ids in commonest_first]
+
+
+def question(new: NewRollout, preview: RolloutPreview) -> tuple[str, ...]:
+    """Return what is asked before it starts."""
+    begins = "It waits for the approval of a second person." if new.approval else "It begins at once."
+    waves = f"Waves: {', '.join(new.waves)}." if new.waves else "" if new.strategy == "all-at-once" else f"The waves of {new.strategy}."
+    return tuple(filter(None, (headline(preview), f"Whom: {preview.query}; the list is frozen now.", waves, begins)))
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InvalidDocumentError("rollout", name, "a number such as 0.02", repr(text)) from error
+
+
+def _seconds(name: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = text[len(digits) :].strip()
+    if unit not in UNITS:
+        raise InvalidDocumentError("rollout", name, "a time such as 15m, 2h or 1d", repr(text))
+    return _number(name, digits) * UNITS[unit]

@@ -1,0 +1,78 @@
+"""What a filled-in form asks for, and what it is told when it cannot be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.codec import sha256_of
+from contracts.errors import InvalidDocumentError
+from contracts.messages import ReleaseRef
+from fleet.dashboard.rollout_request import METRICS, STRATEGIES, artifacts, headline, obstacles, question, request_of
+from fleet.views import ExcludedView, RolloutPreview, TargetView
+
+EMPTY: dict[str, str | bool] = {"release": "digits 3", "query": "", "strategy": "all-at-once", "waves": "", "zone": "", "rate": ""}
+
+
+def test_empty_fields_leave_the_choice_to_the_strategy() -> None:
+    new = request_of(EMPTY)
+    assert new.model_dump(exclude_unset=True, exclude_none=True)["query"] == "all"
+    assert (new.model, new.release, new.waves, new.gate, new.threshold, new.soak_s, new.take_back) == (
+        "digits",
+        3,
+        None,
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+def test_everything_that_is_typed_is_asked_for() -> None:
+    said = EMPTY | {
+        "query": "hw = rpi5",
+        "strategy": "canary",
+        "waves": "5%, 100%",
+        "limit-errors": "0.01",
+        "soak": "15m",
+        "window": "22:00-06:00",
+        "rate": "50",
+        "threshold": "3",
+        "approval": True,
+    }
+    new = request_of(said)
+    assert (new.query, new.strategy, new.waves, new.gate) == ("hw = rpi5", "canary", ("5%", "100%"), {"errors": 0.01})
+    assert (new.soak_s, new.window, new.rate_per_min, new.threshold, new.approval) == (900, "22:00-06:00", 50, "3", True)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "named"),
+    [
+        ("limit-errors", "few", "errors"),
+        ("soak", "long", "soak"),
+        ("soak", "5 weeks", "soak"),
+        ("rate", "x", "rate_per_min"),
+        ("window", "9-5", "window"),
+    ],
+)
+def test_what_cannot_be_read_is_named(field: str, text: str, named: str) -> None:
+    with pytest.raises(InvalidDocumentError, match=named):
+        request_of(EMPTY | {field: text})
+
+
+def test_strategies_and_metrics_are_those_of_the_request_itself() -> None:
+    assert {"all-at-once", "phased", "canary", "split"} <= set(STRATEGIES)
+    assert {"errors", "p95", "temperature"} <= set(METRICS)
+
+
+def test_a_preview_says_who_takes_what_and_why_others_do_not() -> None:
+    ref = ReleaseRef(model="digits", release=3, manifest_sha256=sha256_of(b"3"))
+    chosen = tuple(
+        TargetView(device=f"pi-{n}", hardware="rpi5", target="rpi5", download_bytes=1_000_000 * n, has_base=False, unknown=())
+        for n in (1, 2)
+    )
+    excluded = tuple(ExcludedView(device=f"tpu-{n}", hardware="coral", obstacle="disk", reason="needs 3 MB") for n in range(5))
+    preview = RolloutPreview(release=ref, query="all", chosen=chosen, excluded=excluded)
+    assert headline(preview) == "2 devices would get it (3.0 MB to download); 5 devices would not."
+    assert artifacts(preview) == [("rpi5", 2, "2.0 MB")]
+    assert obstacles(preview) == [("disk: needs 3 MB", 5, "tpu-0, tpu-1, tpu-2 …")]
+    assert question(request_of(EMPTY), preview)[-1] == "It begins at once."
