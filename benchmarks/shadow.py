@@ -41,8 +41,8 @@ def main() -> None:
     quiet, busy = within(answers, alone), within(answers, beside)
     failed = Counter(answer.status for answer in answers if answer.status != OK)
     print(f"the candidate compared {sum(part.compared for part in told)} inputs, and dropped {sum(part.dropped for part in told)}")
-    beside_shadow = sum(answer.status != OK for answer in busy)
-    print(f"failed by status (503 is a machine that is too busy): {dict(failed)}; {beside_shadow} beside the shadow")
+    beside_it = sum(answer.status != OK for answer in busy)
+    print(f"failed by status (503: too many wait, on a machine that is too busy): {dict(failed)}; {beside_it} beside the shadow")
     bars = [
         Bar("failed_requests", failed.total(), "<=", 0),
         Bar("compared", sum(part.compared for part in told), ">=", 1),

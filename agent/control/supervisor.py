@@ -115,10 +115,15 @@ class Supervisor:
         """Say whether what serves was started under the terms that hold now."""
         return self.state == "serving" and self.serving is not self._outdated
 
-    async def test(self, installed: Installed) -> Ready:
-        """Start a candidate beside the serving worker, or in its place where only one can be, for the golden set; raise AgentError."""
+    async def test(self, installed: Installed, *, may_make_way: bool = True) -> Ready:
+        """Start a candidate beside the serving worker for the golden set; raise AgentError.
+
+        Where only one can be it comes in the other's place, unless that must not make way: a shadow disturbs nobody.
+        """
         await self.discard()
         holder = self._crew.holder(installed)
+        if holder is not None and not may_make_way:
+            raise WorkerError("shadow: expected an accelerator that two processes can open, found one that the serving worker holds alone")
         if holder is not None:
             return await self._test_in_a_pause(installed, holder)
         self.candidate = await self._crew.start(installed, self._patience)

@@ -239,7 +239,7 @@ class Updater:
         await self._driver.attempt(release, Phase.PROBATION, probation.watch(release, self._driver.update.current))
 
     async def _test(self, release: ReleaseRef) -> None:
-        ready = await self.supervisor.test(await self._installed(release))
+        ready = await self.supervisor.test(await self._installed(release), may_make_way=self._driver.update.shadow is None)
         if not ready.golden_passed:
             raise GoldenSetError(ready.golden_error, ready.golden_tolerance, ready.reason)
 
