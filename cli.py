@@ -31,6 +31,7 @@ PARTS = {
     "lint-tensorrt": Part("compiler.lint_cli", "compiler", "Check a quantized ONNX model against TensorRT's rules."),
     "fleet": Part("fleet.cli", "fleet", "Run the fleet server."),
     "release": Part("fleet.cli", "fleet", "Sign and list releases."),
+    "authority": Part("fleet.cli", "fleet", "Replace the authority by which server and devices know each other."),
     "keys": Part("fleet.cli", "fleet", "Make, rotate and sign with the keys that stay offline."),
     "rollout": Part("fleet.cli", "fleet", "Bring a release to devices, and watch it arrive."),
     "devices": Part("fleet.cli", "fleet", "List the fleet's devices."),

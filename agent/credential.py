@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from pydantic import TypeAdapter
 
-from agent.core.renewal import Check, Make, NextKey, Span
+from agent.core.renewal import Believed, Check, Follow, Make, NextKey, Span
 from agent.errors import CredentialError
 from contracts.names import DeviceId
 
 MAX_QUESTION_BYTES = 64 * 1024
-QUESTION: TypeAdapter[Make | Check] = TypeAdapter(Make | Check)
+QUESTION: TypeAdapter[Make | Check | Follow] = TypeAdapter(Make | Check | Follow)
 
 
 def new_key() -> str:
@@ -35,22 +35,56 @@ def request_for(key_pem: str, device: DeviceId | None) -> str:
 
 
 def span_of(check: Check) -> Span:
-    """Return how long an identity is good; raise CredentialError when it is not this device's, or not this authority's."""
+    """Return how long an identity is good; raise CredentialError when it is not this device's, or of no authority that is believed."""
     key = _private(check.identity)
-    try:
-        certificate = x509.load_pem_x509_certificate(check.identity.encode())
-        authority = x509.load_pem_x509_certificate(check.authority.encode())
-        certificate.verify_directly_issued_by(authority)
-    except InvalidSignature as error:
-        raise CredentialError("one signed by the fleet's authority", "another's") from error
-    except (ValueError, TypeError) as error:
-        raise CredentialError("certificates in PEM", str(error)[:200]) from error
+    certificate, *_ = _certificates(check.identity)
+    signers = [authority for authority in _certificates(check.authority) if _has_signed(authority, certificate)]
+    if not signers:
+        raise CredentialError("one signed by the fleet's authority", "another's")
     if certificate.public_key() != key.public_key():
         raise CredentialError("one for the device's own key", "one for another key")
     names = [attribute.value for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [check.device]:
         raise CredentialError(f"one for {check.device}", f"one for {names!r:.80}")
-    return Span(begins=_utc(certificate.not_valid_before_utc), ends=_utc(certificate.not_valid_after_utc))
+    authority = signers[-1].fingerprint(hashes.SHA256()).hex()
+    return Span(begins=_utc(certificate.not_valid_before_utc), ends=_utc(certificate.not_valid_after_utc), authority=authority)
+
+
+def follow(question: Follow) -> Believed:
+    """Return whom to believe from now on: the next authority beside the one that vouches for it; raise CredentialError.
+
+    Its own certificate and the voucher must name the same key, and each be an authority's: a voucher is signed by one that is believed.
+    """
+    (following, *_), (voucher, *_) = _certificates(question.certificate), _certificates(question.voucher)
+    vouching = [authority for authority in _certificates(question.believed) if _has_signed(authority, voucher)]
+    if not vouching:
+        raise CredentialError("an authority that the fleet's own vouches for", "one that it does not")
+    is_same = (following.subject, following.public_key()) == (voucher.subject, voucher.public_key())
+    if not is_same or not _has_signed(following, following) or not (_is_authority(following) and _is_authority(voucher)):
+        raise CredentialError("a voucher for this very authority", "one for another")
+    return Believed(authorities="".join(each.public_bytes(Encoding.PEM).decode() for each in (vouching[-1], following)))
+
+
+def _certificates(pem: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())
+    except (ValueError, TypeError) as error:
+        raise CredentialError("certificates in PEM", str(error)[:200]) from error
+
+
+def _has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (ValueError, x509.ExtensionNotFound):
+        return False
 
 
 def _private(pem: str) -> ec.EllipticCurvePrivateKey:
@@ -73,7 +107,9 @@ def main() -> None:
     try:
         if isinstance(question, Make):
             key = new_key()
-            answer: NextKey | Span = NextKey(key=key, csr=request_for(key, question.device))
+            answer: NextKey | Believed | Span = NextKey(key=key, csr=request_for(key, question.device))
+        elif isinstance(question, Follow):
+            answer = follow(question)
         else:
             answer = span_of(question)
     except CredentialError as error:

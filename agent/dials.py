@@ -41,7 +41,7 @@ def address_of(config: AgentConfig, address: BrokerAddress) -> BrokerAddress:
 def patience_of(config: AgentConfig, patience: Patience, machine: Machine) -> Patience:
     """Return what a worker may take on this machine."""
     memory_bytes = config.worker.memory_mib * MIB or machine.memory_bytes // 2
-    return replace(patience, inference_s=config.worker.inference_s, memory_bytes=memory_bytes)
+    return replace(patience, inference_s=config.worker.inference_s, memory_bytes=memory_bytes, pause_s=config.update.max_pause_s)
 
 
 def terms_of(config: AgentConfig, patience: Patience, settings: Settings) -> Terms:
@@ -53,7 +53,7 @@ def terms_of(config: AgentConfig, patience: Patience, settings: Settings) -> Ter
 
 def workshop_of(config: AgentConfig, shop: Workshop, patience: Patience) -> Workshop:
     """Return what updaters work by."""
-    limits = probation.Limits(**config.update.model_dump(exclude={"probation_s"}))
+    limits = probation.Limits(**config.update.model_dump(exclude={"probation_s", "max_pause_s"}))
     return replace(shop, probation_s=config.update.probation_s, limits=limits, patience=patience, window_s=config.telemetry.window_s)
 
 

@@ -97,8 +97,10 @@ class EngineError(AgentError):
 
     exit_status = 1
 
-    def __init__(self, found: str) -> None:
+    def __init__(self, found: str, *, may_pass: bool = False) -> None:
         super().__init__(f"engine: expected it to be built, found {found}")
+        # Of disk and room; what a builder says of a model it will say again.
+        self.may_pass = may_pass
 
 
 class ProbationError(WorkerError):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.adapters.unit_files import UnitFiles
 
 NOTE = "upgrade.json"
 
@@ -14,16 +18,31 @@ def main() -> None:
     if not (prefix / NOTE).exists():
         return
     from agent.adapters.environments import Environments
+    from agent.adapters.unit_files import UnitFiles
     from agent.core.upgrade import at_start
 
     environments = Environments(prefix)
     with environments.lead() as is_ours:
         name = at_start(environments.trial(), is_led=not is_ours)
+        units = UnitFiles(prefix)
         if name is not None:
             environments.point("current", name)
-            sys.stderr.write(f"an upgrade was cut off: back to version {name}\n")
+            was = ", with its unit" if _put_back(units) else ""
+            sys.stderr.write(f"an upgrade was cut off: back to version {name}{was}\n")
         if is_ours:
             environments.end()
+            units.forget()
+
+
+def _put_back(units: UnitFiles) -> bool:
+    from agent.errors import InstallError
+
+    try:
+        return units.restore()
+    except InstallError as error:
+        # The version that was good serves by the other one's unit, which is better than not at all.
+        sys.stderr.write(f"{error}\n")
+        return False
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def _run(module: ModuleType, state: dict[str, Any]) -> None:
         return  # it is whole, or asks for its own names while it runs
     try:
         loader.exec_module(module)
-    except BaseException:  # whoever asks next shall find the same fault
+    except BaseException:  # whatever a module raises while it runs, whoever asks next shall find the same; it is raised again
         state[_LOADER] = loader
         raise
     object.__setattr__(module, "__class__", ModuleType)

@@ -12,8 +12,8 @@ from typing import NoReturn
 from agent import wiring
 from agent.config import Settings, load_settings
 from agent.control.worker import Patience
+from agent.ground import WORKER_COMMAND, WorkerKind
 from agent.runtimes.installed import installed_runtimes
-from agent.wiring import WORKER_COMMAND, WorkerKind
 from contracts.errors import FieldfareError
 
 STATUS_INTERRUPTED = 130

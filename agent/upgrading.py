@@ -13,6 +13,7 @@ from pathlib import Path
 from agent.adapters import systemd
 from agent.adapters.environments import Environments
 from agent.adapters.status_file import StatusFile
+from agent.adapters.unit_files import UnitFiles
 from agent.core.install_plan import CONFIG_DIR, UNIT, Seat
 from agent.core.status import SERVICE_STATE_DIR, Status
 from agent.core.upgrade import Sight, Trial, judge
@@ -50,22 +51,32 @@ def upgrade(order: Upgrade) -> Iterator[str]:
         yield f"{'made' if is_new else 'found'} {environments.folder(label)}"
         _check(environments.folder(label), order.seat.user)
         yield "it reads this device's configuration and state"
-        was_linked = _is_linked(_word_of_now())
-        yield f"switching from {good} to {label}" + ("; it must reach the broker too" if was_linked else "")
-        environments.begin(Trial(good=good, candidate=label))
-        try:
-            reason = _try(environments, label, order.deadline_s, was_linked)
-        except BaseException:  # Ctrl-C too
-            _go_back(environments, good)
-            raise
-        if reason is not None:
-            _go_back(environments, good)
-            raise UpgradeError(label, good, reason)
-        # In this order: cut off between the two, the new version stays current, and the old one is good for another start.
-        environments.end()
-        environments.point("good", label)
-        environments.tidy(good)
-        yield f"{label} is ready; {good} is kept beside it"
+        yield from _take_over(order, environments, good)
+
+
+def _take_over(order: Upgrade, environments: Environments, good: str) -> Iterator[str]:
+    """Let the version that was made be the service, with its own unit; go back when it does not become ready."""
+    label, units = order.wanted.label, UnitFiles(environments.prefix)
+    changed = units.differing(units.of_version(environments.folder(label), order.seat))
+    units.keep(changed)
+    was_linked = _is_linked(_word_of_now())
+    yield f"switching from {good} to {label}" + ("; it must reach the broker too" if was_linked else "")
+    environments.begin(Trial(good=good, candidate=label))
+    try:
+        yield from units.renew(changed)
+        reason = _try(environments, label, order.deadline_s, was_linked)
+    except BaseException:  # Ctrl-C too must leave the version that was good in service; it is raised again
+        _go_back(environments, good)
+        raise
+    if reason is not None:
+        _go_back(environments, good)
+        raise UpgradeError(label, good, reason)
+    # In this order: cut off between the two, the new version stays current, and the old one is good for another start.
+    environments.end()
+    environments.point("good", label)
+    units.forget()
+    environments.tidy(good)
+    yield f"{label} is ready; {good} is kept beside it"
 
 
 def _good(environments: Environments) -> str:
@@ -80,8 +91,11 @@ def _good(environments: Environments) -> str:
 
 
 def _go_back(environments: Environments, good: str) -> None:
+    units = UnitFiles(environments.prefix)
+    units.restore()
     environments.point("current", good)
     environments.end()
+    units.forget()
     systemd.ask(("systemctl", "reset-failed", UNIT))
     systemd.run(("systemctl", "restart", UNIT))
 

@@ -35,7 +35,9 @@ from contracts.trust import (
     ISSUED_AT,
     MAX_ENVELOPE_BYTES,
     MAX_TRUST_FILE_BYTES,
+    SOURCES,
     DirectorKeys,
+    ReleaseSources,
     ReleaseTarget,
     release_target_path,
 )
@@ -119,11 +121,13 @@ def _verify(question: Question, clock: datetime) -> Verified:
     keys, director = director_keys(updater, Path(question.mirror_dir))
     desired = _read_wish(Path(question.envelope_file), keys)
     _check_addressed(desired, question, question.memory.oldest_generation(director), now)
-    lengths = {model: _check_listed(updater, model, release, question.targets) for model, release in desired.models.items()}
-    lengths |= {model: _check_listed(updater, model, shadow.release, question.targets) for model, shadow in (desired.shadow or {}).items()}
+    releases = [*desired.models.items(), *((model, shadow.release) for model, shadow in (desired.shadow or {}).items())]
+    listed = {model: _check_listed(updater, model, release, question.targets) for model, release in releases}
     floor = raised_floor(question, desired.issued_at)
     memory = Memory(generation=desired.generation, director=director, floor=floor, refused=question.memory.refused)
-    return Verified(desired=desired, manifest_bytes=lengths, memory=memory)
+    lengths = {model: target.length for model, target in listed.items()}
+    sources = {model: named for model, target in listed.items() if (named := _sources(target))}
+    return Verified(desired=desired, manifest_bytes=lengths, sources=sources, memory=memory)
 
 
 def refreshed(question: Grounds, clock: datetime) -> Updater:
@@ -205,7 +209,7 @@ def _check_addressed(desired: Desired, question: Question, oldest_generation: in
         raise RefusalError("expired", f"desired: expected an expiry after {now.isoformat()}, found {desired.expires_at.isoformat()}")
 
 
-def _check_listed(updater: Updater, model: str, release: ReleaseRef, targets: tuple[str, ...]) -> int:
+def _check_listed(updater: Updater, model: str, release: ReleaseRef, targets: tuple[str, ...]) -> TargetFile:
     path = release_target_path(release.model, release.release)
     found = updater.get_targetinfo(path)
     if found is None or release.model != model:
@@ -217,7 +221,14 @@ def _check_listed(updater: Updater, model: str, release: ReleaseRef, targets: tu
         raise RefusalError("wrong_hardware", f"{path}: expected one of {', '.join(targets)}, found {', '.join(custom.targets)}")
     if found.length > MAX_MANIFEST_BYTES:
         raise RefusalError("endless_data", f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, found {found.length}")
-    return found.length
+    return found
+
+
+def _sources(target: TargetFile) -> tuple[str, ...]:
+    try:
+        return ReleaseSources.model_validate({SOURCES: target.unrecognized_fields.get(SOURCES, ())}).sources
+    except ValidationError:
+        return ()  # of a later version: the files are to be had elsewhere
 
 
 def _custom(path: str, target: TargetFile) -> ReleaseTarget:

@@ -119,6 +119,8 @@ class Ready(Line):
     reason: str = ""
     # The slowest call of the runtime once it was warm: what an inference takes on this device.
     inference_s: float = 0.0
+    # What runs it serves no other process as long as this one lives.
+    is_exclusive: bool = False
 
 
 class Proven(Line):

@@ -17,6 +17,7 @@ from rich.text import Text
 from compiler.cache.folder import FolderStore, default_folder
 from compiler.cache.memory import Done, Memory
 from compiler.cache.port import Nowhere, Store
+from compiler.costs import in_words
 from compiler.edgetpu.document import sentences
 from compiler.errors import OptionError
 from compiler.evaluate.metrics import METRICS
@@ -47,6 +48,7 @@ POSTPROCESS_HELP = (
     "(also yolov5, grid and corners)."
 )
 
+COSTS_HELP = "What `fieldfare device costs -o FILE` wrote: the times of earlier releases on real devices are shown beside this one."
 DEFAULT_CACHE = "$XDG_CACHE_HOME/fieldfare/compile"
 MAX_NAMED_STEPS = 8
 
@@ -93,6 +95,7 @@ def compile_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the content of report.json, and nothing else.")] = False,
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help=f"Folder that remembers steps; by default {DEFAULT_CACHE}.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step again, and remember none.")] = False,
+    costs: Annotated[Path | None, typer.Option(metavar="FILE", help=COSTS_HELP, exists=True, dir_okay=False)] = None,
 ) -> None:
     """Compile a trained model for its targets, and prove what it lost.
 
@@ -116,6 +119,7 @@ def compile_command(
         calibrator=_one_of("--calibrator", CALIBRATOR_NAMES, calibrator),
         folds=folds,
         shapes=parse_shapes(shape or ()),
+        costs=costs,
     )
     compiled = _compile(recipe, _store(cache, is_off=no_cache))
     if as_json:
@@ -233,5 +237,6 @@ def _remarks(compiled: Compiled) -> Iterator[str]:
     times = ", ".join(f"{name} {one.ms:.2f} ms{'*' * one.is_earlier}" for name, one in compiled.latencies.items())
     earlier = " (* measured earlier)" * any(one.is_earlier for one in compiled.latencies.values())
     yield f"one inference on one thread of this host: {times}{earlier}; devices differ."
+    yield from (f"{time.target} on devices: {in_words(time)}." for time in compiled.device_times)
     if any(done.is_earlier for done in compiled.steps):
         yield _recalled(compiled.steps)

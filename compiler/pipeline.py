@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.cache.memory import Done, Memory
+from compiler.costs import DeviceTime, device_times, read_costs
 from compiler.errors import GateError, OptionError
 from compiler.evaluate.gate import refusals
 from compiler.inputs import read_inputs
@@ -16,6 +17,7 @@ from compiler.progress import Progress
 from compiler.recipe import Recipe
 from compiler.stages import Stages
 from compiler.targets import TargetProfile, load_profile
+from contracts.commands import CostTable
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class Latency:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What was written, and what is told but never written: times by target and for `float`, and what became of each step."""
+    """What was written, and what is told but is no part of it: times by target and for `float`, and what became of each step."""
 
     report: Report
     latencies: dict[str, Latency]
+    # On real devices, of earlier releases; empty without a table of costs.
+    device_times: tuple[DeviceTime, ...]
     steps: Sequence[Done]
 
 
@@ -42,6 +46,7 @@ def compile_model(recipe: Recipe, memory: Memory, progress: Progress) -> Compile
     """
     check_replaceable(recipe.output)
     profiles = _profiles(recipe)
+    table = CostTable(costs=()) if recipe.costs is None else read_costs(recipe.costs)
     inputs = read_inputs(recipe, memory)
     stages = Stages(recipe, inputs, memory, progress)
     before = stages.evaluate_float()
@@ -52,10 +57,12 @@ def compile_model(recipe: Recipe, memory: Memory, progress: Progress) -> Compile
     judgements = {build.profile.name: build.judgement for build in builds}
     if refused := refusals(judgements, recipe.max_drop, require_proof=recipe.require_proof):
         raise GateError(refused)
-    evidence = Evidence(stages.examination, before.value, calibration.value, stages.raw_samples)
+    times = device_times(table, recipe.name, tuple(judgements))
+    evidence = Evidence(stages.examination, before.value, calibration.value, stages.raw_samples, times)
     report = publish(recipe, inputs, evidence, builds)
     latencies = {"float": before, **{trial.profile.name: trial.record for trial in trials}}
-    return Compiled(report, {name: Latency(record.value.latency_ms, record.is_earlier) for name, record in latencies.items()}, memory.done)
+    on_host = {name: Latency(record.value.latency_ms, record.is_earlier) for name, record in latencies.items()}
+    return Compiled(report, on_host, times, memory.done)
 
 
 def _profiles(recipe: Recipe) -> list[TargetProfile]:

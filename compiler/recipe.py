@@ -41,6 +41,8 @@ class Recipe:
     folds: int | None = None
     # By input name: sizes that the model's file leaves open.
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    # The fleet's table of costs; it is told on the page, and changes nothing of the release.
+    costs: Path | None = None
 
 
 def model_name(given: str | None, file: Path) -> str:

@@ -13,6 +13,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 SourceName = Literal["mqtt", "https", "folder"]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=2000)]
 FleetUrl = Annotated[str, Field(pattern=r"^(|https://[^\s?#]+)$", max_length=2000)]
+SourceHost = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$", max_length=260)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -86,6 +87,9 @@ class UpdateSection(Section):
     # Of a worker's resident memory, once it grows steadily.
     max_growth_mib_per_h: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 256.0
     max_temperature_rise_c: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] = 20.0
+    # An accelerator that one process alone can hold, as a Coral: for how long nobody may serve, so that a new release can be proved there.
+    # Callers wait meanwhile, none is refused. 0 for never: a release that cannot be proved beside the one that serves is rolled back.
+    max_pause_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 0.0
 
 
 class WorkerSection(Section):
@@ -132,6 +136,9 @@ class DeliverySection(Section):
     server: FleetUrl = ""
     # Servers that hold files by digest, such as https://cdn.example.org/artifacts: `/<sha256>` is added, ranges are asked for.
     urls: Annotated[tuple[HttpUrl, ...], Field(max_length=8)] = ()
+    # Hosts of which a signed release may name servers for its files, which are asked after `urls`: cdn.example.org, cdn.example.org:8443,
+    # *.example.org. None by default: whoever releases must not say whom a device calls.
+    release_hosts: Annotated[tuple[SourceHost, ...], Field(max_length=16)] = ()
     # Bundles on this device or on a stick: a folder, a .tar, or a folder of either; empty for none.
     folder: str = ""
     # How much the device asks for; what others asked for at the same time comes with it. 0 is no limit.

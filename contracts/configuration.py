@@ -27,7 +27,7 @@ SETTABLE: Mapping[str, tuple[str, ...]] = {
     ),
     "worker": ("inference_s", "memory_mib"),
     "storage": ("earlier_releases", "max_bytes"),
-    "delivery": ("sources", "server", "urls", "folder", "max_bytes_per_s", "hours"),
+    "delivery": ("sources", "server", "urls", "release_hosts", "folder", "max_bytes_per_s", "hours"),
 }
 PATHS = frozenset(f"{section}.{key}" for section, keys in SETTABLE.items() for key in keys)
 # Nothing set: what agent.toml alone says. Changes by the fleet count on from it.

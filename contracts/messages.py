@@ -63,7 +63,7 @@ class Machine(BaseModel, frozen=True, extra="ignore"):
     disk_bytes: Bytes
 
 
-class Birth(Message):
+class Birth(Message, Grown, frozen=True, extra="ignore"):
     """Retained on `birth` at every connect; the will is the same message with `online` false."""
 
     online: bool
@@ -75,6 +75,8 @@ class Birth(Message):
     runtimes: dict[Runtime, str]
     machine: Machine
     labels: dict[LabelKey, LabelValue] = {}
+    # Of the fleet authority by which the device is known: its fingerprint.
+    authority: Sha256 | None = None
 
 
 class Outcome(BaseModel, frozen=True, extra="ignore"):
@@ -122,7 +124,7 @@ class Reported(Message, Grown, frozen=True, extra="ignore"):
 SourceState = Literal["opening", "live", "frozen", "stopped"]
 
 
-class SourceHealth(BaseModel, frozen=True, extra="ignore"):
+class SourceHealth(Grown, frozen=True, extra="ignore"):
     """The camera, or the folder, that a model looks at by itself."""
 
     # `opening` until the first answer, `frozen` while every picture is the same to the byte, `stopped` while there is none.
@@ -136,6 +138,8 @@ class SourceHealth(BaseModel, frozen=True, extra="ignore"):
     dropped: Counter = 0
     # What is wrong, with the source or with the file of its results.
     reason: Text = ""
+    # Resident memory of the process that reads it, beside the worker's own; absent while there is none.
+    reader_rss_bytes: Bytes | None = None
 
 
 class WorkerHealth(Grown, frozen=True, extra="ignore"):
@@ -255,10 +259,21 @@ class Offer(BaseModel, frozen=True, extra="ignore"):
     delta: FileEntry
 
 
-class Renew(Message):
+class Renew(Message, Grown, frozen=True, extra="ignore"):
     """On `renew`: a request for the next certificate, signed by the next key; the broker knows who asks by the certificate he has."""
 
     csr: Annotated[str, Field(max_length=MAX_PEM_CHARS)]
+    # The newest authority that the device believes: its fingerprint. None before authorities could follow one another.
+    authority: Sha256 | None = None
+
+
+class Succession(BaseModel, frozen=True, extra="ignore"):
+    """On the trust tree's `authority`, retained while one fleet authority follows another; an empty message ends it."""
+
+    # The next one's certificate in PEM, by its own signature.
+    certificate: Annotated[str, Field(max_length=MAX_PEM_CHARS)]
+    # The same name and key, by the signature of the one before: who believes that one may believe this one.
+    voucher: Annotated[str, Field(max_length=MAX_PEM_CHARS)]
 
 
 class Renewed(BaseModel, frozen=True, extra="ignore"):

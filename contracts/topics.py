@@ -11,6 +11,9 @@ PREFIX = "ff/v1"
 CHUNKS = f"{PREFIX}/chunk"
 TRUST = f"{PREFIX}/trust"
 
+# Beside the files of the TUF repository: which authority follows the present one.
+AUTHORITY = f"{TRUST}/authority"
+
 # What a device publishes under its own name, and what it is told there.
 UPLINKS = ("birth", "reported", "health", "inference", "event", "want", "renew")
 DOWNLINKS = ("desired", "offer", "certificate")

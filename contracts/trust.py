@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from contracts.manifest import ReleaseCounter
 from contracts.names import ModelName, TargetName
@@ -34,6 +34,18 @@ class ReleaseTarget(BaseModel, frozen=True, extra="forbid"):
     model: ModelName
     release: ReleaseCounter
     targets: tuple[TargetName, ...]
+
+
+# Beside `custom`: a client that does not know it still takes the release, and asks elsewhere.
+SOURCES = "sources"
+MAX_SOURCES = 8
+SourceUrl = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9][^\s?#@]*$", max_length=500)]
+
+
+class ReleaseSources(BaseModel, frozen=True, extra="forbid"):
+    """Servers that hold a release's files by digest, at `<url>/<sha256>`, and answer ranges: as its release key says."""
+
+    sources: Annotated[tuple[SourceUrl, ...], Field(max_length=MAX_SOURCES)] = ()
 
 
 def release_target_path(model: str, release: int) -> str:

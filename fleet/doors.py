@@ -58,6 +58,12 @@ class Doors:
         if context is not None:
             context.load_cert_chain(self._identity)
 
+    def believe(self, authorities: Path) -> None:
+        """Believe the authorities in a file, in PEM, beside those of before, from the next connection on."""
+        context = self._outside.config.ssl
+        if context is not None:
+            context.load_verify_locations(authorities)
+
     async def serve(self, inside: socket.socket, outside: socket.socket) -> None:
         """Serve until SIGINT or SIGTERM."""
         async with anyio.create_task_group() as tasks:

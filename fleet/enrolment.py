@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from contracts.enrolment import EnrolmentToken
-from fleet.authority import Request, read_request
+from fleet.certificates import Request, read_request
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued, Standing, check_renewal, check_room, name_of
 
@@ -40,6 +40,13 @@ class Credentials(Protocol):
         """Turn a device out; raise UnknownDeviceError."""
 
 
+class Departures(Protocol):
+    """Devices that were removed."""
+
+    def remove(self, device: str, by: str, now: datetime, *, keeps_history: bool) -> None:
+        """Take a device out with its certificates; raise UnknownDeviceError."""
+
+
 class Authority(Protocol):
     """Who signs certificates."""
 
@@ -47,8 +54,8 @@ class Authority(Protocol):
     def fingerprint(self) -> str:
         """The digest by which devices recognise it."""
 
-    def issue_client(self, name: str, request: Request, now: datetime, life: timedelta) -> Issued:
-        """Sign a device's key."""
+    def issue_client(self, name: str, request: Request, now: datetime, life: timedelta, believed: str | None = None) -> Issued:
+        """Sign a device's key, by the newest root that it believes."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,19 @@ class Consequences:
     readmit: Callable[[datetime], None]
     # End what a revoked device does.
     shut_out: Callable[[str, datetime], None]
+    # Go on without one that was removed, by whose order.
+    let_go: Callable[[str, str, datetime], None]
 
 
 class Enrolment:
     """The door."""
 
-    def __init__(self, credentials: Credentials, authority: Authority, consequences: Consequences, life: timedelta) -> None:
+    def __init__(
+        self, credentials: Credentials, departures: Departures, authority: Authority, consequences: Consequences, life: timedelta
+    ) -> None:
         """Issue certificates of this `life`."""
         self._credentials = credentials
+        self._departures = departures
         self._authority = authority
         self._consequences = consequences
         self._life = life
@@ -101,15 +113,15 @@ class Enrolment:
                 self._consequences.readmit(now)
         return device, issued
 
-    def renew(self, device: str, csr: str, now: datetime) -> Issued:
-        """Give a device its next certificate; raise FleetError."""
+    def renew(self, device: str, csr: str, believed: str | None, now: datetime) -> Issued:
+        """Give a device its next certificate, by the newest root that it believes; raise FleetError."""
         with self._lock:
             check_renewal(device, self._credentials.standing(device, now))
             request = read_request(csr)
             before = self._credentials.issued(device, request.key_sha256, None)
             if before is not None:
                 return before
-            issued = self._authority.issue_client(device, request, now, self._life)
+            issued = self._authority.issue_client(device, request, now, self._life, believed)
             self._credentials.add(device, issued)
         return issued
 
@@ -118,3 +130,10 @@ class Enrolment:
         with self._lock:
             self._credentials.revoke(device, now)
             self._consequences.shut_out(device, now)
+
+    def remove(self, device: str, by: str, now: datetime, *, keeps_history: bool) -> None:
+        """Turn a device out and forget it; raise UnknownDeviceError. Doing so again does the rest again."""
+        with self._lock:
+            self._departures.remove(device, by, now, keeps_history=keeps_history)
+            self._consequences.shut_out(device, now)
+            self._consequences.let_go(device, by, now)

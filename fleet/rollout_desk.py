@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -10,7 +10,7 @@ from typing import Protocol
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 from fleet.core.rollout import enlist
-from fleet.core.rollout.acts import ACTS, Order
+from fleet.core.rollout.acts import ACTS, Order, without
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Kind, Member, Rollout, State
 from fleet.core.rollout.plan import EVERYBODY, Plan, Strategy
@@ -34,6 +34,9 @@ class Rollouts(Protocol):
 
     def get(self, number: int) -> Rollout:
         """Return one rollout; raise UnknownRolloutError."""
+
+    def open_with(self, device: str) -> Sequence[int]:
+        """Return the rollouts under way that a device is in."""
 
 
 class Recruiter(Protocol):
@@ -80,6 +83,12 @@ class RolloutDesk:
             return ACTS[act](rollout, Order(actor, now))
 
         self._rollouts.change(number, change, Entry(now, actor, act, ""))
+
+    def let_go(self, device: str, actor: str, now: datetime) -> None:
+        """Go on without a device that was removed from the fleet."""
+        for number in self._rollouts.open_with(device):
+            entry = Entry(now, actor, "remove", f"device {device} was removed from the fleet")
+            self._rollouts.change(number, lambda rollout: without(rollout, device, Order(actor, now)), entry)
 
     def rollback(self, number: int, actor: str, now: datetime) -> int:
         """Bring each device of a rollout that has ended back to what it ran before; return the new rollout's number."""

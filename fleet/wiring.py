@@ -12,7 +12,8 @@ from pathlib import Path
 
 import anyio
 
-from fleet.authority import SERVER_LIFE, Authority
+from fleet.authority import Authority
+from fleet.certificates import SERVER_LIFE
 from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
@@ -54,6 +55,7 @@ from fleet.south.delivery import UNBOUNDED, Delivery, Pace
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
 from fleet.south.emqx import Api, Emqx
+from fleet.south.farewells import Farewells
 from fleet.south.gate import Gate
 from fleet.south.ingest import Ingest
 from fleet.south.mosquitto_conf import Address
@@ -61,6 +63,7 @@ from fleet.south.mqtt import Login, MqttLink
 from fleet.south.outside_broker import OutsideBroker
 from fleet.south.renewals import Renewals
 from fleet.south.rules import FLEET_USER, VIEWER_USER
+from fleet.south.succession import SuccessionHerald
 from fleet.south.trust import TrustPublisher
 from fleet.south.uplink_line import UplinkLine
 from fleet.store.access import AccessStore
@@ -71,6 +74,7 @@ from fleet.store.configurations import ConfigurationStore
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.deltas import DeltaStore
+from fleet.store.departures import DepartureStore
 from fleet.store.device_pages import DevicePages
 from fleet.store.devices import DeviceStore
 from fleet.store.groups import GroupStore
@@ -94,6 +98,7 @@ from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
 from fleet.store.words import WordStore
 from fleet.store.work import WorkStore
+from fleet.succession import SuccessionDesk
 from fleet.targeting import Targeting
 from fleet.testimony import Records
 from fleet.wall_clock import utc_now
@@ -178,12 +183,15 @@ class Fleet:
         self.director = Director(WishStore(self.database), self._wish_signer, self.control_link)
         self.commands = CommandStore(self.database, RETENTION)
         self.commander = Commander(self.command_link, self.commands, self._wish_signer, utc_now)
-        consequences = Consequences(self.director.welcome, self.gate.set, self.gate.shut_out)
-        self.enrolment = Enrolment(self.credentials, self.authority, consequences, settings.certificate_life)
-        self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.trust_desk = TrustDesk(self.repository, keys, home.trust_change, self._follow_trust)
         self.trust_desk.finish(utc_now())
         self._plan_rollouts()
+        departures = DepartureStore(self.database)
+        self.farewells = Farewells(departures, self.control_link)
+        consequences = Consequences(self.director.welcome, self.gate.set, self.gate.shut_out, self.rollout_desk.let_go)
+        self.enrolment = Enrolment(self.credentials, departures, self.authority, consequences, settings.certificate_life)
+        self.succession_desk = SuccessionDesk(self.authority, self.devices, self.credentials, self.enrolment.revoke)
+        self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.ingest = Ingest(self.uplink_line, self.uplinks, utc_now)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
@@ -257,6 +265,7 @@ class Fleet:
             people=self.people,
             audit=self.audit,
             enrolment=self.enrolment,
+            succession=self.succession_desk,
             releases=ReleaseDesk(self.repository, self.artifacts, ReleaseStore(self.database), self.trust.changed),
             commands=self.commands,
             repeats=RepeatStore(self.database),
@@ -283,6 +292,7 @@ class Fleet:
 
     def duties(self, doors: Doors) -> tuple[Duty, ...]:
         """Return what one server alone does."""
+        herald = SuccessionHerald(self.authority, self.control_link, partial(self.believe_all, doors))
         shared = (Duty("gate", self.gate.follow, FOLLOW_S),) if self._is_shared else ()
         return (
             *shared,
@@ -292,6 +302,7 @@ class Fleet:
             Duty("commands", self.commander.turn),
             Duty("renewals", self.renewals.turn),
             Duty("speak", self.speak, STEP_S),
+            Duty("succession", herald.turn, FOLLOW_S),
             Duty("retention", self.let_go, RETENTION_S),
             Duty("house", partial(self.keep_house, doors.reload), HOUSEKEEPING_S),
         )
@@ -313,8 +324,20 @@ class Fleet:
             self.trust.changed()
             self.director.publish_all_again()
         self.gate.turn()
+        self.farewells.turn()
         self.trust.turn()
         self.director.publish()
+
+    def believe_all(self, doors: Doors) -> None:
+        """Let devices in by certificates of every root of our authority."""
+        self.admit_all()
+        doors.believe(self.authority.believed_file)
+
+    def admit_all(self) -> None:
+        """Tell the broker whom to believe, and who is out; to be called before it starts."""
+        following = self.authority.successor
+        self.broker.believe({} if following is None else {f"{following.root.hash_name}.0": following.root.pem})
+        self.gate.set(utc_now())  # with the list of revoked certificates that each root signs
 
     def let_go(self) -> None:
         """Sum up telemetry that grew old."""
@@ -353,14 +376,14 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
         with FolderLock(home.folder):  # the first of several makes what all use
             fleet = Fleet(home, settings)
         try:
-            fleet.gate.set(utc_now())
+            fleet.admit_all()
             await fleet.broker.start()
             services = fleet.services()
             app = build_app(services)
             dashboard.mount(app, services, Sessions(fleet.front_desk, fleet.openid), fleet.audit, session_secret(home))
             let_garbage_wait()
             has_people = bool(fleet.people.users())
-            papers = Papers(fleet.server_identity, fleet.authority.certificate_file)
+            papers = Papers(fleet.server_identity, fleet.authority.believed_file)
             doors = Doors(app, papers, lambda: announce(fleet.connection, has_people))
             await _serve(fleet, doors, inside, outside)
         finally:

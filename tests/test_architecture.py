@@ -65,7 +65,7 @@ ONE_HOME = {
     "psutil": ("agent.adapters.inventory",),
     "joserfc": ("fleet.openid.id_token",),
     "scipy": ("fleet.core.gates.sequential",),
-    "cryptography": ("agent.credential", "fleet.authority", "fleet.release", "fleet.sealing"),
+    "cryptography": ("agent.credential", "fleet.authority", "fleet.certificates", "fleet.release", "fleet.sealing"),
 }
 
 

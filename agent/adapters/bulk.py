@@ -187,7 +187,7 @@ class BulkBroker:
         wire = Wire(self._address)
         try:
             await anyio.to_thread.run_sync(wire.open)
-        except BaseException:  # a cancellation too must leave no socket behind
+        except BaseException:  # a cancellation too must leave no socket behind; it is raised again
             wire.release()
             raise
         connection = BulkConnection(self._address, wire)

@@ -8,7 +8,7 @@ import anyio
 from pydantic import BaseModel, ValidationError
 
 from agent.adapters.beside import beside
-from agent.core.renewal import Check, Make, NextKey, Span
+from agent.core.renewal import Believed, Check, Follow, Make, NextKey, Span
 from agent.errors import CredentialError
 
 ANSWER_S = 60.0
@@ -26,8 +26,12 @@ class CredentialProcess:
         """Return how long an identity is good; raise CredentialError when it is not ours."""
         return await _ask(Check(device=device, identity=identity, authority=authority), Span)
 
+    async def follow(self, believed: str, certificate: str, voucher: str) -> Believed:
+        """Return whom to believe from now on; raise CredentialError when nobody who is believed vouches for the next authority."""
+        return await _ask(Follow(believed=believed, certificate=certificate, voucher=voucher), Believed)
 
-async def _ask(question: Make | Check, kind: type[Answer]) -> Answer:
+
+async def _ask(question: Make | Check | Follow, kind: type[Answer]) -> Answer:
     command = beside("agent.credential")
     try:
         with anyio.fail_after(ANSWER_S):

@@ -78,7 +78,7 @@ class Environments:
             _run([*pip, *options, *wanted.requirements], PIP_S)
             os.sync()  # pip does not: a power cut must not leave half of it behind a mark that says complete
             disk.write_whole(folder / COMPLETE, b"", mode=0o644)
-        except BaseException:  # Ctrl-C too must leave no half of it
+        except BaseException:  # Ctrl-C too must leave no half of it; it is raised again
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return True

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from agent.adapters import disk, systemd
 from agent.adapters.environments import Environments, sha256_of_file
+from agent.adapters.unit_files import groups
 from agent.config import Settings
 from agent.core.install_plan import COMMAND_LINK, UNIT, UNIT_FILE, InstallPlan, Placed, Seat, plan, seat_of
 from agent.core.versions import KEPT, Wanted, wanted
@@ -44,7 +45,7 @@ def plan_installation(settings: Settings, seat: Seat, root: Path) -> InstallPlan
             raise InstallError(str(place), "an installation for the whole system", found)
     folder = resources.files("agent") / "units"
     units = {entry.name: entry.read_text() for entry in folder.iterdir() if entry.name.startswith("fieldfare-agent.")}
-    return plan(units, seat, _groups(root), settings.file.read_bytes(), dict(_named_files(settings)), str(root))
+    return plan(units, seat, groups(root), settings.file.read_bytes(), dict(_named_files(settings)), str(root))
 
 
 def wanted_version(text: str | None) -> Wanted:
@@ -155,13 +156,6 @@ def _place(placed: Placed, root: Path) -> Done:
 def _rights(path: Path) -> tuple[int, int, int]:
     found = path.stat()
     return found.st_mode & 0o7777, found.st_uid, found.st_gid
-
-
-def _groups(root: Path) -> frozenset[str]:
-    try:
-        return frozenset(line.split(":")[0] for line in (root / "etc/group").read_text().splitlines())
-    except OSError:
-        return frozenset()  # an empty image
 
 
 def _known_id(root: Path, table: str, name: str) -> int:

@@ -49,6 +49,11 @@ class ReleaseNotes:
                 return True
         return False
 
+    def forget_engine(self, folder: Path) -> None:
+        """Leave a release without any engine; raise OSError."""
+        disk.link_to(folder / DEVICE_FOLDER / ENGINE_LINK, None)
+        shutil.rmtree(_engines(folder), ignore_errors=True)
+
     def begin_engine(self, folder: Path, key: str) -> Path:
         """Return an empty folder to build in; what was built for another platform, or broke off, is removed."""
         if (folder / DEVICE_FOLDER).is_dir():

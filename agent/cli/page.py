@@ -133,7 +133,8 @@ def _worker(worker: WorkerHealth | None) -> str:
         return "stopped" if worker is None else worker.state
     source = worker.source
     why = f": {source.reason}" if source.reason else ""
-    return f"{worker.state}; {source.source} {source.state}, {source.frames_per_s:g} frames a second{why}"
+    taken = "" if source.reader_rss_bytes is None else f", {source.reader_rss_bytes / 1e6:.0f} MB for its reader"
+    return f"{worker.state}; {source.source} {source.state}, {source.frames_per_s:g} frames a second{taken}{why}"
 
 
 def _table(page: Page) -> Table:

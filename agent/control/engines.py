@@ -27,6 +27,7 @@ from contracts.errors import ContractError
 from contracts.manifest import MAX_MANIFEST_BYTES, Manifest, decode_manifest
 
 LOOK_S = 1.0
+MAX_FAILED = 32
 # Is told what share of a build is probably done, and for people how far it is.
 Witness = Callable[[float, str], None]
 
@@ -41,10 +42,13 @@ class Engines:
         self._builder = builder
         self._runtime = runtime
         self._hands = anyio.Lock()
+        # Builds that failed: of which engine, why and when, by the release's folder.
+        self._failed: dict[Path, tuple[str, EngineError, float]] = {}
 
-    async def ensure(self, folder: Path, target: str, witness: Witness) -> None:
+    async def ensure(self, folder: Path, target: str, witness: Witness, again_after_s: float = 0.0) -> None:
         """Return once the release in `folder` can be loaded without building anything; raise EngineError.
 
+        What failed is not tried again before `again_after_s` have passed, unless the system has changed.
         Cancelled, no builder stays behind, and what it began is swept away by the next build.
         """
         if not is_built_on_device(target):
@@ -56,9 +60,24 @@ class Engines:
             async with self._hands:
                 key = engine_key(manifest, target, self._runtime, await self._facts.read())
                 if not await anyio.to_thread.run_sync(self._notes.take_engine, folder, key):
-                    await self._build(manifest, folder, target, key, witness)
+                    self._check_hope(folder, key, again_after_s)
+                    await self._build_or_note(manifest, folder, target, key, witness)
         except (ContractError, OSError) as error:
-            raise EngineError(str(error)) from error
+            raise EngineError(str(error), may_pass=True) from error
+
+    def _check_hope(self, folder: Path, key: str, again_after_s: float) -> None:
+        failed_key, error, at_s = self._failed.get(folder, ("", None, 0.0))
+        if error is not None and failed_key == key and time.monotonic() - at_s < again_after_s:
+            raise error
+
+    async def _build_or_note(self, manifest: Manifest, folder: Path, target: str, key: str, witness: Witness) -> None:
+        try:
+            await self._build(manifest, folder, target, key, witness)
+        except EngineError as error:
+            if len(self._failed) >= MAX_FAILED:
+                self._failed.clear()
+            self._failed[folder] = (key, error, time.monotonic())
+            raise
 
     async def _build(self, manifest: Manifest, folder: Path, target: str, key: str, witness: Witness) -> None:
         estimate_s = await anyio.to_thread.run_sync(self._notes.usual_build_s, manifest.name, target)
@@ -92,7 +111,7 @@ class Engines:
         found = await anyio.to_thread.run_sync(self._notes.engine_bytes)
         if found > self._runtime.engine_cache_bytes:
             limit = f"at most {self._runtime.engine_cache_bytes}; raise runtime.engine_cache_bytes in agent.toml"
-            raise EngineError(f"{found} bytes of engines on the disk, {limit}")
+            raise EngineError(f"{found} bytes of engines on the disk, {limit}", may_pass=True)
 
 
 def _manifest(folder: Path) -> Manifest:

@@ -97,6 +97,8 @@ class Herald:
     def alarm(self, release: ReleaseRef, alarm: Alarm) -> None:
         """Tell that a release's workers fail, or that they serve again."""
         facts = {"state": alarm.state, "release": str(release.release), "manifest_sha256": release.manifest_sha256}
+        if alarm.pause_s is not None:
+            facts["pause_s"] = f"{alarm.pause_s:.3f}"
         self._reporter.event("worker", alarm.severity, f"release {release.release} {alarm.text}", self._model, facts)
 
     def _tell_phase(self, release: ReleaseRef, phase: Phase, severity: Literal["info", "warning"], reason: str) -> None:

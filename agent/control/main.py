@@ -15,6 +15,7 @@ from agent.control.commands import Commands
 from agent.control.configurator import Configurator
 from agent.control.inspection import Inspection
 from agent.control.keeping import Keeping
+from agent.control.named_sources import Named
 from agent.control.ports.machine import Notifier, Sensors
 from agent.control.promise import Promise
 from agent.control.renewal import Renewal
@@ -25,10 +26,10 @@ from agent.control.updater import Updater, Workshop
 from agent.control.uplink import Uplink
 from agent.control.wishes import Wish, Wishes
 from agent.core.liveness import Duty, overdue
-from agent.errors import CommandError
+from agent.errors import CommandError, EngineError
 from contracts.configuration import Configuration
 from contracts.messages import Health, WorkerHealth
-from contracts.topics import of_device, parse_trust_file
+from contracts.topics import AUTHORITY, of_device, parse_trust_file
 
 # A device runs a handful of models; a wish for more is a mistake of the fleet.
 MAX_MODELS = 16
@@ -68,6 +69,7 @@ class Agent:
         """Make an agent that `run` gives its parts."""
         self._updaters: dict[str, Updater] = {}
         self._parts: Parts | None = None
+        self.named = Named()
         self._tasks: TaskGroup | None = None
         self._health = Promise("health")
         self._is_refitted = asyncio.Event()
@@ -113,6 +115,8 @@ class Agent:
             await parts.wishes.hear_desired(payload)
         elif topic == of_device(parts.reporter.identity.device.id, "certificate"):
             parts.renewal.hear(payload)
+        elif topic == AUTHORITY:
+            parts.renewal.hear_authority(payload)
         elif not parts.commands.hear(topic, payload):
             name = parse_trust_file(topic)
             if name is not None:
@@ -123,6 +127,7 @@ class Agent:
         configurator = self._running().configurator
         if configurator is not None:
             configurator.wish(configuration, generation)
+        self.named.know(url for wish in wishes.values() for url in wish.sources)
         for model in wishes:
             if model not in self._updaters and len(self._updaters) < MAX_MODELS:
                 self._take_up(model)
@@ -158,6 +163,11 @@ class Agent:
         updater = self._updaters.get(model)
         if updater is not None:
             updater.disprove(manifest_sha256, reason)
+
+    def may_do_without_engine(self, model: str, manifest_sha256: str, error: EngineError) -> bool:
+        """Tell a model's updater that a release's engine cannot be built; say whether it is to serve without one."""
+        updater = self._updaters.get(model)
+        return updater is not None and updater.may_do_without_engine(manifest_sha256, error)
 
     def supervisor_of(self, model: str | None) -> Supervisor:
         """Return who looks after a model's workers, None being the only model; raise CommandError."""

@@ -15,7 +15,7 @@ from agent.control.ports.workers import Launcher, Process
 from agent.control.reporter import Reporter, utc_now
 from agent.core.platform import Platform
 from agent.core.proof import Proof, worth_telling
-from agent.errors import WorkerError
+from agent.errors import EngineError, WorkerError
 from agent.worker_link import Line, Ready, WorkerLine
 from contracts.bundle import MANIFEST, read_bounded
 from contracts.errors import ContractError
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 # Is told the model, the release's digest and the reason.
 OnDisproof = Callable[[str, str, str], None]
+# Is told the model, the release's digest and why it has no engine; says whether it is to serve without one.
+OnMissingEngine = Callable[[str, str, EngineError], bool]
+# A build that failed is not tried again for every worker that is started meanwhile.
+BUILD_AGAIN_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Told:
 
     reporter: Reporter
     on_disproof: OnDisproof
+    on_missing_engine: OnMissingEngine
 
 
 class ProvingLauncher:
@@ -53,6 +58,9 @@ class ProvingLauncher:
     was updated. So a change of the system needs no extra proof, only that engines are built anew before, and that people are told.
     One that fails does not serve, and if nothing else serves the update machine falls back to the release before, which has to prove
     itself in the same way. Where that fails too the model stays away, because a wrong answer is worse than none.
+
+    A committed release whose engine cannot be built any more is left for the one before as well. Where there is none, it serves without an
+    engine, on what else the device's policy allows to run it: slow answers that were proved are better than none.
     """
 
     def __init__(self, launcher: Launcher, engines: Engines, facts: PlatformFacts, notes: ReleaseNotes, told: Told) -> None:
@@ -69,7 +77,7 @@ class ProvingLauncher:
 
     async def start(self, model: str, folder: Path, target: str) -> Process:
         """Start a worker; raise AgentError."""
-        await self._engines.ensure(folder, target, lambda share, text: log.info("%s: %.0f %%: %s", model, 100 * share, text))
+        await self._see_to_engine(model, folder, target)
         # Read before the worker is: what changes between the two is then noticed as a change later on.
         try:
             release = await anyio.to_thread.run_sync(_release_of, folder)
@@ -77,6 +85,22 @@ class ProvingLauncher:
             raise WorkerError(f"it cannot be started: {error}") from error
         subject = Subject(model, folder, release, await self._facts.read())
         return ProvedProcess(await self._launcher.start(model, folder, target), self, subject)
+
+    async def _see_to_engine(self, model: str, folder: Path, target: str) -> None:
+        def witness(share: float, text: str) -> None:
+            log.info("%s: %.0f %%: %s", model, 100 * share, text)
+
+        try:
+            await self._engines.ensure(folder, target, witness, BUILD_AGAIN_S)
+        except EngineError as error:
+            if not self._told.on_missing_engine(model, folder.name, error):
+                raise
+            try:
+                await anyio.to_thread.run_sync(self._notes.forget_engine, folder)
+            except OSError as fault:
+                raise WorkerError(f"it cannot be started without its engine: {fault}") from error
+            text = f"serves without an engine, on what else may run it, because none can be built on the system as it is: {error}"
+            self._told.reporter.event("worker", "error", text, model, {"manifest_sha256": folder.name})
 
     async def note(self, subject: Subject, ready: Ready) -> None:
         """Keep a proof, and tell what people must hear."""

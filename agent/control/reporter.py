@@ -64,6 +64,8 @@ class Reporter:
         # Set whenever there is something new for the uplink.
         self.wake = asyncio.Event()
         self.is_report_due = True
+        # By which the device is known: its fingerprint, once that is known here.
+        self.authority: str | None = None
         self._memory = memory
         self._clock = clock
         self._models: dict[str, ModelReport] = {}
@@ -91,6 +93,7 @@ class Reporter:
             runtimes=self.identity.runtimes,
             machine=self.identity.machine,
             labels=device.labels,
+            authority=self.authority,
         )
 
     def reported(self) -> bytes:

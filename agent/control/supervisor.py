@@ -1,44 +1,30 @@
-"""Keeps one model served: starts its workers, restarts those that crash or hang, relieves those that grow, and hands over without a gap."""
+"""Keeps one model served: restarts workers that crash or hang, relieves those that grow, and hands over without a gap where that can be."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
+from agent.control.crew import Crew, Foreman, pause_left_s
 from agent.control.delivery import Installed
 from agent.control.ports.workers import Launcher
 from agent.control.promise import Promise
-from agent.control.worker import Ears, Patience, Worker
-from agent.core.alarm import Alarm, Trouble
-from agent.core.backoff import delay_s
+from agent.control.voice import Listener
+from agent.control.worker import Patience, Worker
+from agent.core.alarm import Alarm
 from agent.core.ledger import Ledger
 from agent.core.relief import Relief
-from agent.core.sight import Sight
 from agent.errors import AgentError, WorkerError
 from agent.worker_link import Pulse, Ready
-from contracts.messages import InferenceWindow, ReleaseRef
-from contracts.shadow import ShadowPart, joined_part
 
-FIRST_RESTART_S, LONGEST_RESTART_S = 0.2, 60.0
 # What a start takes beside the worker's own time to get ready: the wait before it, and draining what is not needed.
 START_S = 300.0
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Who is told what workers do."""
-
-    on_crash: Callable[[ReleaseRef, str], None]
-    on_alarm: Callable[[ReleaseRef, Alarm], None]
-    on_window: Callable[[InferenceWindow], None]
-    on_change: Callable[[], None]
 
 
 class Supervisor:
@@ -48,29 +34,36 @@ class Supervisor:
         """Supervise `model`; `run` must be running for all else to work."""
         self.model = model
         self.promise = Promise(f"supervisor of {model}")
-        self.restarts = 0
-        self.serving: Worker | None = None
         self.candidate: Worker | None = None
-        self.ledger = Ledger()
-        self._launcher = launcher
-        self._listener = listener
+        self._wake = asyncio.Event()
+        self._crew = Crew(model, launcher, listener, Foreman(self._wake.set, self._on_pulse))
         self._patience = patience
-        self._ears = Ears(self._on_window, self._on_pulse, self._on_compared)
         # The candidate is no successor yet: whoever serves is looked after as ever.
         self.is_shadowing = False
-        self._compared: ShadowPart | None = None
         self._wanted: Installed | None = None
-        self._trouble = Trouble()
         self._relief = Relief()
         # The worker that was started under other terms than hold now, and why its successor did not come up.
         self._outdated: Worker | None = None
         self.refit_failure = ""
-        self._sight = Sight()
-        self._served_since_s = 0.0
-        self._wake = asyncio.Event()
+        # Nobody is to serve until the candidate does, or is discarded: it holds what the worker that serves would need.
+        self.has_made_way = False
         self._attempt = anyio.CancelScope()
         self._hands = asyncio.Lock()
-        self._workers: TaskGroup | None = None
+
+    @property
+    def serving(self) -> Worker | None:
+        """Return the worker that serves."""
+        return self._crew.serving
+
+    @property
+    def restarts(self) -> int:
+        """Return how often a worker that served was lost."""
+        return self._crew.restarts
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return what workers told of their work."""
+        return self._crew.ledger
 
     @property
     def state(self) -> Literal["starting", "serving", "restarting", "stopped"]:
@@ -93,8 +86,7 @@ class Supervisor:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Bring about what is wanted, for ever; when cancelled no worker stays behind."""
-        async with anyio.create_task_group() as workers:
-            self._workers = workers
+        async with anyio.create_task_group() as self._crew.tasks:
             task_status.started()
             while True:
                 await self._wake.wait()
@@ -124,9 +116,12 @@ class Supervisor:
         return self.state == "serving" and self.serving is not self._outdated
 
     async def test(self, installed: Installed) -> Ready:
-        """Start a candidate beside the serving worker and have it run the golden set; raise AgentError."""
+        """Start a candidate beside the serving worker, or in its place where only one can be, for the golden set; raise AgentError."""
         await self.discard()
-        self.candidate = await self._start(installed)
+        holder = self._crew.holder(installed)
+        if holder is not None:
+            return await self._test_in_a_pause(installed, holder)
+        self.candidate = await self._crew.start(installed, self._patience)
         return await self.candidate.until_ready()
 
     async def switch(self) -> None:
@@ -139,10 +134,10 @@ class Supervisor:
             if candidate is None:
                 raise WorkerError("expected a tested candidate, found none")
             await candidate.serve()
-            self.candidate = None
+            self.candidate, self.has_made_way = None, False
             self._wanted = candidate.installed
             self._begin_anew()
-            self._take_over(candidate)
+            self._crew.take_over(candidate)
 
     async def replace(self) -> Worker:
         """Let a fresh worker take over from the one that serves, which does so until then; raise WorkerError, upon which it serves on."""
@@ -152,157 +147,107 @@ class Supervisor:
         async with self._hands:
             # Should this fail where nobody serves, the model must be looked after again.
             self._wake.set()
-            wanted, worker = self._wanted, self.serving
-            if wanted is None:
+            if self._wanted is None:
                 raise WorkerError("expected a release that serves, found none")
             with anyio.CancelScope() as self._attempt:
-                fresh = await self._bring_up(wanted, provider="" if worker is None or worker.ready is None else worker.ready.provider)
+                fresh = await self._crew.succeed(self._wanted, self._patience)
                 self._begin_anew()
-                self._take_over(fresh)
+                self._crew.take_over(fresh)
                 return fresh
         raise WorkerError("expected to be left alone, found another release or a stop that went first")
 
     async def discard(self) -> None:
-        """End the candidate, if there is one."""
+        """End the candidate, if there is one; whoever made way for it comes back."""
         candidate, self.candidate = self.candidate, None
         if candidate is not None:
-            await candidate.drain()
+            await (candidate.end() if self.has_made_way else candidate.drain())
+        if self.has_made_way:
+            self.has_made_way = False
+            self._wake.set()
 
     async def drain(self) -> None:
         """Stop serving in good order."""
         self._wanted = None
         self._attempt.cancel()
         async with self._hands:
-            worker, self.serving = self.serving, None
-            if worker is not None:
-                await worker.drain()
+            await self._crew.drain()
         await self.discard()
 
     async def _reconcile(self) -> None:
         worker, wanted = self.serving, self._wanted
         if wanted is None:
-            self._take_over(None)
+            self._crew.take_over(None)
+        elif self.has_made_way:
+            return
         elif worker is None or worker.installed != wanted:
             await self._restart(wanted)
         elif self._is_relief_due(worker):
             await self._relieve(worker)
 
     async def _restart(self, wanted: Installed) -> None:
-        if self._trouble.failures:
-            await asyncio.sleep(delay_s(self._trouble.failures, _chance(), first_s=FIRST_RESTART_S, longest_s=LONGEST_RESTART_S))
+        await asyncio.sleep(self._crew.wait_s)
         try:
-            fresh = await self._bring_up(wanted)
+            if self._crew.holder(wanted) is not None:
+                await self._crew.make_way()  # what serves is not wanted any more
+            fresh = await self._crew.bring_up(wanted, self._patience)
         except AgentError as error:
-            self._fail(wanted.release, str(error))
+            self._crew.voice.fail(wanted.release, str(error))
             self._wake.set()
         else:
-            self._take_over(fresh)
+            self._crew.take_over(fresh)
 
     async def _relieve(self, worker: Worker) -> None:
         """Replace a worker in good order: it serves until another one does."""
-        now_s = time.monotonic()
-        self._relief = self._relief.tried(now_s, now_s - self._served_since_s, _chance())
-        release = worker.installed.release
+        self._relief = self._relief.tried(time.monotonic(), self._crew.served_s, random.random())  # noqa: S311 - spreads load
+        release, tell = worker.installed.release, self._crew.voice.tell
         reason = worker.tiredness or "its settings have changed"
-        self._listener.on_alarm(release, Alarm("warning" if worker.tiredness else "info", "tired", f"is being replaced: {reason}"))
+        tell(release, Alarm("warning" if worker.tiredness else "info", "tired", f"is being replaced: {reason}"))
         try:
-            # An accelerator that one process holds may leave the next one to the CPU; that would be no relief.
-            fresh = await self._bring_up(worker.installed, provider="" if worker.ready is None else worker.ready.provider)
+            fresh = await self._crew.succeed(worker.installed, self._patience)
         except AgentError as error:
             self.refit_failure = str(error)
-            self._listener.on_alarm(release, Alarm("warning", "tired", f"serves on, because its replacement failed: {error}"))
+            self._wake.set()  # should nobody serve now
+            tell(release, Alarm("warning", "tired", f"serves on, because its replacement failed: {error}"))
         else:
-            self._take_over(fresh)
-            self._listener.on_alarm(release, Alarm("info", "up", "was replaced without a gap"))
+            self._crew.take_over(fresh)
+            tell(release, Alarm("info", "up", "was replaced without a gap"))
 
-    async def _bring_up(self, installed: Installed, provider: str = "") -> Worker:
-        fresh = await self._start(installed)
+    async def _test_in_a_pause(self, installed: Installed, holder: Worker) -> Ready:
+        due_s = time.monotonic() + pause_left_s(holder, self._patience)
+        self._attempt.cancel()
+        self.has_made_way = True
         try:
-            ready = await fresh.until_ready()
-            if not ready.golden_passed:
-                raise WorkerError(f"golden set: {ready.reason}")
-            if provider not in ("", ready.provider):
-                raise WorkerError(f"provider: expected {provider}, found {ready.provider}")
-            await fresh.serve()
-        except BaseException:  # a cancellation too must leave no half-started process behind
-            fresh.kill()
+            async with self._hands:
+                await self._crew.make_way()
+            self.candidate = await self._crew.start(installed, self._patience)
+            self._crew.beside(partial(self._bound, self.candidate, due_s))
+            ready = await self.candidate.until_ready()
+        except BaseException:  # a cancellation too must let the one before serve again; it is raised again
+            with anyio.CancelScope(shield=True):  # ends soon after the process is killed
+                await self.discard()
             raise
-        return fresh
+        if not ready.golden_passed:
+            await self.discard()
+        return ready
 
-    def _take_over(self, fresh: Worker | None) -> None:
-        old, self.serving = self.serving, fresh
-        self._served_since_s = time.monotonic()
-        if old is not None and not old.has_ended:
-            self._task_group().start_soon(old.drain)
-        if fresh is not None:
-            self._believe(fresh)
-            if fresh.has_ended:
-                self._lose(fresh)  # between its last word and now
-        self._listener.on_change()
-
-    async def _start(self, installed: Installed) -> Worker:
-        process = await self._launcher.start(self.model, installed.folder, installed.target)
-        worker = Worker(installed, process, self._patience, self._ears)
-        self._task_group().start_soon(self._follow, worker)
-        return worker
-
-    async def _follow(self, worker: Worker) -> None:
-        await worker.run()
-        if worker is self.serving:
-            self._lose(worker)
-            self._listener.on_change()
-
-    def _lose(self, worker: Worker) -> None:
-        self.serving = None
-        self.restarts += 1
-        self._fail(worker.installed.release, worker.end_reason)
-        self._wake.set()
-
-    def _fail(self, release: ReleaseRef, reason: str) -> None:
-        self._trouble, alarm = self._trouble.failed(reason)
-        if alarm is not None:
-            self._listener.on_alarm(release, alarm)
-        self._listener.on_crash(release, reason)
+    async def _bound(self, candidate: Worker, due_s: float) -> None:
+        """End a candidate that does not serve in time, so that the worker that made way for it is back within the pause."""
+        await asyncio.sleep(due_s - time.monotonic())
+        if self.candidate is candidate and self.has_made_way:
+            candidate.condemn(f"it did not serve within the pause of {self._patience.pause_s:g} s that update.max_pause_s allows")
+            await self.discard()
 
     def _on_pulse(self, worker: Worker) -> None:
         if worker is self.serving and worker.installed == self._wanted:
-            self._believe(worker)
-            self._look_at_sight(worker)
+            self._crew.believe(worker)
             if self._is_relief_due(worker):
                 self._wake.set()
-
-    def _look_at_sight(self, worker: Worker) -> None:
-        self._sight, alarm = self._sight.seen(None if worker.pulse is None else worker.pulse.source)
-        if alarm is not None:
-            self._listener.on_alarm(worker.installed.release, alarm)
 
     def _is_relief_due(self, worker: Worker) -> bool:
         is_due = bool(worker.tiredness) or worker is self._outdated
         is_free = self.candidate is None or self.is_shadowing
         return is_due and is_free and time.monotonic() >= self._relief.due_s
 
-    def _believe(self, worker: Worker) -> None:
-        self._trouble, alarm = self._trouble.served(time.monotonic() - self._served_since_s)
-        if alarm is not None:
-            self._listener.on_alarm(worker.installed.release, alarm)
-
-    def _on_window(self, window: InferenceWindow) -> None:
-        self.ledger.note(window)
-        part, self._compared = self._compared, None
-        self._listener.on_window(window if part is None else window.model_copy(update={"shadow": part}))
-
-    def _on_compared(self, part: ShadowPart) -> None:
-        # The next window of who serves takes it along: without requests there is nothing to compare.
-        self._compared = joined_part(self._compared, part)
-
     def _begin_anew(self) -> None:
-        self._trouble = self._trouble.forgiven()
+        self._crew.voice.forgive()
         self._relief = Relief()
-
-    def _task_group(self) -> TaskGroup:
-        assert self._workers is not None  # `run` is running
-        return self._workers
-
-
-def _chance() -> float:
-    return random.random()  # noqa: S311 - spreads load

@@ -64,7 +64,8 @@ class SystemWatch:
             ready = await supervisor.test(serving.installed)
             if supervisor.candidate is None or supervisor.candidate.ready is not ready:
                 return False  # an update has begun, and the candidate is its own
-            is_in_time = supervisor.serving is serving and model.is_at_rest
+            # None where it made way, because only one can hold the accelerator.
+            is_in_time = supervisor.serving in (serving, None) and model.is_at_rest
             if is_in_time and ready.golden_passed:
                 await supervisor.switch()
             else:

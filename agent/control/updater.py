@@ -17,13 +17,14 @@ from agent.control.ports.workers import Launcher
 from agent.control.probation import Probation
 from agent.control.reporter import Reporter
 from agent.control.shadowing import Shadowing
-from agent.control.supervisor import Listener, Supervisor
+from agent.control.supervisor import Supervisor
+from agent.control.voice import Listener
 from agent.control.wishes import Wish
 from agent.control.worker import Patience
 from agent.core.preflight import Refusal
 from agent.core.probation import Limits
 from agent.core.update import Crashed, Damaged, Disproved, Do, Done, Failed, Unsuitable, Update, Wished
-from agent.errors import AgentError, FetchError, GoldenSetError, UnsuitableReleaseError
+from agent.errors import AgentError, EngineError, FetchError, GoldenSetError, UnsuitableReleaseError
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 
@@ -134,9 +135,25 @@ class Updater:
 
     def disprove(self, manifest_sha256: str, reason: str) -> None:
         """Hear that a worker failed the golden set; it is a candidate's own affair, or a restart's while an older worker serves on."""
+        current = self._driver.update.current
+        if current is not None and self._depends_on(manifest_sha256):
+            self._driver.hear(Disproved(current, f"it fails its golden set: {reason}"))
+
+    def may_do_without_engine(self, manifest_sha256: str, error: EngineError) -> bool:
+        """Hear that a release's engine cannot be built, and say whether it is to serve without: there is no other one to go back to."""
+        current, previous = self._driver.update.current, self._driver.update.previous
+        if current is None or not self._depends_on(manifest_sha256):
+            return False
+        if previous is not None and not error.may_pass:
+            self._driver.hear(Disproved(current, str(error)))
+            return False
+        return True
+
+    def _depends_on(self, manifest_sha256: str) -> bool:
+        """Say whether callers have nobody but a worker of this release, which is the committed one."""
         current, serving = self._driver.update.current, self.supervisor.serving
-        if current is not None and current.manifest_sha256 == manifest_sha256 and (serving is None or serving.has_ended):
-            self._driver.hear(Disproved(current, reason))
+        is_committed = current is not None and current.manifest_sha256 == manifest_sha256
+        return is_committed and (serving is None or serving.has_ended)
 
     @property
     def is_trying(self) -> bool:

@@ -32,8 +32,18 @@ log = logging.getLogger(__name__)
 class Uplink:
     """The device's line to its fleet."""
 
-    def __init__(self, broker: Broker, reporter: Reporter, on_message: Callable[[str, bytes], Awaitable[None]], keepalive_s: float) -> None:
-        """Give every message of the subscribed topics to `on_message`; all waits between connections are counted in `keepalive_s`."""
+    def __init__(
+        self,
+        broker: Broker,
+        reporter: Reporter,
+        on_message: Callable[[str, bytes], Awaitable[None]],
+        keepalive_s: float,
+        said: Said | None = None,
+    ) -> None:
+        """Give every message of the subscribed topics to `on_message`; all waits between connections are counted in `keepalive_s`.
+
+        What was `said` already, by the process before too, is said again after a loss of the link, and at the first connection.
+        """
         self.promise = Promise("uplink")
         # When the broker was heard last; None before the first time.
         self.last_contact_at: datetime | None = None
@@ -51,7 +61,7 @@ class Uplink:
         self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS if leaf != "offer"), of_commands(self._device), f"{TRUST}/+"]
         self._connection: Connection | None = None
         self._lost_at_s: float | None = None
-        self._said = Said()
+        self._said = said or Said()
         # Set when the connection is to be made anew, although nothing is wrong with it.
         self._is_outdated = asyncio.Event()
         # The next connection is to another broker: the present one is to know that we are gone.
@@ -174,7 +184,9 @@ class Uplink:
                 await self._publish(connection, "reported", self._reporter.reported(), retain=True)
                 self._has_acknowledged = True
             letter = self._reporter.outbox.first()
-            if letter is not None:
+            if letter is not None and self._said.is_known_from_before(letter):
+                self._reporter.outbox.remove(letter)
+            elif letter is not None:
                 await self._say(connection, letter)
                 self._reporter.outbox.remove(letter)
             elif not self._reporter.is_report_due:

@@ -37,6 +37,8 @@ class Wish:
 
     release: ReleaseRef
     manifest_bytes: int
+    # Servers that the release names for its files.
+    sources: tuple[str, ...] = ()
     # It shall not serve, but run beside what does.
     shadow: ShadowTerms | None = None
 
@@ -139,9 +141,10 @@ class Wishes:
     async def _follow(self, verdict: Verified) -> None:
         desired = verdict.desired
         await self._remember(verdict.memory)
-        wishes = {model: Wish(release, verdict.manifest_bytes[model]) for model, release in desired.models.items()}
+        lengths, sources = verdict.manifest_bytes, verdict.sources
+        wishes = {model: Wish(release, lengths[model], sources.get(model, ())) for model, release in desired.models.items()}
         for model, shadow in (desired.shadow or {}).items():
-            wishes[model] = Wish(shadow.release, verdict.manifest_bytes[model], shadow.terms)
+            wishes[model] = Wish(shadow.release, lengths[model], sources.get(model, ()), shadow.terms)
         self._on_wishes(wishes, desired.generation, desired.configuration)
 
     async def _refuse(self, refused: Refused) -> None:

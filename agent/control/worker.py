@@ -60,6 +60,8 @@ class Patience:
     inference_s: float = 10.0
     # Resident memory beyond which it is replaced in good order.
     memory_bytes: int = UNKNOWN
+    # How long nobody may serve for the sake of a proof on an accelerator that one process alone can hold; 0 for never.
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,9 @@ class Worker:
         self.is_serving = False
         # Why it should be replaced, while it still serves.
         self.tiredness = ""
+        # From its start until it was ready.
+        self.came_up_s = 0.0
+        self._began_s = time.monotonic()
         self._process = process
         self._patience = patience
         self._ears = ears
@@ -124,6 +129,15 @@ class Worker:
         """Tell it of a shadow, its own or another's; raise WorkerError."""
         await self._process.send(line)
 
+    async def come_up(self, provider: str = "") -> None:
+        """Wait until it is proved, on `provider` if one is named, and let it serve; raise WorkerError."""
+        ready = await self.until_ready()
+        if not ready.golden_passed:
+            raise WorkerError(f"golden set: {ready.reason}")
+        if provider not in ("", ready.provider):
+            raise WorkerError(f"provider: expected {provider}, found {ready.provider}")
+        await self.serve()
+
     async def prove(self) -> None:
         """Have it run its golden set once more; raise WorkerError, or GoldenSetError when it computes something else now."""
         await self._process.send(Prove())
@@ -155,8 +169,24 @@ class Worker:
         finally:
             self._process.kill()
 
+    async def end(self) -> None:
+        """Drain it, and wait until its process is gone and holds nothing any more."""
+        await self.drain()
+        with anyio.move_on_after(self._patience.killed_s):
+            await self._ended.wait()
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Say whether it holds an accelerator that no other process can use meanwhile."""
+        return self.ready is not None and self.ready.is_exclusive and not self.has_ended
+
     def kill(self) -> None:
         """End it at once."""
+        self._process.kill()
+
+    def condemn(self, reason: str) -> None:
+        """End it at once, and say why."""
+        self.end_reason = self.end_reason or reason
         self._process.kill()
 
     async def _listen(self) -> None:
@@ -165,15 +195,15 @@ class Worker:
             try:
                 line = await asyncio.wait_for(self._process.receive(), silence_s)
             except asyncio.TimeoutError:
-                self._condemn(f"it hung: no sign of life in {silence_s:g} s")
+                self.condemn(f"it hung: no sign of life in {silence_s:g} s")
                 return
             except WorkerError as error:
-                self._condemn(str(error))
+                self.condemn(str(error))
                 return
             if line is None:
                 return
             if not self._allowance.takes(time.monotonic()):
-                self._condemn(f"it flooded its link: more than {MAX_LINES_PER_S:g} lines a second")
+                self.condemn(f"it flooded its link: more than {MAX_LINES_PER_S:g} lines a second")
                 return
             self._hear(line)
             self._news.set()
@@ -181,7 +211,7 @@ class Worker:
     def _hear(self, line: WorkerLine) -> None:
         match line:
             case Ready():
-                self.ready = line
+                self.ready, self.came_up_s = line, time.monotonic() - self._began_s
             case Failed(reason=reason):
                 self.end_reason = reason or "it failed without a word"
             case Serving():
@@ -202,10 +232,10 @@ class Worker:
         self.pulse = pulse
         now_s, bound = time.monotonic(), self._patience.memory_bytes
         if self.ready is not None and pulse.inference_age_s > (deadline_s := self._inference_deadline_s(self.ready)):
-            self._condemn(f"it hung: an inference took longer than {deadline_s:g} s")
+            self.condemn(f"it hung: an inference took longer than {deadline_s:g} s")
             return
         if is_last_straw(pulse.rss_bytes, bound):
-            self._condemn(f"memory: expected at most {bound // MIB} MiB, found {pulse.rss_bytes // MIB} MiB")
+            self.condemn(f"memory: expected at most {bound // MIB} MiB, found {pulse.rss_bytes // MIB} MiB")
             return
         if not self._memory or now_s - self._memory[-1].at_s >= MEMORY_INTERVAL_S or pulse.rss_bytes > bound:
             self._memory.append(Sample(now_s, pulse.rss_bytes))
@@ -226,13 +256,8 @@ class Worker:
     async def _until(self, is_so: Callable[[], bool], deadline_s: float, deed: str) -> None:
         await self._hear_until(is_so, deadline_s)
         if not is_so():
-            self._condemn(f"it did not {deed} in {deadline_s:g} s")
+            self.condemn(f"it did not {deed} in {deadline_s:g} s")
             raise WorkerError(self.end_reason)
-
-    def _condemn(self, reason: str) -> None:
-        """End it at once, and say why."""
-        self.end_reason = self.end_reason or reason
-        self._process.kill()
 
     def _end(self, how: str) -> None:
         self.end_reason = self.end_reason or f"it ended with {how}"

@@ -15,12 +15,14 @@ FEW_FAILURES = 2
 class Alarm:
     """What to tell of a worker; `state` is `down` until it is `up` again, `tired` while it serves and must be replaced.
 
-    Of its camera: `blind` or `frozen` until it `sees` again.
+    Of its camera: `blind` or `frozen` until it `sees` again. `resumed` after a pause for which nobody served by intent.
     """
 
     severity: Literal["info", "warning", "error"]
-    state: Literal["down", "up", "tired", "blind", "frozen", "sees"]
+    state: Literal["down", "up", "tired", "blind", "frozen", "sees", "resumed"]
     text: str
+    # How long that pause was.
+    pause_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -86,27 +86,36 @@ def plan(
 
     Into another `root` than / everything is written and enabled, and nothing is started.
     """
-    texts = {name: units[name].replace("@PREFIX@", str(seat.prefix)).replace("@USER@", seat.user) for name in SYSTEM_FILES}
-    texts["fieldfare-agent.sysusers.conf"] += "".join(f"m {seat.user} {group}\n" for group in DEVICE_GROUPS if group in groups)
-    system = tuple(Placed(place, texts[name].encode(), 0o644, "root", "root") for name, place in SYSTEM_FILES.items())
     files = [Placed(CONFIG_DIR / "agent.toml", config, 0o640, "root", seat.user)]
     for path, (content, is_secret) in sorted(others.items()):
         rights = (0o600, seat.user, seat.user) if is_secret else (0o640, "root", seat.user)
         files.append(Placed(CONFIG_DIR / path, content, *rights))
     elsewhere = () if root == "/" else (f"--root={root}",)
-    make_user = (
-        ("systemd-sysusers", *elsewhere, SYSTEM_FILES["fieldfare-agent.sysusers.conf"].name),
-        ("systemd-tmpfiles", *elsewhere, "--create", SYSTEM_FILES["fieldfare-agent.tmpfiles.conf"].name),
-    )
     enable = ("systemctl", *elsewhere, "enable", UNIT)
     start = (("systemctl", "daemon-reload"), enable, ("systemctl", "restart", UNIT)) if root == "/" else (enable,)
-    return InstallPlan(system, make_user, tuple(files), start)
+    return InstallPlan(system_files(units, seat, groups), adopt_commands(*elsewhere), tuple(files), start)
+
+
+def system_files(units: Mapping[str, str], seat: Seat, groups: frozenset[str]) -> tuple[Placed, ...]:
+    """Return the system's files as a version's `units` want them, on a machine with these `groups`."""
+    texts = {name: units[name].replace("@PREFIX@", str(seat.prefix)).replace("@USER@", seat.user) for name in SYSTEM_FILES}
+    texts["fieldfare-agent.sysusers.conf"] += "".join(f"m {seat.user} {group}\n" for group in DEVICE_GROUPS if group in groups)
+    return tuple(Placed(place, texts[name].encode(), 0o644, "root", "root") for name, place in SYSTEM_FILES.items())
+
+
+def adopt_commands(*options: str) -> tuple[tuple[str, ...], ...]:
+    """Return the commands that make the user and the folders which those files ask for."""
+    return (
+        ("systemd-sysusers", *options, SYSTEM_FILES["fieldfare-agent.sysusers.conf"].name),
+        ("systemd-tmpfiles", *options, "--create", SYSTEM_FILES["fieldfare-agent.tmpfiles.conf"].name),
+    )
 
 
 def removal(seat: Seat, is_purge: bool) -> RemovalPlan:
     """Plan the way back: nothing is left but configuration and state, and with `is_purge` not even those."""
     stop = (("systemctl", "disable", "--now", UNIT), ("systemctl", "reset-failed", UNIT))
-    of_prefix = tuple(seat.prefix / name for name in ("current", "good", "versions", "upgrade.json", "upgrade.lock", "upgrade.reason"))
+    notes = ("upgrade.json", "upgrade.lock", "upgrade.reason", "upgrade.units")
+    of_prefix = tuple(seat.prefix / name for name in ("current", "good", "versions", *notes))
     paths = (*SYSTEM_FILES.values(), PurePosixPath(status_file(SERVICE_STATE_DIR)).parent, COMMAND_LINK, *of_prefix)
     after = (("systemctl", "daemon-reload"), ("userdel", seat.user))
     return RemovalPlan(stop, paths, after, (CONFIG_DIR, SERVICE_STATE_DIR), is_purge, (PurePosixPath("/etc/sysusers.d"), seat.prefix))

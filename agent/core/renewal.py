@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.messages import MAX_PEM_CHARS
-from contracts.names import DeviceId
+from contracts.names import DeviceId, Sha256
 
 # A third of its life is left for a fleet that cannot be reached.
 DUE_AT = 2 / 3
@@ -32,6 +32,20 @@ class Check(BaseModel, frozen=True, extra="forbid"):
     authority: Pem
 
 
+class Follow(BaseModel, frozen=True, extra="forbid"):
+    """Check that an authority that is believed vouches for the next one."""
+
+    believed: Pem
+    certificate: Pem
+    voucher: Pem
+
+
+class Believed(BaseModel, frozen=True, extra="forbid"):
+    """The answer to Follow: whom to believe from now on, in PEM, the newest last."""
+
+    authorities: Pem
+
+
 class NextKey(BaseModel, frozen=True, extra="forbid"):
     """The answer to Make: a private key, and the request that may leave the device."""
 
@@ -44,6 +58,8 @@ class Span(BaseModel, frozen=True, extra="forbid"):
 
     begins: AwareDatetime
     ends: AwareDatetime
+    # Who signed it: hex SHA-256 of the authority's certificate.
+    authority: Sha256
 
     @property
     def due(self) -> datetime:

@@ -83,8 +83,8 @@ class SourceWatch:
         """Take note that this source can never show the model anything."""
         self._state, self._reason = "stopped", reason
 
-    def health(self, now_s: float) -> SourceHealth:
-        """Return how it is now."""
+    def health(self, now_s: float, reader_rss_bytes: int | None = None) -> SourceHealth:
+        """Return how it is now, whose reader takes so much memory."""
         recent = sum(1 for time_s in self._times if now_s - time_s <= RATE_WINDOW_S)
         since_s = now_s if self._live_since_s is None else self._live_since_s
         watched_s = min(RATE_WINDOW_S, max(now_s - since_s, 1.0))
@@ -95,4 +95,5 @@ class SourceWatch:
             frames=self._frames,
             dropped=self._dropped,
             reason="; ".join(filter(None, (self._reason, self.trouble)))[:1000],
+            reader_rss_bytes=reader_rss_bytes,
         )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from agent.core.memory import Memory
 from contracts.messages import Desired
 from contracts.names import DeviceId, ModelName, TargetName
+from contracts.trust import SourceUrl
 
 # Two are no attacks: `incomplete` is a file that is not here yet, `unsupported` a command of a newer fleet.
 RefusalClass = Literal[
@@ -53,6 +54,8 @@ class Verified(BaseModel, frozen=True, extra="forbid"):
     kind: Literal["verified"] = "verified"
     desired: Desired
     manifest_bytes: dict[ModelName, int]
+    # Servers that the releases name for their files.
+    sources: dict[ModelName, tuple[SourceUrl, ...]] = {}
     # What to remember from now on.
     memory: Memory
 

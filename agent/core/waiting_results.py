@@ -11,30 +11,38 @@ MAX_BYTES = 2 << 20
 
 @dataclass(frozen=True)
 class Result:
-    """An encoded result, the topic leaf it goes to, and when it is given up, in monotonic seconds."""
+    """An encoded result, the command that it is of, and when it is given up, in monotonic seconds."""
 
-    leaf: str
+    command: str
     payload: bytes
     until_s: float
+    # Nothing follows it.
+    is_final: bool
 
 
 class WaitingResults:
-    """A queue in memory: a picture is never kept on the disk for later."""
+    """A queue; what of it outlives the process is decided elsewhere."""
 
     def __init__(self) -> None:
         """Begin empty."""
         self._results: deque[Result] = deque()
 
-    def put(self, leaf: str, payload: bytes, until_s: float) -> None:
-        """Queue a result; the oldest ones go where there is no room."""
-        self._results.append(Result(leaf, payload, until_s))
+    def put(self, result: Result) -> list[Result]:
+        """Queue a result; return the oldest ones, for which there is no room any more."""
+        self._results.append(result)
+        gone = []
         while len(self._results) > MAX_RESULTS or sum(len(each.payload) for each in self._results) > MAX_BYTES:
-            self._results.popleft()
+            gone.append(self._results.popleft())
+        return gone
 
-    def first(self, now_s: float) -> Result | None:
-        """Return the oldest that is still worth sending."""
-        while self._results and self._results[0].until_s <= now_s:
-            self._results.popleft()
+    def give_up(self, now_s: float) -> list[Result]:
+        """Take out and return what is not worth sending any more."""
+        gone = [each for each in self._results if each.until_s <= now_s]
+        self._results = deque(each for each in self._results if each.until_s > now_s)
+        return gone
+
+    def first(self) -> Result | None:
+        """Return the oldest."""
         return self._results[0] if self._results else None
 
     def remove(self, result: Result) -> None:

@@ -51,6 +51,8 @@ class LiteRuntime:
         self.placement = placement
         self.provider = next((name for name in BEST_FIRST if name in placement), CPU)
         self.preferred_provider = EDGE_TPU if source.target == "coral" else XNNPACK
+        # The driver opens an Edge TPU for one process at a time, on either bus.
+        self.is_exclusive = self.provider == EDGE_TPU
         self.inputs: tuple[TensorSpec, ...] = source.artifact.inputs
         self.outputs: tuple[TensorSpec, ...] = source.artifact.outputs
         self._interpreter = interpreter

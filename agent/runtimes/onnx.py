@@ -32,6 +32,8 @@ class OnnxRuntime:
     """One session; it is given one sample at a time."""
 
     name = "onnx"
+    # Processes share a GPU.
+    is_exclusive = False
 
     def __init__(self, session: onnxruntime.InferenceSession, source: ModelSource, version: str, preferred: str) -> None:
         self.version = version
@@ -91,8 +93,15 @@ def must_not_fall_back(source: ModelSource) -> bool:
 
 
 def provider_options(available: Iterable[str], source: ModelSource) -> list[tuple[str, dict[str, str]]]:
-    """Return the available providers, best first, with their options; the CPU's only where work may be left to it."""
-    wanted = [provider for provider in BEST_FIRST if provider != CPU or not must_not_fall_back(source)]
+    """Return the available providers, best first, with their options; the CPU's only where work may be left to it.
+
+    On a device that builds engines, one is there before a model is loaded. Where it is not, it cannot be built, and TensorRT would only try
+    again while people wait.
+    """
+    left_out = {CPU} if must_not_fall_back(source) else set()
+    if is_built_on_device(source.target) and source.engine_dir is None:
+        left_out.add(TENSORRT)
+    wanted = [provider for provider in BEST_FIRST if provider not in left_out]
     chosen = [provider for provider in wanted if provider in set(available)]
     return [(provider, _tensorrt_options(source) if provider == TENSORRT else {}) for provider in chosen]
 

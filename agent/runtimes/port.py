@@ -55,6 +55,10 @@ class Runtime(Protocol):
         """What this hardware's best would have been."""
 
     @property
+    def is_exclusive(self) -> bool:
+        """Whether what runs it serves no other process meanwhile."""
+
+    @property
     def placement(self) -> dict[str, int]:
         """How many of the model's operators each provider runs; empty where the library does not tell."""
 

@@ -33,6 +33,14 @@ def resident_bytes() -> int:
     return int(MEMORY.read_text().split()[1]) * resource.getpagesize()
 
 
+def resident_bytes_of(pid: int) -> int | None:
+    """Return how much memory another process of ours uses; None when it has gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return None
+
+
 def _limit(which: int, wanted: int) -> None:
     hard = resource.getrlimit(which)[1]
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -246,6 +246,7 @@ def _ready(prepared: Prepared) -> Ready:
         golden_tolerance=prepared.model.artifact.tolerance.absolute,
         reason=verdict.reason[:MAX_REASON_LETTERS],
         inference_s=prepared.vigil.slowest_s,
+        is_exclusive=runtime.is_exclusive,
     )
 
 

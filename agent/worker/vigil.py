@@ -45,6 +45,11 @@ class Vigil:
         return self._runtime.preferred_provider
 
     @property
+    def is_exclusive(self) -> bool:
+        """Whether what runs it serves no other process meanwhile."""
+        return self._runtime.is_exclusive
+
+    @property
     def placement(self) -> dict[str, int]:
         """How many of the model's operators each provider runs."""
         return self._runtime.placement

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import jinja2
 
+from compiler.costs import DeviceTime, in_words
 from compiler.edgetpu.document import PLACES
 from compiler.package import words
 from compiler.package.layers import LayerSqnr, NoiseOrigins, worst_layers
@@ -56,10 +57,11 @@ class Timed:
 
 @dataclass(frozen=True)
 class Speed:
-    """What was timed on this host; it is told on the page alone."""
+    """What was timed on this host, and earlier on devices; it is told on the page alone."""
 
     host: str
     timed: tuple[Timed, ...]
+    devices: tuple[DeviceTime, ...] = ()
 
     @property
     def axis(self) -> Axis:
@@ -80,6 +82,7 @@ def render_page(report: Report, speed: Speed) -> str:
     return environment.get_template("report.html").render(
         report=report,
         speed=speed,
+        device_time=in_words,
         accuracy=_metric_axis(report),
         drop=_drop_axis(report),
         sized=[(name, target.bytes, "c") for name, target in report.targets.items()],

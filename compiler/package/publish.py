@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compiler.costs import DeviceTime
 from compiler.edgetpu.stage import Finished, finish
 from compiler.evaluate.decisions import Choices, choices_of
 from compiler.evaluate.examination import Examination, Record
@@ -63,6 +64,8 @@ class Evidence:
     calibration: Calibration
     # Some evaluation samples, by number, as callers send them.
     raw_samples: Callable[[list[int]], Mapping[str, Array]]
+    # Of earlier releases, on real devices.
+    device_times: tuple[DeviceTime, ...] = ()
 
 
 def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Build]) -> Report:
@@ -135,7 +138,7 @@ def _contents(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[B
 def _speed(evidence: Evidence, builds: list[Build]) -> Speed:
     host, records = this_host(), {"float": evidence.before, **{build.profile.name: build.record for build in builds}}
     timed = tuple(Timed(name, record.latency_ms, record.version) for name, record in records.items())
-    return Speed(f"{host.cpu or host.machine}, {host.cores} cores", timed)
+    return Speed(f"{host.cpu or host.machine}, {host.cores} cores", timed, evidence.device_times)
 
 
 def _target_report(inputs: Inputs, evidence: Evidence, build: Build, tolerance: Tolerance) -> TargetReport:

@@ -6,6 +6,7 @@ import typer
 
 from fleet.cli import (
     audit,
+    authority,
     backup,
     commands,
     dashboard,
@@ -30,6 +31,7 @@ app.add_typer(server.app, name="fleet", help="Run the fleet server, or play devi
 app.add_typer(releases.app, name="release", help="Sign and list releases.")
 app.add_typer(rollouts.app, name="rollout", help="Bring a release to devices, and watch it arrive.")
 app.add_typer(keys.app, name="keys", help="Make, rotate and sign with the keys that stay offline.")
+app.add_typer(authority.app, name="authority", help="Replace the authority by which server and devices know each other.")
 devices.app.command("command")(commands.command)
 devices.app.command("commands")(commands.list_commands)
 devices.app.command("costs")(commands.costs)

@@ -31,6 +31,13 @@ class Revoked(BaseModel, frozen=True):
     device: str
 
 
+class Removed(BaseModel, frozen=True):
+    """What is said of a device that was removed."""
+
+    device: str
+    kept_history: bool
+
+
 @app.command()
 def token(
     hardware: Annotated[str, typer.Option(help="What comes with it: rpi5, jetson-orin, coral, cpu.")],
@@ -66,6 +73,26 @@ def revoke(
         print_json(Revoked(device=device))
     else:
         typer.echo(f"revoked {device}; let it in again with: fieldfare device token --name {device} --hardware ...")
+
+
+@app.command()
+def remove(
+    device: Annotated[str, typer.Argument(metavar="ID", help="The device's id.")],
+    keeps_history: Annotated[bool, typer.Option("--keep-history", help="Keep what it did, for when its name comes back.")] = False,
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a device out like `revoke`, and forget it: its wish, its words, its history, its part in rollouts."""
+    with connected(folder) as api:
+        api.get(f"devices/{device}", DeviceDetail)
+        if not is_sure and not typer.confirm(f"Remove {device} {'but its' if keeps_history else 'with its whole'} history?", err=True):
+            raise typer.Exit(1)
+        api.order("DELETE", f"devices/{device}?keep_history={str(keeps_history).lower()}")
+    if as_json:
+        print_json(Removed(device=device, kept_history=keeps_history))
+    else:
+        typer.echo(f"removed {device}; let its name in again with: fieldfare device token --name {device} --hardware ...")
 
 
 @app.command()

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from contracts.bundle import MANIFEST, read_bundle
 from contracts.manifest import Manifest
-from fleet.cli.client import ApiClient, connected
+from contracts.trust import ReleaseSources
+from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import DEFAULT_PENDING, AsJson, Folder, KeysToSignWith, PendingFile
 from fleet.cli.output import ago, print_json, print_table, size, styled
 from fleet.cli.pages import every
@@ -27,6 +28,10 @@ app = typer.Typer(no_args_is_help=True)
 def add(
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder, as `fieldfare compile` wrote it.")],
     key: KeysToSignWith = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="https:// server that holds its files by digest, for devices that allow its host."),
+    ] = None,
     pending: PendingFile = DEFAULT_PENDING,
     folder: Folder = None,
     as_json: AsJson = False,
@@ -38,13 +43,14 @@ def add(
     from fleet.release.pending import missing
     from fleet.release.signing import sign_release
 
+    sources = request(ReleaseSources, sources=tuple(source or ()))
     pending_file.check_free(pending)
     manifest = read_bundle(bundle)
     default = Home(folder or default_folder()).release_key
     with connected(folder) as api:
         signers = pending_file.open_keys(key, default, asker(passphrase_file, passphrase_fd))
         published = pending_file.fetch_published(api, manifest.name)
-        change = sign_release(published, manifest, signers, datetime.now(timezone.utc))
+        change = sign_release(published, manifest, signers, datetime.now(timezone.utc), sources)
         _upload(api, bundle, manifest)
         if missing(change):
             pending_file.write_pending(change, pending)

@@ -55,6 +55,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/rollouts/{rollout}/devices"): Role.VIEWER,
     ("GET", "/rollouts/{rollout}/history"): Role.VIEWER,
     ("GET", "/trust/{name}"): Role.VIEWER,
+    ("GET", "/authority"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.VIEWER,
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
     # The dashboard lets everybody do what his token may.
@@ -81,7 +82,10 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("POST", "/enrolment-tokens"): Role.ADMIN,
     ("POST", "/simulated-devices"): Role.ADMIN,
     ("POST", "/devices/{device}/revocation"): Role.ADMIN,
+    ("DELETE", "/devices/{device}"): Role.ADMIN,
     ("POST", "/trust"): Role.ADMIN,
+    ("POST", "/authority/successor"): Role.ADMIN,
+    ("POST", "/authority/retirement"): Role.ADMIN,
     ("POST", "/online-keys/{role}"): Role.ADMIN,
     ("GET", "/audit"): Role.ADMIN,
     ("GET", "/users"): Role.ADMIN,

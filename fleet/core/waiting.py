@@ -6,8 +6,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 # Devices that were told of a release at one time ask for its files at nearly one time: each waits so long for the next, all only so long.
-GATHER_S = 0.05
-LONGEST_GATHER_S = 0.5
+# Every file of every release waits, also for one device alone; who comes a little later is fed by what `FEW` allows.
+GATHER_S = 0.02
+LONGEST_GATHER_S = 0.2
+# Where no more than one in so many has a chunk, all get it again: cheaper than one for each of those who lack it.
+FEW = 9
 # What went out so short a time before a new round may be among what the round brings; later it counts as lost.
 HOLD_S = 0.5
 # Who got all that it lacked needs this long, at most, to notice and listen no more.
@@ -171,10 +174,10 @@ def _next_of(digest: str, file: _File, now_s: float) -> list[Publication]:
         name: listener for name, listener in file.listeners.items() if listener.lacks or now_s - listener.heard_at_s < LEAVES_AFTER_S
     }
     lacking = [name for name, listener in listening.items() if listener.lacks & bit]
-    if len(lacking) == len(listening):
+    if len(listening) - len(lacking) <= len(listening) // FEW:
         fed, publications = lacking, [Publication(digest, index)]
     else:
-        # On the shared topic it would come twice to those who have it.
+        # On the shared topic it would come twice to many.
         fed = [name for name in lacking if listening[name].has_credit]
         publications = [Publication(digest, index, name) for name in fed]
     for name in fed:

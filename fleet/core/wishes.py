@@ -11,9 +11,9 @@ from contracts.messages import Desired, ReleaseRef, ShadowWish
 LIFETIME = timedelta(days=30)
 
 
-def first_wish(device: str, now: datetime) -> Desired:
-    """Wish nothing yet, so that a new device can tell that its fleet speaks to it."""
-    return Desired(device=device, generation=1, issued_at=now, expires_at=now + LIFETIME, models={})
+def first_wish(device: str, now: datetime, floor: int = 0) -> Desired:
+    """Wish nothing yet, so that a new device can tell that its fleet speaks to it; its name had come to generation `floor` before."""
+    return Desired(device=device, generation=floor + 1, issued_at=now, expires_at=now + LIFETIME, models={})
 
 
 def with_release(wish: Desired, model: str, release: ReleaseRef | None, now: datetime) -> Desired:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fleet.errors import FleetError
+
+# Of devices, in one line.
+MAX_NAMED = 20
 
 
 class CannotListenError(FleetError):
@@ -69,6 +74,31 @@ class ForeignAuthorityError(FleetError):
 
     def __init__(self, folder: str, found: str) -> None:
         super().__init__(f"{folder}: expected the fleet's own ca.key and ca.pem, found {found}; bring them back from a backup")
+
+
+class SuccessionError(FleetError):
+    """Another root of the fleet's authority is being introduced."""
+
+    def __init__(self, fingerprint: str) -> None:
+        super().__init__(f"fleet authority: expected no successor, found {fingerprint[:16]}; see: fieldfare authority show")
+
+
+class NoSuccessionError(FleetError):
+    """There is no next root of the fleet's authority."""
+
+    def __init__(self) -> None:
+        super().__init__("fleet authority: expected a successor, found none; make one with: fieldfare authority rotate")
+
+
+class DependentsError(FleetError):
+    """Devices would be cut off."""
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        named = ", ".join(devices[:MAX_NAMED]) + (f" and {len(devices) - MAX_NAMED} more" if len(devices) > MAX_NAMED else "")
+        super().__init__(
+            f"fleet authority: expected no device that depends on the present one, found {named}; "
+            "bring them online, remove them, or turn them out with --leave"
+        )
 
 
 class BadRequestError(FleetError):

@@ -13,6 +13,7 @@ from fleet.core.roles import methods_at
 from fleet.errors.store import StoreError
 from fleet.north import (
     audit,
+    authority,
     commands,
     configurations,
     device_files,
@@ -60,7 +61,21 @@ def build_app(services: Services) -> FastAPI:
     app.add_middleware(Repeats, services.access, services.repeats, services.now)
     app.add_middleware(Etags)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
-    for part in (audit, commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust, users):
+    for part in (
+        authority,
+        audit,
+        commands,
+        configurations,
+        devices,
+        enrolment,
+        groups,
+        releases,
+        rollouts,
+        simulation,
+        tokens,
+        trust,
+        users,
+    ):
         guarded.include_router(part.router(services))
 
     @app.get("/healthz", tags=["server"])

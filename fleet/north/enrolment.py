@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 
 from contracts.enrolment import CA_PATH, ENROL_PATH, Enrolled, EnrolmentRequest
 from contracts.names import DeviceId
 from fleet.acting import MACHINE, introduce
 from fleet.core.enrolment import Grant
+from fleet.core.roles import Caller
+from fleet.north.auth import caller_of
 from fleet.north.ports import Services
 from fleet.requests import GivenToken, NewEnrolmentToken
 
@@ -64,5 +66,12 @@ def router(services: Services) -> APIRouter:
     def revoke_device(device: Annotated[DeviceId, Path()]) -> None:
         """Turn a device out at once: its certificates are void, its connections end."""
         services.enrolment.revoke(device, services.now())
+
+    @routes.delete("/devices/{device}", status_code=204)
+    def remove_device(
+        device: Annotated[DeviceId, Path()], caller: Annotated[Caller, Depends(caller_of)], keep_history: bool = False
+    ) -> None:
+        """Turn a device out at once and forget it, with its history unless that is kept."""
+        services.enrolment.remove(device, caller.name, services.now(), keeps_history=keep_history)
 
     return routes

@@ -20,6 +20,7 @@ from fleet.north.peer import Devices
 from fleet.north.reading import DevicePages, Lists, Reader
 from fleet.north.repeats import Kept
 from fleet.requests import (
+    AuthorityState,
     ConfigurationChange,
     LabelChange,
     NewGroup,
@@ -105,6 +106,9 @@ class Enrolment(Protocol):
 
     def revoke(self, device: str, now: datetime) -> None:
         """Turn a device out."""
+
+    def remove(self, device: str, by: str, now: datetime, *, keeps_history: bool) -> None:
+        """Turn a device out and forget it; `by` is the name of a token."""
 
 
 class Releases(Protocol):
@@ -206,6 +210,19 @@ class TrustDesk(Protocol):
         """Follow a change that offline keys signed."""
 
 
+class Succession(Protocol):
+    """Brings the fleet from one root of its authority to the next."""
+
+    def state(self, now: datetime) -> AuthorityState:
+        """Return the roots, and who depends on the present one."""
+
+    def rotate(self, now: datetime) -> AuthorityState:
+        """Introduce the next root."""
+
+    def finish(self, now: datetime, *, leaves: bool) -> AuthorityState:
+        """Let the present root go at the next start."""
+
+
 class Incoming(Protocol):
     """A file that arrives in blocks; only `finish` makes it visible."""
 
@@ -276,6 +293,7 @@ class Services:
     people: People
     audit: AuditLog
     enrolment: Enrolment
+    succession: Succession
     releases: Releases
     rollouts: Rollouts
     commands: Commands

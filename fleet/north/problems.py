@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from contracts.errors import FieldfareError, TooLargeError
-from fleet.errors import client, devices, enrolment, people, releases, repeats, rollouts, simulation, store, targeting
+from fleet.errors import client, devices, enrolment, people, releases, repeats, rollouts, server, simulation, store, targeting
 from fleet.errors import keys as trust
 
 STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
@@ -26,6 +26,9 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     releases.UnknownArtifactError: HTTPStatus.NOT_FOUND,
     releases.UnknownTrustFileError: HTTPStatus.NOT_FOUND,
     devices.DeviceExistsError: HTTPStatus.CONFLICT,
+    server.SuccessionError: HTTPStatus.CONFLICT,
+    server.NoSuccessionError: HTTPStatus.CONFLICT,
+    server.DependentsError: HTTPStatus.CONFLICT,
     rollouts.RolloutRunningError: HTTPStatus.CONFLICT,
     releases.CounterDoesNotGrowError: HTTPStatus.CONFLICT,
     trust.UntrustedChangeError: HTTPStatus.CONFLICT,

@@ -10,7 +10,7 @@ from contracts.manifest import Manifest, decode_manifest
 from contracts.trust import release_target_path
 from fleet.core.releases import check_counter_grows
 from fleet.errors.releases import IncompleteReleaseError, UntrustedReleaseError
-from fleet.release.metadata import custom_of, manifest_digest, newest_counter
+from fleet.release.metadata import custom_of, manifest_digest, newest_counter, sources_of
 from fleet.release.repository import Admission, Repository
 
 
@@ -55,6 +55,7 @@ class ReleaseDesk:
     def _check(self, admission: Admission, team: str | None) -> Manifest:
         target = admission.added
         release = custom_of(target)
+        sources_of(target)  # a list that a device reads in vain is not let in
         if team not in (None, release.model):
             raise UntrustedReleaseError(f"a release of {team}, which is all that its team may sign", f"one of {release.model}")
         if target.path != release_target_path(release.model, release.release):

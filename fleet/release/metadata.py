@@ -15,7 +15,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from contracts.codec import canonical
 from contracts.manifest import MAX_MANIFEST_BYTES
-from contracts.trust import DIRECTOR_TARGET, ISSUED_AT, DirectorKeys, ReleaseTarget, team_role
+from contracts.trust import DIRECTOR_TARGET, ISSUED_AT, SOURCES, DirectorKeys, ReleaseSources, ReleaseTarget, team_role
 from fleet.errors.keys import ThresholdError
 from fleet.errors.releases import UntrustedReleaseError
 
@@ -113,6 +113,15 @@ def custom_of(target: TargetFile) -> ReleaseTarget:
         return ReleaseTarget.model_validate(target.custom)
     except ValidationError as error:
         raise UntrustedReleaseError(f"{target.path} to name model, release and targets", repr(target.custom)[:80]) from error
+
+
+def sources_of(target: TargetFile) -> ReleaseSources:
+    """Return the servers that a release names for its files; raise UntrustedReleaseError."""
+    named = target.unrecognized_fields.get(SOURCES, ())
+    try:
+        return ReleaseSources.model_validate({SOURCES: named})
+    except ValidationError as error:
+        raise UntrustedReleaseError(f"{target.path} to name https:// servers", repr(named)[:80]) from error
 
 
 def newest_counter(targets: Mapping[str, TargetFile], model: str) -> int:

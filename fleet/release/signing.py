@@ -12,13 +12,15 @@ from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from contracts import codec
 from contracts.manifest import Manifest
-from contracts.trust import ReleaseTarget, release_target_path, team_role
+from contracts.trust import SOURCES, ReleaseSources, ReleaseTarget, release_target_path, team_role
 from fleet.core.releases import check_counter_grows
 from fleet.errors.keys import WrongKeyError
 from fleet.errors.releases import UntrustedReleaseError
 from fleet.release import metadata
 from fleet.release.pending import Pending, signed_by
 from fleet.requests import NewRelease
+
+NOWHERE = ReleaseSources()
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,13 @@ class Published:
         return root, targets
 
 
-def sign_release(published: Published, manifest: Manifest, signers: Mapping[str, Signer], now: datetime) -> Pending:
+def sign_release(
+    published: Published, manifest: Manifest, signers: Mapping[str, Signer], now: datetime, sources: ReleaseSources = NOWHERE
+) -> Pending:
     """Return the next list with a release, signed by all `signers`; raise CounterDoesNotGrowError, WrongKeyError, UntrustedReleaseError.
 
-    `signers` are named as the operator named them. The first one's role decides which list is signed.
+    `signers` are named as the operator named them. The first one's role decides which list is signed. `sources` are servers from which
+    devices that allow them may fetch its files.
     """
     root, targets = published.read()
     first = next(iter(signers.values())).public_key.keyid
@@ -57,7 +62,7 @@ def sign_release(published: Published, manifest: Manifest, signers: Mapping[str,
         raise WrongKeyError(next(iter(signers)), f"this fleet's release key, or one of the team of {manifest.name}")
     known = {**targets.signed.targets, **team_before.targets}
     check_counter_grows(manifest.name, manifest.release, metadata.newest_counter(known, manifest.name))
-    added = _target(manifest)
+    added = _target(manifest, sources)
     new = metadata.new_targets(before.version + 1, {**before.targets, added.path: added}, before.delegations, now)
     pending = Pending(
         root_before=published.root.decode(),
@@ -91,8 +96,10 @@ def _has_signed(signer: Signer, targets: Metadata[Targets]) -> bool:
     return True
 
 
-def _target(manifest: Manifest) -> TargetFile:
+def _target(manifest: Manifest, sources: ReleaseSources) -> TargetFile:
     target = TargetFile.from_data(release_target_path(manifest.name, manifest.release), codec.encode(manifest), ["sha256"])
     custom = ReleaseTarget(model=manifest.name, release=manifest.release, targets=tuple(sorted(manifest.artifacts)))
     target.unrecognized_fields["custom"] = custom.model_dump(mode="json")
+    if sources.sources:
+        target.unrecognized_fields[SOURCES] = list(sources.sources)
     return target

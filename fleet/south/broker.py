@@ -11,11 +11,12 @@ import resource
 import shutil
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fleet.errors.server import BrokerFailedError, ToolMissingError
 from fleet.files import write_secret
+from fleet.south.believed import FOLDER, believe
 from fleet.south.mosquitto_conf import MAX_QUEUED_BYTES, NO_ACCOUNTS, Address, Places, configuration
 from fleet.south.rules import acl_file
 
@@ -57,6 +58,7 @@ class Broker:
         To be called on the main thread: the child is told to die with the thread that started it.
         """
         places = Places(self._folder, self._folder, self._find_kicker(), pwd.getpwuid(os.geteuid()).pw_name)
+        (self._folder / FOLDER).mkdir(parents=True, exist_ok=True)
         write_secret(self._folder / "mosquitto.conf", configuration(self.address, places).encode())
         await self._spawn()
 
@@ -65,6 +67,10 @@ class Broker:
         write_secret(self._folder / "revoked.pem", revocation_list)
         write_secret(self._folder / "acl", acl_file(revoked).encode())
         self.reload()
+
+    def believe(self, authorities: Mapping[str, str]) -> None:
+        """Believe these authorities too from now on, in PEM, by the names under which OpenSSL looks for them."""
+        believe(self._folder, authorities)
 
     def reload(self) -> None:
         """Read certificates, rules and list again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -42,11 +42,14 @@ class Wishes(Protocol):
     def get(self, device: str) -> Desired | None:
         """Return a device's newest wish."""
 
-    def of(self, devices: Sequence[str]) -> Mapping[str, Desired]:
+    def of(self, devices: Sequence[str]) -> dict[str, Desired]:
         """Return the newest wishes of some devices."""
 
+    def floors(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return the generation that each of these names had come to when its device was removed."""
+
     def put_all(self, wishes: Sequence[tuple[Desired, bytes]]) -> None:
-        """Keep wishes in the place of their devices' older ones, not yet published."""
+        """Keep wishes in the place of their devices' older ones, not yet published; none for devices that were removed."""
 
     def unpublished(self, limit: int) -> Sequence[SignedWish]:
         """Return wishes that the broker may not have."""
@@ -89,15 +92,14 @@ class Director:
         """Wish nothing yet of a new device."""
         with self._lock:
             if self._wishes.get(device) is None:
-                self._put([first_wish(device, now)])
+                self._put(self._first([device], now).values())
 
     def wish_all(self, model: str, wanted: Mapping[str, ReleaseRef | None], now: datetime) -> dict[str, int]:
         """Wish each device a release of a model, or none, and return the generations; the same wish again changes nothing."""
         with self._lock:
             old = self._wishes.of(tuple(wanted))
-            new = {
-                device: with_release(old.get(device) or first_wish(device, now), model, release, now) for device, release in wanted.items()
-            }
+            known = self._first(wanted.keys() - old.keys(), now) | old
+            new = {device: with_release(known[device], model, release, now) for device, release in wanted.items()}
             self._put([wish for device, wish in new.items() if wish != old.get(device)])
             return {device: wish.generation for device, wish in new.items()}
 
@@ -112,7 +114,7 @@ class Director:
     def configure_all(self, devices: Sequence[str], decide: Decide, note: Note, now: datetime) -> None:
         """Wish the settings that follow from those wished last; `note` keeps them first, and may be given the same ones twice."""
         with self._lock:
-            old = {device: first_wish(device, now) for device in devices} | dict(self._wishes.of(devices))
+            old = self._first(devices, now) | self._wishes.of(devices)
             wanted = {device: decide(device, wish.configuration) for device, wish in old.items()}
             made = {device: configuration for device, configuration in wanted.items() if configuration is not None}
             note(made)
@@ -142,5 +144,9 @@ class Director:
         """After a loss of the broker, take it for empty."""
         self._wishes.publish_all_again()
 
-    def _put(self, wishes: Sequence[Desired]) -> None:
+    def _first(self, devices: Collection[str], now: datetime) -> dict[str, Desired]:
+        floors = self._wishes.floors(devices)
+        return {device: first_wish(device, now, floors.get(device, 0)) for device in devices}
+
+    def _put(self, wishes: Iterable[Desired]) -> None:
         self._wishes.put_all([(wish, self._signer.sign(wish)) for wish in wishes])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +91,9 @@ class Emqx:
         """Let these do nothing from now on."""
         self._wanted = tuple(revoked)
         self._version += 1
+
+    def believe(self, authorities: Mapping[str, str]) -> None:
+        """Its owner has it believe another authority, which is read at the API."""
 
     def reload(self) -> None:
         """Its owner gives it other certificates."""

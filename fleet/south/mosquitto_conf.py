@@ -8,6 +8,7 @@ from pathlib import Path
 from contracts.commands import MAX_RESULT_BYTES
 from contracts.messages import BROKER_SAVES_S
 from contracts.trust import MAX_TRUST_FILE_BYTES
+from fleet.south.believed import FOLDER
 
 # The largest trust file or result of a command, and its topic.
 MAX_PACKET_BYTES = max(MAX_TRUST_FILE_BYTES, MAX_RESULT_BYTES) + 1024
@@ -53,6 +54,7 @@ def configuration(address: Address, places: Places) -> str:
 listener {address.port} {address.host}
 {f"user {places.user}" if places.user else ""}
 cafile {address.authority}
+capath {places.rules}/{FOLDER}
 certfile {address.identity}
 keyfile {address.identity}
 crlfile {places.rules}/revoked.pem

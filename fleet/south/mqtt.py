@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import queue
 import ssl
@@ -19,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fleet.errors.server import LinkDownError
+from fleet.own_lines import line_name
 
 KEEPALIVE_S = 15
 ACK_TIMEOUT_S = 10.0
@@ -56,8 +56,8 @@ class Login:
         return context
 
     def client_id(self, line: str) -> str:
-        """Return a name for one of our connections that no device can guess: whoever connects by it ends ours."""
-        return f"{line}-{hashlib.sha256(self.identity.read_bytes()).hexdigest()[:32]}"
+        """Return a name for one of our connections that no device can guess."""
+        return f"{line}-{line_name(self.identity)}"
 
 
 class MqttLink:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
 
 from fleet.files import write_secret
+from fleet.south.believed import believe
 from fleet.south.mosquitto_conf import NO_ACCOUNTS, Address, Places, configuration
 from fleet.south.rules import acl_file
 
@@ -44,6 +45,11 @@ class OutsideBroker:
         """Write who may do what, and whom not to let in."""
         write_secret(self._folder / "revoked.pem", revocation_list)
         write_secret(self._folder / "acl", acl_file(revoked).encode())
+
+    def believe(self, authorities: Mapping[str, str]) -> None:
+        """Write what it has to believe beside `ca.pem` while one authority follows another: by name in a folder, and in one file."""
+        believe(self._folder, authorities)
+        write_secret(self._folder / "authorities.pem", "".join(authorities.values()).encode())
 
     def reload(self) -> None:
         """Its owner watches the files."""

@@ -38,8 +38,8 @@ class Link(Protocol):
 class Enrolment(Protocol):
     """Who decides."""
 
-    def renew(self, device: str, csr: str, now: datetime) -> Issued:
-        """Give a device its next certificate; raise FleetError."""
+    def renew(self, device: str, csr: str, believed: str | None, now: datetime) -> Issued:
+        """Give a device its next certificate, by the newest root that it believes; raise FleetError."""
 
 
 class Renewals:
@@ -63,15 +63,15 @@ class Renewals:
             except ContractError as error:
                 self._poison.add(received.topic, str(error))
                 continue
-            answer = codec.encode(self._answer(uplink.device, asked.csr))
+            answer = codec.encode(self._answer(uplink.device, asked))
             try:
                 self._link.publish([(of_device(uplink.device, "certificate"), answer)], retain=False)
             except LinkDownError as error:
                 log.warning("%s", error)
 
-    def _answer(self, device: str, csr: str) -> Renewed:
+    def _answer(self, device: str, asked: Renew) -> Renewed:
         try:
-            return Renewed(certificate=self._enrolment.renew(device, csr, self._now()).pem)
+            return Renewed(certificate=self._enrolment.renew(device, asked.csr, asked.authority, self._now()).pem)
         except StoreError:
             raise  # our own trouble: the device asks again
         except FleetError as error:

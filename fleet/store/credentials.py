@@ -6,7 +6,7 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, union, update
 
 from fleet.acting import concerning
 from fleet.core.devices import Device
@@ -14,7 +14,7 @@ from fleet.core.enrolment import Grant, Issued, Standing
 from fleet.errors.devices import UnknownDeviceError
 from fleet.store.database import Database
 from fleet.store.rows import TEXT_BY_NAME
-from fleet.store.tables import certificates, devices, enrolment_tokens
+from fleet.store.tables import certificates, departures, devices, enrolment_tokens
 from fleet.store.upsert import put
 
 # So long a token that has ended is still told apart from one that never was.
@@ -78,12 +78,15 @@ class CredentialStore:
         return None if row is None else Issued(row.pem, row.serial, row.key_sha256, row.issued_at, row.expires_at)
 
     def standing(self, device: str, now: datetime) -> Standing | None:
-        """Return how it stands with a device's certificates; None for no device of the fleet."""
+        """Return how it stands with a device's certificates; one that was removed stands as revoked. None for a name nobody had."""
         living = (certificates.c.device == device) & (certificates.c.expires_at > now) & certificates.c.revoked_at.is_(None)
         with self._database.reading() as connection:
             row = connection.execute(select(devices.c.revoked_at).where(devices.c.id == device)).first()
             count = connection.execute(select(func.count()).select_from(certificates).where(living)).scalar_one()
-        return None if row is None else Standing(row.revoked_at is not None, count)
+            has_left = connection.execute(select(departures.c.device).where(departures.c.device == device)).first() is not None
+        if row is None:
+            return Standing(is_revoked=True, certificates=count) if has_left else None
+        return Standing(row.revoked_at is not None, count)
 
     def is_good(self, device: str, serial: str, now: datetime) -> bool:
         """Say whether a device of the fleet has this certificate, and nobody revoked either."""
@@ -102,10 +105,17 @@ class CredentialStore:
             connection.execute(update(certificates).where(mine).values(revoked_at=now))
 
     def revoked(self) -> tuple[str, ...]:
-        """Return the devices that were turned out."""
+        """Return the devices that were turned out, also those that were removed until their certificates end."""
+        out = select(devices.c.id).where(devices.c.revoked_at.is_not(None))
+        gone = select(certificates.c.device).where(certificates.c.device.not_in(select(devices.c.id)))
         with self._database.reading() as connection:
-            found = select(devices.c.id).where(devices.c.revoked_at.is_not(None)).order_by(devices.c.id)
-            return tuple(connection.execute(found).scalars())
+            return tuple(sorted(connection.execute(union(out, gone)).scalars()))
+
+    def living(self, now: datetime) -> frozenset[str]:
+        """Return the devices that have a good certificate."""
+        good = (certificates.c.expires_at > now) & certificates.c.revoked_at.is_(None)
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(select(certificates.c.device).where(good)).scalars())
 
     def revoked_serials(self, now: datetime) -> tuple[str, ...]:
         """Return the certificates that would still be good had nobody revoked them."""

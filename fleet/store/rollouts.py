@@ -93,6 +93,13 @@ class RolloutStore:
             rows = connection.execute(select(rollouts.c.id, rollouts.c.revision).where(rollouts.c.ended_at.is_(None)))
             return {row.id: row.revision for row in rows}
 
+    def open_with(self, device: str) -> tuple[int, ...]:
+        """Return the rollouts under way that a device is in."""
+        is_in = (rollout_devices.c.rollout == rollouts.c.id) & (rollout_devices.c.device == device)
+        query = select(rollouts.c.id).join(rollout_devices, is_in).where(rollouts.c.ended_at.is_(None)).order_by(rollouts.c.id)
+        with self._database.reading() as connection:
+            return tuple(connection.execute(query).scalars())
+
     def get(self, number: int) -> Rollout:
         """Return one rollout; raise UnknownRolloutError."""
         with self._database.reading() as connection:

@@ -78,6 +78,19 @@ certificates = Table(
     Column("revoked_at", Stamp),
 )
 
+# Devices that were removed. Their names may come back, and then their wishes have to count on.
+departures = Table(
+    "departures",
+    metadata,
+    Column("device", String(64), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    # By the name of his token.
+    Column("removed_by", String(64), nullable=False),
+    Column("at", Stamp, nullable=False),
+    # Whether the broker retains nothing of it any more.
+    Column("cleared", Integer, nullable=False),
+)
+
 enrolment_tokens = Table(
     "enrolment_tokens",
     metadata,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from contracts.configuration import Configuration
 from contracts.messages import Desired
 from fleet.store.database import Database
 from fleet.store.rows import REF_BY_MODEL, refs_to_text
-from fleet.store.tables import wishes
+from fleet.store.tables import departures, devices, wishes
 
 _PUBLISHED = (
     update(wishes).where(wishes.c.device == bindparam("of_device"), wishes.c.generation == bindparam("of_generation")).values(published=1)
@@ -47,11 +47,21 @@ class WishStore:
             return {row.device: _wish_of(row) for row in connection.execute(select(wishes).where(wishes.c.device.in_(devices)))}
 
     def put_all(self, signed: Sequence[tuple[Desired, bytes]]) -> None:
-        """Keep wishes in the place of their devices' older ones, not yet published."""
-        if signed:
-            with self._database.writing() as connection:
-                connection.execute(delete(wishes).where(wishes.c.device.in_([wish.device for wish, _ in signed])))
-                connection.execute(wishes.insert(), [_columns_of(wish, envelope) for wish, envelope in signed])
+        """Keep wishes in the place of their devices' older ones, not yet published; none for a device that was removed meanwhile."""
+        if not signed:
+            return
+        with self._database.writing() as connection:
+            gone = set(connection.execute(select(departures.c.device).where(departures.c.device.not_in(select(devices.c.id)))).scalars())
+            rows = [_columns_of(wish, envelope) for wish, envelope in signed if wish.device not in gone]
+            if rows:
+                connection.execute(delete(wishes).where(wishes.c.device.in_([row["device"] for row in rows])))
+                connection.execute(wishes.insert(), rows)
+
+    def floors(self, names: Collection[str]) -> dict[str, int]:
+        """Return the generation that each of these names had come to when its device was removed; only of those that were."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(departures.c.device, departures.c.generation).where(departures.c.device.in_(names)))
+            return {row.device: row.generation for row in rows}
 
     def unpublished(self, limit: int) -> tuple[SignedWish, ...]:
         """Return wishes that the broker may not have."""

@@ -11,7 +11,7 @@ import pytest
 from agent.adapters.builder_process import BuilderProcess
 from agent.core.engines import BuildOrder, Built
 from agent.errors import EngineError
-from agent.wiring import BUILDER_COMMAND
+from agent.ground import BUILDER_COMMAND
 from contracts.agent_config import RuntimeSection
 from contracts.bundle import write_bundle
 from tests.sim.tiny_release import MODEL, TinyRelease

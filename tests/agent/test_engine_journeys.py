@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from contracts.lifecycle import Phase
@@ -210,8 +211,59 @@ def test_a_release_that_fails_on_a_changed_system_is_told_and_the_one_before_ser
     assert alarm.severity == "error"
     outcome = jetson.ended(second, since=mark)
     assert outcome.result is Phase.ROLLED_BACK
-    assert "fails its golden set on this device as it is now" in outcome.reason
+    assert "cannot be proved on this device as it is now: it fails its golden set" in outcome.reason
     assert jetson.who_serves(since=mark) == "1"
+
+
+def test_a_release_whose_engine_cannot_be_built_on_a_changed_system_is_left_for_the_one_before(jetson: Jetson) -> None:
+    # Given two committed releases
+    first, second = jetson_release(1), jetson_release(2)
+    jetson.agent.start()
+    for release in (first, second):
+        jetson.wish(release)
+        jetson.committed(release)
+    assert jetson.agent.stop() == 0
+    # When the changed system has no engine for the newer
+    jetson.install_tensorrt("10.7.0")
+    jetson.agent.building["2"] = "fail"
+    mark = jetson.fleet.mark
+    jetson.agent.start()
+    # Then that is told, and the older serves with an engine that was built anew
+    outcome = jetson.ended(second, since=mark)
+    assert outcome.result is Phase.ROLLED_BACK
+    assert "cannot be proved on this device as it is now: engine: expected it to be built" in outcome.reason
+    assert jetson.who_serves(since=mark) == "1"
+    assert jetson.engine(first).exists()
+
+
+def test_the_only_release_serves_without_an_engine_where_none_can_be_built_and_is_not_built_for_again_and_again(jetson: Jetson) -> None:
+    first = jetson_release(1)
+    jetson.agent.start()
+    jetson.wish(first)
+    jetson.committed(first)
+    assert jetson.agent.stop() == 0
+    jetson.install_tensorrt("10.7.0")
+    jetson.agent.building["1"] = "fail"
+    mark = jetson.fleet.mark
+    jetson.agent.start()
+    told = jetson.fleet.wait_for(DeviceEvent, DEVICE, lambda event: "serves without an engine" in event.text, timeout_s=120, since=mark)
+    assert told.severity == "error"
+    assert "could not find any implementation" in told.text
+    assert jetson.who_serves(since=mark) == "1"
+    assert not jetson.engine(first).parent.exists()
+    # When its worker is killed, then the next one is there without another build
+    builds, mark = len(jetson.builds()), jetson.fleet.mark
+    assert jetson.agent.process is not None
+    (worker,) = psutil.Process(jetson.agent.process.pid).children()
+    worker.kill()
+    jetson.fleet.wait_for(Health, DEVICE, lambda health: health.workers["digits"].restarts == 1, timeout_s=60, since=mark)
+    assert jetson.who_serves(since=mark) == "1"
+    assert len(jetson.builds()) == builds
+    # When it can be built after all, then the next start has it
+    del jetson.agent.building["1"]
+    mark = jetson.restart()
+    assert jetson.who_serves(since=mark) == "1"
+    assert jetson.engine(first).exists()
 
 
 def test_a_model_that_no_release_proves_stays_away(jetson: Jetson) -> None:

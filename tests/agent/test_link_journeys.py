@@ -129,3 +129,18 @@ def serves(device: AgentProcess) -> bool:
         return device.who_serves() == "1"
     except OSError:
         return False
+
+
+def test_what_the_broker_acknowledged_is_said_again_by_the_next_agent_and_only_once(fleet: SimFleet, device: AgentProcess) -> None:
+    # Given an agent whose first event was acknowledged, and which is then killed
+    device.start()
+    started = fleet.wait_for(DeviceEvent, DEVICE, lambda event: event.kind == "started")
+    until(lambda: any(b'"started"' in page.read_bytes() for page in (device.state / "said").glob("*")))
+    device.kill()
+    mark = fleet.mark
+    # When the next one starts, which cannot know whether the broker lived on
+    device.start()
+    fleet.wait_for(DeviceEvent, DEVICE, lambda event: event.kind == "started" and event.session != started.session, since=mark)
+    # Then it says it again, by the number that it had
+    again = [(event.session, event.sequence) for event in fleet.all(DeviceEvent, since=mark)]
+    assert again.count((started.session, started.sequence)) == 1

@@ -15,8 +15,10 @@ from agent.adapters.identity import IdentityFiles
 from agent.adapters.mqtt import MqttBroker
 from agent.config import Settings, load_settings
 from agent.errors import LinkLostError
-from fleet.authority import SERVER_LIFE, SKEW, Authority
+from fleet.authority import Authority
+from fleet.certificates import SERVER_LIFE, SKEW
 from tests.agent.conftest import DEVICE
+from tests.live.authority import authority as fleet_authority
 from tests.live.authority import identity_of, server_identity
 from tests.live.mosquitto import Mosquitto
 from tests.sim.fleet import SimFleet, write_device
@@ -100,7 +102,7 @@ def test_a_device_is_known_by_its_renewed_identity_until_it_enrols_anew(tmp_path
     settings.state_dir.mkdir()
     known_by = IdentityFiles(settings, lambda: NOW)
     before = known_by.client_id(), known_by.client_id("bulk")
-    known_by.adopt(identity_of(DEVICE))
+    known_by.adopt(identity_of(DEVICE), fleet_authority().fingerprint)
     # Then the new one counts, also after a restart, and is its own alone
     assert known_by.identity() != settings.identity_file.read_text()
     assert IdentityFiles(settings, lambda: NOW).current == known_by.current

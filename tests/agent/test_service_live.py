@@ -12,7 +12,21 @@ import pytest
 
 from tests.agent.conftest import until
 from tests.live.debian import FIRST, WHEELS
-from tests.live.device import FIELDFARE, STATE, UNIT, WRITABLE, Device, fast_watchdog, installed_device, make_mute, tree, wait_until_active
+from tests.live.device import (
+    BETTER_TASKS,
+    FIELDFARE,
+    MUTE_TASKS,
+    STATE,
+    TASKS,
+    UNIT,
+    WRITABLE,
+    Device,
+    fast_watchdog,
+    installed_device,
+    make_mute,
+    tree,
+    wait_until_active,
+)
 from tests.live.mosquitto import Mosquitto
 
 
@@ -30,6 +44,11 @@ def device(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Itera
     """A device on which the agent was installed."""
     with installed_device(tmp_path_factory.mktemp("built"), broker.port) as found:
         yield found
+
+
+def tasks_max(device: Device) -> str:
+    """Return how many tasks the running service may have, as its unit says it."""
+    return f"TasksMax={device.container.unit(UNIT, 'TasksMax')}"
 
 
 def test_the_service_is_up_as_its_own_user_and_reaches_the_broker(device: Device) -> None:
@@ -132,8 +151,13 @@ def test_it_can_write_to_its_state_and_nowhere_else(device: Device) -> None:
 def test_a_version_that_becomes_ready_and_reaches_the_broker_takes_over(device: Device) -> None:
     until(device.is_linked, timeout_s=30)
     before = device.pid()
+    assert tasks_max(device) == TASKS
     said = device.fieldfare("upgrade", device.better, "--index", WHEELS)
     assert "it must reach the broker too" in said
+    # With the unit that it brings, and nothing else is touched that does not differ
+    assert "renewed /etc/systemd/system/fieldfare-agent.service" in said
+    assert said.count("renewed") == 1
+    assert tasks_max(device) == BETTER_TASKS
     assert device.pid() != before
     until(device.is_linked, timeout_s=30)
     assert str(device.status()["current"]).startswith("9.0.0-")
@@ -147,6 +171,7 @@ def test_a_version_that_never_becomes_ready_is_taken_back(device: Device) -> Non
     assert f"version {good} serves again" in said
     assert device.status()["current"] == good
     assert device.container.unit(UNIT, "ActiveState") == "active"
+    assert tasks_max(device) == BETTER_TASKS
     until(device.is_linked, timeout_s=30)
 
 
@@ -161,6 +186,7 @@ def test_state_survives_a_reboot_and_an_upgrade_that_was_cut_off_by_it_is_undone
     container.run("systemd-run", "--unit=upgrade", FIELDFARE, "agent", "upgrade", device.mute, "--index", WHEELS, "--deadline", "300")
     until(lambda: container.unit(UNIT, "ActiveState") == "activating", timeout_s=60)
     assert device.status()["current"] != good
+    assert tasks_max(device) == MUTE_TASKS
     # When the machine goes down
     container.power_off()
     container.boot()
@@ -170,6 +196,9 @@ def test_state_survives_a_reboot_and_an_upgrade_that_was_cut_off_by_it_is_undone
     assert container.run("sha256sum", f"{STATE}/api.token", "/etc/fieldfare/identity.pem", expected=None) == identity
     said = container.run("journalctl", "--unit", UNIT, "--no-pager")
     assert "an upgrade was cut off: back to version" in said
+    assert "with its unit" in said
+    assert tasks_max(device) == BETTER_TASKS
+    assert container.run("ls", "/opt/fieldfare").split() == ["current", "good", "upgrade.lock", "versions"]
     assert container.run("journalctl", "--list-boots", "--no-pager").count("\n") >= 2
     until(device.is_linked, timeout_s=30)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -51,6 +51,7 @@ def test_settings_change_what_they_name_and_nothing_else(paths: set[str]) -> Non
 ANYTHING = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text("a1.:/-", max_size=5))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(PATHS)), ANYTHING))
 def test_a_value_is_either_one_of_its_setting_or_refused_by_name(settings: dict[str, object]) -> None:
     blamed = ""

@@ -34,7 +34,12 @@ CHECKS = [
 # Reached with a device's certificate; tests of files for devices do so.
 FOR_DEVICES = "GET /device/v1/artifacts/{sha256}"
 # A name that is there would take from the others what they need.
-DESTROYING = {"DELETE /api/v1/groups/{group}", "DELETE /api/v1/tokens/{name}", "POST /api/v1/devices/{device}/revocation"}
+DESTROYING = {
+    "DELETE /api/v1/groups/{group}",
+    "DELETE /api/v1/tokens/{name}",
+    "DELETE /api/v1/devices/{device}",
+    "POST /api/v1/devices/{device}/revocation",
+}
 QUICK, DEEP = 12, 250
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from agent.adapters.tls import fleet_context
 from agent.credential import new_key, request_for
-from fleet.authority import Authority, read_request
+from fleet.authority import Authority
+from fleet.certificates import read_request
 
 
 @cache

@@ -20,6 +20,9 @@ FIELDFARE = "/usr/local/bin/fieldfare"
 BUILT = "/opt/built"
 # What is another in a version that never says that it is ready.
 MUTE = ("READY=1", "STATUS=not ready yet")
+# What other versions want of their unit.
+UNIT_IN_WHEEL = "agent/units/fieldfare-agent.service"
+TASKS, BETTER_TASKS, MUTE_TASKS = "TasksMax=512", "TasksMax=501", "TasksMax=402"
 CONFIG = """
 [device]
 id = "pi-1"
@@ -91,8 +94,8 @@ class Device:
 def installed_device(built: Path, broker_port: int) -> Iterator[Device]:
     """Boot a device and install the agent on it from its wheel, as a user does it; wheels are built in `built`."""
     wheel = build_wheel(built)
-    better = another_version(wheel, "9.0.0", {})
-    mute = another_version(wheel, "9.1.0", {"agent/adapters/notify.py": MUTE})
+    better = another_version(wheel, "9.0.0", {UNIT_IN_WHEEL: (TASKS, BETTER_TASKS)})
+    mute = another_version(wheel, "9.1.0", {"agent/adapters/notify.py": MUTE, UNIT_IN_WHEEL: (TASKS, MUTE_TASKS)})
     with booted({built: BUILT}) as container:
         folder = container.root / "root" / "pi-1"
         folder.mkdir()
@@ -131,9 +134,10 @@ def make_mute(device: Device, good: str) -> None:
     program = (
         "cd /opt/fieldfare/versions && cp --archive --link {good} {label} && cd {label} && "
         "sed --in-place 's|versions/{good}|versions/{label}|' bin/fieldfare && cd lib/python3*/site-packages/agent/adapters && "
-        "sed --in-place 's|{before}|{after}|' notify.py && rm __pycache__/notify.*"
+        "sed --in-place 's|{before}|{after}|' notify.py && rm __pycache__/notify.* && "
+        "sed --in-place 's|^TasksMax=.*|{tasks}|' ../units/fieldfare-agent.service"
     )
-    device.container.run("sh", "-c", program.format(good=good, label=label, before=MUTE[0], after=MUTE[1]))
+    device.container.run("sh", "-c", program.format(good=good, label=label, before=MUTE[0], after=MUTE[1], tasks=MUTE_TASKS))
 
 
 def wait_until_active(device: Device, before: str, *, timeout_s: float = 40) -> None:

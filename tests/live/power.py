@@ -70,6 +70,19 @@ def power_disk(scratch: Path) -> Iterator[Disk]:
 
 
 @contextmanager
+def small_disk(scratch: Path, size_bytes: int) -> Iterator[Path]:
+    """Mount a disk of its own, small enough to be filled at once; skip the test where that cannot be done."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a disk needs root")
+    if _found("mkfs.ext4") is None:
+        pytest.skip("mkfs.ext4 is not installed")
+    folder = scratch / "small"
+    folder.mkdir()
+    with _mounted(scratch / "small.img", size_bytes, ["mkfs.ext4", "-q", "-m", "0"], folder, "loop"):
+        yield folder
+
+
+@contextmanager
 def _mounted(image: Path, size: int, make: list[str], folder: Path, options: str) -> Iterator[None]:
     with image.open("wb") as stream:
         stream.truncate(size)

@@ -2,11 +2,13 @@
 
     python -m tests.sim.accelerator_worker FOLDER '<WorkerSetup>'
 
-`unplugged` makes every call and every load fail, as a USB accelerator does that was pulled out; `stuck` makes a call last until it is gone.
+`unplugged` makes every call and every load fail, as a USB accelerator does that was pulled out; `stuck` makes a call last until it is gone;
+`slow` makes a load take a while. Where there is an `exclusive`, one process at a time holds the device, as it is with an Edge TPU.
 """
 
 from __future__ import annotations
 
+import fcntl
 import sys
 import time
 from pathlib import Path
@@ -16,6 +18,8 @@ from agent.runtimes.errors import InferenceError, ModelUnloadableError
 from agent.runtimes.loaders import LOADERS
 from agent.runtimes.port import Arrays, ModelSource
 from agent.worker.main import main
+
+SLOW_S = 30.0
 
 
 class Accelerator:
@@ -28,6 +32,15 @@ class Accelerator:
         """Load a model; raise ModelUnloadableError without the device."""
         if (device / "unplugged").exists():
             raise ModelUnloadableError(str(source.file), "the stand-in accelerator", "no device")
+        self.is_exclusive = (device / "exclusive").exists()
+        if self.is_exclusive:
+            # Held until this process ends, however that happens.
+            self._hold = (device / "exclusive").open()
+            try:
+                fcntl.flock(self._hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ModelUnloadableError(str(source.file), "the stand-in accelerator", "another process holds it") from error
+        time.sleep(SLOW_S if (device / "slow").exists() else 0.0)
         self._device = device
         self._inner = onnx.load(source)
         self.version, self.placement = self._inner.version, self._inner.placement

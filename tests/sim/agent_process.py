@@ -13,8 +13,8 @@ from pathlib import Path
 
 from agent.config import load_settings
 from agent.control.worker import Patience
+from agent.ground import WorkerKind
 from agent.service import run_until_signalled, start_logging
-from agent.wiring import WorkerKind
 
 PATIENCE = Patience(ready_s=20, serving_s=10, silence_s=3, starting_silence_s=8, drain_s=5)
 

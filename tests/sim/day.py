@@ -20,14 +20,17 @@ import psutil
 
 from agent.adapters.builder_process import BuilderProcess
 from agent.adapters.command_process import CommandVerifierProcess
+from agent.adapters.command_records import CommandRecords
 from agent.adapters.ledger_file import LedgerFile
 from agent.adapters.patcher_process import PatcherProcess
 from agent.adapters.platform_facts import PlatformFacts
 from agent.adapters.release_notes import ReleaseNotes
+from agent.adapters.said_files import SaidFiles
 from agent.adapters.sensors import Sensors
 from agent.adapters.status_file import StatusFile
 from agent.adapters.store import StateStore
 from agent.adapters.trust_files import TrustFiles
+from agent.control.answers import Answers
 from agent.control.basket import Pace
 from agent.control.bulletin import Bulletin, Sources
 from agent.control.command_gate import CommandGate, Judging
@@ -49,7 +52,8 @@ from agent.control.worker import Patience
 from agent.core import probation
 from agent.core.admission import Fit
 from agent.core.outbox import Outbox
-from agent.core.renewal import NextKey, Span
+from agent.core.renewal import Believed, NextKey, Span
+from agent.core.said import Said
 from agent.core.shelf import Limits
 from agent.errors import CredentialError
 from contracts import codec
@@ -100,6 +104,9 @@ class NoNotifier:
         """Be told."""
 
 
+AUTHORITY = "a" * 64
+
+
 class LastingCredentials:
     """Certificates that outlive the day."""
 
@@ -109,7 +116,11 @@ class LastingCredentials:
 
     async def span(self, device: str, identity: str, authority: str) -> Span:
         """Return a long one."""
-        return Span(begins=BOOT - timedelta(days=1), ends=BOOT + timedelta(days=40 * 365))
+        return Span(begins=BOOT - timedelta(days=1), ends=BOOT + timedelta(days=40 * 365), authority=AUTHORITY)
+
+    async def follow(self, believed: str, certificate: str, voucher: str) -> Believed:
+        """Follow nobody."""
+        raise CredentialError("one authority for the day", "another")
 
 
 class AnyIdentity:
@@ -123,7 +134,20 @@ class AnyIdentity:
         """Return any."""
         return "authority"
 
-    def adopt(self, identity: str) -> None:
+    @property
+    def newest_authority(self) -> str:
+        """The one that signed the certificate."""
+        return AUTHORITY
+
+    @property
+    def own_authority(self) -> str:
+        """The same."""
+        return AUTHORITY
+
+    def believe(self, authorities: str) -> None:
+        """Keep none."""
+
+    def adopt(self, identity: str, authority: str) -> None:
         """Keep none."""
 
 
@@ -231,7 +255,8 @@ class Day:
         identity = Identity(DeviceSection(id=DEVICE, hardware="cpu"), "0", {"onnx": "1"}, sensors.machine(), f"{self.reboots:016x}")
         outbox = Outbox(world.files, Limits(OUTBOX_BYTES, 1e6), time.monotonic)
         reporter = Reporter(identity, trust.memory(), outbox, self._clock)
-        uplink = Uplink(world.broker, reporter, agent.hear, KEEPALIVE_S)
+        said = Said(SaidFiles(world.state / "said"), time.monotonic())
+        uplink = Uplink(world.broker, reporter, agent.hear, KEEPALIVE_S, said)
         incoming = LimitedIncoming(world.state / "incoming", world)
         downloader = Downloader((RemoteSource(world.stick, world.broker),), incoming, Pace(0.0, None))
         shortcut = Shortcut(store, incoming, downloader, PatcherProcess())
@@ -242,8 +267,9 @@ class Day:
         self._launcher.started = started
         wishes = Wishes(trust, SimVerifier(self.releases), reporter, "root.json", agent.follow)
         judging = Judging(CommandVerifierProcess(), trust, LedgerFile(world.state), "root.json", wishes.turn)
+        answers = Answers(CommandRecords(world.state / "answers"), reporter, uplink, self._clock)
         return Parts(
-            commands=Commands(CommandGate(judging, reporter, self._clock), {}, reporter, uplink),
+            commands=Commands(CommandGate(judging, reporter, self._clock), {}, answers),
             reporter=reporter,
             keeping=Keeping(reporter, world.files),
             uplink=uplink,

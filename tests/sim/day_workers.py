@@ -18,8 +18,9 @@ PULSE_S = 5.0
 class SimProcess:
     """A worker that serves ten requests a second."""
 
-    def __init__(self, pid: int, release: ReleaseRef, behaviour: str) -> None:
+    def __init__(self, pid: int, release: ReleaseRef, behaviour: str, pulse_s: float = PULSE_S) -> None:
         """Start on a release."""
+        self._pulse_s = pulse_s
         self.pid = pid
         self.has_hung = False
         self._release = release
@@ -53,7 +54,7 @@ class SimProcess:
                 return self._lines.popleft()
             self._heard.clear()
             try:
-                await asyncio.wait_for(self._heard.wait(), PULSE_S)
+                await asyncio.wait_for(self._heard.wait(), self._pulse_s)
             except asyncio.TimeoutError:
                 self._tick()
         return None
@@ -85,8 +86,9 @@ class SimProcess:
 class SimLauncher:
     """Starts workers that behave as their release is said to."""
 
-    def __init__(self, behaviours: dict[int, str]) -> None:
+    def __init__(self, behaviours: dict[int, str], pulse_s: float = PULSE_S) -> None:
         """Behave well unless told otherwise, by release."""
+        self._pulse_s = pulse_s
         self._behaviours = behaviours
         self.started = 0
         self.newest: SimProcess | None = None
@@ -100,7 +102,7 @@ class SimLauncher:
         manifest = decode_manifest((folder / "manifest.json").read_bytes())
         release = ReleaseRef(model=manifest.name, release=manifest.release, manifest_sha256=manifest.sha256)
         self.started += 1
-        self.newest = SimProcess(100_000 + self.started, release, self._behaviours.get(manifest.release, "good"))
+        self.newest = SimProcess(100_000 + self.started, release, self._behaviours.get(manifest.release, "good"), self._pulse_s)
         return self.newest
 
 

@@ -39,7 +39,7 @@ from contracts.topics import (
     parse_uplink,
     result_leaf,
 )
-from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, ISSUED_AT, DirectorKeys, ReleaseTarget, release_target_path
+from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, ISSUED_AT, SOURCES, DirectorKeys, ReleaseTarget, release_target_path
 from fleet.south.rules import FLEET_USER
 from tests.live.authority import authority, context_of, file_of, identity_of
 
@@ -131,12 +131,14 @@ class Repository:
         raw = self.files[f"{self.root_version}.root.json"] = _signed(root, *signers)
         return raw
 
-    def list(self, release: Release) -> None:
-        """Add a release."""
+    def list(self, release: Release, sources: tuple[str, ...] = ()) -> None:
+        """Add a release, and the servers that it names."""
         path = release_target_path(release.manifest.name, release.manifest.release)
         target = TargetFile.from_data(path, codec.encode(release.manifest), ["sha256"])
         custom = ReleaseTarget(model=release.manifest.name, release=release.manifest.release, targets=tuple(release.manifest.artifacts))
         target.unrecognized_fields["custom"] = custom.model_dump(mode="json")
+        if sources:
+            target.unrecognized_fields[SOURCES] = list(sources)
         self.targets[path] = target
         self.sign()
 
@@ -236,11 +238,11 @@ class SimFleet:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def release(self, *releases: Release) -> None:
-        """Hold releases for delivery, list them, and publish the metadata."""
+    def release(self, *releases: Release, sources: tuple[str, ...] = ()) -> None:
+        """Hold releases for delivery, list them with the servers that they name, and publish the metadata."""
         for release in releases:
             self.hold(release)
-            self.repository.list(release)
+            self.repository.list(release, sources)
         self.publish_trust()
 
     def hold(self, release: Release) -> None:

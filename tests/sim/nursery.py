@@ -1,4 +1,6 @@
-"""Forks small devices that take one release under strace, without loading Python anew for each: python -m tests.sim.nursery LAST LOG.
+"""Forks small devices that take one release under strace, without loading Python anew for each: python -m tests.sim.nursery KIND LAST LOG.
+
+KIND is `release`, or `settings` for devices that take a revision of their settings.
 
 Reads one order a line, {"state": FOLDER, "options": [OPTIONS OF STRACE]}, and answers by {"status": EXIT STATUS OR -SIGNAL, "hit": the last
 call that was tampered with}.
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import anyio
 
+from tests.sim import settings_device
 from tests.sim.small_device import SmallDevice, release_of
 
 # A device that has not ended its update by then is still trying, which a restart then takes up.
@@ -26,7 +29,7 @@ PATIENCE_S = 20
 TRACED_S = 10.0
 
 
-async def take(state: Path, number: int) -> None:
+async def take_release(state: Path, number: int) -> None:
     """Bring one release onto a device, whatever becomes of it."""
     device = SmallDevice(state)
     async with device.running():
@@ -34,7 +37,15 @@ async def take(state: Path, number: int) -> None:
         await device.wish(number)
 
 
-def be_a_device(state: Path, number: int) -> None:
+async def take_settings(state: Path, number: int) -> None:
+    """Bring one revision onto a device, whatever becomes of it."""
+    await settings_device.take(state, number)
+
+
+KINDS = {"release": take_release, "settings": take_settings}
+
+
+def be_a_device(kind: str, state: Path, number: int) -> None:
     """Be the child: wait for strace, then work; never return."""
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.alarm(PATIENCE_S)
@@ -42,7 +53,7 @@ def be_a_device(state: Path, number: int) -> None:
     try:
         while re.search(r"TracerPid:\t0\n", Path("/proc/self/status").read_text()):
             time.sleep(0.001)
-        anyio.run(take, state, number)
+        anyio.run(KINDS[kind], state, number)
         status = 0
     except BaseException:  # noqa: BLE001 - nothing may go on in a child of ours, whatever ended it
         traceback.print_exc()
@@ -50,11 +61,11 @@ def be_a_device(state: Path, number: int) -> None:
         os._exit(status)
 
 
-def run(state: Path, options: list[str], number: int, log: Path) -> tuple[int, str]:
+def run(kind: str, state: Path, options: list[str], number: int, log: Path) -> tuple[int, str]:
     """Fork a device, tamper with its calls; return how it ended and which call was hit last."""
     child = os.fork()
     if child == 0:
-        be_a_device(state, number)
+        be_a_device(kind, state, number)
     log.unlink(missing_ok=True)
     tracer = subprocess.Popen(["strace", "-f", "-y", "-qq", "-o", str(log), *options, "-p", str(child)])
     _, status = os.waitpid(child, 0)
@@ -66,11 +77,12 @@ def run(state: Path, options: list[str], number: int, log: Path) -> tuple[int, s
 
 def main() -> None:
     """Take orders until there are none."""
-    number, log = int(sys.argv[1]), Path(sys.argv[2])
-    release_of(number)
+    kind, number, log = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    if kind == "release":
+        release_of(number)
     for line in sys.stdin:
         order = json.loads(line)
-        status, hit = run(Path(order["state"]), order["options"], number, log)
+        status, hit = run(kind, Path(order["state"]), order["options"], number, log)
         sys.stdout.write(json.dumps({"status": status, "hit": hit}) + "\n")
         sys.stdout.flush()
 

@@ -255,8 +255,12 @@ class SmallDevice:
                 await self.updater.leave()
                 tasks.cancel_scope.cancel()
         finally:
-            self.incoming.close()
-            self._outbox_files.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.incoming.close()
+        self._outbox_files.close()
 
     async def wish(self, number: int) -> ModelReport:
         """Hear a wish as it is heard after its verification, and return the report of what became of it."""

@@ -15,7 +15,8 @@ import anyio
 from agent.adapters.processes import Terms, WorkerLauncher
 from agent.adapters.store import StateStore
 from agent.control.delivery import Installed
-from agent.control.supervisor import Listener, Supervisor
+from agent.control.supervisor import Supervisor
+from agent.control.voice import Listener
 from agent.control.worker import Patience
 from agent.core.alarm import Alarm
 from agent.core.growth import MIB

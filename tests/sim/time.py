@@ -23,6 +23,21 @@ class SimulatedTime:
         self.now_s = 1000.0
         self.real = time.monotonic
         self._limiter: anyio.CapacityLimiter | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def go_on(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run something on a loop that stands still, with its tasks and its clock, until this is called again."""
+        self._loop = self._loop or asyncio.SelectorEventLoop(_JumpingSelector(self))
+        time.monotonic = lambda: self.now_s
+        try:
+            return self._loop.run_until_complete(self._beside_threads(work))
+        finally:
+            time.monotonic = self.real
+
+    def end(self) -> None:
+        """Let go of that loop."""
+        if self._loop is not None:
+            self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run as `asyncio.run` does; whoever asks for `time.monotonic` in this process from now on gets the simulated one."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.core.command_ledger import CommandLedger
+from agent.core.command_record import CommandRecord
 from agent.core.command_verdict import CommandQuestion, CommandVerdict
 from agent.core.trial import TrialAnswer, TrialOrder
 from contracts.commands import Logs
@@ -27,6 +28,19 @@ class Ledger(Protocol):
 
     def keep(self, ledger: CommandLedger) -> None:
         """Keep it for good; raise StateError."""
+
+
+class CommandRecords(Protocol):
+    """What is kept of commands until their results arrived; what the disk refuses is a StateError."""
+
+    def load(self) -> list[CommandRecord]:
+        """Return what the process before left, oldest first."""
+
+    def keep(self, record: CommandRecord) -> None:
+        """Keep it for good."""
+
+    def drop(self, command: str) -> None:
+        """Forget a command, if it is kept."""
 
 
 class Voice(Protocol):

@@ -29,6 +29,9 @@ class ReleaseNotes(Protocol):
     def take_engine(self, folder: Path, key: str) -> bool:
         """Use the engine of this key, if there is one that is whole."""
 
+    def forget_engine(self, folder: Path) -> None:
+        """Leave the release without any engine, so that none of another system is loaded; raise OSError."""
+
     def begin_engine(self, folder: Path, key: str) -> Path:
         """Return an empty folder to build in."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.core.memory import Memory
-from agent.core.renewal import NextKey, Span
+from agent.core.renewal import Believed, NextKey, Span
 from agent.core.verdict import Question, Verdict
 
 
@@ -49,6 +49,9 @@ class Credentials(Protocol):
     async def span(self, device: str, identity: str, authority: str) -> Span:
         """Return how long an identity is good; raise CredentialError when it is not ours."""
 
+    async def follow(self, believed: str, certificate: str, voucher: str) -> Believed:
+        """Return whom to believe from now on; raise CredentialError when nobody who is believed vouches for the next authority."""
+
 
 class Identity(Protocol):
     """By what the device is known."""
@@ -57,7 +60,18 @@ class Identity(Protocol):
         """Return the newest key and certificate; raise OSError."""
 
     def authority(self) -> str:
-        """Return the authority's certificate; raise OSError."""
+        """Return the certificates of the authorities that are believed, the newest last; raise OSError."""
 
-    def adopt(self, identity: str) -> None:
-        """Be known by this key and certificate from the next connection on."""
+    @property
+    def newest_authority(self) -> str:
+        """The fingerprint of the newest authority that is believed; raise OSError."""
+
+    @property
+    def own_authority(self) -> str:
+        """The fingerprint of the authority by which the device is known; raise OSError."""
+
+    def believe(self, authorities: str) -> None:
+        """Believe these authorities from the next connection on; raise OSError."""
+
+    def adopt(self, identity: str, authority: str) -> None:
+        """Be known by this key and certificate, which the authority of this fingerprint signed, from the next connection on."""

@@ -83,7 +83,7 @@ class Crashed:
 
 @dataclass(frozen=True)
 class Disproved:
-    """A worker of the committed release, while none serves, fails the golden set on this device as it is now."""
+    """A worker of the committed release, while none serves, cannot be proved on this device as it is now."""
 
     release: ReleaseRef
     reason: str

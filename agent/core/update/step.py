@@ -230,7 +230,7 @@ def _disproved(update: Update, reason: str, now: datetime) -> Next:
     """
     if update.previous is None or update.phase in _HANDING_OVER:
         return update, []
-    return _fall_back(update, f"it fails its golden set on this device as it is now: {reason}", now)
+    return _fall_back(update, f"it cannot be proved on this device as it is now: {reason}", now)
 
 
 def _fall_back(update: Update, text: str, now: datetime) -> Next:

@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from datetime import datetime, timezone
 
+from agent.worker.bounds import resident_bytes_of
 from agent.worker.errors import SourceError
 from agent.worker.sources.frame import ASK, CHANNELS, HEAD, MAX_PIXELS, MAX_REASON_BYTES, NOTHING_NEW, PICTURE, Frame, Order
 
@@ -47,6 +48,11 @@ class Feed:
             raise SourceError(f"no frame in {deadline_s:g} s") from error
         except (OSError, asyncio.IncompleteReadError) as error:
             raise SourceError(f"its reader ended by itself{await self._how()}") from error
+
+    @property
+    def rss_bytes(self) -> int | None:
+        """Return the resident memory of the process; None once it has gone."""
+        return resident_bytes_of(self._process.pid) if self._process.returncode is None else None
 
     async def end(self) -> bool:
         """End the process, and so let the camera go; say whether it has gone."""

@@ -45,13 +45,15 @@ class Lookout:
         self._statistics = statistics
         self._mirror = mirror
         self._watch = SourceWatch(source.shown, 0.0 if source.folder else source.frozen_s, monotonic())
+        # Who reads it now.
+        self._feed: Feed | None = None
         self._frames = 0
         self._lines: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_LINES)
         self._looking = anyio.CancelScope()
 
     def health(self) -> SourceHealth:
         """Return how the source is."""
-        return self._watch.health(monotonic())
+        return self._watch.health(monotonic(), None if self._feed is None else self._feed.rss_bytes)
 
     async def run(self) -> None:
         """Look until `close`."""
@@ -79,9 +81,12 @@ class Lookout:
 
     async def _look_until_it_fails(self, fitting: Fitting) -> str:
         try:
-            await self._look(await Feed.start(Order(source=self._source, least=fitting.least)), fitting)
+            self._feed = await Feed.start(Order(source=self._source, least=fitting.least))
+            await self._look(self._feed, fitting)
         except SourceError as error:
             return str(error)
+        finally:
+            self._feed = None
 
     async def _look(self, feed: Feed, fitting: Fitting) -> NoReturn:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from contracts.lifecycle import Phase
-from fleet.core.rollout.model import UNDER_WAY, Errand, Member, Rollout, State
+from fleet.core.rollout.model import LOST, UNDER_WAY, Errand, Member, Rollout, State
 from fleet.core.rollout.shadow import is_free_to_leave, is_unproven, proven
 from fleet.errors.rollouts import ApprovalError, RolloutStateError
 
@@ -78,6 +78,16 @@ def stopped(rollout: Rollout, reason: str, now: datetime) -> Rollout:
     why = "taken back: the rollout was stopped"
     changed = [_withdrawn(member, why, now) for member in rollout.members.values() if member.phase in taken_back]
     return replace(rollout.having(changed), state=State.FAILED, state_reason=reason)
+
+
+def without(rollout: Rollout, device: str, order: Order) -> Rollout:
+    """Wait no longer for a device that was removed, nor count it; what had come of it by then stays true."""
+    member = rollout.members[device]
+    if member.phase in LOST or member.phase is Phase.COMMITTED:
+        return rollout.having([replace(member, errand=Errand.NONE)])
+    reason = f"removed from the fleet by {order.actor}"
+    cancelled = replace(member, phase=Phase.CANCELLED, reason=reason, errand=Errand.NONE, outcome_at=order.at, is_missing=False)
+    return rollout.having([cancelled])
 
 
 ACTS: Mapping[str, Act] = {"approve": approve, "pause": pause, "resume": resume, "promote": promote, "abort": abort}

@@ -3,144 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 
-import anyio
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from agent.adapters.ledger_file import LedgerFile
-from agent.adapters.outbox_files import OutboxFiles
-from agent.adapters.trust_files import TrustFiles
-from agent.command_verifier import verify
-from agent.control.command_gate import MAX_AT_ONCE, CommandGate, Judging
-from agent.control.commands import Commands, Deed
-from agent.control.reporter import Identity, Reporter
-from agent.core.clock_floor import judged_now
-from agent.core.command_verdict import CommandQuestion, CommandVerdict
-from agent.core.memory import Memory
-from agent.core.outbox import Outbox
-from agent.core.shelf import Limits
+from agent.control.command_gate import MAX_AT_ONCE
 from agent.errors import CommandError, RefusedCommandError
-from contracts.agent_config import DeviceSection
-from contracts.commands import COMMAND_PAYLOAD_TYPE, Command, CommandResult, Findings, GoldenOrder, Logs, LogsOrder, Order
+from contracts.commands import (
+    COMMAND_PAYLOAD_TYPE,
+    Command,
+    GoldenOrder,
+    LogsOrder,
+)
 from contracts.messages import DeviceEvent
 from contracts.topics import of_command
-from tests.sim.fleet import Repository, command_for, envelope, sealed, wish_for
-from tests.sim.small_device import MACHINE
-
-DEVICE = "pi-1"
-NOW = datetime.now(timezone.utc).replace(microsecond=0)
-LOGS = Logs(source="memory", text="a line")
+from tests.sim.commanded import DEVICE, LOGS, NOW, Device, at_once, play, until
+from tests.sim.fleet import command_for, envelope, sealed, wish_for
 
 
 class LaterCommand(Command):
     """What a newer fleet may say."""
 
     dry_run: bool = True
-
-
-class VerifierAtHand:
-    """The real verifier, without a process of its own, at a time that the test sets."""
-
-    def __init__(self) -> None:
-        """Judge now."""
-        self.clock = NOW
-        self.asked = 0
-
-    async def ask(self, question: CommandQuestion) -> CommandVerdict:
-        """Judge."""
-        self.asked += 1
-        return verify(question, self.clock)
-
-
-class Device:
-    """What of a device takes commands, and a fleet's repository that it believes; it is the voice that results go out by."""
-
-    def __init__(self, folder: Path) -> None:
-        """Provision it."""
-        self.folder = folder
-        self.repository = Repository()
-        (folder / "root.json").write_bytes(self.repository.root)
-        self.files = TrustFiles(folder / "state")
-        self.hear_trust()
-        self.verifier = VerifierAtHand()
-        self.outbox = Outbox(OutboxFiles(folder / "outbox"), Limits(1 << 20, 3600.0), time.monotonic)
-        self.reporter = Reporter(Identity(DeviceSection(id=DEVICE, hardware="cpu"), "0", {}, MACHINE, "0" * 16), Memory(), self.outbox)
-        self.obeyed: list[Order] = []
-        self.results: list[CommandResult] = []
-        self.is_linked = True
-        self.deadline_s = 30.0
-        self.work: Callable[[], Awaitable[object]] = _at_once
-
-    def hear_trust(self) -> None:
-        """Have all that the fleet published."""
-        for name, raw in self.repository.files.items():
-            self.files.put(name, raw)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Commands]:
-        """Take commands for as long as the block lasts."""
-        judging = Judging(self.verifier, self.files, LedgerFile(self.folder / "state"), str(self.folder / "root.json"), anyio.Lock())
-        gate = CommandGate(judging, self.reporter, lambda: judged_now(self.verifier.clock, self.files.memory().floor))
-        deed = Deed(self.obey, self.deadline_s)
-        commands = Commands(gate, {"logs": deed, "golden": deed}, self.reporter, self)
-        task = asyncio.ensure_future(commands.run())
-        try:
-            yield commands
-            assert not task.done()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def obey(self, order: Order) -> Findings:
-        """Do what was asked."""
-        self.obeyed.append(order)
-        await self.work()
-        return LOGS
-
-    async def deliver(self, leaf: str, payload: bytes) -> bool:
-        """Take a result, while there is a link."""
-        if self.is_linked:
-            self.results.append(CommandResult.model_validate_json(payload))
-            assert leaf == f"command/{self.results[-1].command}/result"
-        return self.is_linked
-
-    def say(self, commands: Commands, command: Command, signer: CryptoSigner | None = None) -> bytes:
-        """Publish a command to it."""
-        raw = sealed(command, COMMAND_PAYLOAD_TYPE, signer or self.repository.director)
-        assert commands.hear(of_command(DEVICE, command.id), raw)
-        return raw
-
-    async def ended(self, command: Command) -> CommandResult:
-        """Wait for a command's end."""
-        await until(lambda: any(said.command == command.id and said.state != "running" for said in self.results))
-        return next(said for said in self.results if said.command == command.id and said.state != "running")
-
-    async def refusal(self) -> str:
-        """Wait for a refusal, and return its class."""
-        await until(lambda: bool(self.files.memory().refused))
-        return next(iter(self.files.memory().refused))
-
-
-async def _at_once() -> None:
-    """Be done."""
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is true."""
-    with anyio.fail_after(20):
-        while not is_so():  # noqa: ASYNC110 - no event of ours tells of it
-            await asyncio.sleep(0.01)
-
-
-def play(folder: Path, part: Callable[[Device], Awaitable[None]]) -> None:
-    """Play with a device."""
-    asyncio.run(asyncio.wait_for(part(Device(folder)), 60))
 
 
 def test_a_genuine_command_is_obeyed_remembered_noted_and_answered(tmp_path: Path) -> None:
@@ -223,7 +109,7 @@ def test_what_hangs_is_ended_in_time_and_a_second_of_its_kind_is_refused_meanwhi
             assert (await device.ended(second)).reason == "logs: expected none under way, found one; wait for its end"
             assert (await device.ended(first)).reason == "logs: expected it to end within 1 s, found it still under way"
             assert (await device.ended(other)).state == "failed"
-            device.work = _at_once
+            device.work = at_once
             device.say(commands, third := command_for(DEVICE, LogsOrder()))
             assert (await device.ended(third)).state == "ok"
 

@@ -12,6 +12,7 @@ from agent.core.finding import Finding
 from agent.core.inventory import Interface, Inventory, Volume, Warmth
 from agent.core.renewal import Span
 
+SIGNER = "a" * 64
 NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
 SOUND = Inventory(
     booted_at=NOW - timedelta(days=40),
@@ -32,7 +33,7 @@ HEALTHY = Facts(
     disk_free_bytes=20 << 30,
     broker="fleet.example:8483",
     link_problem="",
-    certificate=Span(begins=NOW - timedelta(days=10), ends=NOW + timedelta(days=20)),
+    certificate=Span(begins=NOW - timedelta(days=10), ends=NOW + timedelta(days=20), authority=SIGNER),
     certificate_problem="",
     hardware="coral",
     runtimes={"litert": "2.14.0"},
@@ -70,8 +71,13 @@ def test_a_healthy_device_passes_every_check_and_needs_no_advice() -> None:
         ({"disk_free_bytes": None, "state_problem": "Permission denied"}, "disk", "fail", "belong to fieldfare"),
         ({"link_problem": "Connection refused"}, "link", "fail", "firewall"),
         ({"certificate": None, "certificate_problem": "none"}, "certificate", "fail", "device token"),
-        ({"certificate": Span(begins=NOW - timedelta(days=9), ends=NOW)}, "certificate", "fail", "enrol anew"),
-        ({"certificate": Span(begins=NOW - timedelta(days=9), ends=NOW + timedelta(days=1))}, "certificate", "warn", "link"),
+        ({"certificate": Span(begins=NOW - timedelta(days=9), ends=NOW, authority=SIGNER)}, "certificate", "fail", "enrol anew"),
+        (
+            {"certificate": Span(begins=NOW - timedelta(days=9), ends=NOW + timedelta(days=1), authority=SIGNER)},
+            "certificate",
+            "warn",
+            "link",
+        ),
         ({"runtimes": {}}, "runtimes", "fail", "fieldfare[litert]"),
         ({"delegates": ()}, "delegates", "fail", "libedgetpu1-std"),
         ({"accelerators": ()}, "accelerators", "fail", "lsusb"),

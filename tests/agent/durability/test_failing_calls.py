@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters.configuration_files import ConfigurationFiles
+from agent.core.configuring import BASE_REF
 from contracts.bundle import MANIFEST
 from contracts.lifecycle import Phase
-from tests.sim.small_device import MODEL, SmallDevice, live, release_of
+from tests.sim import settings_device, small_device
+from tests.sim.small_device import MODEL, SmallDevice, release_of
 
 ROOT = Path(__file__).parents[3]
 CALLS = {
@@ -40,11 +43,13 @@ ROOM_BYTES = 512 << 20
 
 @dataclass
 class Nursery:
-    """Devices that have releases 1 and 2 and take 3, each from the same state."""
+    """Devices that have releases 1 and 2 and take 3, or revisions of their settings, each from the same state."""
 
     process: subprocess.Popen[str]
     scratch: Path
     log: Path
+    # Asserts that a state holds what it should after an update, and nothing else.
+    check_good: Callable[[Path], None]
 
     @property
     def state(self) -> Path:
@@ -66,8 +71,9 @@ class Nursery:
 
 
 @contextmanager
-def nursery(log: Path) -> Iterator[Nursery]:
+def nursery(log: Path, kind: str = "release") -> Iterator[Nursery]:
     """Start a nursery in memory, where there is room."""
+    live, check_good = {"release": (small_device.live, check_release), "settings": (settings_device.live, check_settings)}[kind]
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     memory = Path("/dev/shm")
@@ -75,7 +81,7 @@ def nursery(log: Path) -> Iterator[Nursery]:
     with tempfile.TemporaryDirectory(prefix="fieldfare-nursery-", dir=memory if in_memory else None) as folder:
         scratch = Path(folder)
         asyncio.run(live(scratch / "template", 2))
-        command = [sys.executable, "-m", "tests.sim.nursery", "3", str(scratch / "strace.log")]
+        command = [sys.executable, "-m", "tests.sim.nursery", kind, "3", str(scratch / "strace.log")]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with log.open("wb") as errors:
             process = subprocess.Popen(
@@ -83,7 +89,7 @@ def nursery(log: Path) -> Iterator[Nursery]:
             )
             with process:
                 try:
-                    yield Nursery(process, scratch, log)
+                    yield Nursery(process, scratch, log, check_good)
                 finally:
                     process.kill()
 
@@ -103,7 +109,7 @@ async def start_again(state: Path) -> SmallDevice:
     return device
 
 
-def check_good(state: Path) -> None:
+def check_release(state: Path) -> None:
     """Assert that a state holds what it should after an update, and nothing else."""
     device = asyncio.run(start_again(state))
     machine = device.store.load(MODEL)
@@ -116,6 +122,20 @@ def check_good(state: Path) -> None:
     assert [str(path) for path in state.rglob(".*")] == []
     for slot, release in (("current", machine.current), ("previous", machine.previous)):
         assert (state / "models" / MODEL / slot).resolve().name == release.manifest_sha256
+
+
+def check_settings(state: Path) -> None:
+    """Assert that a device starts with settings that are whole, takes revision 3 in the end, and keeps what it needs and nothing else."""
+    assert settings_device.committed(state) in {2, 3}
+    life = asyncio.run(settings_device.take(state, 3))
+    if life.report is not None and life.report.phase is Phase.FAILED:
+        assert life.report.reason
+        life = asyncio.run(settings_device.take(state, 4))
+    newest = settings_device.committed(state)
+    assert newest >= 3, life.report
+    kept = {path.name for path in (state / "configuration").iterdir()}
+    needed = ConfigurationFiles(state).load().needed - {BASE_REF.manifest_sha256}
+    assert kept == {"update.json", *(f"{digest}.json" for digest in needed)}
 
 
 def sweep(devices: Nursery, call: str, faults: Callable[[int], tuple[str, ...]]) -> int:
@@ -131,7 +151,7 @@ def sweep(devices: Nursery, call: str, faults: Callable[[int], tuple[str, ...]])
             was_hit = True
             disturbed += 1
             try:
-                check_good(devices.state)
+                devices.check_good(devices.state)
             except BaseException as error:
                 error.args = (f"after {fault} at {call} {when}, {hit}: {error}",)
                 raise
@@ -154,6 +174,16 @@ def test_whichever_call_goes_wrong_the_next_start_makes_it_good(tmp_path: Path, 
     with nursery(tmp_path / "nursery.log") as devices:
         counts = {call: sweep(devices, call, one_fault_of_three) for call in CALLS}
     report_line(f"disturbed updates: {sum(counts.values())}: {counts}")
+    assert min(counts.values()) >= 1
+
+
+def test_whichever_call_goes_wrong_while_settings_are_taken_the_next_start_makes_it_good(
+    tmp_path: Path, report_line: Callable[[str], None]
+) -> None:
+    calls = ("fsync", "rename", "write", "unlink")
+    with nursery(tmp_path / "nursery.log", "settings") as devices:
+        counts = {call: sweep(devices, call, one_fault_of_three) for call in calls}
+    report_line(f"disturbed changes of settings: {sum(counts.values())}: {counts}")
     assert min(counts.values()) >= 1
 
 
@@ -181,4 +211,4 @@ def test_a_device_starts_and_takes_the_next_release_although_a_file_can_never_be
         status, hit = devices.run("openat", "error=EIO", "-P", str(file))
         assert str(file) in hit
         assert status == 0, devices.log.read_text()
-        check_good(devices.state)
+        devices.check_good(devices.state)

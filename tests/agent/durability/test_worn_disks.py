@@ -35,9 +35,10 @@ def test_a_device_whose_disk_has_become_read_only_still_serves_after_a_start(tmp
 
 
 def fill(file: Path) -> None:
-    """Take every byte that is left on a disk."""
+    """Take every byte that is left on a disk, also what was given back just now."""
+    os.sync()
     with file.open("wb", buffering=0) as stream:
-        for size in (BLOCK_BYTES, 4096):
+        for size in (BLOCK_BYTES, 4096, 1):
             with suppress(OSError):
                 while stream.write(bytes(size)) == size:
                     pass

@@ -68,6 +68,18 @@ def test_what_was_compiled_for_a_gpu_is_not_left_to_the_cpu_unless_that_is_allow
         onnx.load(strict)
 
 
+@pytest.mark.parametrize(
+    ("is_allowed", "others"), [(False, ["CUDAExecutionProvider"]), (True, ["CUDAExecutionProvider", "CPUExecutionProvider"])]
+)
+def test_a_jetson_without_an_engine_runs_on_what_else_is_allowed(tmp_path: Path, is_allowed: bool, others: list[str]) -> None:
+    names = ["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
+    settings = RuntimeSection(allow_cpu_fallback=is_allowed)
+    bare = replace(source(tmp_path, target="jetson-orin"), runtime=settings, engine_dir=None)
+
+    assert [name for name, _ in onnx.provider_options(names, bare)] == others
+    assert onnx.preferred_provider("jetson-orin", names) == "TensorrtExecutionProvider"
+
+
 def test_an_operator_that_the_gpu_leaves_over_is_refused_in_the_runtimes_words(tmp_path: Path) -> None:
     # A library with some other provider than the CPU's, which takes none of the operators
     strict = replace(source(tmp_path, target="jetson-orin"), runtime=RuntimeSection())

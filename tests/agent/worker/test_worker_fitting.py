@@ -38,6 +38,7 @@ class Echo:
     version: str = "1"
     provider: str = "none"
     preferred_provider: str = "none"
+    is_exclusive: bool = False
 
     @property
     def placement(self) -> dict[str, int]:

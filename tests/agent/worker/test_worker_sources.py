@@ -107,6 +107,9 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steady]:
 def test_a_stream_is_looked_at_and_counted_like_what_callers_send(steady: Steady) -> None:
     health = until(steady.worker, lambda health: health.frames >= 20)
     pulse = steady.worker.hear_of(Pulse)
+    # And what its reader takes, which is no part of what the worker takes
+    assert health.reader_rss_bytes is not None
+    assert 10 << 20 < health.reader_rss_bytes < 1 << 30
 
     assert health.state == "live"
     assert 0 < health.frames_per_s <= 12

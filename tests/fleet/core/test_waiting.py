@@ -141,3 +141,26 @@ def test_a_file_that_cannot_be_read_is_forgotten() -> None:
     room.forget("f")
     room.forget("f")
     assert room.due(OPEN, 10) == ()
+
+
+def test_what_hardly_anybody_has_goes_to_all_again_and_what_several_have_to_each_who_lacks_it() -> None:
+    # Given one device that has a chunk, when others join
+    room = WaitingRoom()
+    room.hear(Request("first", "f", ("s", 1), 0b11, 8), 0)
+    assert room.due(OPEN, 1) == (Publication("f", 0),)
+    for number in range(8):
+        room.hear(Request(f"late-{number}", "f", ("s", 1), 0b11, 8), OPEN + HOLD_S)
+    # Then one in nine hears it twice, and nobody else costs a publication of his own
+    assert [each for each in room.due(OPEN + HOLD_S, 2) if each.index == 0] == [Publication("f", 0)]
+
+
+def test_one_in_eight_is_not_few() -> None:
+    room = WaitingRoom()
+    room.hear(Request("first", "f", ("s", 1), 0b1, 8), 0)
+    room.due(OPEN, 1)
+    for number in range(7):
+        room.hear(Request(f"late-{number}", "f", ("s", 1), 0b1, 8), OPEN + HOLD_S)
+
+    published = room.due(OPEN + HOLD_S, 8)
+
+    assert {each.device for each in published} == {f"late-{number}" for number in range(7)}

@@ -1,0 +1,124 @@
+"""Brings the fleet from one root of its authority to the next: says who depends on the old one, and lets it go when nobody does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from fleet.core.devices import HeardDevice
+from fleet.errors.server import DependentsError, NoSuccessionError
+from fleet.requests import AuthorityState, Dependent, RootState
+
+
+class Root(Protocol):
+    """One root."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Its digest."""
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it ends."""
+
+
+class Successor(Protocol):
+    """The root that takes over."""
+
+    @property
+    def root(self) -> Root:
+        """Itself."""
+
+
+class Authority(Root, Protocol):
+    """The roots."""
+
+    @property
+    def successor(self) -> Successor | None:
+        """Return the next one."""
+
+    @property
+    def is_retiring(self) -> bool:
+        """Say whether the present one goes at the next start."""
+
+    def follow(self) -> None:
+        """Read what another server may have begun."""
+
+    def succeed(self, now: datetime) -> Successor:
+        """Make the next root; raise SuccessionError."""
+
+    def retire(self) -> None:
+        """Let the present root go at the next start."""
+
+
+class Devices(Protocol):
+    """The fleet, and what it said last."""
+
+    def heard(self) -> Sequence[HeardDevice]:
+        """Return every device in good standing with its newest words."""
+
+
+class Credentials(Protocol):
+    """Certificates that were given out."""
+
+    def living(self, now: datetime) -> Collection[str]:
+        """Return the devices that have a good certificate."""
+
+
+class SuccessionDesk:
+    """The orders of admins."""
+
+    def __init__(self, authority: Authority, devices: Devices, credentials: Credentials, turn_out: Callable[[str, datetime], None]) -> None:
+        """`turn_out` revokes a device that is left behind."""
+        self._authority = authority
+        self._devices = devices
+        self._credentials = credentials
+        self._turn_out = turn_out
+        self._lock = threading.Lock()
+
+    def state(self, now: datetime) -> AuthorityState:
+        """Return the roots, and the devices that would be cut off without the present one."""
+        self._authority.follow()
+        following = self._authority.successor
+        return AuthorityState(
+            present=_state_of(self._authority),
+            following=None if following is None else _state_of(following.root),
+            is_retiring=self._authority.is_retiring,
+            dependents=() if following is None else self._dependents(following.root.fingerprint, now),
+        )
+
+    def rotate(self, now: datetime) -> AuthorityState:
+        """Introduce the next root beside the present one; raise SuccessionError."""
+        with self._lock:
+            self._authority.succeed(now)
+        return self.state(now)
+
+    def finish(self, now: datetime, *, leaves: bool) -> AuthorityState:
+        """Let the present root go at the next start; raise DependentsError unless whoever depends on it is to be left, and turned out."""
+        with self._lock:
+            self._authority.follow()
+            following = self._authority.successor
+            if following is None:
+                raise NoSuccessionError
+            dependents = self._dependents(following.root.fingerprint, now)
+            if dependents and not leaves:
+                raise DependentsError([each.device for each in dependents])
+            for each in dependents:
+                self._turn_out(each.device, now)
+            self._authority.retire()
+        return self.state(now)
+
+    def _dependents(self, fingerprint: str, now: datetime) -> tuple[Dependent, ...]:
+        """A device counts as come over once it was born by the next root's certificate: that one was given out proves nothing."""
+        living = self._credentials.living(now)
+        return tuple(
+            Dependent(device=heard.device.id, online=heard.birth is not None and heard.birth.online)
+            for heard in self._devices.heard()
+            if heard.device.id in living and (heard.birth is None or heard.birth.authority != fingerprint)
+        )
+
+
+def _state_of(root: Root) -> RootState:
+    return RootState(fingerprint=root.fingerprint, ends_at=root.ends_at)

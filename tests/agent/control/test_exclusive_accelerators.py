@@ -1,0 +1,134 @@
+"""An accelerator that one process alone can hold: proved in a bounded pause where policy allows one, and never anywhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent.control.delivery import Installed
+from agent.control.worker import Worker
+from agent.errors import WorkerError
+from contracts.messages import ReleaseRef
+from tests.sim.supervised import PATIENCE, Watched, supervised
+from tests.sim.tiny_release import MODEL, TinyRelease
+
+BODY = json.dumps({"inputs": [{"name": "image", "shape": [1, 4, 4], "datatype": "UINT8", "data": list(range(16))}]})
+PAUSE_S = 30.0
+
+
+def play_on_one_accelerator(folder: Path, pause_s: float, play: Callable[[Watched, Path], Awaitable[None]]) -> None:
+    """Play with the real worker of release 1, on an accelerator that it holds alone."""
+    device = folder / "device"
+    device.mkdir()
+    (device / "exclusive").touch()
+
+    async def run() -> None:
+        patience = replace(PATIENCE, memory_bytes=1 << 40, pause_s=pause_s)
+        command = (sys.executable, "-m", "tests.sim.accelerator_worker", str(device))
+        async with supervised(folder, command, MODEL, patience) as watched:
+            watched.supervisor.want(release(folder, 1))
+            await watched.until_it_serves()
+            await play(watched, device)
+
+    asyncio.run(run())
+
+
+def release(folder: Path, number: int) -> Installed:
+    """Return a release of a tiny model, unpacked."""
+    path = folder / f"release-{number}"
+    manifest = TinyRelease().write(path)
+    return Installed(ReleaseRef(model=manifest.name, release=number, manifest_sha256=f"{number:064x}"), path, "cpu")
+
+
+async def ask(watched: Watched) -> int:
+    """Have the model compute something; return the status."""
+    return (await anyio.to_thread.run_sync(watched.ask, "POST", f"/v2/models/{MODEL}/infer", BODY))[0]
+
+
+def serving(watched: Watched) -> Worker:
+    """Return the worker that serves."""
+    assert watched.supervisor.serving is not None
+    return watched.supervisor.serving
+
+
+def test_where_no_pause_is_allowed_a_release_is_refused_by_name_and_the_one_before_serves_undisturbed(tmp_path: Path) -> None:
+    async def play(watched: Watched, _: Path) -> None:
+        pid = serving(watched).pid
+        with pytest.raises(WorkerError, match=r"one process alone holds it.*set update\.max_pause_s to"):
+            await watched.supervisor.test(release(tmp_path, 2))
+        with pytest.raises(WorkerError, match="one process alone holds it"):
+            await watched.supervisor.replace()
+        assert serving(watched).pid == pid
+        assert await ask(watched) == 200
+        assert (watched.crashes, watched.alarms) == ([], [])
+
+    play_on_one_accelerator(tmp_path, 0.0, play)
+
+
+def test_a_release_is_proved_and_takes_over_in_one_pause_in_which_callers_wait_and_which_is_told(tmp_path: Path) -> None:
+    async def play(watched: Watched, _: Path) -> None:
+        before, second = serving(watched).pid, release(tmp_path, 2)
+        ready = await watched.supervisor.test(second)
+        # Given that the new release is proved on the accelerator itself, while nobody serves
+        assert ready.golden_passed
+        assert ready.provider == "stand-in accelerator"
+        assert watched.supervisor.serving is None
+        async with anyio.create_task_group() as tasks:
+            answers: list[int] = []
+
+            async def call() -> None:
+                answers.append(await ask(watched))
+
+            # When somebody calls now, and then it takes over
+            tasks.start_soon(call)
+            await asyncio.sleep(0.2)
+            assert answers == []
+            await watched.supervisor.switch()
+        # Then the caller was answered, and how long the pause was is told
+        assert answers == [200]
+        assert serving(watched).installed == second
+        assert serving(watched).pid != before
+        (told,) = watched.alarms
+        assert (told.severity, told.state) == ("info", "resumed")
+        assert told.pause_s is not None
+        assert 0.2 < told.pause_s < PAUSE_S
+        assert (watched.crashes, watched.supervisor.restarts) == ([], 0)
+        # And the way back after its probation leads over the same accelerator
+        watched.supervisor.want(release(tmp_path, 1))
+        await watched.until(lambda: [alarm.state for alarm in watched.alarms] == ["resumed", "resumed"])
+        assert serving(watched).installed.release.release == 1
+        assert await ask(watched) == 200
+
+    play_on_one_accelerator(tmp_path, PAUSE_S, play)
+
+
+def test_a_release_that_is_too_slow_for_the_pause_is_ended_and_the_one_before_serves_again(tmp_path: Path) -> None:
+    async def play(watched: Watched, device: Path) -> None:
+        (device / "slow").touch()
+        with pytest.raises(WorkerError, match=r"did not serve within the pause of 10 s that update\.max_pause_s allows"):
+            await watched.supervisor.test(release(tmp_path, 2))
+        (device / "slow").unlink()
+        await watched.until_it_serves()
+        assert serving(watched).installed.release.release == 1
+        assert await ask(watched) == 200
+        assert watched.alarms[-1].pause_s is not None
+
+    play_on_one_accelerator(tmp_path, 10.0, play)
+
+
+def test_a_candidate_that_nobody_lets_take_over_gives_the_accelerator_back_within_the_pause(tmp_path: Path) -> None:
+    async def play(watched: Watched, _: Path) -> None:
+        await watched.supervisor.test(release(tmp_path, 2))
+        await watched.until_it_serves()
+        assert serving(watched).installed.release.release == 1
+        with pytest.raises(WorkerError, match="expected a tested candidate, found none"):
+            await watched.supervisor.switch()
+
+    play_on_one_accelerator(tmp_path, 12.0, play)
