@@ -21,6 +21,8 @@ LIMIT_HINTS = {
     "errors": "such as 0.02 for two more of a hundred",
     "p95": "such as 1.2 times the usual",
     "temperature": "such as 3 °C warmer",
+    "agreement": "of a shadow, such as 0.98",
+    "confidence": "of a shadow, such as 0.05",
 }
 
 

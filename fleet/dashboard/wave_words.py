@@ -11,6 +11,7 @@ STRATEGIES = {
     "all-at-once": "to all at once",
     "phased": "in waves, while few are lost",
     "canary": "in waves, each compared with devices that do not have it yet",
+    "shadow": "beside the live release first, which goes on answering; then in waves",
     "split": "two releases on one half each, compared for as long as asked",
 }
 STATES = {

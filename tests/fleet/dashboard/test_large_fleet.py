@@ -33,7 +33,7 @@ from tests.sim.fleet_reader import MovingFleet
 NOW = datetime.now(timezone.utc)
 REF = ReleaseRef(model="digits", release=2, manifest_sha256="2" * 64)
 # To look anew at who said something, and for a page: its devices, and their birth, report and health.
-MAX_STATEMENTS = 12
+MAX_STATEMENTS = 16
 
 
 class StoredServices(PlayedServices):

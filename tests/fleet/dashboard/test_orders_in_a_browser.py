@@ -77,8 +77,10 @@ def visit(stage: FleetProcess, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def shown(fleet: FleetProcess, path: str, **asked: str) -> Any:
+    """Return what the API shows; of a list, its first page."""
     with fleet.api as api:
-        return api.get(path, params=asked).raise_for_status().json()
+        found = api.get(path, params=asked).raise_for_status().json()
+    return found["items"] if "next" in found else found
 
 
 def start(fleet: FleetProcess, **more: Any) -> int:
@@ -160,8 +162,7 @@ def test_a_rollout_goes_as_the_buttons_say_and_nothing_happens_on_a_no(stage: Fl
     visit.until(lambda: visit.browser.current_url.endswith(f"/rollouts/{number + 1}"), "it does not lead to the way back")
     back = wait_for(lambda: (found := shown(stage, f"rollouts/{number + 1}"))["counts"] == {"committed": DEVICES} and found)
     assert (back["kind"], back["origin"]) == ("rollback", number)
-    with stage.api as api:
-        assert {device["models"]["digits"]["current"]["release"] for device in api.get("devices").json()} == {1}
+    assert {device["models"]["digits"]["current"]["release"] for device in shown(stage, "devices")} == {1}
     end(stage, number + 1)
     visit.open(f"/rollouts/{number}")
     visit.until(lambda: all(act in visit.text() for act in ("promote", "abort", "phased to all")), "the history is not told")
