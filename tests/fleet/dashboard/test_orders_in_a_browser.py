@@ -143,6 +143,7 @@ def test_a_rollout_begins_as_it_was_previewed_and_not_before_the_question_is_ans
 
 def test_a_rollout_goes_as_the_buttons_say_and_nothing_happens_on_a_no(stage: FleetProcess, visit: Visit) -> None:
     number = start(stage, release=2, strategy="phased", waves=["25%", "100%"], soak_s=3600)
+    wait_for(lambda: shown(stage, f"rollouts/{number}")["counts"] == {"committed": 3, "planned": 9})
     visit.open(f"/rollouts/{number}")
     assert "9 devices that were offered nothing yet" in visit.press("Pause", answer="Leave it")
     assert shown(stage, f"rollouts/{number}")["state"] == "running"
