@@ -41,8 +41,6 @@ class Shadowing:
 
     async def run(self, release: ReleaseRef, start: Start) -> None:
         """Go on until cancelled; raise WorkerError when the candidate crashes too often, AgentError when it cannot be started again."""
-        if self._supervisor.has_made_way:
-            raise WorkerError("expected an accelerator that a candidate shares with what serves, found one that is one process's alone")
         crashes = 0
         self._supervisor.is_shadowing = True
         try:

@@ -46,7 +46,7 @@ class Supervisor:
         self._outdated: Worker | None = None
         self.refit_failure = ""
         # Nobody is to serve until the candidate does, or is discarded: it holds what the worker that serves would need.
-        self.has_made_way = False
+        self._has_made_way = False
         self._attempt = anyio.CancelScope()
         self._hands = asyncio.Lock()
 
@@ -139,7 +139,7 @@ class Supervisor:
             if candidate is None:
                 raise WorkerError("expected a tested candidate, found none")
             await candidate.serve()
-            self.candidate, self.has_made_way = None, False
+            self.candidate, self._has_made_way = None, False
             self._wanted = candidate.installed
             self._begin_anew()
             self._crew.take_over(candidate)
@@ -165,9 +165,9 @@ class Supervisor:
         """End the candidate, if there is one; whoever made way for it comes back."""
         candidate, self.candidate = self.candidate, None
         if candidate is not None:
-            await (candidate.end() if self.has_made_way else candidate.drain())
-        if self.has_made_way:
-            self.has_made_way = False
+            await (candidate.end() if self._has_made_way else candidate.drain())
+        if self._has_made_way:
+            self._has_made_way = False
             self._wake.set()
 
     async def drain(self) -> None:
@@ -182,7 +182,7 @@ class Supervisor:
         worker, wanted = self.serving, self._wanted
         if wanted is None:
             self._crew.take_over(None)
-        elif self.has_made_way:
+        elif self._has_made_way:
             return
         elif worker is None or worker.installed != wanted:
             await self._restart(wanted)
@@ -220,7 +220,7 @@ class Supervisor:
     async def _test_in_a_pause(self, installed: Installed, holder: Worker) -> Ready:
         due_s = time.monotonic() + pause_left_s(holder, self._patience)
         self._attempt.cancel()
-        self.has_made_way = True
+        self._has_made_way = True
         try:
             async with self._hands:
                 await self._crew.make_way()
@@ -238,7 +238,7 @@ class Supervisor:
     async def _bound(self, candidate: Worker, due_s: float) -> None:
         """End a candidate that does not serve in time, so that the worker that made way for it is back within the pause."""
         await asyncio.sleep(due_s - time.monotonic())
-        if self.candidate is candidate and self.has_made_way:
+        if self.candidate is candidate and self._has_made_way:
             candidate.condemn(f"it did not serve within the pause of {self._patience.pause_s:g} s that update.max_pause_s allows")
             await self.discard()
 
