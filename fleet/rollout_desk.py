@@ -103,7 +103,17 @@ class RolloutDesk:
         if origin.ended_at is None:
             raise RolloutStateError(number, f"one that has ended, for a {kind.value}", origin.state.value)
         # What waves were to find out is known by now.
-        plan = replace(origin.plan, strategy=Strategy.ALL_AT_ONCE, waves=(EVERYBODY,), gate=None, threshold=None, takes_newcomers=False)
+        plan = replace(
+            origin.plan,
+            strategy=Strategy.ALL_AT_ONCE,
+            waves=(EVERYBODY,),
+            gate=None,
+            threshold=None,
+            soak_s=0.0,
+            takes_newcomers=False,
+            shadow=None,
+            min_inputs=0,
+        )
         if kind is Kind.ROLLBACK:
             plan = replace(plan, hours=None, needs_approval=False)  # the way back is always open
         members = self._recruiter.named(whom(origin), origin.release.model, plan, now)

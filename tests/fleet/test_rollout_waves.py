@@ -96,7 +96,7 @@ def test_a_bad_release_is_stopped_in_its_first_wave_and_taken_back(stage: FleetP
 def test_a_good_release_waits_for_a_second_person_goes_through_its_waves_and_is_rolled_back(stage: FleetProcess, tmp_path: Path) -> None:
     # Given a rollout that wants the approval of a second person
     add(stage, tmp_path, 3)
-    options = ("--strategy", "phased", "--waves", "5,50%,100%", "--approval", "--rate", "1000/min")
+    options = ("--strategy", "phased", "--waves", "5,50%,100%", "--approval", "--rate", "1000/min", "--soak", "1s")
     started = stage.ask("rollout", "start", "digits", "--to", "all", *options)
     number = started["id"]
     assert (started["state"], started["counts"]) == ("waiting", {"planned": DEVICES})
@@ -119,6 +119,10 @@ def test_a_good_release_waits_for_a_second_person_goes_through_its_waves_and_is_
     assert (again.returncode, "expected devices for a retry, found none" in again.stderr) == (2, True)
     back = stage.ask("rollout", "rollback", str(number), "--wait")
     assert (back["kind"], back["origin"], back["counts"]) == ("rollback", number, {"committed": DEVICES})
+    # What was to be watched is not watched again
+    with stage.api as api:
+        assert api.get(f"rollouts/{number}").json()["plan"]["soak_s"] == 1
+        assert api.get(f"rollouts/{back['id']}").json()["plan"]["soak_s"] == 0
     assert wished(stage) == {1}
 
 
