@@ -56,9 +56,9 @@ def invent(fleet: SimFleet, _release: Release) -> None:
     fleet.wish(DEVICE, 3, make_release(9))
 
 
-def slip_in(fleet: SimFleet, release: Release) -> None:
+def slip_in(fleet: SimFleet, _release: Release) -> None:
     """Wish for a release that the release key never signed, only to run in shadow."""
-    fleet.shadow(DEVICE, 3, make_release(1), release, ShadowTerms(share=0.1))
+    fleet.shadow(DEVICE, 3, make_release(1), make_release(8), ShadowTerms(share=0.1))
 
 
 def mistake(fleet: SimFleet, _release: Release) -> None:
