@@ -226,11 +226,16 @@ class Device:
             machine, serving = self.store.load(model), self.updaters[model].supervisor.serving
             assert machine.phase in FINAL or (machine.phase, machine.candidate) == (Phase.OFFERED, None), machine
             assert (None if serving is None else serving.installed.release) == machine.current
-            for slot in (machine.current, machine.good if machine.good in (machine.current, machine.previous) else None):
-                assert slot is None or self.is_whole(slot), f"{slot} is not whole"
             wished = self.wished.get(model)
             if wished is not None and wished not in BEHAVIOURS and machine.last is not None and machine.last.release.release == wished:
                 assert machine.current is None or machine.last.result is not Phase.FAILED, machine
+
+    def check_slots(self) -> None:
+        """Assert what holds after a start: damage is found by the digests that a start compares."""
+        for model in MODELS:
+            machine = self.store.load(model)
+            for slot in (machine.current, machine.good if machine.good in (machine.current, machine.previous) else None):
+                assert slot is None or self.is_whole(slot), f"{slot} is not whole"
 
     def _file_of(self, ref: ReleaseRef) -> Path:
         return self.store.release_dir(ref.manifest_sha256) / "artifacts/cpu/model.onnx"

@@ -87,6 +87,12 @@ class AnyDay(RuleBasedStateMachine):
                 self.time.go_on(asyncio.sleep(LONG_S))
                 self.device.check()
                 self.device.check_rest()
+                # After another start, what lost a bit meanwhile is whole again, too.
+                self.time.go_on(self.device.end(in_peace=True))
+                self.time.go_on(self.device.boot())
+                self.time.go_on(asyncio.sleep(LONG_S))
+                self.device.check_rest()
+                self.device.check_slots()
                 self.time.go_on(self.device.end(in_peace=True))
         finally:
             self.time.end()
