@@ -510,3 +510,12 @@ audit = Table(
     # Covers this row and the digest of the one before.
     Column("sha256", String(64), nullable=False, unique=True),
 )
+
+# Servers that share what devices say.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # When it last told that it hears: seconds since 1970 by the database's clock, because those of the servers may differ.
+    Column("seen_s", Float, nullable=False),
+)
