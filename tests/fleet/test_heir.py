@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from sqlalchemy import update
 
 from fleet.core.devices import SIMULATED, Device
-from fleet.core.inheritance import FORGET_S, QUIET_S, SILENT_S, to_inherit
+from fleet.core.inheritance import FORGET_S, QUIET_S, SILENT_S, TELL_S, to_inherit
 from fleet.south.heir import Heir, Share
 from fleet.south.ingest import TOPICS, Ingest
 from fleet.south.mqtt import SESSION_EXPIRY_S, Login
@@ -209,6 +210,25 @@ class StillLine:
 
     def turn(self) -> None:
         """Take nothing in."""
+
+
+def test_a_server_tells_before_its_line_connects_and_falls_silent_while_it_has_no_broker(tmp_path: Path) -> None:
+    database = Database(tmp_path / "fleet.db")
+    register, line = ReplicaStore(database), StillLine(quiet_s=0, is_up=False)
+    presence = Presence("other", register, line, line)
+    # When it takes its first turn, then it told
+    presence.turn()
+    assert [replica.name for replica in register.all()] == ["other"]
+    # When it does not reach the broker for longer than it may be silent between two words
+    age(database, "other", SILENT_S)
+    until_s = time.monotonic() + TELL_S + 0.2
+    turns_until(lambda: time.monotonic() > until_s, presence.turn)
+    # Then it is taken for gone, until it reaches it
+    assert to_inherit(register.all(), "one") == {"other"}
+    line.is_up = True
+    presence.turn()
+    assert to_inherit(register.all(), "one") == frozenset()
+    database.close()
 
 
 def test_a_server_that_stayed_away_for_a_day_is_forgotten_once_nothing_waits_for_it(database: Database) -> None:
