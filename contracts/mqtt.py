@@ -14,6 +14,8 @@ MAX_PACKET_ID = 0xFFFF
 FAILURE = 0x80
 PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
+# With a session that expires at once, section 3.14.2.2.2.
+DISCONNECT_FOR_GOOD = b"\xe0\x07\x00\x05\x11\x00\x00\x00\x00"
 # Without a property that says otherwise, section 3.2.2.3.3.
 _DEFAULT_RECEIVE_MAXIMUM = 0xFFFF
 _LONGEST_VARINT = 4

@@ -57,10 +57,12 @@ from fleet.south.director import Director
 from fleet.south.emqx import Api, Emqx
 from fleet.south.farewells import Farewells
 from fleet.south.gate import Gate
+from fleet.south.heir import Heir, Share
 from fleet.south.ingest import Ingest
 from fleet.south.mosquitto_conf import Address
 from fleet.south.mqtt import Login, MqttLink
 from fleet.south.outside_broker import OutsideBroker
+from fleet.south.presence import Presence
 from fleet.south.renewals import Renewals
 from fleet.south.rules import FLEET_USER, VIEWER_USER
 from fleet.south.succession import SuccessionHerald
@@ -88,6 +90,7 @@ from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.repeats import RepeatStore
+from fleet.store.replicas import ReplicaStore
 from fleet.store.restarts import RestartStore
 from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
@@ -193,6 +196,9 @@ class Fleet:
         self.succession_desk = SuccessionDesk(self.authority, self.devices, self.credentials, self.enrolment.revoke)
         self.renewals = Renewals(self.renewal_link, self.enrolment, utc_now)
         self.ingest = Ingest(self.uplink_line, self.uplinks, utc_now)
+        replicas = ReplicaStore(self.database)
+        self.presence = Presence(settings.replica, replicas, self.uplink_line, self.ingest)
+        self.heir = Heir(settings.replica, replicas, self._share_of, self._hears)
         self.deltas = Deltas(DeltaStore((home.artifacts / "deltas").as_uri(), self.artifacts), home.folder)
         self.delivery = Delivery(self.bulk_link, self.artifacts, self.deltas, settings.pace)
         self.reader = StoreReader(self.database, utc_now, self.roster)
@@ -248,11 +254,21 @@ class Fleet:
         login = Login(reached, port, address.authority, self.authority.own_client(FLEET_USER, utc_now()))
         self.control_link = MqttLink(login, "fleet-control", ())
         self.uplink_line = UplinkLine(login, ingest.TOPICS, settings.replica)
+        self._heir_line = partial(UplinkLine, login, ingest.TOPICS, is_heir=True)
         self.bulk_link = BulkLink(login, "fleet-bulk", delivery.TOPICS)
         self.renewal_link = MqttLink(login, "fleet-renewal", renewals.TOPICS)
         self.command_link = MqttLink(login, "fleet-command", commands.TOPICS, MAX_RESULTS_WAITING)
         self.credentials = CredentialStore(self.database)
         self.gate = Gate(self.credentials, self.authority, self.broker, self.control_link)
+
+    def _share_of(self, replica: str) -> Share:
+        """Return what waits for another server."""
+        line = self._heir_line(replica)
+        return Share(line, Ingest(line, self.uplinks, utc_now))
+
+    def _hears(self) -> bool:
+        """Say whether devices' messages come here."""
+        return self.uplink_line.is_up and self.uplink_line.subscriptions > 0
 
     def services(self) -> Services:
         """Return what the API works with."""
@@ -296,7 +312,7 @@ class Fleet:
         shared = (Duty("gate", self.gate.follow, FOLLOW_S),) if self._is_shared else ()
         return (
             *shared,
-            *(() if self.hears_always else (Duty("ingest", self.ingest.turn),)),
+            Duty("heir", self.heir.turn, STEP_S) if self.hears_always else Duty("ingest", self.ingest.turn),
             Duty("delivery", self.delivery.turn),
             Duty("deltas", self.deltas.turn),
             Duty("commands", self.commander.turn),
@@ -338,6 +354,12 @@ class Fleet:
         following = self.authority.successor
         self.broker.believe({} if following is None else {f"{following.root.hash_name}.0": following.root.pem})
         self.gate.set(utc_now())  # with the list of revoked certificates that each root signs
+
+    def hear_no_more(self) -> None:
+        """Leave what devices say to the other servers, if there are any, or to the broker's keeping."""
+        self.uplink_line.close()
+        if self.hears_always:
+            self.presence.leave()
 
     def let_go(self) -> None:
         """Sum up telemetry that grew old."""
@@ -387,7 +409,7 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
             doors = Doors(app, papers, lambda: announce(fleet.connection, has_people))
             await _serve(fleet, doors, inside, outside)
         finally:
-            fleet.uplink_line.close()
+            fleet.hear_no_more()
             with anyio.CancelScope(shield=True):
                 await fleet.broker.stop()
             fleet.database.close()
@@ -395,11 +417,11 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
 
 async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: socket.socket) -> None:
     links: list[Link] = [fleet.control_link, fleet.renewal_link, fleet.command_link, fleet.bulk_link]
-    links += [] if fleet.hears_always else [fleet.uplink_line]
+    links.append(fleet.heir if fleet.hears_always else fleet.uplink_line)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(fleet.broker.keep_alive, name="broker")
         if fleet.hears_always:
-            tasks.start_soon(repeat, fleet.ingest.turn, 0.0, name="ingest")
+            tasks.start_soon(repeat, fleet.presence.turn, 0.0, name="ingest")
         tasks.start_soon(lead, fleet.leader, links, fleet.duties(doors), name="lead")
         await doors.serve(inside, outside)
         tasks.cancel_scope.cancel()

@@ -38,26 +38,36 @@ class UplinkLine:
     Its session outlives it at the broker, so that what devices say meanwhile waits there.
     """
 
-    def __init__(self, login: Login, filters: Sequence[str], replica: str = "") -> None:
-        """Prepare; nothing is sent before `take`. A named `replica` shares the messages with all others that are named."""
+    def __init__(self, login: Login, filters: Sequence[str], replica: str = "", *, is_heir: bool = False) -> None:
+        """Prepare; nothing is sent before `take`. A named `replica` shares the messages with all others that are named.
+
+        An heir takes the place of one that is gone: it asks for no new messages, only for those that wait.
+        """
         self._login = login
         self._name = f"fleet-uplink-{replica}" if replica else "fleet-uplink"
-        self._filters = [f"$share/{GROUP}/{each}" for each in filters] if replica else list(filters)
+        asked = [f"$share/{GROUP}/{each}" for each in filters] if replica else list(filters)
+        self._request = mqtt.unsubscribe(mqtt.MAX_PACKET_ID, asked) if is_heir else mqtt.subscribe(mqtt.MAX_PACKET_ID, asked, again=True)
         self._wire: _Wire | None = None
         self._unsettled: list[int] = []
         self._pause_s = FIRST_PAUSE_S
         self._next_try_s = 0.0
         self._subscriptions = 0
+        self._news_s = 0.0
 
     @property
     def subscriptions(self) -> int:
-        """Return how often the broker confirmed what we listen to; when it grows, the broker may have learned it just now."""
+        """Return how often the broker confirmed what we asked for; when it grows, the broker may have learned it just now."""
         return self._subscriptions
 
     @property
     def is_up(self) -> bool:
         """Say whether the broker is there."""
         return self._wire is not None
+
+    @property
+    def quiet_s(self) -> float:
+        """Return for how long the broker has had nothing for us; 0 while it is not there or something is not settled."""
+        return 0.0 if self._wire is None or self._unsettled else time.monotonic() - self._news_s
 
     def open(self) -> None:
         """Nothing: it connects when it is asked for what arrived."""
@@ -85,6 +95,8 @@ class UplinkLine:
                     until_s = time.monotonic() + linger_s
         except (OSError, MalformedPacketError) as error:
             self._lose(str(error))
+        if taken:
+            self._news_s = time.monotonic()
         return taken
 
     def settle(self) -> None:
@@ -99,9 +111,16 @@ class UplinkLine:
 
     def close(self) -> None:
         """Disconnect, and leave the session at the broker; `take` may follow."""
+        self._part(mqtt.DISCONNECT)
+
+    def end(self) -> None:
+        """Disconnect, and have the broker forget the session with all that waits in it."""
+        self._part(mqtt.DISCONNECT_FOR_GOOD)
+
+    def _part(self, farewell: bytes) -> None:
         if self._wire is not None:
             try:
-                self._wire.write(mqtt.DISCONNECT)
+                self._wire.write(farewell)
             except OSError as error:
                 log.debug("no farewell: %s", error)
             self._wire.close()
@@ -118,7 +137,8 @@ class UplinkLine:
             self._login.client_id(self._name), KEEPALIVE_S, RECEIVE_MAXIMUM, MAX_PACKET_BYTES, session_expiry_s=SESSION_EXPIRY_S
         )
         self._wire = _Wire(self._login, hello)
-        self._wire.write(mqtt.subscribe(mqtt.MAX_PACKET_ID, self._filters, again=True))
+        self._wire.write(self._request)
+        self._news_s = time.monotonic()
         self._pause_s = FIRST_PAUSE_S
         return self._wire
 
@@ -130,7 +150,7 @@ class UplinkLine:
         elif isinstance(packet, mqtt.Acknowledgement):
             refused = [reason for reason in packet.reasons if reason >= mqtt.FAILURE]
             if refused:
-                raise ConnectionRefusedError(f"the broker refused a subscription: reason {refused[0]:#04x}")
+                raise ConnectionRefusedError(f"the broker refused what we asked for: reason {refused[0]:#04x}")
             self._subscriptions += 1
 
     def _lose(self, reason: str) -> None:

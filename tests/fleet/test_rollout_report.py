@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 from rich.console import Console
@@ -18,7 +18,7 @@ from fleet.core.gates.gate import GatePolicy
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan, Strategy
 from fleet.core.rollout.step import News, step
-from fleet.plans import METRICS, plan_of
+from fleet.plans import IN_SHADOW, METRICS, SERVING, plan_of
 from fleet.requests import GateName, NewRollout
 from fleet.store.rollout_rows import VERDICT
 from fleet.store.rollout_views import summarised
@@ -87,9 +87,11 @@ def test_a_verdict_that_an_older_server_kept_is_read() -> None:
 
 @pytest.mark.parametrize("name", get_args(GateName))
 def test_every_limit_that_may_be_asked_for_is_a_metric_with_a_source(name: GateName) -> None:
-    plan = plan_of(NewRollout(model="digits", query="all", strategy="canary", gate={name: 1.5}))
+    strategy: Literal["canary", "shadow"] = "canary" if name in SERVING else "shadow"
+    plan = plan_of(NewRollout(model="digits", query="all", strategy=strategy, gate={name: 0.5 if name in IN_SHADOW else 1.5}))
 
     assert plan.gate is not None
     [metric] = plan.gate.limits
     assert metric is METRICS[name]
-    assert metric in SOURCES
+    # What a shadow tells comes with the shadow.
+    assert name in IN_SHADOW or metric in SOURCES

@@ -104,7 +104,7 @@ def test_a_split_is_reported_in_every_metric_with_an_interval(database: Database
     records = Records(WorkStore(database), HeatStore(database), RestartStore(database), ShadowStore(database))
     report = {found.metric: found for found in compared(evidence_of(records, compared_now))}
     # Then every metric says by how much they differ
-    assert set(report) == set(Metric) - {Metric.DISAGREEMENT}
+    assert set(report) == set(Metric) - {Metric.DISAGREEMENT, Metric.CONFIDENCE}
     assert report[Metric.ERRORS].difference == pytest.approx(0, abs=1e-9)
     assert report[Metric.TEMPERATURE].difference == pytest.approx(9.5, abs=0.1)
     assert report[Metric.RESTARTS].canary == pytest.approx(5 / (50 / 60))

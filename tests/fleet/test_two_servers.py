@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -128,6 +128,10 @@ class Talkers:
         """Return how many events were said."""
         return sum(map(len, self.said.values()))
 
+    def so_far(self) -> dict[str, list[int]]:
+        """Return what was said until now."""
+        return {session: list(numbers) for session, numbers in self.said.items()}
+
     def _talk(self) -> None:
         while not self._is_over.wait(0.01):
             for device in self._devices:
@@ -141,6 +145,12 @@ def _kept(name: str, sessions: Iterable[str]) -> dict[str, list[int]]:
     for session, _, number in (line.partition("|") for line in rows.splitlines()):
         found[session].append(int(number))
     return found
+
+
+def _has(name: str, said: Mapping[str, Sequence[int]]) -> bool:
+    """Say whether the database has all of these events, and maybe more."""
+    kept = _kept(name, said)
+    return all(set(numbers) <= set(kept[session]) for session, numbers in said.items())
 
 
 def test_of_two_that_share_the_messages_one_is_killed_in_mid_rollout_and_no_number_is_missing_or_doubled(
@@ -167,12 +177,15 @@ def test_of_two_that_share_the_messages_one_is_killed_in_mid_rollout_and_no_numb
             # Then the other leads
             wait_for(lambda: leading_session(pair.name) not in ("", leader), seconds=TAKEOVER_S)
             tell(f"under load another server led {time.monotonic() - killed_s:.1f} s after the leader was killed")
+            # And takes in what the broker kept for the one that was killed, although that one never comes back
             for device in devices[2:]:
                 stack.enter_context(device)
-            # And once the one that was killed is started again under its name, as its supervisor does, it is given what the broker
-            # kept for it, and the rollout comes to its end
-            stack.enter_context(FleetProcess(pair.first.folder, pair.first, *pair.first.options))
+            waiting = talking.so_far()
+            wait_for(lambda: _has(pair.name, waiting), seconds=60)
+            tell(f"under load nothing waited for the dead server any more {time.monotonic() - killed_s:.1f} s after it was killed for good")
+            # And the rollout comes to its end
             wait_for(lambda: api.get("rollouts/1").json()["state"] != "running", seconds=60)
+            tell(f"under load the rollout ended {time.monotonic() - killed_s:.1f} s after the leader was killed for good")
             assert talking.count > before
         # Then every number is there, once
         wait_for(lambda: _kept(pair.name, talking.said) == talking.said, seconds=60)
@@ -184,6 +197,29 @@ def test_of_two_that_share_the_messages_one_is_killed_in_mid_rollout_and_no_numb
     assert (view["state"], view["counts"]) == ("succeeded", {"committed": 4})
     assert [detail["generation_desired"] for detail in details] == [2] * 4
     assert [device.problems for device in devices] == [[]] * 4
+
+
+def test_servers_that_share_the_messages_are_stopped_one_after_the_other_and_no_number_is_missing_or_doubled(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        # Given two servers that both take in what devices say, and some that talk without end
+        pair = Pair(tmp_path, stack, is_sharing=True)
+        talkers = [SimDevice(pair.second.add_device(f"talker-{number}")) for number in range(2)]
+        for device in talkers:
+            stack.enter_context(device)
+        with Talkers(talkers) as talking:
+            wait_for(lambda: talking.count > 50)
+            # When the one that leads is stopped for good, then what it left is taken in by the other, with all that comes after
+            pair.first.stop()
+            before = talking.so_far()
+            wait_for(lambda: _has(pair.name, before), seconds=60)
+            # When that one is stopped too, then the broker keeps what is said until it is back
+            pair.second.stop()
+            stopped = talking.count
+            wait_for(lambda: talking.count > stopped + 50)
+            stack.enter_context(FleetProcess(pair.second.folder, pair.second, *pair.second.options))
+        wait_for(lambda: _kept(pair.name, talking.said) == talking.said, seconds=60)
+    # And the servers ended in good order
+    assert (pair.first.exit_status, pair.second.exit_status) == (0, 0)
 
 
 def _details(api: httpx.Client, devices: Sequence[SimDevice]) -> list[dict[str, int]]:

@@ -29,8 +29,10 @@ def test_an_operator_logs_in_and_sees_the_device_its_model_and_the_rollout(fleet
     link = fleet.stage.fieldfare("dashboard").strip()
     with chromium(tmp_path / "profile") as browser:
         browser.get(link)
-        read(browser, "pi-1", "rpi5", "digits 1", "healthy")
+        read(browser, "digits 1", "Healthy", "1 online")
         origin = link.split("/login")[0]
+        browser.get(f"{origin}/devices")
+        read(browser, "pi-1", "rpi5", "digits 1", "healthy")
         browser.get(f"{origin}/devices/pi-1")
         page = read(browser, "committed", "serving", "CPUExecutionProvider", "site = demo")
         assert str(fleet.report()["endpoint"]) in page

@@ -4,6 +4,7 @@ from fleet.store.tables.access import audit, login_codes, login_failures, openid
 from fleet.store.tables.columns import EPOCH, Stamp, Words, metadata
 from fleet.store.tables.devices import certificates, commands, configurations, departures, device_groups, devices, enrolment_tokens, wishes
 from fleet.store.tables.rollouts import releases, rollout_devices, rollout_history, rollouts
+from fleet.store.tables.servers import replicas
 from fleet.store.tables.telemetry import (
     GAUGES,
     events,
@@ -43,6 +44,7 @@ __all__ = [
     "quarantine",
     "releases",
     "repeats",
+    "replicas",
     "reports",
     "restart_counts",
     "rollout_devices",
