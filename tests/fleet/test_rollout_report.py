@@ -88,7 +88,7 @@ def test_a_verdict_that_an_older_server_kept_is_read() -> None:
 @pytest.mark.parametrize("name", get_args(GateName))
 def test_every_limit_that_may_be_asked_for_is_a_metric_with_a_source(name: GateName) -> None:
     strategy: Literal["canary", "shadow"] = "canary" if name in SERVING else "shadow"
-    plan = plan_of(NewRollout(model="digits", query="all", strategy=strategy, gate={name: 0.5 if name in IN_SHADOW else 1.5}))
+    plan = plan_of(NewRollout(model="digits", query="all", strategy=strategy, gate={name: 1.5 if name == "p95" else 0.5}))
 
     assert plan.gate is not None
     [metric] = plan.gate.limits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -22,7 +23,10 @@ def read(browser: Chrome, *expected: str) -> str:
         found = page.find_element(By.TAG_NAME, "main").text
         return found if all(word in found for word in expected) else ""
 
-    return WebDriverWait(browser, WAIT_S, ignored_exceptions=None).until(text, f"the page never said {expected}")
+    try:
+        return WebDriverWait(browser, WAIT_S, ignored_exceptions=None).until(text)
+    except TimeoutException:
+        raise AssertionError(f"the page never said {expected}, but {browser.find_element(By.TAG_NAME, 'main').text}") from None
 
 
 def test_an_operator_logs_in_and_sees_the_device_its_model_and_the_rollout(fleet: Fleet, tmp_path: Path) -> None:
@@ -34,7 +38,7 @@ def test_an_operator_logs_in_and_sees_the_device_its_model_and_the_rollout(fleet
         browser.get(f"{origin}/devices")
         read(browser, "pi-1", "rpi5", "digits 1", "healthy")
         browser.get(f"{origin}/devices/pi-1")
-        page = read(browser, "committed", "serving", "CPUExecutionProvider", "site = demo")
+        page = read(browser, "committed", "serving", "CPUExecutionProvider", "Labels and groups", "demo")
         assert str(fleet.report()["endpoint"]) in page
         browser.get(f"{origin}/rollouts/1")
         read(browser, "digits 1", "succeeded", "pi-1", "100 %")
