@@ -5,10 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import anyio
 
@@ -21,7 +19,6 @@ from fleet.dashboard.session import Sessions
 from fleet.doors import Doors, Papers, bound
 from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
-from fleet.errors.server import LonelyBrokerError, NamelessServerError
 from fleet.folder_lock import FolderLock
 from fleet.front_desk import FrontDesk, Registers
 from fleet.group_desk import GroupDesk
@@ -31,7 +28,7 @@ from fleet.housekeeping import RetentionRuns
 from fleet.leading import Duty, Link, lead
 from fleet.loops import repeat
 from fleet.north.app import build_app
-from fleet.north.ports import Addresses, Rehearsal, Services
+from fleet.north.ports import Rehearsal, Services
 from fleet.openid.desk import OpenIdDesk
 from fleet.openid.settings import OpenIdSettings
 from fleet.passwords import Passwords
@@ -46,15 +43,16 @@ from fleet.release.repository import Repository
 from fleet.release.trust_desk import TrustDesk
 from fleet.rollout_desk import RolloutDesk
 from fleet.secret_files import connect_owner, session_secret
+from fleet.settings import LOOPBACK, Settings
 from fleet.settings_desk import SettingsDesk
 from fleet.south import commands, delivery, ingest, renewals
-from fleet.south.broker import EVERYWHERE, Broker, reachable
+from fleet.south.broker import Broker
 from fleet.south.bulk import BulkLink
 from fleet.south.commands import Commander
-from fleet.south.delivery import UNBOUNDED, Delivery, Pace
+from fleet.south.delivery import Delivery
 from fleet.south.deltas import Deltas
 from fleet.south.director import Director
-from fleet.south.emqx import Api, Emqx
+from fleet.south.emqx import Emqx
 from fleet.south.farewells import Farewells
 from fleet.south.gate import Gate
 from fleet.south.heir import Heir, Share
@@ -86,7 +84,6 @@ from fleet.store.lists import StoreLists
 from fleet.store.login_failures import LoginFailureStore
 from fleet.store.openid_trips import OpenIdTripStore
 from fleet.store.people import PeopleStore
-from fleet.store.place import PostgresUrl
 from fleet.store.reader import StoreReader
 from fleet.store.releases import ReleaseStore
 from fleet.store.repeats import RepeatStore
@@ -107,9 +104,6 @@ from fleet.testimony import Records
 from fleet.wall_clock import utc_now
 from fleet.witness import Witness
 
-# What is not TLS never leaves the machine.
-LOOPBACK = "127.0.0.1"
-DEFAULT_CERTIFICATE_LIFE = timedelta(days=365)
 RETENTION = timedelta(days=30)
 STEP_S = 0.25
 HOUSEKEEPING_S = 60.0
@@ -117,50 +111,6 @@ HOUSEKEEPING_S = 60.0
 MAX_RESULTS_WAITING = 64
 FOLLOW_S = 2.0
 RETENTION_S = 10.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `fieldfare fleet up` was told."""
-
-    folder: Path
-    # Where devices, and people elsewhere, reach broker and API, with TLS; without it people reach the API on this machine alone.
-    host: str
-    port: int
-    tls_port: int
-    broker_port: int
-    # Names and addresses by which the machine is reached from elsewhere, the one that devices are told first.
-    public_names: tuple[str, ...] = ()
-    certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE
-    # The server folder of offline keys' making; without one a new server makes all keys itself.
-    trust: Path | None = None
-    pace: Pace = UNBOUNDED
-    # Where files of releases are kept, such as s3://bucket/fleet; None for the server's folder.
-    artifacts: str | None = None
-    # Whether devices may be played.
-    simulation: bool = False
-    # None for a file in the server's folder.
-    database: PostgresUrl | None = None
-    # Host and port of a broker that others run; None for one of our own. With one, servers may share folder and database.
-    broker: tuple[str, int] | None = None
-    # How a cluster of EMQX brokers is told who is out; None for a mosquitto, which reads it in the folder.
-    broker_api: Api | None = None
-    # The name of this one of several servers that share what devices say; empty when it is the only one.
-    replica: str = ""
-    # An identity provider whose people may sign in.
-    openid: OpenIdSettings | None = None
-
-    def __post_init__(self) -> None:
-        """Raise NamelessServerError or LonelyBrokerError."""
-        if self.host in EVERYWHERE and not self.public_names:
-            raise NamelessServerError(self.host)
-        if self.broker is not None and self.database is None:
-            raise LonelyBrokerError("{}:{}".format(*self.broker))
-
-    @property
-    def reached_broker(self) -> tuple[str, int]:
-        """Where our own lines reach the broker."""
-        return self.broker or (reachable(self.host), self.broker_port)
 
 
 class Fleet:
@@ -240,8 +190,8 @@ class Fleet:
     def _reach_broker(self, home: Home, settings: Settings) -> None:
         """Name whom the broker believes, where it listens, and our own lines to it."""
         self.authority = Authority(home.authority, utc_now())
-        self.addresses = _addresses(settings, self.authority)
-        self._server_names = _server_names(settings)
+        self.addresses = settings.addresses(self.authority.pem)
+        self._server_names = settings.server_names
         self.server_identity = self.authority.server_identity(self._server_names, utc_now())
         self._server_identity_since = utc_now()
         simulation = home.simulation if settings.simulation else None
@@ -433,17 +383,3 @@ def _broker(home: Home, settings: Settings, address: Address) -> Broker | Outsid
     if settings.broker_api is not None:
         return Emqx(address, settings.broker_api)
     return OutsideBroker(home.broker, address, settings.broker[1])
-
-
-def _addresses(settings: Settings, authority: Authority) -> Addresses:
-    name = settings.public_names[0] if settings.public_names else settings.host
-    broker_host, broker_port = settings.broker or (name, settings.broker_port)
-    url, public_url = f"http://{LOOPBACK}:{settings.port}", f"https://{name}:{settings.tls_port}"
-    return Addresses(url, public_url, broker_host, broker_port, authority.pem)
-
-
-def _server_names(settings: Settings) -> tuple[str, ...]:
-    host = () if settings.host in EVERYWHERE else (settings.host,)
-    # An outside broker shows the same certificate, unless its owner has a better one.
-    broker = settings.broker[:1] if settings.broker else ()
-    return tuple(dict.fromkeys((*settings.public_names, *host, *broker, LOOPBACK, "localhost")))

@@ -66,6 +66,7 @@ def up(
     from fleet import wiring  # every other command does without the server's libraries
     from fleet.errors.server import ApiWithoutBrokerError
     from fleet.openid.settings import read_settings
+    from fleet.settings import Settings
     from fleet.south.delivery import Pace
     from fleet.south.emqx import Api
     from fleet.store import place
@@ -89,7 +90,7 @@ def up(
     if (broker_api is None) != (broker_api_key is None) or (broker_api and not broker):
         raise ApiWithoutBrokerError
     api = Api.read(broker_api, broker_api_key) if broker_api and broker_api_key else None
-    settings = wiring.Settings(
+    settings = Settings(
         *(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, api, replica),
         None if openid is None else read_settings(openid),
     )
