@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import timedelta
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 
 from contracts.codec import canonical
 from fleet.core.roles import methods_at
-from fleet.errors.store import StoreError
 from fleet.north import (
     audit,
     authority,
@@ -20,6 +17,7 @@ from fleet.north import (
     devices,
     enrolment,
     groups,
+    health,
     problems,
     releases,
     rollouts,
@@ -28,18 +26,17 @@ from fleet.north import (
     trust,
     users,
 )
-from fleet.north.auth import bearer_check, caller_of
+from fleet.north.auth import bearer_check
 from fleet.north.body_limit import BodyLimit
 from fleet.north.document import ABOUT, described
 from fleet.north.etags import Etags
 from fleet.north.ports import Services
 from fleet.north.repeats import Repeats
 from fleet.north.trail import AuditTrail
-from fleet.requests import LoginLink
 
 PREFIX = "/api/v1"
+PARTS = (authority, audit, commands, configurations, devices, enrolment, groups, releases, rollouts, simulation, tokens, trust, users)
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")
-LOGIN_LINK_LIFE = timedelta(hours=1)
 
 
 def build_app(services: Services) -> FastAPI:
@@ -61,44 +58,8 @@ def build_app(services: Services) -> FastAPI:
     app.add_middleware(Repeats, services.access, services.repeats, services.now)
     app.add_middleware(Etags)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
-    for part in (
-        authority,
-        audit,
-        commands,
-        configurations,
-        devices,
-        enrolment,
-        groups,
-        releases,
-        rollouts,
-        simulation,
-        tokens,
-        trust,
-        users,
-    ):
+    for part in PARTS:
         guarded.include_router(part.router(services))
-
-    @app.get("/healthz", tags=["server"])
-    def get_health_of_server() -> dict[str, str]:
-        """Say that the server lives."""
-        return {"status": "ok"}
-
-    @app.get("/readyz", tags=["server"])
-    def get_readiness_of_server() -> dict[str, str]:
-        """Say to a balancer in front whether requests belong here now."""
-        try:
-            services.probe()
-        except StoreError as error:
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer") from error
-        return {"status": "ok"}
-
-    @guarded.post("/login-links", status_code=201, tags=["access"])
-    def make_login_link(request: Request) -> LoginLink:
-        """Make a link that opens the dashboard once."""
-        code, now = secrets.token_urlsafe(32), services.now()
-        services.access.add_code(code, caller_of(request).name, now + LOGIN_LINK_LIFE, now)
-        url = services.addresses.public_url if request.url.scheme == "https" else services.addresses.url
-        return LoginLink(url=f"{url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
 
     @guarded.get("/openapi.json", include_in_schema=False)
     def openapi() -> Response:
@@ -112,6 +73,7 @@ def build_app(services: Services) -> FastAPI:
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, detail, {"Allow": ", ".join(allowed)})
         raise HTTPException(HTTPStatus.NOT_FOUND, f"{PREFIX}/{path}: expected a route of the API, found none")
 
+    app.include_router(health.router(services))
     app.include_router(enrolment.open_router(services))
     app.include_router(guarded)
     app.include_router(device_files.router(services))

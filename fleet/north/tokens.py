@@ -6,16 +6,18 @@ import secrets
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from fleet.core.pages import part_of
 from fleet.core.roles import ROLE_BY_WORD
+from fleet.north.auth import caller_of
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
-from fleet.requests import GivenAccess, NewToken, TokenName
+from fleet.requests import GivenAccess, LoginLink, NewToken, TokenName
 from fleet.views import Page, TokenView
 
 TOKENS = Pages("tokens", str)
+LOGIN_LINK_LIFE = timedelta(hours=1)
 
 
 def router(services: Services) -> APIRouter:
@@ -42,5 +44,13 @@ def router(services: Services) -> APIRouter:
     def revoke_token(name: Annotated[TokenName, Path()]) -> None:
         """Let a token in no more."""
         access.revoke_token(name)
+
+    @routes.post("/login-links", status_code=201)
+    def make_login_link(request: Request) -> LoginLink:
+        """Make a link that opens the dashboard once."""
+        code, now = secrets.token_urlsafe(32), services.now()
+        access.add_code(code, caller_of(request).name, now + LOGIN_LINK_LIFE, now)
+        url = services.addresses.public_url if request.url.scheme == "https" else services.addresses.url
+        return LoginLink(url=f"{url}/login?code={code}", expires_at=now + LOGIN_LINK_LIFE)
 
     return routes
