@@ -16,6 +16,7 @@ from agent.core.command_verdict import CommandQuestion, CommandVerdict, CommandV
 from agent.verifier import (
     MAX_QUESTION_BYTES,
     RefusalError,
+    answer,
     director_keys,
     judged,
     open_envelope,
@@ -63,8 +64,8 @@ def _check(command: Command, question: CommandQuestion, director: str, now: date
 def main() -> None:
     """Answer one question on stdin by one line on stdout."""
     raw = sys.stdin.buffer.read(MAX_QUESTION_BYTES + 1)
-    verdict = verify(codec.decode(CommandQuestion, raw, name="question", max_bytes=MAX_QUESTION_BYTES), datetime.now(timezone.utc))
-    sys.stdout.write(verdict.model_dump_json())
+    question = codec.decode(CommandQuestion, raw, name="question", max_bytes=MAX_QUESTION_BYTES)
+    answer(lambda: verify(question, datetime.now(timezone.utc)), question)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SigningError
 from securesystemslib.signer import Key
@@ -238,11 +238,19 @@ def _custom(path: str, target: TargetFile) -> ReleaseTarget:
         raise RefusalError("not_listed", f"{path}: expected a release under custom, found {target.custom!r}"[:500]) from error
 
 
+def answer(judge: Callable[[], BaseModel], question: Grounds) -> None:
+    """Write a verdict on stdout; where none can be found because the disk takes nothing, end with status 1 and one line."""
+    try:
+        verdict = judge()
+    except OSError as error:
+        sys.exit(f"{question.cache_dir}: expected a disk that takes what was verified, found {error.strerror or error}")
+    sys.stdout.write(verdict.model_dump_json())
+
+
 def main() -> None:
     """Answer one question on stdin by one line on stdout."""
     question = codec.decode(Question, sys.stdin.buffer.read(MAX_QUESTION_BYTES + 1), name="question", max_bytes=MAX_QUESTION_BYTES)
-    verdict = verify(question, datetime.now(timezone.utc))
-    sys.stdout.write(verdict.model_dump_json())
+    answer(lambda: verify(question, datetime.now(timezone.utc)), question)
 
 
 if __name__ == "__main__":
