@@ -82,6 +82,8 @@ def test_what_waited_for_the_link_outlives_a_kill_of_the_agent(broker: Mosquitto
     # Given an agent without a link, whose model was asked once, and which is killed once the window waits on the disk
     device.start()
     mark = committed(fleet, device)
+    # What was asked before has been told
+    earlier = fleet.wait_for(InferenceWindow, DEVICE, lambda window: window.requests > 0)
     broker.stop()
     until(lambda: "expected a connection" in device.log())
     session = fleet.wait_for_birth(DEVICE, online=True).session
@@ -94,7 +96,9 @@ def test_what_waited_for_the_link_outlives_a_kill_of_the_agent(broker: Mosquitto
     fleet.wait_until_listening()
     device.start()
     # Then the window of the session before arrives, with its distribution
-    window = fleet.wait_for(InferenceWindow, DEVICE, lambda window: window.session == session, since=mark)
+    window = fleet.wait_for(
+        InferenceWindow, DEVICE, lambda window: (window.session, window.sequence > earlier.sequence) == (session, True), since=mark
+    )
     assert window.requests == 1
     assert window.ordinal is not None
 

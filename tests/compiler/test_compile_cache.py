@@ -26,6 +26,8 @@ from compiler.evaluate.npz import NpzSource
 from compiler.graph.interface import Interface
 from compiler.pipeline import Compiled, compile_model
 from compiler.recipe import Recipe
+from contracts import codec
+from contracts.commands import CostTable
 from contracts.postprocess import parse_postprocess
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
@@ -67,6 +69,7 @@ CHANGES = {
     "labels": Change(lambda folder: class_names(folder), set()),
     "calibrator": Change(lambda _: "entropy", PLANNED),
     "folds": Change(lambda _: 3, PLANNED),
+    "costs": Change(lambda folder: no_costs(folder), set()),
     "shapes": Change(lambda _: {"image": (1, 3, 8, 8)}, {("import", "")}),  # says what the batch of 1 said: the graph is the same
 }
 
@@ -79,6 +82,11 @@ def samples(folder: Path, name: str, seed: int) -> str:
 def class_names(folder: Path) -> Path:
     (folder / "names.txt").write_text("a\nb\nc\nd\n")
     return folder / "names.txt"
+
+
+def no_costs(folder: Path) -> Path:
+    (folder / "costs.json").write_bytes(codec.encode(CostTable(costs=())))
+    return folder / "costs.json"
 
 
 def other_model(folder: Path) -> Path:
