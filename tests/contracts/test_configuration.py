@@ -25,7 +25,8 @@ VALUES: Settings = {
     "update.max_growth_mib_per_h": 10.0, "update.max_temperature_rise_c": 5.0,
     "worker.inference_s": 5.0, "worker.memory_mib": 512, "storage.earlier_releases": 3, "storage.max_bytes": 1 << 30,
     "delivery.sources": ("https", "mqtt"), "delivery.server": "https://fleet.example.org", "delivery.urls": ("https://cdn.example.org/a",),
-    "delivery.release_hosts": ("cdn.example.org",), "delivery.folder": "stick", "delivery.max_bytes_per_s": 1e6, "delivery.hours": "22:00-06:00",
+    "delivery.release_hosts": ("cdn.example.org",),
+    "delivery.folder": "stick", "delivery.max_bytes_per_s": 1e6, "delivery.hours": "22:00-06:00",
 }  # fmt: skip
 
 
