@@ -17,7 +17,6 @@ from fleet.south.bulk import BulkLink
 from fleet.south.delivery import Delivery
 from fleet.south.mosquitto_conf import Address
 from fleet.south.mqtt import Login
-from fleet.south.rules import acl_file
 from fleet.store.artifacts import ArtifactStore
 from tests.sim.delivery_process import NoDeltas
 from tests.sim.download_process import peak_bytes
@@ -29,7 +28,7 @@ async def main() -> None:
     folder = Path(order["folder"])
     authority, server, own = (Path(order[name]) for name in ("authority", "server", "own"))
     broker = Broker(folder / "broker", Address(order["host"], order["port"], authority, server))
-    broker.admit(acl_file(), order["revoked"].encode())
+    broker.admit((), order["revoked"].encode())
     await broker.start()
     link = BulkLink(Login(order["host"], order["port"], authority, own), "fleet-bulk", delivery.TOPICS)
     loop = Delivery(link, ArtifactStore((folder / "artifacts").as_uri()), NoDeltas())

@@ -76,7 +76,7 @@ class Stage:
         artifacts = ArtifactStore((folder / "artifacts").as_uri())
         roster = Roster(self.database)
         targeting = Targeting(roster, GroupStore(self.database), PackageShelf(artifacts))
-        recruiter = Recruiter(ReleaseStore(self.database), targeting)
+        recruiter = Recruiter(ReleaseStore(self.database), targeting, self.wishes)
         self.conductor = Conductor(self.rollouts, Ear(roster), self.director, witness, recruiter)
         self.say(self.names, OLD, START)
 

@@ -180,7 +180,7 @@ class Fleet:
         self.targeting = Targeting(self.roster, group_store, PackageShelf(self.artifacts))
         self.groups = GroupDesk(group_store, self.devices, self.targeting, self.roster)
         rollouts, words = RolloutStore(self.database), WordStore(self.database)
-        recruiter = Recruiter(ReleaseStore(self.database), self.targeting)
+        recruiter = Recruiter(ReleaseStore(self.database), self.targeting, WishStore(self.database))
         records = Records(WorkStore(self.database), HeatStore(self.database), RestartStore(self.database), ShadowStore(self.database))
         witness = Witness(records, self.devices, words)
         self.conductor = Conductor(rollouts, Ear(self.roster), self.director, witness, recruiter)

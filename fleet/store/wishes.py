@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,8 +10,9 @@ from sqlalchemy import Row, bindparam, delete, select, update
 
 from contracts import codec
 from contracts.configuration import Configuration
-from contracts.messages import Desired
+from contracts.messages import Desired, ReleaseRef
 from fleet.store.database import Database
+from fleet.store.devices import batches
 from fleet.store.rows import REF_BY_MODEL, refs_to_text
 from fleet.store.tables import departures, devices, wishes
 
@@ -45,6 +46,17 @@ class WishStore:
         """Return the newest wishes of some devices."""
         with self._database.reading() as connection:
             return {row.device: _wish_of(row) for row in connection.execute(select(wishes).where(wishes.c.device.in_(devices)))}
+
+    def wanted(self, devices: Iterable[str], model: str) -> dict[str, ReleaseRef | None]:
+        """Return which release of a model each of these devices is to run, None for none; who was never told is missing."""
+        texts: dict[str, str] = {}
+        with self._database.reading() as connection:
+            for batch in batches(devices):
+                found = connection.execute(select(wishes.c.device, wishes.c.models).where(wishes.c.device.in_(batch)))
+                texts.update((row.device, row.models) for row in found)
+        # Most of a fleet is to run the same.
+        read = {text: REF_BY_MODEL.validate_json(text).get(model) for text in set(texts.values())}
+        return {device: read[text] for device, text in texts.items()}
 
     def put_all(self, signed: Sequence[tuple[Desired, bytes]]) -> None:
         """Keep wishes in the place of their devices' older ones, not yet published; none for a device that was removed meanwhile."""

@@ -135,6 +135,8 @@ def test_wishes_are_kept_together_in_the_place_of_older_ones_and_a_newer_one_is_
 
     assert {device: found.generation for device, found in store.of(["a", "b", "c"]).items()} == {"a": 1, "b": 2}
     assert [(found.wish, found.envelope) for found in store.unpublished(9)] == [(wish("b", 2), b"2")]
+    assert store.wanted("abc", "digits") == {"a": NEW, "b": NEW}
+    assert store.wanted("bc", "faces") == {"b": None}
 
 
 def say(database: Database, device: str, leaf: str, body: str, at: datetime, sequence: int = 1) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 from fleet.core.inventory import Inventory
+from fleet.core.rollout.follow import is_same
 from fleet.core.rollout.model import LOST, Member, Rollout
 from fleet.core.rollout.plan import Plan, Strategy, order, waves_of
 
@@ -17,16 +18,32 @@ ZONE_LABEL = "tz"
 Zones = Callable[[str], "tzinfo | None"]
 
 
-def recruit(device: Inventory, target: ReleaseRef | None, model: str, zone: tzinfo) -> Member:
+# What the fleet wants devices to run of a model, None for nothing; who is missing was never told.
+Wanted = Mapping[str, "ReleaseRef | None"]
+
+
+def recruit(device: Inventory, target: ReleaseRef | None, model: str, zone: tzinfo, wanted: Wanted) -> Member:
     """Return a device as a member that has yet to be offered its target."""
     return Member(
         device=device.id,
         phase=Phase.PLANNED,
-        baseline=device.running.get(model),
+        baseline=_baseline_of(device, model, wanted),
         target=target,
         zone=zone,
         earlier_outcome_at=device.ended_at.get(model),
     )
+
+
+def _baseline_of(device: Inventory, model: str, wanted: Wanted) -> ReleaseRef | None:
+    """Return what is wanted of a device, which may still be on its way there; what it runs, where it never arrives."""
+    report = device.models.get(model)
+    running = report.current if report else None
+    if device.id not in wanted:
+        return running
+    wish = wanted[device.id]
+    last = report.last if report else None
+    is_lost = last is not None and last.result in LOST and is_same(last.release, wish)
+    return running if is_lost else wish
 
 
 def local_zone(device: Inventory, zones: Zones, default: tzinfo) -> tzinfo:

@@ -52,7 +52,7 @@ class Member:
 
     device: str
     phase: Phase
-    # What it ran when the rollout began, to which the fleet returns it; None: it had nothing of this model.
+    # What it was to run when the rollout began, to which the fleet returns it; None: nothing of this model.
     baseline: ReleaseRef | None
     # What it is to run; None: nothing of this model.
     target: ReleaseRef | None

@@ -132,9 +132,12 @@ def test_one_engine_is_built_at_a_time_and_a_cancelled_one_leaves_no_process(tmp
     engines, folders = bench.engines(), [bench.release(1), bench.release(2)]
 
     async def cancel_the_first() -> None:
-        first, second = (asyncio.ensure_future(engines.ensure(folder, JETSON, unheard)) for folder in folders)
+        first = asyncio.ensure_future(engines.ensure(folders[0], JETSON, unheard))
         await until(lambda: bench.builds() == [1])
+        second = asyncio.ensure_future(engines.ensure(folders[1], JETSON, unheard))
+        await asyncio.sleep(0.2)
         assert not second.done()
+        assert bench.builds() == [1]
         first.cancel()
         await asyncio.wait({first})
         assert first.cancelled()
