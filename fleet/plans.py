@@ -8,7 +8,7 @@ from dataclasses import replace
 from contracts.pace import Hours
 from contracts.shadow import MAX_LIFE_S, ShadowTerms
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import GatePolicy
+from fleet.core.gates.verdict import GatePolicy
 from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy
 from fleet.errors.rollouts import PlanError
 from fleet.requests import GateName, NewRollout

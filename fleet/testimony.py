@@ -12,7 +12,7 @@ from typing import Protocol
 from contracts.messages import ReleaseRef
 from contracts.shadow import ShadowPart
 from contracts.sketches import Sketch
-from fleet.core.gates.drift import NO_ANSWERS, Answers, drift_sums, pooled
+from fleet.core.gates.answers import NO_ANSWERS, Answers, pooled
 from fleet.core.gates.evidence import Arm, Evidence, Metric, Sums
 from fleet.core.gates.latency import slow_sums
 from fleet.core.gates.shadow import shadow_evidence
@@ -197,6 +197,8 @@ def _latency(case: _Case) -> Sides:
 
 
 def _drift(case: _Case) -> Sides:
+    from fleet.core.gates.drift import drift_sums  # arrays are loaded once somebody asks for drift
+
     usual = pooled([one.now.answers for one in case.control])
     ours, theirs = (drift_sums([one.answers for one in side], usual) for side in (case.canary, case.control))
     return ours, theirs

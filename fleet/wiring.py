@@ -14,7 +14,7 @@ from fleet.authority import Authority
 from fleet.certificates import SERVER_LIFE
 from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
-from fleet.dashboard import app as dashboard
+from fleet.dashboard import late as dashboard
 from fleet.dashboard.session import Sessions
 from fleet.doors import Doors, Papers, bound
 from fleet.ear import Ear

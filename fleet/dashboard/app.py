@@ -1,4 +1,4 @@
-"""Puts the dashboard on the server's application: its pages, the way in and out, and the guard before them."""
+"""Builds the dashboard: its pages, the way in and out, and the guard before them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fleet.dashboard.feed import Feed
 from fleet.dashboard.guard import Guard
 from fleet.dashboard.openid_way import OpenIdWay
 from fleet.dashboard.orders import Orders
-from fleet.dashboard.ports import Services
+from fleet.dashboard.ports import Log, Services
 from fleet.dashboard.session import COOKIE, SESSION_S, Sessions
 from fleet.dashboard.theme import STATIC, STATIC_URL, Frame
 from fleet.dashboard.way_in import WayIn
@@ -22,11 +22,12 @@ RECONNECT_S = 10.0
 STATIC_AGE_S = 24 * 3600
 
 
-def mount(app: FastAPI, services: Services, sessions: Sessions, log: audit.Log, storage_secret: str) -> None:
-    """Add the dashboard to `app`, once per process and after all other routes: it takes every path that is left.
+def build_pages(services: Services, sessions: Sessions, log: Log, storage_secret: str) -> FastAPI:
+    """Return the dashboard as an application of its own, once per process: the framework keeps its pages in one place.
 
     `sessions` lets people in; `storage_secret` signs the cookies.
     """
+    app = FastAPI(openapi_url=None)
     orders = Orders(services, sessions.caller_of)
     feed, frame = Feed(services), Frame(sessions)
     pages.add_static_files(STATIC_URL, STATIC, max_cache_age=STATIC_AGE_S)
@@ -55,3 +56,4 @@ def mount(app: FastAPI, services: Services, sessions: Sessions, log: audit.Log, 
         # Lax, so that a link in a chat or mail may open a page; the framework adds httponly.
         session_middleware_kwargs={"session_cookie": COOKIE, "max_age": SESSION_S, "same_site": "lax"},
     )
+    return app

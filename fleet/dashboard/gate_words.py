@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import KINDS
+from fleet.core.gates.verdict import KINDS
 from fleet.dashboard.words import devices, number, words_of
 from fleet.views import ComparisonView, GateView, MetricView, PlanView
 

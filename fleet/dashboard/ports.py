@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from contracts.commands import Command
+from fleet.core.audit import LinkedEntry
 from fleet.core.pages import Part
 from fleet.requests import LabelChange, NewGroup, NewRollout
 from fleet.views import CommandSummary, CommandView, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
@@ -72,6 +73,15 @@ class Commands(Protocol):
 
     def commands(self, device: str, now: datetime, limit: int) -> Part[CommandSummary]:
         """Return a device's commands, newest first; raise UnknownDeviceError."""
+
+
+class Log(Protocol):
+    """Where acts are kept."""
+
+    def page(
+        self, after: int | None, limit: int, *, is_newest_first: bool = False, since: datetime | None = None, who: str = "", what: str = ""
+    ) -> tuple[LinkedEntry, ...]:
+        """Return rows that follow row `after`, in either direction."""
 
 
 class Services(Protocol):

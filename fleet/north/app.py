@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
@@ -57,13 +58,19 @@ def build_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Repeats, services.access, services.repeats, services.now)
     app.add_middleware(Etags)
+
+    @cache
+    def document() -> bytes:
+        """Make it when it is first asked for: it takes as long as all the rest of the application."""
+        return canonical(described(app.openapi(), PREFIX))
+
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer_check(services.access, PREFIX, services.now))])
     for part in PARTS:
         guarded.include_router(part.router(services))
 
     @guarded.get("/openapi.json", include_in_schema=False)
     def openapi() -> Response:
-        return Response(document, media_type="application/json")
+        return Response(document(), media_type="application/json")
 
     @guarded.api_route("/{path:path}", methods=list(METHODS), include_in_schema=False)
     def nothing(path: str, request: Request) -> None:
@@ -77,5 +84,4 @@ def build_app(services: Services) -> FastAPI:
     app.include_router(enrolment.open_router(services))
     app.include_router(guarded)
     app.include_router(device_files.router(services))
-    document = canonical(described(app.openapi(), PREFIX))
     return app

@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
-from fleet.core.gates.gate import GateVerdict
+from fleet.core.gates.verdict import GateVerdict
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Errand, Kind, Member, Rollout, State
 from fleet.core.rollout.plan import Plan

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from contracts.lifecycle import FINAL, Phase
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import KINDS, Comparison, GateVerdict
+from fleet.core.gates.verdict import KINDS, Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import LOST, Member, Rollout
 from fleet.core.rollout.plan import Plan

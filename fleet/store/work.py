@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, select
 
 from contracts.messages import ReleaseRef
 from contracts.sketches import Sketch
-from fleet.core.gates.drift import Answers
+from fleet.core.gates.answers import Answers
 from fleet.store.database import Database
 from fleet.store.devices import batches
 from fleet.store.rows import COUNT_BY_NAME

@@ -14,7 +14,7 @@ from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 from fleet.cli.rollout_text import drawn
 from fleet.core.gates.evidence import Evidence, Metric, Sums
-from fleet.core.gates.gate import GatePolicy
+from fleet.core.gates.verdict import GatePolicy
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan, Strategy
 from fleet.core.rollout.step import News, step

@@ -15,7 +15,7 @@ from contracts.messages import Desired, ReleaseRef
 from contracts.pace import Hours
 from fleet.core.devices import Device
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import Decision, GatePolicy, GateVerdict, MetricVerdict
+from fleet.core.gates.verdict import Decision, GatePolicy, GateVerdict, MetricVerdict
 from fleet.core.rollout.acts import Order, pause
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Errand, Kind, Member, Rollout, State

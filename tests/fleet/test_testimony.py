@@ -18,7 +18,8 @@ from contracts.sketches import Sketch, bin_of
 from fleet.core.devices import Device
 from fleet.core.freshness import Heard
 from fleet.core.gates.evidence import Metric, Sums
-from fleet.core.gates.gate import GatePolicy, compared
+from fleet.core.gates.gate import compared
+from fleet.core.gates.verdict import GatePolicy
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan, Strategy

@@ -10,7 +10,7 @@ from contracts.sketches import Sketch
 from fleet.core.devices import Device
 from fleet.core.enrolment import Issued
 from fleet.core.freshness import Heard
-from fleet.core.gates.drift import Answers
+from fleet.core.gates.answers import Answers
 from fleet.store.credentials import CredentialStore
 from fleet.store.database import Database
 from fleet.store.uplinks import UplinkStore

@@ -10,8 +10,10 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from fleet.core.gates.drift import stability_index
-from fleet.core.gates.evidence import Metric, Rates, Values
-from fleet.core.gates.gate import KINDS, GatePolicy, answers_of, evidence_needed
+from fleet.core.gates.evidence import Metric
+from fleet.core.gates.gate import answers_of, evidence_needed
+from fleet.core.gates.rates import Rates, Values
+from fleet.core.gates.verdict import KINDS, GatePolicy
 
 Flags = npt.NDArray[np.bool_]
 DEVICES = 300

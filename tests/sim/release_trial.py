@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fleet.core.gates.evidence import Evidence, Metric
-from fleet.core.gates.gate import Decision, GatePolicy, assess
+from fleet.core.gates.gate import assess
+from fleet.core.gates.verdict import Decision, GatePolicy
 
 Values = npt.NDArray[np.float64]
 

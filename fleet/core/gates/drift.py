@@ -13,38 +13,20 @@ A device is compared with its own past: what each camera sees is its own, and wh
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from contracts.sketches import Sketch, merged
-from fleet.core.gates.evidence import Sums, Values
+from contracts.sketches import Sketch
+from fleet.core.gates.answers import MIN_ANSWERS, Answers
+from fleet.core.gates.evidence import Sums
+from fleet.core.gates.rates import Values
 
-# Fewer answers, now or before, say nothing of how they are distributed.
-MIN_ANSWERS = 100
 # A cell of its own has at least so many expected answers, and there are at most so many.
 MIN_EXPECTED = 5.0
 MAX_CELLS = 20
 # Scores are cut where the reference has so many equal parts.
 PARTS = 10
-
-
-@dataclass(frozen=True)
-class Answers:
-    """How often each class came out on top, and with what scores; the latter are empty where they are not told."""
-
-    classes: Mapping[str, int]
-    confidences: Sketch
-
-    @property
-    def count(self) -> int:
-        """Return how many classes were told."""
-        return sum(self.classes.values())
-
-
-NO_ANSWERS = Answers({}, Sketch(steps=(), counts=()))
 
 
 def drift_sums(devices: Sequence[tuple[Answers, Answers]], usual: Answers) -> list[Sums]:
@@ -55,14 +37,6 @@ def drift_sums(devices: Sequence[tuple[Answers, Answers]], usual: Answers) -> li
         if min(now.count, known.count) >= MIN_ANSWERS:
             sums.append(Sums(drift(now, known) * now.count, now.count))
     return sums
-
-
-def pooled(answers: Sequence[Answers]) -> Answers:
-    """Return what is usual among devices."""
-    classes: Counter[str] = Counter()
-    for one in answers:
-        classes.update(one.classes)
-    return Answers(classes, merged(one.confidences for one in answers))
 
 
 def drift(now: Answers, before: Answers) -> float:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-Values = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    from fleet.core.gates.rates import Values
 
 
 class Metric(str, Enum):
@@ -36,31 +34,7 @@ class Sums(NamedTuple):
 
 
 # One arm's devices: rows of `Sums`, or the same as an array of shape [devices, 4].
-Arm = Sequence[Sums] | Values
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Rates of one metric, shape [devices] each; `before` is NaN where nothing is known."""
-
-    now: Values
-    weight: Values
-    before: Values
-
-    @classmethod
-    def of(cls, devices: Arm, min_weight: float) -> Rates:
-        """Divide; a device that did less than `min_weight` is all noise, and left out."""
-        rows = np.asarray(devices, np.float64).reshape(-1, len(Sums._fields))
-        rows = rows[rows[:, 1] >= max(min_weight, np.finfo(np.float64).tiny)]
-        is_known = rows[:, 3] >= max(min_weight, np.finfo(np.float64).tiny)
-        before = np.full(len(rows), np.nan)
-        np.divide(rows[:, 2], rows[:, 3], out=before, where=is_known)
-        return cls(rows[:, 0] / rows[:, 1], rows[:, 1], before)
-
-    @property
-    def devices(self) -> int:
-        """How many."""
-        return len(self.now)
+Arm: TypeAlias = "Sequence[Sums] | Values"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fleet.core.gates.evidence import Rates, Values
+from fleet.core.gates.rates import Rates, Values
 from fleet.core.gates.sequential import (
     MIN_CONTROL_FOR_SPREAD,
     MIN_SPREAD_DEVICES,

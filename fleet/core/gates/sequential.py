@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from scipy.special import log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
-from fleet.core.gates.evidence import Rates, Values
+from fleet.core.gates.rates import Rates, Values
 
 # Share of devices cut off at either end, so that one broken device neither decides nor hides the rest.
 TRIM = 0.1

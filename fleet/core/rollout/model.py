@@ -10,7 +10,7 @@ from enum import Enum
 
 from contracts.lifecycle import FINAL, IN_PROGRESS, Phase
 from contracts.messages import ModelReport, ReleaseRef
-from fleet.core.gates.gate import GateVerdict
+from fleet.core.gates.verdict import GateVerdict
 from fleet.core.rollout.plan import Plan
 
 LOST = frozenset({Phase.FAILED, Phase.REJECTED, Phase.ROLLED_BACK})

@@ -11,7 +11,7 @@ from math import floor
 
 from contracts.pace import Hours
 from contracts.shadow import ShadowTerms
-from fleet.core.gates.gate import GatePolicy
+from fleet.core.gates.verdict import GatePolicy
 
 # Of a device that is on its way, and of one that was not met.
 DEFAULT_DEADLINE_S = 1800.0

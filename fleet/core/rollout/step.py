@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from contracts.lifecycle import FINAL, Phase
 from fleet.core.gates.evidence import Evidence
-from fleet.core.gates.gate import Decision, assess, compared
+from fleet.core.gates.verdict import Decision
 from fleet.core.rollout.acts import stopped
 from fleet.core.rollout.follow import heard, waited
 from fleet.core.rollout.model import LOST, UNDER_WAY, Errand, Member, Rollout, Standing, State
@@ -67,6 +67,8 @@ def _followed(rollout: Rollout, news: News, now: datetime) -> Rollout:
 def _assessed(rollout: Rollout, news: News) -> Rollout:
     if news.evidence is None or rollout.plan.gate is None or not is_gated(rollout):
         return rollout
+    from fleet.core.gates.gate import assess, compared  # a fleet without gates never loads what reckons
+
     verdict = replace(assess(rollout.plan.gate, news.evidence), report=compared(news.evidence))
     return rollout if verdict == rollout.verdict else replace(rollout, verdict=verdict)
 

@@ -10,8 +10,9 @@ import pytest
 from contracts.shadow import ShadowPart
 from contracts.sketches import Sketch, bin_of
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import Decision, GatePolicy, assess
+from fleet.core.gates.gate import assess
 from fleet.core.gates.shadow import shadow_evidence
+from fleet.core.gates.verdict import Decision, GatePolicy
 
 POLICY = GatePolicy({Metric.DISAGREEMENT: 0.02})
 

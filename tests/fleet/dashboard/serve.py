@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from fleet.core.roles import ROLE_BY_WORD, Role
-from fleet.dashboard.app import mount
+from fleet.dashboard.late import mount
 from fleet.dashboard.session import Sessions
 from fleet.front_desk import FrontDesk, Registers
 from fleet.passwords import Passwords

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from contracts.sketches import Sketch, bin_of
-from fleet.core.gates.drift import MIN_ANSWERS, NO_ANSWERS, Answers, drift, drift_sums, pooled, stability_index
-from fleet.core.gates.evidence import Values
+from fleet.core.gates.answers import MIN_ANSWERS, NO_ANSWERS, Answers, pooled
+from fleet.core.gates.drift import drift, drift_sums, stability_index
+from fleet.core.gates.rates import Values
 
 NO_SCORES = Sketch(steps=(), counts=())
 EVEN = np.full(8, 1 / 8)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.core.gates.evidence import Evidence, Metric, Sums
-from fleet.core.gates.gate import Decision, GatePolicy, assess
+from fleet.core.gates.gate import assess
+from fleet.core.gates.verdict import Decision, GatePolicy
 
 ERRORS = GatePolicy({Metric.ERRORS: 0.01})
 

@@ -6,8 +6,9 @@ from random import Random
 
 from contracts.sketches import Sketch, bin_of
 from fleet.core.gates.evidence import Evidence, Metric
-from fleet.core.gates.gate import Decision, GatePolicy, assess
+from fleet.core.gates.gate import assess
 from fleet.core.gates.latency import slow_sums
+from fleet.core.gates.verdict import Decision, GatePolicy
 
 NOTHING = Sketch.of({})
 

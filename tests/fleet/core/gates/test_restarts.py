@@ -7,8 +7,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from fleet.core.gates.evidence import Evidence, Metric, Sums
-from fleet.core.gates.gate import Decision, GatePolicy, GateVerdict, assess
+from fleet.core.gates.gate import assess
 from fleet.core.gates.restarts import Count, restarts_since
+from fleet.core.gates.verdict import Decision, GatePolicy, GateVerdict
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import GatePolicy
+from fleet.core.gates.verdict import GatePolicy
 from tests.sim.release_trial import Fleet, Outcome, Trial, run, stopped
 
 RUNS = 1000

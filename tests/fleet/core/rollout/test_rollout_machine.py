@@ -12,7 +12,7 @@ from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 from contracts.shadow import ShadowTerms
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import GatePolicy
+from fleet.core.gates.verdict import GatePolicy
 from fleet.core.rollout.model import LOST, State
 from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy, waves_of
 from fleet.errors.rollouts import RolloutStateError

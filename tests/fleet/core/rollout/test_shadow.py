@@ -7,7 +7,7 @@ from dataclasses import replace
 from contracts.lifecycle import Phase
 from contracts.shadow import ShadowTerms
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import GatePolicy
+from fleet.core.gates.verdict import GatePolicy
 from fleet.core.rollout.model import Errand, State
 from fleet.core.rollout.plan import Plan, Size, Strategy
 from fleet.core.rollout.step import News, step

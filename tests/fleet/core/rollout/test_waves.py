@@ -14,7 +14,7 @@ from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 from contracts.pace import Hours
 from fleet.core.gates.evidence import Metric
-from fleet.core.gates.gate import GatePolicy
+from fleet.core.gates.verdict import GatePolicy
 from fleet.core.rollout.enlist import arranged, committed, joined, lost
 from fleet.core.rollout.model import Member, Rollout, State
 from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy, waves_of
