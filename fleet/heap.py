@@ -25,7 +25,13 @@ def keep_heap_small() -> None:
             library.mallopt(what, value)
 
 
+def put_garbage_off() -> None:
+    """Look for no circles until `let_garbage_wait`: nearly all that a start makes stays, and would be looked through again and again."""
+    gc.disable()
+
+
 def let_garbage_wait() -> None:
     """Look for circles seldom from now on, and never through what is there by now; to be called when all parts are."""
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, YOUNG_ROUNDS, MIDDLE_ROUNDS)
+    gc.enable()

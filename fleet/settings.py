@@ -11,7 +11,7 @@ from fleet.north.ports import Addresses
 from fleet.openid.settings import OpenIdSettings
 from fleet.south.broker import EVERYWHERE, reachable
 from fleet.south.delivery import UNBOUNDED, Pace
-from fleet.south.emqx import Api
+from fleet.south.emqx_api import Api
 from fleet.store.place import PostgresUrl
 
 # What is not TLS never leaves the machine.

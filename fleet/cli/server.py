@@ -16,6 +16,7 @@ from contracts.errors import InvalidDocumentError
 from contracts.pace import Hours
 from fleet.cli.options import DatabaseOption, Folder, parse_duration
 from fleet.connection import Connection
+from fleet.heap import put_garbage_off
 from fleet.home import default_folder
 
 app = typer.Typer(no_args_is_help=True)
@@ -63,13 +64,14 @@ def up(
     replica: Annotated[str, typer.Option(metavar="NAME", help="This one of several servers at one broker; they share the messages.")] = "",
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
-    from fleet import wiring  # every other command does without the server's libraries
-    from fleet.errors.server import ApiWithoutBrokerError
+    put_garbage_off()
+    from fleet.errors.server import ApiWithoutBrokerError  # every other command does without the server's libraries
     from fleet.openid.settings import read_settings
     from fleet.settings import Settings
     from fleet.south.delivery import Pace
-    from fleet.south.emqx import Api
+    from fleet.south.emqx_api import Api
     from fleet.store import place
+    from fleet.wiring.server import run
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     os.umask(0o077)  # keys, database and artifacts are nobody else's to read
@@ -94,7 +96,7 @@ def up(
         *(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, api, replica),
         None if openid is None else read_settings(openid),
     )
-    anyio.run(wiring.run, settings, announce)
+    anyio.run(run, settings, announce)
 
 
 def parse_hours(option: str, text: str) -> Hours | None:

@@ -6,24 +6,20 @@ Source: EMQX 5 documentation, "REST API", "Banned Clients" and "Use ACL file". W
 from __future__ import annotations
 
 import logging
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import anyio
 import httpx
 from anyio import to_thread
 
-from contracts.bundle import read_bounded
-from fleet.errors.server import BrokerApiError, BrokerApiKeyError
+from fleet.errors.server import BrokerApiError
+from fleet.south.emqx_api import Api
 from fleet.south.mosquitto_conf import Address
 from fleet.south.rules import emqx_rules
 
 # Whose bans these are: others' are left alone.
 BY = "fieldfare"
-MAX_KEY_BYTES = 1024
 PAGE = 1000
 TIMEOUT_S = 10.0
 LOOK_S = 0.2
@@ -31,26 +27,6 @@ FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 30.0
 
 log = logging.getLogger("fleet.emqx")
-
-
-@dataclass(frozen=True)
-class Api:
-    """Where it is, and the key and secret that it gave us."""
-
-    url: str
-    key: str
-    secret: str = field(repr=False)
-
-    @classmethod
-    def read(cls, url: str, file: Path) -> Api:
-        """Read `KEY:SECRET` from a file that others may not read; raise BrokerApiKeyError."""
-        line = read_bounded(file, MAX_KEY_BYTES).decode(errors="replace").strip()
-        if file.stat().st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-            raise BrokerApiKeyError(str(file), "a file that others may read or write; run: chmod 600")
-        key, _, secret = line.partition(":")
-        if not key or not secret or "\n" in line:
-            raise BrokerApiKeyError(str(file), "something else")
-        return cls(url.rstrip("/"), key, secret)
 
 
 class Emqx:

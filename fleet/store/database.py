@@ -6,20 +6,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from fleet.acting import under_way
-from fleet.errors.store import NewerDatabaseError, OlderDatabaseError, StoreError
+from fleet.errors.store import StoreError
 from fleet.store.chain import append
 from fleet.store.place import PostgresUrl
 from fleet.store.postgres import PostgresServer
 from fleet.store.sqlite import SqliteFile
+from fleet.store.version import is_newest
 
 
 class Database:
@@ -32,10 +28,10 @@ class Database:
             stack.callback(self.close)
             if is_as_found:
                 with self.reading() as connection:
-                    _check_newest(connection, self._kind.shown)
+                    _expect_newest(connection, self._kind.shown)
             else:
                 with self.writing() as connection:
-                    migrate(connection, self._kind.shown)
+                    _bring_to_newest(connection, self._kind.shown)
             stack.pop_all()
 
     @contextmanager
@@ -88,36 +84,15 @@ class Database:
             raise StoreError(self._kind.shown, " ".join(str(reason).split())[:300]) from error
 
 
-def migrate(connection: Connection, shown: str, revision: str = "head") -> None:
-    """Bring a database to a version; raise NewerDatabaseError for one that this code does not know."""
-    config = _config()
-    config.attributes["connection"] = connection
-    _versions(connection, shown)
-    if connection.dialect.name == "postgresql":
-        # A step may take long on a large table.
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
-    command.upgrade(config, revision)
+def _bring_to_newest(connection: Connection, shown: str) -> None:
+    if not is_newest(connection):
+        from fleet.store.steps import migrate  # a server whose database is as it left it starts without them
+
+        migrate(connection, shown)
 
 
-def _check_newest(connection: Connection, shown: str) -> None:
-    found, newest = _versions(connection, shown)
-    if found != newest:
-        raise OlderDatabaseError(shown, newest, found)
+def _expect_newest(connection: Connection, shown: str) -> None:
+    if not is_newest(connection):
+        from fleet.store.steps import refuse_other
 
-
-def _versions(connection: Connection, shown: str) -> tuple[str, str]:
-    """Return a database's version and the newest; raise NewerDatabaseError for one that this code does not know."""
-    scripts = ScriptDirectory.from_config(_config())
-    newest = str(scripts.get_current_head())
-    found = MigrationContext.configure(connection).get_current_revision() or "base"
-    try:
-        scripts.get_revisions(found)
-    except CommandError as error:
-        raise NewerDatabaseError(shown, newest, found) from error
-    return found, newest
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    return config
+        refuse_other(connection, shown)

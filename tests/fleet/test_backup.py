@@ -30,11 +30,12 @@ from fleet.home import Home
 from fleet.store.access import AccessStore
 from fleet.store.audit import AuditStore
 from fleet.store.backup import load
-from fleet.store.database import Database, migrate
+from fleet.store.database import Database
 from fleet.store.place import PostgresUrl
 from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.sqlite import SqliteFile
+from fleet.store.steps import migrate
 from fleet.store.tables import metadata
 from fleet.store.uplinks import UplinkStore
 from tests.fleet.bundles import make_bundle

@@ -17,14 +17,16 @@ from fleet.errors.store import NewerDatabaseError, StoreError
 from fleet.store import database as database_module
 from fleet.store.access import AccessStore
 from fleet.store.credentials import CredentialStore, digest
-from fleet.store.database import Database, migrate
+from fleet.store.database import Database
 from fleet.store.place import PostgresUrl
 from fleet.store.postgres import PostgresServer
 from fleet.store.sqlite import SqliteFile
+from fleet.store.steps import migrate
 from fleet.store.tables import devices, inference_windows, metadata, tokens
 from fleet.store.tallies import gaps_of
 from fleet.store.times import micros
 from fleet.store.uplinks import UplinkStore
+from fleet.store.version import newest
 from tests.fleet.databases import KINDS, new_place
 from tests.fleet.test_fleet_store import event, heard
 
@@ -88,6 +90,10 @@ def test_a_database_of_every_earlier_version_is_brought_to_the_newest_and_keeps_
         found = {name: connection.execute(text(f'SELECT count(*) FROM "{name}"')).scalar_one() for name in kept}
     assert found == kept
     opened.close()
+
+
+def test_the_newest_shape_is_that_of_the_last_step() -> None:
+    assert newest() == VERSIONS[0]
 
 
 def test_a_database_of_passwords_becomes_one_of_certificates(place: Path | PostgresUrl) -> None:
