@@ -18,7 +18,7 @@ from fleet.core.audit import Anchor, Chain, LinkedEntry
 from fleet.errors.audit import AuditFileError
 from fleet.views import AuditPage
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="audit", no_args_is_help=True, help="See who did what, and prove that the log is whole.")
 PAGE = 1000
 MAX_LINE_BYTES = 64 * 1024
 

@@ -11,7 +11,7 @@ from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
 from fleet.requests import AuthorityState, Retirement
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="authority", no_args_is_help=True, help="Replace the authority by which server and devices know each other.")
 
 SHOWN = 20
 

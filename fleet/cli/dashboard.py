@@ -9,7 +9,10 @@ from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json
 from fleet.requests import LoginLink
 
+app = typer.Typer()
 
+
+@app.command()
 def dashboard(folder: Folder = None, as_json: AsJson = False) -> None:
     """Print a one-time link that logs you in to the dashboard."""
     with connected(folder) as api:

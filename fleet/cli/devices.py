@@ -1,4 +1,4 @@
-"""`fieldfare device` and `fieldfare devices`: lets devices in and turns them out; shows one or all."""
+"""`fieldfare device`: lets devices in and turns them out, and shows one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pydantic import BaseModel
 from rich.text import Text
 
 from contracts.enrolment import parse_pairs
+from fleet.cli import commands
 from fleet.cli.client import connected, request
 from fleet.cli.configuring import configuration_facts, configure
+from fleet.cli.device_list import labels, list_devices, runs_on, status
+from fleet.cli.labels import label
 from fleet.cli.options import AsJson, Folder, parse_duration
-from fleet.cli.output import ago, print_json, print_table, styled
-from fleet.cli.pages import every_device, first
+from fleet.cli.output import ago, print_json, print_table
+from fleet.cli.pages import first
 from fleet.core.refusals import trust_line
 from fleet.requests import GivenToken, NewEnrolmentToken
-from fleet.views import DeviceDetail, DeviceSummary, QuarantinedMessage
+from fleet.views import DeviceDetail, QuarantinedMessage
 
-app = typer.Typer(no_args_is_help=True)
-
-NO_DEVICES = "no devices yet; let one in with: fieldfare device token --hardware cpu"
+app = typer.Typer(name="device", no_args_is_help=True, help="Let a device in, turn it out, show it, or ask something of it.")
 
 app.command()(configure)
 
@@ -133,30 +134,12 @@ def quarantine(
     print_table(("WHEN", "DEVICE", "KIND", "BYTES", "REASON"), rows, empty="nothing was set aside")
 
 
-def list_devices(
-    where: Annotated[
-        str, typer.Option("--where", metavar="QUERY", help='Only these, such as: hw = rpi5 and free_disk < 10% and not running "digits 3".')
-    ] = "",
-    folder: Folder = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the fleet's devices, or those that a query means."""
-    with connected(folder) as api:
-        found = every_device(api, where)
-    if as_json:
-        print_json(found)
-        return
-    rows = [(each.id, each.hardware, _status(each), _runs(each), _runs_on(each), _labels(each), ago(each.last_seen)) for each in found]
-    columns = ("DEVICE", "HARDWARE", "STATUS", "RUNS", "ON", "LABELS", "LAST SEEN")
-    print_table(columns, rows, empty="the query means no device" if where else NO_DEVICES)
-
-
 def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:
     facts: list[tuple[str, str | Text]] = [
         ("device", detail.id),
-        ("status", _status(detail)),
+        ("status", status(detail)),
         ("hardware", detail.hardware),
-        ("labels", _labels(detail)),
+        ("labels", labels(detail)),
     ]
     if detail.birth:
         machine = detail.birth.machine
@@ -164,7 +147,7 @@ def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:
         facts.append(("targets", ", ".join(detail.birth.targets)))
         facts.append(("agent", detail.birth.agent_version))
     if detail.models:
-        facts.append(("runs on", _runs_on(detail)))
+        facts.append(("runs on", runs_on(detail)))
     facts.append(("wish", f"generation {detail.generation_desired}, device has {detail.generation_reported}"))
     facts += configuration_facts(detail.configuration)
     facts.append(("trust", trust_line(detail.newest_time, detail.refused)))
@@ -180,29 +163,9 @@ def _lost(detail: DeviceDetail) -> str:
     return f"{messages} messages, {windows} windows" if messages or windows else "nothing"
 
 
-def _status(summary: DeviceSummary) -> Text:
-    return styled(summary.status, summary.status_reason)
-
-
-def _runs(summary: DeviceSummary) -> str:
-    return ", ".join(f"{model} {report.current.release}" for model, report in sorted(summary.models.items()) if report.current)
-
-
-def _runs_on(summary: DeviceSummary) -> str:
-    """Say which artifact really runs where, and what the hardware would have allowed."""
-    workers = summary.health.workers if summary.health else {}
-    words = []
-    for model, worker in sorted(workers.items()):
-        report = summary.models.get(model)
-        artifact = "" if report is None or report.target == summary.hardware else f" ({report.target} artifact)"
-        fallback = "" if worker.provider == worker.preferred_provider else f", not {_short(worker.preferred_provider)}"
-        words.append(f"{_short(worker.provider)}{fallback}{artifact}")
-    return "; ".join(words)
-
-
-def _short(provider: str) -> str:
-    return provider.removesuffix("ExecutionProvider")
-
-
-def _labels(summary: DeviceSummary) -> str:
-    return " ".join(f"{key}={value}" for key, value in sorted(summary.labels.items()))
+app.command("command")(commands.command)
+app.command("commands")(commands.list_commands)
+app.command("costs")(commands.costs)
+app.command("list")(list_devices)
+# A word such as -old takes a label away; it is no option.
+app.command("label", context_settings={"ignore_unknown_options": True})(label)

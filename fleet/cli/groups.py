@@ -13,7 +13,7 @@ from fleet.cli.pages import every
 from fleet.requests import NewGroup
 from fleet.views import GroupDetail, GroupView
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="group", no_args_is_help=True, help="Name sets of devices, for queries.")
 
 Name = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
 

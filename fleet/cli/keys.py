@@ -16,7 +16,7 @@ from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
 from fleet.errors.keys import ThresholdError
 from fleet.files import check_empty
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="keys", no_args_is_help=True, help="Make, rotate and sign with the keys that stay offline.")
 
 
 @app.command()

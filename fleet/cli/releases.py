@@ -21,7 +21,7 @@ from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
 from fleet.home import Home, default_folder
 from fleet.views import ReleaseView
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="release", no_args_is_help=True, help="Sign and list releases.")
 
 
 @app.command()

@@ -21,7 +21,7 @@ from fleet.errors.rollouts import RolloutFailedError
 from fleet.requests import DEFAULT_DEADLINE_S, DEFAULT_PATIENCE_S, NewRollout
 from fleet.views import RolloutPreview, RolloutSummary
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="rollout", no_args_is_help=True, help="Bring a release to devices, and watch it arrive.")
 
 POLL_S = 0.5
 BAD = ("failed", "aborted")

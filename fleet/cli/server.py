@@ -1,4 +1,4 @@
-"""`fieldfare fleet`: runs the server."""
+"""`fieldfare fleet`: runs the server, and what else is done to a whole fleet."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ import typer
 
 from contracts.errors import InvalidDocumentError
 from contracts.pace import Hours
+from fleet.cli import backup, simulation
 from fleet.cli.options import DatabaseOption, Folder, parse_duration
 from fleet.connection import Connection
 from fleet.heap import put_garbage_off
 from fleet.home import default_folder
 
-app = typer.Typer(no_args_is_help=True)
-
-
-@app.callback()
-def fleet() -> None:
-    """Run the fleet server."""
+app = typer.Typer(name="fleet", no_args_is_help=True, help="Run the fleet server, or play devices for it.")
 
 
 @app.command()
@@ -113,3 +109,8 @@ def parse_address(option: str, text: str) -> tuple[str, int]:
     if match is None or not 0 < int(match[2]) < 65536:
         raise InvalidDocumentError("fleet up", option, "HOST:PORT", repr(text[:40]))
     return match[1], int(match[2])
+
+
+app.command("simulate")(simulation.simulate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)

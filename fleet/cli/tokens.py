@@ -17,7 +17,7 @@ from fleet.files import write_secret
 from fleet.requests import GivenAccess, NewToken
 from fleet.views import TokenView
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="token", no_args_is_help=True, help="Let people and programs use the API.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose it is.")]
 

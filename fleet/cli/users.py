@@ -13,7 +13,7 @@ from fleet.cli.output import print_json, print_table
 from fleet.requests import NewPassword, NewRole, NewUser
 from fleet.views import UserView
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="user", no_args_is_help=True, help="Let people sign in to the dashboard, each in a role.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="By which the person signs in.")]
 RoleOption = Annotated[str, typer.Option("--role", help="viewer looks; operator also releases and rolls out; admin may do all.")]
 

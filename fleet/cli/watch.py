@@ -24,7 +24,10 @@ from fleet.home import Home, default_folder
 
 REFRESH_S = 0.5
 
+app = typer.Typer()
 
+
+@app.command()
 def watch(
     devices: Annotated[list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Devices to watch; without any, all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each message.")] = False,
