@@ -1,5 +1,7 @@
 # Two commands on a fresh machine: `make demo` shows the main job, `make test` proves it.
 PYTHON := .venv/bin/python
+# Two lanes beside each other; a file stays in one, for the servers that its tests share. What ends a lane ends the run.
+LANES := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 .PHONY: demo test test-slow test-device check benchmarks clean
 
@@ -8,7 +10,7 @@ demo: .make/demo
 
 test: .make/test
 	@scripts/check
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest $(LANES) --durations=25 $(ARGS)
 
 test-slow: .make/test
 	@$(PYTHON) -m pytest -m slow $(ARGS)

@@ -28,7 +28,7 @@ from contracts.codec import sha256_of
 from contracts.manifest import FileEntry
 from fleet.south.rules import FLEET_USER
 from tests.live.authority import authority, file_of, server_identity
-from tests.live.mosquitto import free_port
+from tests.live.ports import free_port
 from tests.sim.control import ROOT
 
 MB = 1_000_000

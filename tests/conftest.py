@@ -1,19 +1,27 @@
-"""What every test may rely on, however the suite was started."""
+"""What every test may rely on, however the suite was started, in one process or in lanes beside each other."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import pytest
 
-FIGURES = pytest.StashKey[list[str]]()
+FIGURE = "figure"
+# Short files by the hundred: begun last, they fill both lanes up to the end.
+SHORT = "tests/contracts/"
 
 
 def pytest_configure() -> None:
     """Let Ctrl-C reach the programs under test: a shell that starts a job in the background makes it, and all its children, deaf to it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the order, but begin the short files last."""
+    items.sort(key=lambda item: item.nodeid.startswith(SHORT))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -26,13 +34,19 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Print a figure that a test found at the end of the run, where people look."""
-    return request.config.stash.setdefault(FIGURES, []).append
+    """Print a figure that a test found at the end of the run, where people look; a report is what comes home from a lane."""
+
+    def note(figure: str) -> None:
+        request.node.user_properties.append((FIGURE, figure))
+
+    return note
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    if figures := config.stash.get(FIGURES, []):
+    reports = [report for report in chain.from_iterable(terminalreporter.stats.values()) if isinstance(report, pytest.TestReport)]
+    figures = [figure for report in reports if report.when == "call" for name, figure in report.user_properties if name == FIGURE]
+    if figures:
         terminalreporter.section("figures")
         for figure in figures:
-            terminalreporter.write_line(figure)
+            terminalreporter.write_line(str(figure))

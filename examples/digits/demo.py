@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from contracts.bundle import file_entry, read_bundle, write_bundle
-from examples.digits.stage import Stage, StageError, free_port, wait_until
+from examples.digits.stage import Stage, StageError, wait_until
 from examples.digits.traffic import Traffic, load_images
 
 HERE = Path(__file__).parent
@@ -113,9 +113,9 @@ def compile_model(stage: Stage) -> None:
 
 def start_fleet(stage: Stage) -> None:
     """Start the server, with its own broker, on free ports."""
-    port = free_port(8480)
-    stage.tls_port = free_port(port + 1)
-    ports = ("--port", str(port), "--tls-port", str(stage.tls_port), "--broker-port", str(free_port(stage.tls_port + 1)))
+    port = stage.choose_port(8480)
+    stage.tls_port = stage.choose_port(port + 1)
+    ports = ("--port", str(port), "--tls-port", str(stage.tls_port), "--broker-port", str(stage.choose_port(stage.tls_port + 1)))
     server = stage.start("fleet", "fleet", "up", "--dir", stage.fleet_dir, *ports)
     wait_until("the fleet server", lambda: server.poll() is not None or (stage.fleet_dir / "connection.json").exists())
     wait_until("the fleet's API", lambda: server.poll() is not None or answers(port))
@@ -146,7 +146,7 @@ def start_agent(stage: Stage, device: str, hardware: str, *settings: str) -> sub
     """Enrol one device and start its agent, its API on a free port."""
     folder = stage.folder / device
     token = stage.asked("device", "token", "--name", device, "--hardware", hardware, "--label", "site=demo")["token"]
-    options = [word for setting in (*settings, f"serve.port={free_port(8600)}") for word in ("--set", setting)]
+    options = [word for setting in (*settings, f"serve.port={stage.choose_port(8600)}") for word in ("--set", setting)]
     server = f"https://127.0.0.1:{stage.tls_port}"
     stage.fieldfare("agent", "enroll", "--server", server, f"--token={token}", "--out", folder, *options, shows=True)
     return stage.start(device, "agent", "run", "--config", folder / "agent.toml")

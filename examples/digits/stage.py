@@ -48,8 +48,10 @@ def wait_until(what: str, is_done: Callable[[], bool], deadline_s: float = START
 class Stage:
     """A folder with everything the demo leaves behind, and the processes that run in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, choose_port: Callable[[int], int] = free_port) -> None:
+        """Work in `folder`; `choose_port` takes the port that would be liked best, and returns one that is free."""
         self.folder = folder
+        self.choose_port = choose_port
         self.fleet_dir = folder / "fleet"
         # Where devices enrol, once the fleet is up.
         self.tls_port = 0

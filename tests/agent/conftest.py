@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.mosquitto import Mosquitto, free_port
+from tests.live.mosquitto import Mosquitto
+from tests.live.ports import free_port
 from tests.sim.fleet import SimFleet, write_device
 
 DEVICE = "pi-1"

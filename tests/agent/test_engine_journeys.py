@@ -14,7 +14,7 @@ import pytest
 from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, Health, ModelReport, Outcome
 from tests.agent.conftest import DEVICE, AgentProcess, until
-from tests.live.mosquitto import free_port
+from tests.live.ports import free_port
 from tests.sim.fleet import Release, SimFleet, make_release, write_device
 
 JETSON = "jetson-orin"

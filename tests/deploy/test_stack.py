@@ -16,10 +16,11 @@ from agent.enrolment import Order, enrol
 from tests.fleet.broker_client import Login
 from tests.fleet.bundles import make_bundle
 from tests.fleet.databases import postgres
-from tests.fleet.server import FleetProcess, free_port, wait_for
+from tests.fleet.server import FleetProcess, wait_for
 from tests.fleet.test_broker_identity import SECONDS, connected, is_let_in
 from tests.live.followed_broker import FollowedBroker
 from tests.live.haproxy import haproxy
+from tests.live.ports import free_port
 from tests.sim.device import SimDevice
 
 

@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from tests.device.material import ROOT
-from tests.fleet.server import FleetProcess, free_port, wait_for
+from tests.fleet.server import FleetProcess, wait_for
 from tests.live.arm64 import EmulatedDebian, plain_debian
 from tests.live.arm64_agent import FIRST
+from tests.live.ports import free_port
 from tests.live.virtual_machine import HOST, booted, need_machine, write_disk, write_initial
 
 pytestmark = [pytest.mark.device, pytest.mark.timeout(3600)]

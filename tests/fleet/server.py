@@ -6,7 +6,6 @@ import json
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,18 +17,13 @@ from typing import Any, TypeVar
 import httpx
 
 from agent.enrolment import Order, enrol
+from tests.live.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0
 STOP_S = 20.0
 
 Found = TypeVar("Found")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_for(find: Callable[[], Found | None], *, seconds: float = 30.0) -> Found:

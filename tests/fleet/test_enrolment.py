@@ -26,8 +26,9 @@ from agent.errors import (
 )
 from contracts.enrolment import ENROL_PATH, EnrolmentToken, parse_token
 from contracts.errors import ContractError, FieldfareError, InvalidDocumentError
-from tests.fleet.server import FleetProcess, fieldfare, free_port
+from tests.fleet.server import FleetProcess, fieldfare
 from tests.live.authority import context_of
+from tests.live.ports import free_port
 
 NAME = "fleet.example"
 

@@ -14,8 +14,8 @@ import pytest
 from fleet.errors.server import BrokerFailedError, ToolMissingError
 from fleet.south.broker import Broker
 from fleet.south.mosquitto_conf import Address
-from tests.fleet.server import free_port
 from tests.live.authority import authority, server_identity
+from tests.live.ports import free_port
 
 
 def address(port: int) -> Address:

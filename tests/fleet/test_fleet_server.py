@@ -197,16 +197,19 @@ def test_a_model_has_one_running_rollout_and_a_silent_device_ends_it_by_its_dead
     make_bundle(tmp_path / "b", release=1, model="slow", size=10)
     fleet.ask("release", "add", str(tmp_path / "b"))
     with SimDevice(fleet.add_device("mute"), fate="stay_silent"):
-        started = fleet.ask("rollout", "start", "slow", "--to", "id = mute", "--deadline-s", "3")
+        # Given a rollout that waits for a device, then there is no second one of the model
+        first = fleet.ask("rollout", "start", "slow", "--to", "id = mute")
         again = fleet.run("rollout", "start", "slow", "--to", "all")
-
         assert again.returncode == 2
-        assert f"expected no running rollout, found rollout {started['id']}" in again.stderr
+        assert f"expected no running rollout, found rollout {first['id']}" in again.stderr
+        fleet.ask("rollout", "abort", str(first["id"]))
+        # And one in which it has a second ends by that
+        second = fleet.ask("rollout", "start", "slow", "--to", "id = mute", "--deadline-s", "1")
         with fleet.api as api:
-            path = f"rollouts/{started['id']}"
+            path = f"rollouts/{second['id']}"
             ended = wait_for(lambda: view if (view := api.get(path).json())["state"] != "running" else None)
             mute = api.get(f"{path}/devices").json()["items"][0]
-    assert (ended["state"], mute["reason"]) == ("failed", "no outcome within 3 s; it was offered")
+    assert (ended["state"], mute["reason"]) == ("failed", "no outcome within 1 s; it was offered")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 
 from contracts.bundle import read_bundle
 from tests.fleet.bundles import make_bundle
-from tests.fleet.server import FleetProcess, fieldfare, free_port, wait_for
+from tests.fleet.server import FleetProcess, fieldfare, wait_for
 from tests.live.authority import authority, context_of, server_identity
+from tests.live.ports import free_port
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")

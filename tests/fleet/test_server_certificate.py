@@ -16,8 +16,8 @@ from fleet.authority import Authority
 from fleet.doors import Doors, Papers, bound
 from fleet.south.broker import Broker
 from fleet.south.mosquitto_conf import Address
-from tests.fleet.server import free_port
 from tests.live.authority import context_of, identity_of
+from tests.live.ports import free_port
 
 HOST = "127.0.0.1"
 SECONDS = 10.0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
-from tests.fleet.test_rollout_waves import add, at_its_end, wished
+from tests.fleet.played import add_release, settled_devices
+from tests.fleet.server import FleetProcess
+from tests.fleet.test_rollout_waves import at_its_end, wished
 
 DEVICES = 12
 SCENARIO = """
@@ -29,25 +28,13 @@ OPTIONS = ("--strategy", "shadow", "--share", "5%", "--gate", "agreement=0.98", 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[FleetProcess]:
     """A server whose played devices all run release 1."""
-    scenario = tmp_path / "shadow.toml"
-    scenario.write_text(SCENARIO)
-    with FleetProcess(tmp_path / "home", None, "--simulation") as fleet:
-        command = (sys.executable, "-m", "cli", "fleet", "simulate", "--devices", str(DEVICES), "--faults", str(scenario))
-        played = subprocess.Popen((*command, "--seconds", "300"), cwd=ROOT, env=environment(fleet.folder), stdout=subprocess.DEVNULL)
-        try:
-            with fleet.api as api:
-                wait_for(lambda: api.get("overview").json()["online"] == DEVICES)
-            add(fleet, tmp_path, 1)
-            assert fleet.ask("rollout", "start", "digits", "--to", "all", "--wait")["counts"] == {"committed": DEVICES}
-            yield fleet
-        finally:
-            played.terminate()
-            played.wait(30)
+    with FleetProcess(tmp_path / "home", None, "--simulation") as fleet, settled_devices(fleet, tmp_path, DEVICES, SCENARIO):
+        yield fleet
 
 
 def test_a_release_serves_once_it_agrees_and_one_that_does_not_is_never_served(stage: FleetProcess, tmp_path: Path) -> None:
     # Given a release that decides otherwise on three inputs of ten
-    add(stage, tmp_path, 2)
+    add_release(stage, tmp_path, 2)
     # When it is rolled out by shadow, then it is stopped in its first wave, and wished of nobody
     number = stage.ask("rollout", "start", "digits", "--to", "all", *OPTIONS)["id"]
     ended = at_its_end(stage, number)
@@ -57,7 +44,7 @@ def test_a_release_serves_once_it_agrees_and_one_that_does_not_is_never_served(s
     assert 0.6 < ended["shadow"]["agreement"] < 0.8
     assert wished(stage) == {1}
     # When one that agrees is, then all devices serve it, wave after wave
-    add(stage, tmp_path, 3)
+    add_release(stage, tmp_path, 3)
     number = stage.ask("rollout", "start", "digits", "--to", "all", *OPTIONS)["id"]
     ended = at_its_end(stage, number)
     assert (ended["state"], ended["counts"]) == ("succeeded", {"committed": DEVICES})

@@ -20,8 +20,9 @@ from fleet.south.bulk import BulkLink
 from fleet.south.mosquitto_conf import MAX_QUEUED_BYTES, Address
 from fleet.south.mqtt import Login
 from fleet.south.rules import FLEET_USER
-from tests.fleet.server import free_port, wait_for
+from tests.fleet.server import wait_for
 from tests.live.authority import authority, context_of, file_of, server_identity
+from tests.live.ports import free_port
 
 DIGEST = "ab" * 32
 SLOW = 4

@@ -23,7 +23,8 @@ from fleet.authority import Authority
 from fleet.cli.watch import check_names, watch
 from fleet.errors.client import BrokerUnknownError, BrokerUnreachableError, NotConnectedError
 from tests.live.authority import authority, context_of, file_of
-from tests.live.mosquitto import Mosquitto, free_port
+from tests.live.mosquitto import Mosquitto
+from tests.live.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import typer; from fleet.cli.watch import watch; typer.run(watch)"

@@ -11,6 +11,7 @@ import pytest
 
 from examples.digits import demo
 from examples.digits.stage import Stage, wait_until
+from tests.live.ports import free_port
 
 SETTINGS = ("telemetry.health_interval_s=1", "telemetry.window_s=2", "update.probation_s=1", "broker.keepalive_s=2")
 
@@ -41,7 +42,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder: Path = tmp_path_factory.mktemp("journey")
-    with Stage(folder) as stage:
+    with Stage(folder, lambda _preferred: free_port()) as stage:
         demo.compile_model(stage)
         demo.start_fleet(stage)
         agent = demo.start_agent(stage, "pi-1", "rpi5", *SETTINGS)

@@ -18,7 +18,8 @@ from agent.enrolment import Order, enrol
 from contracts.commands import CostTable
 from contracts.topics import of_device, parse_command, parse_result
 from tests.fleet.broker_client import Listener, Login
-from tests.fleet.server import ROOT, FleetProcess, environment, free_port, wait_for
+from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
+from tests.live.ports import free_port
 from tests.sim.open_loop import OK, OpenLoop
 from tests.sim.switches import order_for
 from tests.sim.tiny_release import MODEL, TinyRelease

@@ -22,7 +22,8 @@ from contracts.topics import parse_chunk
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.deltas import DeltaStore, Finding
 from tests.fleet.broker_client import Listener, Login
-from tests.fleet.server import ROOT, FleetProcess, environment, free_port
+from tests.fleet.server import ROOT, FleetProcess, environment
+from tests.live.ports import free_port
 from tests.sim.tiny_release import MODEL, TinyRelease
 
 # Twelve chunks of weights that do not change.

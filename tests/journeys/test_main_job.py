@@ -16,8 +16,9 @@ import tritonclient.http as triton
 from contracts.bundle import read_bundle
 from contracts.messages import Health
 from examples.digits import demo
-from examples.digits.stage import free_port, wait_until
+from examples.digits.stage import wait_until
 from tests.journeys.conftest import Fleet
+from tests.live.ports import free_port
 from tests.live.subscriber import subscribed
 from tests.shared_data import shared_file
 
@@ -131,7 +132,7 @@ def test_a_second_server_on_the_same_port_is_refused_and_the_first_goes_on(fleet
     url = json.loads((fleet.stage.fleet_dir / "connection.json").read_text())["url"]
     port = str(urlsplit(url).port)
     other = fleet.stage.folder / "other-fleet"
-    fleet.stage.fieldfare("fleet", "up", "--dir", other, "--port", port, "--broker-port", str(free_port(9200)), expected=2)
+    fleet.stage.fieldfare("fleet", "up", "--dir", other, "--port", port, "--broker-port", str(free_port()), expected=2)
     assert port in capfd.readouterr().err
     assert fleet.is_online
 

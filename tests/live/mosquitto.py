@@ -11,14 +11,9 @@ from pathlib import Path
 
 from fleet.south.rules import acl_file
 from tests.live.authority import authority, server_identity
+from tests.live.ports import free_port
 
 START_S = 10.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Mosquitto:

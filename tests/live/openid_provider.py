@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,8 @@ from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 import httpx
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
+
+from tests.live.ports import free_port
 
 CLIENT, SECRET = "fieldfare", "a secret with +/ and :"
 ROOT = Path(__file__).parents[2]
@@ -156,8 +157,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def openid_provider(folder: Path) -> Iterator[str]:
     """Yield the issuer of a provider that reads its user and its faults in `folder`."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "tests.live.openid_provider", str(port), str(folder)]
     process = subprocess.Popen(command, cwd=ROOT)
     issuer = f"http://127.0.0.1:{port}/realms/fleet"

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tests.live.mosquitto import free_port
+from tests.live.ports import free_port
 
 USER, PASSWORD = "roof", "pass-wort/with?all"
 HEIGHT, WIDTH, PATCH, FRAMES_PER_S = 48, 64, 16, 20

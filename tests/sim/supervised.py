@@ -24,7 +24,7 @@ from contracts.agent_config import RuntimeSection
 from contracts.bundle import write_bundle
 from contracts.messages import InferenceWindow, ReleaseRef
 from contracts.source_config import SourceSection
-from tests.live.mosquitto import free_port
+from tests.live.ports import free_port
 from tests.sim.fleet import make_release
 
 MODEL = "digits"

@@ -15,7 +15,7 @@ import psutil
 
 from fleet.south.rules import FLEET_USER
 from tests.live.authority import authority, file_of, server_identity
-from tests.live.mosquitto import free_port
+from tests.live.ports import free_port
 from tests.sim.control import ROOT
 
 LONGEST_S = 300.0

@@ -65,16 +65,15 @@ def naive(_loss: Loss, failures: int, _chance: float) -> float:
 
 @pytest.mark.parametrize(("down_s", "peak_per_s", "all_back_s"), [(2.0, 800, 180.0), (60.0, 400, 240.0), (1800.0, 150, 330.0)])
 def test_ten_thousand_devices_do_not_crush_a_broker_that_comes_back(
-    down_s: float, peak_per_s: int, all_back_s: float, capsys: pytest.CaptureFixture[str]
+    down_s: float, peak_per_s: int, all_back_s: float, tell: Callable[[str], None]
 ) -> None:
     spread, stampede = play(ours, down_s), play(naive, down_s)
-    with capsys.disabled():
-        print(  # noqa: T201 - the figures are what the simulation is for
-            f"\n{DEVICES} devices, broker down {down_s:g} s: at most {spread.peak_per_s} connects/s (doubling: {stampede.peak_per_s}), "
-            f"half back after {spread.half_back_s:.0f} s ({stampede.half_back_s:.0f} s), "
-            f"99 % after {spread.nearly_all_back_s:.0f} s ({stampede.nearly_all_back_s:.0f} s), "
-            f"{spread.attempts} attempts in all ({stampede.attempts})"
-        )
+    tell(
+        f"{DEVICES} devices, broker down {down_s:g} s: at most {spread.peak_per_s} connects/s (doubling: {stampede.peak_per_s}), "
+        f"half back after {spread.half_back_s:.0f} s ({stampede.half_back_s:.0f} s), "
+        f"99 % after {spread.nearly_all_back_s:.0f} s ({stampede.nearly_all_back_s:.0f} s), "
+        f"{spread.attempts} attempts in all ({stampede.attempts})"
+    )
     assert stampede.peak_per_s > 0.9 * DEVICES
     assert spread.peak_per_s <= peak_per_s
     assert spread.nearly_all_back_s <= all_back_s

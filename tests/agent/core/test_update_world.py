@@ -8,12 +8,10 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
-
-import pytest
 
 from agent.core.update import MAX_ATTEMPTS, MAX_STRIKES, Update
 from contracts.lifecycle import Phase
@@ -92,7 +90,8 @@ def check_exits(machine: Machine, worlds: Worlds, *, works: bool) -> int:
             path.append(at)
             with told_with(worlds, world):
                 assert len(path) <= MAX_MOMENTS, f"no end of {machine.updates[world.disk]}"
-                judge(machine, at)
+                if at not in worlds:
+                    judge(machine, at)
                 at = physics.settled(at, works=works)
         if at is None:
             with told_with(worlds, world):
@@ -115,7 +114,7 @@ STARTS = (
 )
 
 
-def test_every_world_has_an_exit_and_a_good_release(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_world_has_an_exit_and_a_good_release(tell: Callable[[str], None]) -> None:
     machine, began_s = Machine(), time.process_time()
     states, transitions, longest = 0, 0, 0
     for update, faults, wishes in STARTS:
@@ -123,11 +122,10 @@ def test_every_world_has_an_exit_and_a_good_release(capsys: pytest.CaptureFixtur
         # Whether work succeeds or never ends.
         longest = max(longest, *(check_exits(machine, worlds, works=works) for works in (True, False)))
         states, transitions = states + len(worlds), transitions + moves
-    with capsys.disabled():
-        print(  # noqa: T201 - whoever runs the tests wants to see how much was tried
-            f"\nupdate machine: {states} states and {transitions} transitions explored ({len(machine.updates)} states of the machine "
-            f"itself), each at rest within {longest} steps; {time.process_time() - began_s:.1f} s"
-        )
+    tell(
+        f"update machine: {states} states and {transitions} transitions explored ({len(machine.updates)} states of the machine itself), "
+        f"each at rest within {longest} steps; {time.process_time() - began_s:.1f} s"
+    )
 
 
 LIVES = 400

@@ -170,30 +170,28 @@ def every_fault(_when: int) -> tuple[str, ...]:
     return tuple(FAULTS)
 
 
-def test_whichever_call_goes_wrong_the_next_start_makes_it_good(tmp_path: Path, report_line: Callable[[str], None]) -> None:
+def test_whichever_call_goes_wrong_the_next_start_makes_it_good(tmp_path: Path, tell: Callable[[str], None]) -> None:
     with nursery(tmp_path / "nursery.log") as devices:
         counts = {call: sweep(devices, call, one_fault_of_three) for call in CALLS}
-    report_line(f"disturbed updates: {sum(counts.values())}: {counts}")
+    tell(f"disturbed updates: {sum(counts.values())}: {counts}")
     assert min(counts.values()) >= 1
 
 
 def test_whichever_call_goes_wrong_while_settings_are_taken_the_next_start_makes_it_good(
-    tmp_path: Path, report_line: Callable[[str], None]
+    tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     calls = ("fsync", "rename", "write", "unlink")
     with nursery(tmp_path / "nursery.log", "settings") as devices:
         counts = {call: sweep(devices, call, one_fault_of_three) for call in calls}
-    report_line(f"disturbed changes of settings: {sum(counts.values())}: {counts}")
+    tell(f"disturbed changes of settings: {sum(counts.values())}: {counts}")
     assert min(counts.values()) >= 1
 
 
 @pytest.mark.slow
-def test_whichever_call_goes_wrong_in_whichever_way_the_next_start_makes_it_good(
-    tmp_path: Path, report_line: Callable[[str], None]
-) -> None:
+def test_whichever_call_goes_wrong_in_whichever_way_the_next_start_makes_it_good(tmp_path: Path, tell: Callable[[str], None]) -> None:
     with nursery(tmp_path / "nursery.log") as devices:
         counts = {call: sweep(devices, call, every_fault) for call in CALLS}
-    report_line(f"disturbed updates: {sum(counts.values())}: {counts}")
+    tell(f"disturbed updates: {sum(counts.values())}: {counts}")
     assert min(counts.values()) >= 1
 
 

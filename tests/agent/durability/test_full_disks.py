@@ -12,7 +12,7 @@ from contracts.lifecycle import Phase
 from contracts.messages import Health
 from tests.agent.conftest import DEVICE, AgentProcess, until
 from tests.agent.durability.test_worn_disks import fill
-from tests.live.mosquitto import free_port
+from tests.live.ports import free_port
 from tests.live.power import small_disk
 from tests.sim.fleet import SimFleet, make_release, write_device
 

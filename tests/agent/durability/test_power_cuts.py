@@ -151,7 +151,7 @@ async def boot(state: Path, *, is_finished: bool) -> SmallDevice:
     return device
 
 
-def test_no_power_cut_tears_a_release_or_loses_what_was_reported(tmp_path: Path, report_line: Callable[[str], None]) -> None:
+def test_no_power_cut_tears_a_release_or_loses_what_was_reported(tmp_path: Path, tell: Callable[[str], None]) -> None:
     chance, places = random.Random(5), set()
     with power_disk(tmp_path) as disk, at_work(disk, []) as writer:
         for number in range(CUTS):
@@ -174,11 +174,11 @@ def test_no_power_cut_tears_a_release_or_loses_what_was_reported(tmp_path: Path,
                     assert device.launcher.served[-1] == release
                     assert place_of(device.store.load(MODEL)) >= (release, rank)
         last = writer.said.place[0]
-    report_line(f"power cuts: {CUTS} through {last} updates, in {len(places)} phases of 6: 0 torn, 0 lost")
+    tell(f"power cuts: {CUTS} through {last} updates, in {len(places)} phases of 6: 0 torn, 0 lost")
     assert len(places) >= 4
 
 
-def test_a_device_that_does_not_sync_loses_what_it_reported(tmp_path: Path, report_line: Callable[[str], None]) -> None:
+def test_a_device_that_does_not_sync_loses_what_it_reported(tmp_path: Path, tell: Callable[[str], None]) -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     chance, torn, lost = random.Random(5), 0, 0
@@ -190,7 +190,7 @@ def test_a_device_that_does_not_sync_loses_what_it_reported(tmp_path: Path, repo
                 found = look(folder / "state")
             torn += bool(found.torn)
             lost += found.lacks(said)
-    report_line(f"power cuts without fsync: {CUTS_WITHOUT_FSYNC}: {torn} torn, {lost} lost")
+    tell(f"power cuts without fsync: {CUTS_WITHOUT_FSYNC}: {torn} torn, {lost} lost")
     assert lost
 
 

@@ -65,7 +65,7 @@ def at_work(state: Path) -> Iterator[Writer]:
             listener.join(20)
 
 
-def test_no_power_cut_tears_settings_or_loses_what_was_reported(tmp_path: Path, report_line: Callable[[str], None]) -> None:
+def test_no_power_cut_tears_settings_or_loses_what_was_reported(tmp_path: Path, tell: Callable[[str], None]) -> None:
     chance, found = random.Random(5), list[int]()
     with power_disk(tmp_path) as disk, at_work(disk.folder / "state") as writer:
         for number in range(CUTS):
@@ -80,5 +80,5 @@ def test_no_power_cut_tears_settings_or_loses_what_was_reported(tmp_path: Path, 
                     assert life.began_with == settings_device.set_to(found[-1])
                     assert life.report is not None
                     assert life.report.phase is Phase.COMMITTED
-    report_line(f"power cuts: {CUTS} through {len(set(found))} revisions of settings: 0 torn, 0 lost")
+    tell(f"power cuts: {CUTS} through {len(set(found))} revisions of settings: 0 torn, 0 lost")
     assert len(set(found)) >= 5

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent.client import AddressError, Client, DatatypeError, RefusedError, UnreachableError
+from tests.live.ports import free_port
 from tests.sim.control import TOKEN, Address, Control
 from tests.sim.tiny_release import MODEL, RAW, SCORES, TinyRelease
 
@@ -52,8 +52,7 @@ def test_a_wrong_token_is_refused_and_not_repeated(serving: Address) -> None:
 
 
 def test_nobody_there_is_said_clearly(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+    port = free_port()
     for address in (f"http://127.0.0.1:{port}", str(tmp_path / "missing.sock")):
         with Client(address) as client, pytest.raises(UnreachableError) as unreachable:
             client.infer(MODEL, {RAW.name: PICTURES})

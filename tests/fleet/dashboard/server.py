@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.live.ports import free_port
+
 ROOT = Path(__file__).parents[3]
 START_S = 60
 
@@ -20,8 +21,7 @@ START_S = 60
 @contextmanager
 def dashboard(folder: Path, *, codes: str, devices: int = 24, speed: float = 1.0, people: Sequence[str] = ()) -> Iterator[str]:
     """Yield the address of a server with one-time `codes`, parted by commas, and `people` NAME=PASSWORD=ROLE; `folder` keeps its log."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "tests.fleet.dashboard.serve", str(port), codes, str(devices), str(speed), *people]
     # NiceGUI behaves otherwise where it sees pytest's variable.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -15,9 +13,9 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.fleet.bundles import make_bundle
 from tests.fleet.dashboard.visit import Visit
-from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
+from tests.fleet.played import add_release, settled_devices
+from tests.fleet.server import FleetProcess, wait_for
 from tests.live.browser import chromium, console_errors
 
 DEVICES = 12
@@ -37,21 +35,10 @@ rolled_back = 0.5
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetProcess]:
     """A server with three releases, whose played devices all run the first."""
     folder = tmp_path_factory.mktemp("orders")
-    (folder / "quick.toml").write_text(QUICK)
-    with FleetProcess(folder / "home", None, "--simulation") as fleet:
-        command = (sys.executable, "-m", "cli", "fleet", "simulate", "--devices", str(DEVICES), "--faults", str(folder / "quick.toml"))
-        played = subprocess.Popen((*command, "--seconds", "600"), cwd=ROOT, env=environment(fleet.folder), stdout=subprocess.DEVNULL)
-        try:
-            with fleet.api as api:
-                wait_for(lambda: api.get("overview").json()["online"] == DEVICES)
-            for release in (1, 2, 3):
-                make_bundle(folder / str(release), release=release)
-                fleet.ask("release", "add", str(folder / str(release)))
-            assert fleet.ask("rollout", "start", "digits", "--release", "1", "--to", "all", "--wait")["counts"] == {"committed": DEVICES}
-            yield fleet
-        finally:
-            played.terminate()
-            played.wait(30)
+    with FleetProcess(folder / "home", None, "--simulation") as fleet, settled_devices(fleet, folder, DEVICES, QUICK):
+        for release in (2, 3):
+            add_release(fleet, folder, release)
+        yield fleet
 
 
 @contextmanager

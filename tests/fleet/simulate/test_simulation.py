@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fleet.bundles import make_bundle
-from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
+from tests.fleet.played import BOUND_S, leave, simulate
+from tests.fleet.server import FleetProcess, wait_for
 
 QUICK = """
 health_interval_s = 1
@@ -39,9 +38,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetProcess]:
         yield running
 
 
-def simulate(fleet: FleetProcess, *options: str) -> subprocess.Popen[str]:
-    command = (sys.executable, "-m", "cli", "fleet", "simulate", "--json", *options)
-    return subprocess.Popen(command, cwd=ROOT, env=environment(fleet.folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def nobody_is_online(fleet: FleetProcess) -> bool:
+    with fleet.api as api:
+        return bool(api.get("overview").json()["online"] == 0)
 
 
 def test_played_devices_connect_follow_a_rollout_and_leave(stage: FleetProcess, tmp_path: Path) -> None:
@@ -49,11 +48,11 @@ def test_played_devices_connect_follow_a_rollout_and_leave(stage: FleetProcess, 
     scenario.write_text(QUICK + MIXED)
     make_bundle(tmp_path / "one", release=1)
     stage.ask("release", "add", str(tmp_path / "one"))
-    with simulate(stage, "--devices", "40", "--faults", str(scenario), "--seconds", "25") as played:
+    with simulate(stage, "--devices", "40", "--faults", str(scenario), "--seconds", BOUND_S) as played:
         with stage.api as api:
             wait_for(lambda: api.get("overview").json()["online"] >= 30)
         done = stage.run("rollout", "start", "digits", "--to", "all", "--deadline-s", "12", "--wait", "--json")
-        out, err = played.communicate(timeout=60)
+        out, err = leave(played)
 
     view = json.loads(done.stdout)
     assert set(view["counts"]) <= {"committed", "rolled_back", "failed"}, done.stderr
@@ -64,8 +63,7 @@ def test_played_devices_connect_follow_a_rollout_and_leave(stage: FleetProcess, 
     assert told["releases"]["digits 1"] >= view["counts"]["committed"] >= 20
     assert told["messages"]["dropped"] > 0
     assert told["messages"].get("refused", 0) == 0
-    with stage.api as api:
-        wait_for(lambda: api.get("overview").json()["online"] == 0)
+    wait_for(lambda: nobody_is_online(stage))
 
 
 @pytest.mark.parametrize(("fault", "word"), [("drop", "dropped"), ("reorder", "reordered")])
@@ -79,6 +77,8 @@ def test_the_server_misses_what_was_dropped_and_nothing_that_came_late(stage: Fl
     befell = json.loads(out)["messages"][word]
     assert err == ""
     assert befell > 5
+    # A device's farewell comes after all else that it said.
+    wait_for(lambda: nobody_is_online(stage))
     with stage.api as api:
         gaps = [gap for number in range(20) for gap in api.get(f"devices/{fault}-{number:05}").json()["gaps"]]
     lost = sum(gap["lost"] for gap in gaps)
