@@ -11,7 +11,7 @@ from fleet.dashboard.feed import Feed
 from fleet.dashboard.guard import Guard
 from fleet.dashboard.openid_way import OpenIdWay
 from fleet.dashboard.orders import Orders
-from fleet.dashboard.ports import Services
+from fleet.dashboard.ports import AuditLog, Services
 from fleet.dashboard.session import COOKIE, SESSION_S, Sessions
 from fleet.dashboard.theme import STATIC, STATIC_URL, Frame
 from fleet.dashboard.way_in import WayIn
@@ -22,12 +22,12 @@ RECONNECT_S = 10.0
 STATIC_AGE_S = 24 * 3600
 
 
-def mount(app: FastAPI, services: Services, sessions: Sessions, log: audit.Log, storage_secret: str) -> None:
+def mount(app: FastAPI, services: Services, sessions: Sessions, log: AuditLog, storage_secret: str) -> None:
     """Add the dashboard to `app`, once per process and after all other routes: it takes every path that is left.
 
     `sessions` lets people in; `storage_secret` signs the cookies.
     """
-    orders = Orders(services, sessions.caller_of)
+    orders = Orders(services, sessions.caller_of, log)
     feed, frame = Feed(services), Frame(sessions)
     pages.add_static_files(STATIC_URL, STATIC, max_cache_age=STATIC_AGE_S)
     way_in = WayIn(sessions)
@@ -39,7 +39,7 @@ def mount(app: FastAPI, services: Services, sessions: Sessions, log: audit.Log, 
     for ordering in (devices, device, rollout_form, rollout):
         ordering.register(feed, frame, orders)
     audit.register(log, frame)
-    pages.add_middleware(Guard, sessions=sessions)
+    pages.add_middleware(Guard, sessions=sessions, log=log, now=services.now)
     ui.run_with(
         app,
         title="fieldfare",

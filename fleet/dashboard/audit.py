@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from functools import partial
-from typing import Protocol
 from urllib.parse import urlencode
 
 from nicegui import ui
@@ -15,22 +13,14 @@ from fleet.core.audit import LinkedEntry
 from fleet.core.roles import Role
 from fleet.dashboard.guard import signed_in
 from fleet.dashboard.parts import ago, empty, heading, mono, row, table
+from fleet.dashboard.ports import AuditLog
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 
 ROWS = 50
 COLUMNS = ["Number", "When", "Who", "Role", "From", "What", "On", "Outcome", "Asked for", "Digest"]
 
 
-class Log(Protocol):
-    """Where acts are kept."""
-
-    def page(
-        self, after: int | None, limit: int, *, is_newest_first: bool = False, since: datetime | None = None, who: str = "", what: str = ""
-    ) -> tuple[LinkedEntry, ...]:
-        """Return rows that follow row `after`, in either direction."""
-
-
-def register(log: Log, frame: Frame) -> None:
+def register(log: AuditLog, frame: Frame) -> None:
     """Add the page."""
 
     @ui.page("/audit", response_timeout=FIRST_ANSWER_S)

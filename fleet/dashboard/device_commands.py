@@ -16,10 +16,10 @@ from fleet.dashboard.command_words import ERRANDS, asked, rows_of
 from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.form import Form
-from fleet.dashboard.orders import Orders, obstacle
+from fleet.dashboard.orders import Order, Orders, obstacle
 from fleet.dashboard.parts import Live, ago, badge, facts, panel, row, table
 from fleet.dashboard.theme import Page
-from fleet.requests import DEFAULT_COMMAND_LIFE_S
+from fleet.requests import DEFAULT_COMMAND_LIFE_S, NewCommand
 from fleet.views import CommandSummary, CommandView, DeviceDetail
 
 GIVE = ("POST", "/devices/{device}/commands")
@@ -87,7 +87,8 @@ class CommandPanel:
         def do(caller: Caller, now: datetime) -> None:
             desk.add(new_command(number, self._device, order, caller.name, now, DEFAULT_COMMAND_LIFE_S))
 
-        await self._orders.give(self._page.login, GIVE, do, command_role(kind))
+        asked = NewCommand(kind=kind, arguments={"model": model} if model else {})
+        await self._orders.give(self._page.visitor, Order(GIVE, self._device, asked, command_role(kind)), do)
         self._feed.changed(device=self._device)
         return f"{ERRANDS[kind].text}: asked; the answer appears below."
 
@@ -111,9 +112,8 @@ class CommandPanel:
 
     async def _open(self, command: CommandSummary) -> str:
         desk = self._orders.services.commands
-        found = await self._orders.give(
-            self._page.login, SEE, lambda _caller, now: desk.command(self._device, command.id, now), command_role(command.order.kind)
-        )
+        order = Order(SEE, needed=command_role(command.order.kind))
+        found = await self._orders.look(self._page.visitor, order, lambda _caller, now: desk.command(self._device, command.id, now))
         await _show(found)
         return ""
 

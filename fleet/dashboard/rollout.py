@@ -12,7 +12,7 @@ from fleet.core.roles import Caller
 from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import attempt, confirmed
 from fleet.dashboard.feed import Feed
-from fleet.dashboard.orders import Orders
+from fleet.dashboard.orders import Order, Orders
 from fleet.dashboard.parts import Live, badge, empty, facts, heading, mono, panel
 from fleet.dashboard.phases import draw_legend, draw_split, finished
 from fleet.dashboard.rollout_acts import ACTS, Act
@@ -98,7 +98,7 @@ class RolloutPage:
             desk.act(number, act.name, caller.name, now)
             return number
 
-        found = await self._orders.give(self._page.login, act.route, do)
+        found = await self._orders.give(self._page.visitor, Order(act.route, str(number)), do)
         self._feed.changed(rollout=number)
         if found != number:
             ui.navigate.to(f"/rollouts/{found}")

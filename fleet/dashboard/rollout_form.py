@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from nicegui import ui
 from starlette.requests import Request
 
@@ -9,7 +11,7 @@ from contracts.errors import FieldfareError
 from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.feed import Feed
-from fleet.dashboard.orders import Orders, obstacle
+from fleet.dashboard.orders import Order, Orders, obstacle
 from fleet.dashboard.parts import Live, empty, heading, panel, row, table
 from fleet.dashboard.rollout_request import (
     LIMIT_HINTS,
@@ -89,7 +91,8 @@ class RolloutForm:
         """Show what it would do."""
         self._follow_strategy()
         try:
-            preview = await self._read_preview(request_of(self._said()))
+            said = self._said()
+            _, preview = await self._orders.look(self._page.visitor, Order(PREVIEW), lambda _caller, now: self._read(said, now))
         except FieldfareError as error:
             self._problem.set_text(str(error))
             self._problem.set_visibility(True)
@@ -104,18 +107,17 @@ class RolloutForm:
         await attempt(self._ask_and_start)
 
     async def _ask_and_start(self) -> str:
-        new = request_of(self._said())
-        preview = await self._read_preview(new)
+        desk, visitor, said = self._orders.services.rollouts, self._page.visitor, self._said()
+        new, preview = await self._orders.weigh(visitor, Order(START), lambda _caller, now: self._read(said, now))
         if not await confirmed(Ask(f"Start a rollout of {release_name(preview.release)}?", question(new, preview), "Start it")):
             return ""
-        desk = self._orders.services.rollouts
-        number = await self._orders.give(self._page.login, START, lambda caller, now: desk.start(new, caller.name, now))
+        number = await self._orders.give(visitor, Order(START, asked=new), lambda caller, now: desk.start(new, caller.name, now))
         ui.navigate.to(f"/rollouts/{number}")
         return f"Rollout {number} was started."
 
-    async def _read_preview(self, new: NewRollout) -> RolloutPreview:
-        preview = self._orders.services.preview
-        return await self._orders.give(self._page.login, PREVIEW, lambda _caller, now: preview.of(new, now))
+    def _read(self, said: dict[str, str | bool], now: datetime) -> tuple[NewRollout, RolloutPreview]:
+        new = request_of(said)
+        return new, self._orders.services.preview.of(new, now)
 
     def _said(self) -> dict[str, str | bool]:
         return {name: field.value if isinstance(field, ui.checkbox) else str(field.value or "") for name, field in self._fields.items()}

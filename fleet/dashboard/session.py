@@ -22,6 +22,14 @@ class Login:
     key: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Visitor:
+    """Who may be at a page: what the browser shows, and the address that it comes from."""
+
+    login: Login | None
+    address: str
+
+
 class FrontDesk(Protocol):
     """Who lets people in and out; every method may block."""
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from contracts.errors import FieldfareError
 from fleet.core.roles import Caller, Role
-from fleet.dashboard.guard import signed_in
-from fleet.dashboard.session import Login, Sessions, read_login
+from fleet.dashboard.guard import address_of, signed_in
+from fleet.dashboard.session import Sessions, Visitor, read_login
 from fleet.dashboard.words import LOOKS, words_of
 
 STATIC = Path(__file__).parent / "static"
@@ -41,7 +41,7 @@ class Page:
     """An open page, as its author sees it."""
 
     sessions: Sessions
-    login: Login | None
+    visitor: Visitor
     # Who looked when the page was opened; orders ask again.
     caller: Caller
     trouble: ui.label
@@ -53,7 +53,7 @@ class Page:
 
     async def _refresh(self, refresh: Callable[[], Awaitable[None]]) -> None:
         try:
-            if not await asyncio.to_thread(self.sessions.is_open, self.login):
+            if not await asyncio.to_thread(self.sessions.is_open, self.visitor.login):
                 ui.navigate.to("/login")
                 return
             await refresh()
@@ -75,7 +75,7 @@ class Frame:
     @asynccontextmanager
     async def page(self, request: Request, title: str, *, under: str) -> AsyncIterator[Page]:
         """Open a page; `under` is the navigation entry it belongs to."""
-        login = read_login(request.session)
+        visitor = Visitor(read_login(request.session), address_of(request.client))
         caller = signed_in(request)
         ui.page_title(f"{title} · fieldfare")
         ui.add_head_html(self._head + f"<script>fieldfare.setServerTime({time.time() * 1000:.0f})</script>")
@@ -86,7 +86,7 @@ class Frame:
         with ui.element("div").classes("ff-main").props("id=content tabindex=-1"):
             trouble = ui.label().classes("ff-trouble").props("role=alert")
             trouble.set_visibility(False)
-            yield Page(self._sessions, login, caller, trouble)
+            yield Page(self._sessions, visitor, caller, trouble)
 
 
 def _header(under: str, caller: Caller) -> ui.element:

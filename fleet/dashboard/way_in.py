@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from fleet.dashboard.guard import OPENID_PATHS
+from fleet.dashboard.guard import OPENID_PATHS, address_of
 from fleet.dashboard.session import Login, Sessions, read_login, write_login
 from fleet.dashboard.theme import STATIC
 from fleet.errors.openid import OpenIdError
@@ -50,7 +50,7 @@ class WayIn:
 
     async def look(self, request: Request, code: str = "") -> Response:
         """Redeem a code, or ask; nothing else in the address has a say in where the browser goes next."""
-        if found := await asyncio.to_thread(self._sessions.redeem, code, address_of(request)) if code else None:
+        if found := await asyncio.to_thread(self._sessions.redeem, code, address_of(request.client)) if code else None:
             return self.enter(request, found)
         if await asyncio.to_thread(self._sessions.is_open, read_login(request.session)):
             return RedirectResponse("/", status_code=303)
@@ -62,7 +62,9 @@ class WayIn:
         if form is None:
             return self.ask("This is no form that was filled in here.", 413)
         try:
-            key = await self._in_turn(partial(self._sessions.desk.sign_in, form["name"].strip(), form["password"], address_of(request)))
+            key = await self._in_turn(
+                partial(self._sessions.desk.sign_in, form["name"].strip(), form["password"], address_of(request.client))
+            )
         except LoginRefusedError:
             return self.ask("This name and this password do not belong together.", 401)
         except TooManyLoginsError as error:
@@ -82,7 +84,7 @@ class WayIn:
         found = read_login(request.session)
         caller = await asyncio.to_thread(self._sessions.caller_of, found)
         if found is not None:
-            await asyncio.to_thread(self._sessions.desk.sign_out, found.key, address_of(request))
+            await asyncio.to_thread(self._sessions.desk.sign_out, found.key, address_of(request.client))
         request.session.clear()
         link = ""
         if self._openid is not None and caller is not None and caller.kind == "openid":
@@ -115,8 +117,3 @@ async def _form_of(request: Request) -> Mapping[str, str] | None:
     except ValueError:
         return None
     return {field: found.get(field, [""])[0][:most] for field, most in FIELDS.items()}
-
-
-def address_of(request: Request) -> str:
-    """Return where a request comes from."""
-    return request.client.host if request.client else "unknown"
