@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from nicegui import app as pages
 from nicegui import ui
 
-from fleet.dashboard import audit, device, devices, overview, releases, rollout, rollout_form, rollouts
+from fleet.dashboard import audit, device, device_settings, devices, overview, releases, rollout, rollout_form, rollouts
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.guard import Guard
 from fleet.dashboard.openid_way import OpenIdWay
@@ -36,7 +36,7 @@ def mount(app: FastAPI, services: Services, sessions: Sessions, log: AuditLog, s
         OpenIdWay(sessions.openid, way_in).add_to(pages)
     for showing in (overview, rollouts, releases):
         showing.register(feed, frame)
-    for ordering in (devices, device, rollout_form, rollout):
+    for ordering in (devices, device, device_settings, rollout_form, rollout):
         ordering.register(feed, frame, orders)
     audit.register(log, frame)
     pages.add_middleware(Guard, sessions=sessions, log=log, now=services.now)

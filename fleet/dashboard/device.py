@@ -10,6 +10,7 @@ from fleet.dashboard.device_commands import LIST, CommandPanel
 from fleet.dashboard.device_facts import draw_inventory, draw_link, draw_refusals, draw_settings, draw_title
 from fleet.dashboard.device_history import draw_timeline, timeline
 from fleet.dashboard.device_labels import LabelPanel
+from fleet.dashboard.device_settings import CONFIGURE
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.model_panel import draw_models
 from fleet.dashboard.orders import Orders, obstacle
@@ -52,7 +53,11 @@ class DevicePage:
                 self._inventory = Live(draw_inventory)
             with ui.element("div").classes("ff-stack"):
                 self._labels = LabelPanel(feed, orders, page, device)
-                with panel("Settings"):
+                with panel("Settings") as bar:
+                    with bar:
+                        ui.element("div").classes("ff-space")
+                        if not obstacle(page.caller, CONFIGURE):
+                            ui.link("Change…", f"/devices/{device}/settings").classes("ff-button ff-button-link")
                     self._settings = Live(draw_settings)
                 with panel("Link"):
                     self._link = Live(draw_link)

@@ -19,6 +19,7 @@ from fleet.dashboard.rollout_acts import ACTS, Act
 from fleet.dashboard.rollout_gate import draw_gate, draw_halves
 from fleet.dashboard.rollout_history import draw_blame, draw_history
 from fleet.dashboard.rollout_members import Members
+from fleet.dashboard.rollout_shadow import draw_shadow
 from fleet.dashboard.rollouts import draw_times
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.dashboard.wave_words import bar_of, facts_of, reason, strategy
@@ -58,6 +59,7 @@ class RolloutPage:
         self._progress = Live(_draw_progress)
         self._blame = Live(draw_blame)
         self._gate = Live(draw_gate)
+        self._shadow = Live(draw_shadow)
         self._halves = Live(draw_halves)
         self._members = Members()
         with ui.element("div").classes("ff-columns"):
@@ -73,6 +75,7 @@ class RolloutPage:
         self._progress.show(outline)
         self._blame.show(view.history)
         self._gate.show((view.gate, view.plan, view.strategy))
+        self._shadow.show((view.shadow, len(view.waves)))
         self._halves.show(view if view.strategy == "split" else None)
         self._members.show(view)
         self._plan.show(view.plan)
@@ -115,7 +118,7 @@ def _is_there(name: str, view: RolloutView) -> bool:
         return view.state != "paused" or view.ended_at is not None
     if name == "approve":
         return view.state == "waiting"
-    return name != "promote" or len(view.waves) > 1
+    return name != "promote" or len(view.waves) > 1 or view.shadow is not None
 
 
 def _draw_title(view: RolloutView) -> None:

@@ -19,6 +19,7 @@ from fleet.dashboard.rollout_request import (
     STRATEGIES,
     artifacts,
     headline,
+    is_asked,
     limit_field,
     obstacles,
     question,
@@ -126,8 +127,12 @@ class RolloutForm:
         with ui.element("div").classes("ff-fields"):
             self._text("waves", "Waves: reached with each", "1%,10%,50%,100%")
             self._text("threshold", "May be lost", "5% or 3")
+            self._text("share", "Share of inputs in shadow", "5%")
+            self._text("min_inputs", "Inputs before a device counts", "200")
+            self._text("max_cpu", "CPU in shadow, of one core", "0.5")
+            self._text("max_temperature_c", "Pauses above, °C", "75")
             for metric in METRICS:
-                self._text(limit_field(metric), f"Gate on {metric}", LIMIT_HINTS.get(metric, "how much worse it may be"))
+                self._text(limit_field(metric), f"Gate on {metric}", LIMIT_HINTS[metric])
             self._text("soak", "Watched after each wave", "15m")
             self._text("window", "Hours, by each device's clock", "22:00-06:00")
             self._text("zone", "Zone of devices without one", "UTC")
@@ -141,13 +146,9 @@ class RolloutForm:
 
     def _follow_strategy(self) -> None:
         """Show what the strategy asks for, and nothing else."""
-        chosen = self._fields["strategy"].value
-        for name in ("rival", "hold"):
-            self._fields[name].set_visibility(chosen == "split")
-        for name in ("waves", "soak", "threshold"):
-            self._fields[name].set_visibility(chosen not in ("all-at-once", "split"))
-        for metric in METRICS:
-            self._fields[limit_field(metric)].set_visibility(chosen != "all-at-once")
+        chosen = str(self._fields["strategy"].value)
+        for name, field in self._fields.items():
+            field.set_visibility(is_asked(name, chosen))
 
     def _text(self, name: str, label: str, hint: str) -> None:
         field = ui.input(label, placeholder=hint, on_change=self.look)
