@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from nicegui import app as pages
 from nicegui import ui
 
-from fleet.dashboard import audit, device, device_settings, devices, overview, releases, rollout, rollout_form, rollouts
+from fleet.dashboard import account, audit, device, device_settings, devices, overview, releases, rollout, rollout_form, rollouts
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.guard import Guard
 from fleet.dashboard.openid_way import OpenIdWay
@@ -32,6 +32,7 @@ def mount(app: FastAPI, services: Services, sessions: Sessions, log: AuditLog, s
     pages.add_static_files(STATIC_URL, STATIC, max_cache_age=STATIC_AGE_S)
     way_in = WayIn(sessions)
     way_in.add_to(pages)
+    account.OwnPassword(sessions, way_in).add_to(pages)
     if sessions.openid is not None:
         OpenIdWay(sessions.openid, way_in).add_to(pages)
     for showing in (overview, rollouts, releases):
@@ -39,6 +40,7 @@ def mount(app: FastAPI, services: Services, sessions: Sessions, log: AuditLog, s
     for ordering in (devices, device, device_settings, rollout_form, rollout):
         ordering.register(feed, frame, orders)
     audit.register(log, frame)
+    account.register(frame)
     pages.add_middleware(Guard, sessions=sessions, log=log, now=services.now)
     ui.run_with(
         app,

@@ -45,6 +45,12 @@ class FrontDesk(Protocol):
     def sign_out(self, key: str, address: str) -> None:
         """End a session, in every tab."""
 
+    def change_password(self, key: str, old: str, new: str, address: str) -> str:
+        """Take the own password of whoever is signed in by `key`, end that person's sessions, and return the key of a new one.
+
+        Raises LoginRefusedError, TooManyLoginsError, PasswordError or TooBusyError.
+        """
+
 
 class OpenIdDesk(Protocol):
     """Who sends people to an identity provider and takes them back; every method may block."""

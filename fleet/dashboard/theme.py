@@ -26,6 +26,7 @@ BEAT_S = 2.0
 # Pages wait for their first answer; a large fleet on a small server takes its time.
 FIRST_ANSWER_S = 30.0
 PAGES = {"/": "Overview", "/devices": "Devices", "/rollouts": "Rollouts", "/releases": "Releases"}
+ACCOUNT = "/account"
 ADMINS_PAGES = {"/audit": "Audit"}
 THEME_COOKIE = "fieldfare_theme"
 THEMES: dict[str, tuple[bool | None, str]] = {
@@ -100,7 +101,11 @@ def _header(under: str, caller: Caller) -> ui.element:
                 if path == under:
                     link.props("aria-current=page")
         ui.element("div").classes("ff-space")
-        ui.label(f"{caller.name} · {caller.role.word}").classes("ff-who").props(f'title="signed in as {caller.role.word}"')
+        with ui.link(target=ACCOUNT).classes("ff-who").props(f'aria-label="Your account: {caller.name}, {caller.role.word}"') as link:
+            ui.icon("account_circle").props("aria-hidden=true")
+            ui.label(f"{caller.name} · {caller.role.word}")
+            if under == ACCOUNT:
+                link.props("aria-current=page")
         _theme_switch()
         ui.html(SIGN_OUT, sanitize=False)
     return header

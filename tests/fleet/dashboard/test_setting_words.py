@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from contracts.configuration import PATHS, SETTABLE, Configuration
+from contracts.configuration import PATHS, SETTABLE, Configuration, SettingValue
 from contracts.errors import InvalidDocumentError
 from contracts.lifecycle import Phase
 from contracts.messages import ModelReport, Outcome, ReleaseRef
@@ -15,7 +15,7 @@ from fleet.dashboard.words import LOOKS
 from fleet.views import ConfigurationView, ConfiguredDevice
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
-BEFORE = {"telemetry.window_s": 30.0, "delivery.sources": ("mqtt", "https")}
+BEFORE: dict[str, SettingValue] = {"telemetry.window_s": 30.0, "delivery.sources": ("mqtt", "https")}
 SAME = {"telemetry.window_s": "30", "delivery.sources": "mqtt,https", "worker.memory_mib": ""}
 WISHED = Configuration(revision=3, settings={"telemetry.window_s": 5.0})
 
