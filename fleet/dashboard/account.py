@@ -33,8 +33,8 @@ SAID = {
 }
 MAY = {
     Role.VIEWER: "look at everything but the audit log and what devices sent by command",
-    Role.OPERATOR: "also bring releases to devices, label and set them, and send them commands",
-    Role.ADMIN: "also decide who and what is trusted, ask for pictures, and read the audit log",
+    Role.OPERATOR: "look; bring releases to devices, label and set them, and send them commands",
+    Role.ADMIN: "all of that; decide who and what is trusted, ask for pictures, and read the audit log",
 }
 CAME = {
     "user": "name and password",

@@ -14,7 +14,7 @@ from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.form import Form
-from fleet.dashboard.orders import Order, Orders, obstacle
+from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.theme import Page
 from fleet.dashboard.words import devices
 from fleet.errors.devices import TooManyDevicesError
@@ -53,14 +53,13 @@ class Bulk:
         self._orders = orders
         self._page = page
         self._chosen = chosen
-        self._label = ActButton("Label…", "sell", self._relabel)
-        self._group = ActButton("Group…", "folder_shared", self._save_group)
+        ways = ((LABELS, "Label…", "sell", self._relabel), (GROUPS, "Group…", "folder_shared", self._save_group))
+        self._buttons = [ActButton(text, icon, press) for route, text, icon, press in ways if may_give(page.caller, route)]
 
     def show(self, total: int) -> None:
-        """Let them be used by who may, while there is anybody."""
-        nobody = "" if total else "Nobody is meant."
-        self._label.show(obstacle(self._page.caller, LABELS) or nobody)
-        self._group.show(obstacle(self._page.caller, GROUPS) or nobody)
+        """Let them be used while there is anybody."""
+        for button in self._buttons:
+            button.show("" if total else "Nobody is meant.")
 
     async def _whom(self) -> Whom:
         query, ticked = await self._chosen()

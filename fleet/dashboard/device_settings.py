@@ -15,7 +15,7 @@ from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.device_facts import draw_settings
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.orders import Order, Orders, obstacle
-from fleet.dashboard.parts import Live, empty, heading, panel, row, table
+from fleet.dashboard.parts import Live, empty, heading, no_entry, panel, row, table
 from fleet.dashboard.setting_words import NAMES, TITLES, change_of, differences, written
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.errors.devices import UnknownDeviceError
@@ -35,7 +35,7 @@ def register(feed: Feed, frame: Frame, orders: Orders) -> None:
             heading(f"Settings of {device}", 1)
             ui.link(f"Back to {device}", f"/devices/{device}")
             if found := obstacle(page.caller, CONFIGURE):
-                ui.label(found).classes("ff-trouble")
+                no_entry(found)
                 return
             try:
                 await feed.device(device)
@@ -58,8 +58,8 @@ class SettingsPage:
         self._fields: dict[str, ui.input] = {}
         with panel("Now"):
             self._settings = Live(draw_settings)
-        ui.label("An empty field leaves a setting to the device's own agent.toml. Grey examples are not its values.").classes("ff-muted")
-        with ui.element("div").classes("ff-columns ff-form"):
+        ui.label("An empty field leaves a setting to the device's own agent.toml, which the fleet does not see.").classes("ff-muted")
+        with ui.element("div").classes("ff-stack ff-form"):
             for section, keys in SETTABLE.items():
                 with panel(TITLES[section]), ui.element("div").classes("ff-fields"):
                     for key in keys:
@@ -85,7 +85,7 @@ class SettingsPage:
 
     def _add_field(self, path: str) -> None:
         name, example = NAMES[path]
-        field = ui.input(name, placeholder=example, on_change=self._look)
+        field = ui.input(name, placeholder=f"such as {example}", on_change=self._look)
         field.props(f'outlined dense stack-label debounce=400 autocomplete=off spellcheck=false title="{path}"').classes("ff-field")
         self._fields[path] = field
 

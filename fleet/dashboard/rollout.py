@@ -12,7 +12,7 @@ from fleet.core.roles import Caller
 from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import attempt, confirmed
 from fleet.dashboard.feed import Feed
-from fleet.dashboard.orders import Order, Orders
+from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.parts import Live, badge, empty, facts, heading, mono, panel
 from fleet.dashboard.phases import draw_legend, draw_split, finished
 from fleet.dashboard.rollout_acts import ACTS, Act
@@ -54,8 +54,9 @@ class RolloutPage:
         self._page = page
         self._rollout = rollout
         self._title = Live(_draw_title)
-        with ui.element("div").classes("ff-toolbar").props('role=group aria-label="Orders"'):
-            self._buttons = {name: self._add_button(act) for name, act in ACTS.items()}
+        with ui.element("div").classes("ff-toolbar").props('role=group aria-label="Orders"') as bar:
+            self._buttons = {name: self._add_button(act) for name, act in ACTS.items() if may_give(page.caller, act.route)}
+        bar.set_visibility(bool(self._buttons))
         self._progress = Live(_draw_progress)
         self._blame = Live(draw_blame)
         self._gate = Live(draw_gate)
@@ -80,8 +81,8 @@ class RolloutPage:
         self._members.show(view)
         self._plan.show(view.plan)
         self._history.show(view.history)
-        for name, act in ACTS.items():
-            self._buttons[name].show(act.obstacle(view, self._page.caller), is_there=_is_there(name, view))
+        for name, button in self._buttons.items():
+            button.show(ACTS[name].obstacle(view, self._page.caller), is_there=_is_there(name, view))
 
     def _add_button(self, act: Act) -> ActButton:
         async def press() -> None:

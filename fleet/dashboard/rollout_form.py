@@ -12,7 +12,7 @@ from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.orders import Order, Orders, obstacle
-from fleet.dashboard.parts import Live, empty, heading, panel, row, table
+from fleet.dashboard.parts import Live, empty, heading, no_entry, panel, row, table
 from fleet.dashboard.rollout_request import (
     LIMIT_HINTS,
     METRICS,
@@ -44,6 +44,9 @@ def register(feed: Feed, frame: Frame, orders: Orders) -> None:
     async def rollout_form_page(request: Request, query: str = "all", release: str = "") -> None:
         async with frame.page(request, "Start a rollout", under="/rollouts") as page:
             heading("Start a rollout", 1)
+            if found := obstacle(page.caller, START):
+                no_entry(found)
+                return
             releases = await feed.releases.get()
             if not releases:
                 empty("No releases yet", "Sign the bundle of a compiled model first:", "fieldfare release add BUNDLE")
@@ -97,12 +100,11 @@ class RolloutForm:
         except FieldfareError as error:
             self._problem.set_text(str(error))
             self._problem.set_visibility(True)
-            self._start.show(obstacle(self._page.caller, START) or "What is asked for cannot be read.")
+            self._start.show("What is asked for cannot be read.")
             return
         self._problem.set_visibility(False)
         self._preview.show(preview)
-        nobody = "" if preview.chosen else "No device would get it."
-        self._start.show(obstacle(self._page.caller, START) or nobody)
+        self._start.show("" if preview.chosen else "No device would get it.")
 
     async def _ask(self) -> None:
         await attempt(self._ask_and_start)

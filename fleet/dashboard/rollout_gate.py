@@ -33,7 +33,7 @@ def draw_gate(shown: Shown) -> None:
             with bar:
                 badge(f"gate-{gate.decision}")
                 ui.label(headline(gate))
-            with table(["Metric", "", one, other, "Difference (95 % interval)", "Allowed", "Worse than allowed", "Evidence so far"]):
+            with table(["Metric", "Verdict", one, other, "Difference (95 % interval)", "Allowed", "Worse than allowed", "Evidence so far"]):
                 report = {found.metric: found for found in gate.report}
                 for metric in gate.metrics:
                     _draw_line(line_of(metric, report.get(metric.metric)))

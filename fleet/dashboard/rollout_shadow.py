@@ -21,7 +21,7 @@ def draw_shadow(shown: Shown) -> None:
 def facts_of(shadow: ShadowView, waves: int) -> list[tuple[str, str]]:
     """Return names and values; what devices have not told yet is said to be missing."""
     return [
-        ("Agreement", f"{_percent(shadow.agreement)} of inputs" if shadow.agreement is not None else "nothing compared yet"),
+        ("Agreement", _agreement(shadow)),
         *(work_facts(shadow.work) if shadow.work else ()),
         ("In shadow now", f"{devices(shadow.devices)}; {shadow.proven} of {waves} waves have passed"),
         ("Sees", f"{_percent(shadow.share)} of the live inputs; a device counts from {count(shadow.min_inputs)} on"),
@@ -33,15 +33,22 @@ def work_facts(work: ShadowWork) -> list[tuple[str, str]]:
     """Return what the newest windows told."""
     inputs = work.compared + work.errors + work.dropped
     dropped = f"{count(work.dropped)} of {count(inputs)} sampled inputs" if work.dropped else "none"
+    same = f"{_percent(work.agreed / (work.compared + work.errors))} of inputs, by " if work.compared + work.errors else "told by "
     return [
+        ("Newest agreement", f"{same}the newest windows of {devices(work.devices)}"),
         ("Confidence", "" if work.confidence_shift is None else f"{_signed(work.confidence_shift)} against the live release, on average"),
         ("Latency, median", _beside(work.p50_ms, work.live_p50_ms)),
         ("Latency, p95", _beside(work.p95_ms, work.live_p95_ms)),
         ("Compared", f"{count(work.compared)} inputs, and {count(work.errors)} on which it failed"),
         ("Dropped for lack of time", dropped),
         ("Paused for its budgets", f"{duration(round(work.paused_s))} in all" if work.paused_s else "never"),
-        ("From", f"the newest windows of {devices(work.devices)}"),
     ]
+
+
+def _agreement(shadow: ShadowView) -> str:
+    if shadow.agreement is not None:
+        return f"{_percent(shadow.agreement)} of inputs, on average over the devices that count"
+    return f"no device counts yet: each must tell of {count(shadow.min_inputs)} inputs"
 
 
 def _budgets(shadow: ShadowView) -> str:

@@ -37,15 +37,15 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "update.max_growth_mib_per_h": ("Memory growth, MiB per hour", "256"),
     "update.max_temperature_rise_c": ("Temperature rise, °C", "20"),
     "worker.inference_s": ("One inference, s", "10"),
-    "worker.memory_mib": ("Memory of a worker, MiB", "0 for half of the device's"),
+    "worker.memory_mib": ("Memory of a worker, MiB", "512; 0 is half of the device's"),
     "storage.earlier_releases": ("Earlier releases kept", "1"),
-    "storage.max_bytes": ("All releases, bytes", "0 for no limit"),
+    "storage.max_bytes": ("All releases, bytes", "4000000000; 0 is no limit"),
     "delivery.sources": ("Sources, in order", "mqtt,https,folder"),
     "delivery.server": ("Fleet's server", "https://fleet.example.org:8481"),
     "delivery.urls": ("Servers of files", "https://cdn.example.org/artifacts"),
     "delivery.release_hosts": ("Hosts that releases may name", "*.example.org"),
     "delivery.folder": ("Folder of bundles", "/media/usb"),
-    "delivery.max_bytes_per_s": ("Rate, bytes a second", "0 for no limit"),
+    "delivery.max_bytes_per_s": ("Rate, bytes a second", "500000; 0 is no limit"),
     "delivery.hours": ("Hours", "22:00-06:00"),
 }
 

@@ -160,9 +160,9 @@ class StoreReader:
             for release in found
         )
 
-    def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
-        """Return rollouts without their devices, newest first."""
-        return tuple(RolloutView(**dict(summarised(outline))) for outline in self._rollouts.newest(limit))
+    def rollouts(self, *, limit: int = 50, before: int | None = None) -> tuple[RolloutView, ...]:
+        """Return rollouts without their devices, newest first, those that were begun before one."""
+        return tuple(RolloutView(**dict(summarised(outline))) for outline in self._rollouts.newest(limit, before))
 
     def taken_part(self, device: str, *, limit: int = 20) -> tuple[DeviceRolloutView, ...]:
         """Return how the newest rollouts went on a device, newest first."""

@@ -99,6 +99,7 @@ def shadow_work(told: Mapping[str, ShadowPart]) -> ShadowWork | None:
     ours, live = merged(part.latencies for part in parts), merged(part.live_latencies for part in parts)
     return ShadowWork(
         compared=sum(part.compared for part in parts),
+        agreed=sum(part.agreed for part in parts),
         errors=sum(part.errors for part in parts),
         dropped=sum(part.dropped for part in parts),
         paused_s=sum(part.paused_s for part in parts),

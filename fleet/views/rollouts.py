@@ -130,8 +130,10 @@ class PlanView(View):
 class ShadowWork(View):
     """What devices told of a rollout's shadows: the newest windows, summed up; it decides nothing."""
 
-    # Inputs that the release answered beside the live one, on which it failed, and those sampled for which it had no time.
+    # Inputs that the release answered beside the live one, those with the same answer, those on which it failed, and those sampled for
+    # which it had no time.
     compared: int
+    agreed: int
     errors: int
     dropped: int
     # Seconds in which devices kept to the budgets of heat and CPU, all devices together.
