@@ -10,7 +10,7 @@ from typing import Protocol
 
 from fleet.acting import Acting, acting
 from fleet.core.roles import Caller
-from fleet.errors.people import LoginRefusedError
+from fleet.errors.people import LoginRefusedError, PasswordError
 
 
 class People(Protocol):
@@ -19,12 +19,18 @@ class People(Protocol):
     def find(self, name: str) -> tuple[Caller, str] | None:
         """Return who goes by a name, and what is kept of the password."""
 
+    def set_password(self, name: str, password: str, now: datetime) -> None:
+        """Keep another password, and end that person's sessions; raise UnknownPersonError."""
+
 
 class Passwords(Protocol):
     """Who compares passwords."""
 
     def is_right(self, kept: str | None, password: str) -> bool:
         """Say whether a password is the kept one; raise TooBusyError."""
+
+    def kept(self, password: str) -> str:
+        """Return what is stored of a new one; raise PasswordError or TooBusyError."""
 
 
 class Failures(Protocol):
@@ -124,3 +130,31 @@ class FrontDesk:
         if caller is not None:
             with acting(Acting(now, f"dashboard {address}", "logout", caller.who, caller.role.word)):
                 self._known.sessions.end(key)
+
+    def change_password(self, key: str, old: str, new: str, address: str) -> str:
+        """Take the own password of whoever is signed in by `key`, end that person's sessions, and return the key of a new one.
+
+        Raises TooManyLoginsError, LoginRefusedError for an old password that is not the kept one, PasswordError or TooBusyError.
+        """
+        now, known = self._now(), self._known
+        caller = known.sessions.caller_of(key, now)
+        if caller is None or caller.kind != "user":
+            raise LoginRefusedError
+        # Whoever finds an open page must not be able to guess.
+        known.failures.begin(caller.name, address, now)
+        act = Acting(now, f"dashboard {address}", "users.password.set", caller.who, caller.role.word, subject=caller.name)
+        found = known.people.find(caller.name)
+        try:
+            if not self._passwords.is_right(None if found is None else found[1], old):
+                raise LoginRefusedError
+            known.failures.succeeded(caller.name, address, now)
+            kept = self._passwords.kept(new)
+        except (LoginRefusedError, PasswordError):
+            act.outcome = "refused"
+            known.log.add(act)
+            raise
+        following = secrets.token_urlsafe(32)
+        with acting(act):
+            known.people.set_password(caller.name, kept, now)
+            known.sessions.open(following, caller, now)
+        return following

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.output import plain, styled
-from fleet.views import RolloutSummary, RolloutView, ShadowView
+from fleet.views import RolloutSummary, RolloutView, ShadowView, ShadowWork
 
 # More devices do not fit a screen; those that are done and well are left out first.
 MAX_DEVICES = 200
@@ -82,9 +82,17 @@ def _waves(view: RolloutView) -> Table:
 
 def _shadow(shadow: ShadowView, waves: int) -> Text:
     seen = "nothing compared yet" if shadow.agreement is None else f"agreement {shadow.agreement:.2%}"
-    return Text(
+    first = (
         f"shadow: {seen}; {shadow.devices} devices in shadow now, {shadow.proven} of {waves} waves passed, on {shadow.share:.2%} of inputs"
     )
+    return Text(first if shadow.work is None else f"{first}\n{_shadow_work(shadow.work)}")
+
+
+def _shadow_work(work: ShadowWork) -> str:
+    shift = "" if work.confidence_shift is None else f"; winning score {work.confidence_shift:+.3f}"
+    latency = "" if work.p95_ms is None or work.live_p95_ms is None else f"; p95 {work.p95_ms:.3g} ms, live {work.live_p95_ms:.3g} ms"
+    counts = f"{work.compared} inputs compared, {work.errors} failed, {work.dropped} dropped, paused for {work.paused_s:.0f} s"
+    return f"newest windows of {work.devices} devices: {counts}{shift}{latency}"
 
 
 def _devices(view: RolloutView) -> RenderableType:

@@ -10,17 +10,17 @@ from nicegui import ui
 from starlette.requests import Request
 
 from fleet.core.audit import LinkedEntry
-from fleet.core.roles import Role
 from fleet.dashboard.guard import signed_in
-from fleet.dashboard.parts import ago, empty, heading, mono, row, table
-from fleet.dashboard.ports import Log
+from fleet.dashboard.orders import obstacle
+from fleet.dashboard.parts import ago, empty, heading, mono, no_entry, row, table
+from fleet.dashboard.ports import AuditLog
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 
 ROWS = 50
 COLUMNS = ["Number", "When", "Who", "Role", "From", "What", "On", "Outcome", "Asked for", "Digest"]
 
 
-def register(log: Log, frame: Frame) -> None:
+def register(log: AuditLog, frame: Frame) -> None:
     """Add the page."""
 
     @ui.page("/audit", response_timeout=FIRST_ANSWER_S)
@@ -28,14 +28,28 @@ def register(log: Log, frame: Frame) -> None:
         caller = signed_in(request)
         async with frame.page(request, "Audit", under="/audit"):
             heading("Audit log", 1)
-            if caller.role < Role.ADMIN:
-                ui.label(f"This takes the role admin; yours is {caller.role.word}.").classes("ff-trouble")
+            if why := obstacle(caller, ("GET", "/audit")):
+                no_entry(why)
                 return
+            _draw_filter(who, what)
+            if before is not None:
+                ui.link("Newest", f"/audit?{urlencode({'who': who, 'what': what})}")
             found = await asyncio.to_thread(partial(log.page, before, ROWS + 1, is_newest_first=True, who=who[:80], what=what[:64]))
             _draw(found[:ROWS])
             if len(found) > ROWS:
                 query = urlencode({"before": found[ROWS - 1].number, "who": who, "what": what})
                 ui.link("Earlier", f"/audit?{query}")
+
+
+def _draw_filter(who: str, what: str) -> None:
+    with ui.element("form").classes("ff-search").props('role=search method=get action="/audit"'):
+        for name, label, value in (("who", "Who, such as anna", who), ("what", "What, such as rollouts or login", what)):
+            field = (
+                ui.element("input").classes("ff-plain-field").props(f'type=search name={name} aria-label="{label}" placeholder="{label}"')
+            )
+            field.props["value"] = value
+        with ui.element("button").classes("ff-button ff-button-main ff-button-link").props("type=submit"):
+            ui.label("Filter")
 
 
 def _draw(entries: tuple[LinkedEntry, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.form import Form
-from fleet.dashboard.orders import Orders, obstacle
+from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.theme import Page
 from fleet.dashboard.words import devices
 from fleet.errors.devices import TooManyDevicesError
@@ -53,21 +53,22 @@ class Bulk:
         self._orders = orders
         self._page = page
         self._chosen = chosen
-        self._label = ActButton("Label…", "sell", self._relabel)
-        self._group = ActButton("Group…", "folder_shared", self._save_group)
+        ways = ((LABELS, "Label…", "sell", self._relabel), (GROUPS, "Group…", "folder_shared", self._save_group))
+        self._buttons = [ActButton(text, icon, press) for route, text, icon, press in ways if may_give(page.caller, route)]
 
     def show(self, total: int) -> None:
-        """Let them be used by who may, while there is anybody."""
-        nobody = "" if total else "Nobody is meant."
-        self._label.show(obstacle(self._page.caller, LABELS) or nobody)
-        self._group.show(obstacle(self._page.caller, GROUPS) or nobody)
+        """Let them be used while there is anybody."""
+        for button in self._buttons:
+            button.show("" if total else "Nobody is meant.")
 
     async def _whom(self) -> Whom:
         query, ticked = await self._chosen()
         if ticked:
             return Whom(tuple(sorted(ticked)), query, is_ticked=True)
         targeting = self._orders.services.targeting
-        ids = await self._orders.give(self._page.login, LABELS, lambda _caller, now: targeting.page(query, "", MAX_DEVICES + 1, now))
+        ids = await self._orders.look(
+            self._page.visitor, Order(LABELS), lambda _caller, now: targeting.page(query, "", MAX_DEVICES + 1, now)
+        )
         if len(ids) > MAX_DEVICES:
             raise TooManyDevicesError(len(ids), MAX_DEVICES)
         return Whom(ids, query, is_ticked=False)
@@ -89,14 +90,15 @@ class Bulk:
         await attempt(lambda: self._ask_and_relabel(found[0], said))
 
     async def _ask_and_relabel(self, whom: Whom, said: dict[str, str]) -> str:
-        change = change_of(whom.ids, said["put"], said["drop"])
+        visitor = self._page.visitor
+        change = await self._orders.weigh(visitor, Order(LABELS), lambda *_: change_of(whom.ids, said["put"], said["drop"]))
         if not await confirmed(Ask("Change labels?", (f"On {whom.sentence}:", *told(change)), "Change labels")):
             return ""
 
         def act(_caller: Caller, _now: datetime) -> int:
             return len(self._orders.services.groups.relabel(change).changed)
 
-        changed = await self._orders.give(self._page.login, LABELS, act)
+        changed = await self._orders.give(visitor, Order(LABELS, asked=change), act)
         self._feed.changed()
         return f"Labels of {devices(changed)} changed."
 
@@ -120,19 +122,19 @@ class Bulk:
             await attempt(lambda: self._ask_and_save(whom, said["name"].strip(), said["way"]))
 
     async def _ask_and_save(self, whom: Whom, name: str, way: str) -> str:
-        groups = self._orders.services.groups
+        groups, visitor, order = self._orders.services.groups, self._page.visitor, Order(GROUPS, name)
         known = {group.name: group for group in await self._feed.groups.get()}
         before: tuple[str, ...] = ()
         seen = "none"
         if name in known:
-            detail = await self._orders.give(self._page.login, GROUPS, lambda _caller, now: groups.group(name, now))
+            detail = await self._orders.look(visitor, order, lambda _caller, now: groups.group(name, now))
             before, seen = detail.members, detail.version
-        new = new_group(whom, before if way == "add" else (), way)
+        new = await self._orders.weigh(visitor, order, lambda *_: new_group(whom, before if way == "add" else (), way))
         after = f"whoever it means ({devices(len(whom.ids))} now)" if new.devices is None else devices(len(new.devices))
         line = f"Group {name} {'has ' + devices(len(before)) if name in known else 'is new'}; it will have {after}."
         if not await confirmed(Ask(f"Save group {name}?", (line, "Rollouts under way keep their lists."), "Save group")):
             return ""
-        saved = await self._orders.give(self._page.login, GROUPS, lambda _caller, now: groups.save(name, new, seen, now))
+        saved = await self._orders.give(visitor, replace(order, asked=new), lambda _caller, now: groups.save(name, new, seen, now))
         self._feed.changed()
         return f"Group {name} has {devices(saved.devices)}."
 

@@ -19,6 +19,8 @@ MAX_BARS = 8
 # A line is broken where this many usual intervals passed without a word.
 GAP_INTERVALS = 5
 
+# By the finest unit that tells a label from its neighbours.
+MOMENTS = {"second": "{HH}:{mm}:{ss}", "minute": "{HH}:{mm}", "hour": "{HH}:{mm}", "day": "{d} {MMM}", "month": "{MMM}", "year": "{yyyy}"}
 Point = tuple[datetime, float | None]
 Data = list[list[float | None]]
 
@@ -103,7 +105,8 @@ def _line_options(unit: str, top: float | None) -> dict[str, Any]:
     options["xAxis"] = {
         "type": "time",
         "axisLine": {"lineStyle": {"color": LINE}},
-        "axisLabel": _axis_label(hideOverlap=True, formatter="{HH}:{mm}"),
+        "splitNumber": 4,
+        "axisLabel": _axis_label(hideOverlap=True, formatter=MOMENTS),
     }
     if top is not None:
         options["yAxis"].update(max=top, interval=top / 4)

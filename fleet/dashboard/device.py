@@ -10,9 +10,10 @@ from fleet.dashboard.device_commands import LIST, CommandPanel
 from fleet.dashboard.device_facts import draw_inventory, draw_link, draw_refusals, draw_settings, draw_title
 from fleet.dashboard.device_history import draw_timeline, timeline
 from fleet.dashboard.device_labels import LabelPanel
+from fleet.dashboard.device_settings import CONFIGURE
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.model_panel import draw_models
-from fleet.dashboard.orders import Orders, obstacle
+from fleet.dashboard.orders import Orders, may_give
 from fleet.dashboard.parts import Live, empty, panel
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.errors.devices import UnknownDeviceError
@@ -42,9 +43,8 @@ class DevicePage:
         self._feed = feed
         self._device = device
         # Logs may name people and places: who may not ask may not look either.
-        self._may_see_commands = not obstacle(page.caller, LIST)
         self._title = Live(draw_title)
-        self._commands = CommandPanel(feed, orders, page, device)
+        self._commands = CommandPanel(feed, orders, page, device) if may_give(page.caller, LIST) else None
         self._models = Live(draw_models, "ff-stack")
         self._charts = DeviceCharts(feed, device)
         with ui.element("div").classes("ff-columns"):
@@ -52,7 +52,11 @@ class DevicePage:
                 self._inventory = Live(draw_inventory)
             with ui.element("div").classes("ff-stack"):
                 self._labels = LabelPanel(feed, orders, page, device)
-                with panel("Settings"):
+                with panel("Settings") as bar:
+                    with bar:
+                        ui.element("div").classes("ff-space")
+                        if may_give(page.caller, CONFIGURE):
+                            ui.link("Change…", f"/devices/{device}/settings").classes("ff-button ff-button-link")
                     self._settings = Live(draw_settings)
                 with panel("Link"):
                     self._link = Live(draw_link)
@@ -64,7 +68,7 @@ class DevicePage:
     async def refresh(self) -> None:
         """Bring it up to date."""
         detail = await self._feed.device(self._device)
-        commands = await self._feed.commands(self._device) if self._may_see_commands else ()
+        commands = await self._feed.commands(self._device) if self._commands else ()
         self._title.show(detail)
         self._models.show(detail)
         self._inventory.show(detail)
@@ -72,6 +76,7 @@ class DevicePage:
         self._settings.show((detail.configuration, detail.generation_desired, detail.generation_reported))
         self._link.show(detail)
         self._refusals.show((detail.newest_time, detail.refused))
-        self._commands.show(detail, commands)
+        if self._commands:
+            self._commands.show(detail, commands)
         self._history.show(timeline(detail.events, await self._feed.taken_part(self._device), commands))
         await self._charts.refresh(detail.health)

@@ -16,10 +16,10 @@ from fleet.dashboard.command_words import ERRANDS, asked, rows_of
 from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.form import Form
-from fleet.dashboard.orders import Orders, obstacle
+from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.parts import Live, ago, badge, facts, panel, row, table
 from fleet.dashboard.theme import Page
-from fleet.requests import DEFAULT_COMMAND_LIFE_S
+from fleet.requests import DEFAULT_COMMAND_LIFE_S, NewCommand
 from fleet.views import CommandSummary, CommandView, DeviceDetail
 
 GIVE = ("POST", "/devices/{device}/commands")
@@ -40,7 +40,8 @@ class CommandPanel:
         self._models: tuple[str, ...] = ()
         with panel("Commands"):
             with ui.element("div").classes("ff-toolbar").props('role=group aria-label="Commands"'):
-                self._buttons = {kind: self._add_button(kind) for kind in ERRANDS}
+                kinds = [kind for kind in ERRANDS if may_give(page.caller, GIVE, command_role(kind))]
+                self._buttons = {kind: self._add_button(kind) for kind in kinds}
             self._results = Live(self._draw)
 
     def show(self, detail: DeviceDetail, commands: tuple[CommandSummary, ...]) -> None:
@@ -48,15 +49,8 @@ class CommandPanel:
         self._models = tuple(sorted(detail.models))
         for kind, button in self._buttons.items():
             nothing = "No model runs here." if ERRANDS[kind].is_of_a_model and not self._models else ""
-            button.show(self._obstacle(kind) or nothing)
+            button.show(nothing)
         self._results.show(commands[:SHOWN])
-
-    def _obstacle(self, kind: Kind) -> str:
-        caller = self._page.caller
-        if found := obstacle(caller, GIVE):
-            return found
-        needed = command_role(kind)
-        return "" if caller.role >= needed else f"This takes the role {needed.word}; yours is {caller.role.word}."
 
     def _add_button(self, kind: Kind) -> ActButton:
         errand = ERRANDS[kind]
@@ -87,14 +81,15 @@ class CommandPanel:
         def do(caller: Caller, now: datetime) -> None:
             desk.add(new_command(number, self._device, order, caller.name, now, DEFAULT_COMMAND_LIFE_S))
 
-        await self._orders.give(self._page.login, GIVE, do, command_role(kind))
+        asked = NewCommand(kind=kind, arguments={"model": model} if model else {})
+        await self._orders.give(self._page.visitor, Order(GIVE, self._device, asked, command_role(kind)), do)
         self._feed.changed(device=self._device)
         return f"{ERRANDS[kind].text}: asked; the answer appears below."
 
     def _draw(self, commands: tuple[CommandSummary, ...]) -> None:
         if not commands:
             return
-        with table(["When", "Who", "What", "State", ""]):
+        with table(["When", "Who", "What", "State", "Result"]):
             for command in commands:
                 row(
                     partial(ago, command.issued_at),
@@ -105,15 +100,14 @@ class CommandPanel:
                 )
 
     def _draw_opener(self, command: CommandSummary) -> None:
-        if command.state == "ok":
+        if command.state == "ok" and may_give(self._page.caller, SEE, command_role(command.order.kind)):
             button = ui.button("Show", on_click=lambda: attempt(lambda: self._open(command)), color=None)
             button.props(f'flat dense no-caps aria-label="Show what {command.order.kind} brought"').classes("ff-button")
 
     async def _open(self, command: CommandSummary) -> str:
         desk = self._orders.services.commands
-        found = await self._orders.give(
-            self._page.login, SEE, lambda _caller, now: desk.command(self._device, command.id, now), command_role(command.order.kind)
-        )
+        order = Order(SEE, needed=command_role(command.order.kind))
+        found = await self._orders.look(self._page.visitor, order, lambda _caller, now: desk.command(self._device, command.id, now))
         await _show(found)
         return ""
 

@@ -10,6 +10,7 @@ from nicegui import ui
 from contracts.messages import Health
 from fleet.core.refusals import trust_line
 from fleet.dashboard.parts import ago, badge, facts, heading, row, table
+from fleet.dashboard.setting_words import outcome, written
 from fleet.dashboard.words import STATUSES, duration, size, words_of
 from fleet.views import ConfigurationView, DeviceDetail
 
@@ -73,26 +74,27 @@ def _heat(health: Health) -> list[tuple[str, str]]:
 
 
 def draw_settings(settled: Settled) -> None:
-    """What the fleet set on it, and whether the device has it."""
+    """What the fleet set on it, and what the device made of that."""
     configuration, desired, reported = settled
-    facts([("Wish", generations(desired, reported))])
     if configuration is None:
+        facts([("Wish", generations(desired, reported))])
         ui.label("The fleet has set nothing; its own agent.toml decides all of it.").classes("ff-muted")
         return
-    said = configuration.reported
-    facts(
-        [
-            ("Revision", f"{configuration.revision}" + (f" by {configuration.author}" if configuration.author else "")),
-            (
-                "Reported",
-                "nothing yet" if said is None else f"{said.current.release if said.current else '–'}, {words_of(said.phase.value)}",
-            ),
-            ("Reason", said.reason if said else ""),
-        ]
-    )
+    found = outcome(configuration)
+    with ui.element("div").classes("ff-inline"):
+        ui.label(f"Revision {configuration.revision}").classes("ff-strong")
+        badge(found.state)
+        with ui.element("span").classes("ff-phrase ff-muted"):
+            ui.label(f"by {configuration.author or 'somebody'}")
+            ago(configuration.at)
+    ui.label(found.text).classes("ff-tile-note")
+    facts([("Wish", generations(desired, reported))])
+    if not configuration.settings:
+        ui.label("It sets nothing; its own agent.toml decides all of it.").classes("ff-muted")
+        return
     with table(["Setting", "Value"]):
         for path, value in configuration.settings.items():
-            row(path, str(value))
+            row(path, written(value))
 
 
 def generations(desired: int, reported: int) -> str:

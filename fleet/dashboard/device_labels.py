@@ -13,7 +13,7 @@ from fleet.dashboard.bulk import LABELS, change_of, told
 from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.form import Form
-from fleet.dashboard.orders import Orders, obstacle
+from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.parts import Live, facts, panel
 from fleet.dashboard.theme import Page
 from fleet.views import DeviceDetail
@@ -32,14 +32,15 @@ class LabelPanel:
         with panel("Labels and groups") as bar:
             with bar:
                 ui.element("div").classes("ff-space")
-                self._button = ActButton("Change…", "sell", self._change)
+                self._button = ActButton("Change…", "sell", self._change) if may_give(page.caller, LABELS) else None
             self._shown = Live(_draw)
 
     def show(self, detail: DeviceDetail, groups: tuple[str, ...]) -> None:
         """Bring it up to date."""
         self._labels = dict(detail.labels)
         self._shown.show((self._labels, groups))
-        self._button.show(obstacle(self._page.caller, LABELS))
+        if self._button:
+            self._button.show("")
 
     async def _change(self) -> None:
         # What was seen: whoever changes them meanwhile is not written over.
@@ -51,7 +52,8 @@ class LabelPanel:
             await attempt(lambda: self._ask_and_change(said, seen))
 
     async def _ask_and_change(self, said: dict[str, str], seen: str) -> str:
-        change = change_of((self._device,), said["put"], said["drop"])
+        visitor = self._page.visitor
+        change = await self._orders.weigh(visitor, Order(LABELS), lambda *_: change_of((self._device,), said["put"], said["drop"]))
         change = change.model_copy(update={"devices": {self._device: seen}})
         if not await confirmed(Ask("Change labels?", (f"On 1 device, {self._device}:", *told(change)), "Change labels")):
             return ""
@@ -60,7 +62,7 @@ class LabelPanel:
         def act(_caller: Caller, _now: datetime) -> int:
             return len(groups.relabel(change).changed)
 
-        changed = await self._orders.give(self._page.login, LABELS, act)
+        changed = await self._orders.give(visitor, Order(LABELS, asked=change), act)
         self._feed.changed(device=self._device)
         return "Labels changed." if changed else "The labels were so already."
 

@@ -8,11 +8,11 @@ from nicegui import ui
 from starlette.requests import Request
 
 from contracts.errors import FieldfareError
-from fleet.dashboard.bulk import Bulk
+from fleet.dashboard.bulk import LABELS, Bulk
 from fleet.dashboard.device_rows import CHIPS, COLUMNS, ORDERS, both, row_of
 from fleet.dashboard.feed import DEVICES_PER_PAGE, Feed
 from fleet.dashboard.grid import LiveGrid
-from fleet.dashboard.orders import Orders
+from fleet.dashboard.orders import Orders, may_give
 from fleet.dashboard.pager import Pager
 from fleet.dashboard.parts import Live, empty, heading
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
@@ -57,7 +57,7 @@ class DevicesPage:
             ui.element("div").classes("ff-space")
             self._bulk = Bulk(feed, orders, page, self._chosen)
         with ui.element("div").classes("ff-panel ff-flush") as self._table:
-            self._grid = LiveGrid(COLUMNS, label="Devices", open_under="/devices/", is_selectable=True)
+            self._grid = LiveGrid(COLUMNS, label="Devices", open_under="/devices/", is_selectable=may_give(page.caller, LABELS))
 
     def ask(self, query: str, order: str) -> None:
         """Show what an address asks for; a query that is a filter's own lights that filter up instead."""

@@ -87,7 +87,7 @@ class Feed:
         self.overview: Shared[Overview] = Shared(reader.overview)
         self.releases: Shared[tuple[ReleaseView, ...]] = Shared(reader.releases)
         self.groups: Shared[tuple[GroupView, ...]] = Shared(lambda: groups.groups(MAX_GROUPS, "", services.now()).items)
-        self.rollouts: Shared[tuple[RolloutView, ...]] = Shared(partial(reader.rollouts, limit=MAX_ROLLOUTS))
+        self._rollouts = lru_cache(MAX_ANSWERS)(lambda before: Shared(partial(reader.rollouts, limit=MAX_ROLLOUTS + 1, before=before)))
         self._devices = lru_cache(MAX_ANSWERS)(lambda *asked: Shared(partial(self._read_devices, *asked)))
         self._device = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(reader.device, device)))
         self._groups_of = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(self._read_groups_of, device), GROUPS_FRESH_S))
@@ -129,6 +129,11 @@ class Feed:
     async def inference(self, device: str, minutes: int) -> tuple[InferencePoint, ...]:
         """Return a device's windows of the last `minutes`, oldest first."""
         return await self._inference(device, minutes).get()
+
+    async def rollouts(self, before: int | None = None) -> tuple[tuple[RolloutView, ...], bool]:
+        """Return the newest rollouts, or the newest of those begun before one, and whether there are more."""
+        found: tuple[RolloutView, ...] = await self._rollouts(before).get()
+        return found[:MAX_ROLLOUTS], len(found) > MAX_ROLLOUTS
 
     async def rollout(self, rollout: int) -> RolloutView:
         """Return one rollout; raise UnknownRolloutError."""

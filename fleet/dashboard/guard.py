@@ -1,8 +1,10 @@
-"""Stands before every page and websocket: lets nobody in without a session, nothing in from other sites, and no page reach another host."""
+"""Stands before every page and websocket: lets nobody in without a session, nothing in from other sites, no page reach another host."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,7 +12,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fleet.acting import Acting
+from fleet.core.audit import detail_of
 from fleet.core.roles import Caller
+from fleet.dashboard.ports import AuditLog
 from fleet.dashboard.session import Sessions, read_login
 
 OPENID_PATHS = ("/login/openid", "/login/openid/return")
@@ -18,6 +23,8 @@ OPENID_PATHS = ("/login/openid", "/login/openid/return")
 PUBLIC_PATHS = ("/login", "/favicon.ico", *OPENID_PATHS)
 PUBLIC_FOLDERS = ("/dashboard-static/", "/_nicegui/")
 
+# How the audit log names what came from another site.
+FOREIGN = "dashboard.foreign"
 # Where a request's state holds who sent it.
 CALLER = "caller"
 # NiceGUI's pages compile their templates in the browser, hence 'unsafe-eval'; nothing may come from, or go to, elsewhere.
@@ -33,15 +40,20 @@ HEADERS = {
 }
 # Requests that change nothing may come from anywhere: a link in a mail opens a page.
 LOOKING = frozenset({"GET", "HEAD"})
+# Another site may make somebody's browser ask as often as it likes: it is told of no more often.
+FOREIGN_EVERY = timedelta(seconds=10)
 
 
 class Guard:
     """ASGI middleware; the cookie was read by the session middleware around it."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
-        """Protect `app`."""
+    def __init__(self, app: ASGIApp, sessions: Sessions, log: AuditLog, now: Callable[[], datetime]) -> None:
+        """Protect `app`; what other sites ask in the name of somebody who is signed in is told to `log`."""
         self._app = app
         self._sessions = sessions
+        self._log = log
+        self._now = now
+        self._foreign_at: datetime | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or send its sender to the way in."""
@@ -49,6 +61,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         is_foreign = scope.get("method") not in LOOKING and comes_from_elsewhere(Headers(scope=scope))
+        if is_foreign:
+            await asyncio.to_thread(self._tell_of_foreign, scope)
         if not is_foreign and await self._may_pass(scope):
             await self._app(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
@@ -65,6 +79,20 @@ class Guard:
         caller = await asyncio.to_thread(self._sessions.caller_of, read_login(scope["session"]))
         scope.setdefault("state", {})[CALLER] = caller
         return caller is not None
+
+    def _tell_of_foreign(self, scope: Scope) -> None:
+        caller, now = self._sessions.caller_of(read_login(scope["session"])), self._now()
+        if caller is None or (self._foreign_at is not None and now < self._foreign_at + FOREIGN_EVERY):
+            return
+        self._foreign_at = now
+        detail = detail_of({"origin": Headers(scope=scope).get("origin", "")})
+        source = f"dashboard {address_of(scope.get('client'))}"
+        self._log.add(Acting(now, source, FOREIGN, caller.who, caller.role.word, _path_of(scope), detail, outcome="refused"))
+
+
+def address_of(client: Sequence[object] | None) -> str:
+    """Return where a request comes from."""
+    return str(client[0]) if client else "unknown"
 
 
 def signed_in(request: Request) -> Caller:

@@ -10,11 +10,11 @@ from anyio import to_thread
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from fleet.dashboard.ports import Log, Services
+from fleet.dashboard.ports import AuditLog, Services
 from fleet.dashboard.session import Sessions
 
 
-def mount(app: FastAPI, services: Services, sessions: Sessions, log: Log, storage_secret: str) -> None:
+def mount(app: FastAPI, services: Services, sessions: Sessions, log: AuditLog, storage_secret: str) -> None:
     """Put the dashboard on `app`, once per process and after all other routes: it takes every path that is left.
 
     `sessions` lets people in; `storage_secret` signs the cookies.

@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from fleet.dashboard.guard import OPENID_PATHS
+from fleet.dashboard.guard import OPENID_PATHS, address_of
 from fleet.dashboard.session import Login, OpenIdDesk
-from fleet.dashboard.way_in import NOT_KEPT, WayIn, address_of
+from fleet.dashboard.way_in import NOT_KEPT, WayIn
 from fleet.errors.openid import NoRoleError, OpenIdError
 
 # Where a cookie says that its browser is at the provider.
@@ -45,7 +45,7 @@ class OpenIdWay:
         """Let somebody in by the provider's word; more of what was wrong with it is for the audit log."""
         browser, returned = str(request.session.pop(_TRIP, "")), dict(request.query_params)
         try:
-            key = await asyncio.to_thread(self._openid.finish, browser, returned, address_of(request))
+            key = await asyncio.to_thread(self._openid.finish, browser, returned, address_of(request.client))
         except NoRoleError as error:
             return self._way_in.ask(f"You are known as {error.name}, and may do nothing here. Ask an admin of the fleet for a role.", 403)
         except OpenIdError as error:

@@ -58,7 +58,8 @@ class OverviewPage:
         self._fleet.set_visibility(overview.devices > 0)
         self._hardware.show(overview.hardware)
         self._releases.show(overview.releases)
-        self._rollouts.show(tuple(view for view in await self._feed.rollouts.get() if view.ended_at is None))
+        newest, _ = await self._feed.rollouts()
+        self._rollouts.show(tuple(view for view in newest if view.ended_at is None))
         self._attention.show(await self._feed.attention())
 
 

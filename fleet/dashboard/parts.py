@@ -91,6 +91,11 @@ def empty(title: str, advice: str, *commands: str) -> None:
                 ui.label(command)
 
 
+def no_entry(why: str) -> None:
+    """What stands on a page that is not for everybody."""
+    ui.label(why).classes("ff-trouble").props("role=alert")
+
+
 @contextmanager
 def table(columns: Sequence[str]) -> Iterator[None]:
     """A plain table for few rows; draw each with `row`."""

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Protocol
 
 from contracts.commands import Command
+from fleet.acting import Acting
 from fleet.core.audit import LinkedEntry
 from fleet.core.pages import Part
-from fleet.requests import LabelChange, NewGroup, NewRollout
-from fleet.views import CommandSummary, CommandView, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
+from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout
+from fleet.views import CommandSummary, CommandView, ConfiguredDevice, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
 
 
 class Rollouts(Protocol):
@@ -75,8 +76,18 @@ class Commands(Protocol):
         """Return a device's commands, newest first; raise UnknownDeviceError."""
 
 
-class Log(Protocol):
+class Configurations(Protocol):
+    """Sets devices."""
+
+    def change(self, change: ConfigurationChange, author: str, now: datetime, seen: str | None = None) -> tuple[ConfiguredDevice, ...]:
+        """Change the settings of all devices that a query means, or only say what would change; raise StaleVersionError."""
+
+
+class AuditLog(Protocol):
     """Where acts are kept."""
+
+    def add(self, act: Acting) -> None:
+        """Keep an act, unless a change of the database kept it already."""
 
     def page(
         self, after: int | None, limit: int, *, is_newest_first: bool = False, since: datetime | None = None, who: str = "", what: str = ""
@@ -99,5 +110,7 @@ class Services(Protocol):
     def groups(self) -> Groups: ...
     @property
     def commands(self) -> Commands: ...
+    @property
+    def configurations(self) -> Configurations: ...
     @property
     def now(self) -> Callable[[], datetime]: ...

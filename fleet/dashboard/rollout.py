@@ -12,13 +12,14 @@ from fleet.core.roles import Caller
 from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import attempt, confirmed
 from fleet.dashboard.feed import Feed
-from fleet.dashboard.orders import Orders
+from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.parts import Live, badge, empty, facts, heading, mono, panel
 from fleet.dashboard.phases import draw_legend, draw_split, finished
 from fleet.dashboard.rollout_acts import ACTS, Act
 from fleet.dashboard.rollout_gate import draw_gate, draw_halves
 from fleet.dashboard.rollout_history import draw_blame, draw_history
 from fleet.dashboard.rollout_members import Members
+from fleet.dashboard.rollout_shadow import draw_shadow
 from fleet.dashboard.rollouts import draw_times
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.dashboard.wave_words import bar_of, facts_of, reason, strategy
@@ -53,11 +54,13 @@ class RolloutPage:
         self._page = page
         self._rollout = rollout
         self._title = Live(_draw_title)
-        with ui.element("div").classes("ff-toolbar").props('role=group aria-label="Orders"'):
-            self._buttons = {name: self._add_button(act) for name, act in ACTS.items()}
+        with ui.element("div").classes("ff-toolbar").props('role=group aria-label="Orders"') as bar:
+            self._buttons = {name: self._add_button(act) for name, act in ACTS.items() if may_give(page.caller, act.route)}
+        bar.set_visibility(bool(self._buttons))
         self._progress = Live(_draw_progress)
         self._blame = Live(draw_blame)
         self._gate = Live(draw_gate)
+        self._shadow = Live(draw_shadow)
         self._halves = Live(draw_halves)
         self._members = Members()
         with ui.element("div").classes("ff-columns"):
@@ -73,12 +76,13 @@ class RolloutPage:
         self._progress.show(outline)
         self._blame.show(view.history)
         self._gate.show((view.gate, view.plan, view.strategy))
+        self._shadow.show((view.shadow, len(view.waves)))
         self._halves.show(view if view.strategy == "split" else None)
         self._members.show(view)
         self._plan.show(view.plan)
         self._history.show(view.history)
-        for name, act in ACTS.items():
-            self._buttons[name].show(act.obstacle(view, self._page.caller), is_there=_is_there(name, view))
+        for name, button in self._buttons.items():
+            button.show(ACTS[name].obstacle(view, self._page.caller), is_there=_is_there(name, view))
 
     def _add_button(self, act: Act) -> ActButton:
         async def press() -> None:
@@ -98,7 +102,7 @@ class RolloutPage:
             desk.act(number, act.name, caller.name, now)
             return number
 
-        found = await self._orders.give(self._page.login, act.route, do)
+        found = await self._orders.give(self._page.visitor, Order(act.route, str(number)), do)
         self._feed.changed(rollout=number)
         if found != number:
             ui.navigate.to(f"/rollouts/{found}")
@@ -115,7 +119,7 @@ def _is_there(name: str, view: RolloutView) -> bool:
         return view.state != "paused" or view.ended_at is not None
     if name == "approve":
         return view.state == "waiting"
-    return name != "promote" or len(view.waves) > 1
+    return name != "promote" or len(view.waves) > 1 or view.shadow is not None
 
 
 def _draw_title(view: RolloutView) -> None:

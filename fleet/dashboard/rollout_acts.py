@@ -78,7 +78,14 @@ def _second_person(view: RolloutView, caller: Caller) -> str:
     return f"A second person has to approve it: {caller.name} started it." if caller.name == view.started_by else ""
 
 
+def is_in_shadow(view: RolloutView) -> bool:
+    """Say whether the open wave has not passed its shadow yet."""
+    return view.shadow is not None and view.shadow.proven < view.wave
+
+
 def _has_next_wave(view: RolloutView, _caller: Caller) -> str:
+    if is_in_shadow(view):
+        return ""
     if view.wave >= len(view.waves):
         return "The last wave is open already."
     unsettled = sum(wave.devices - wave.settled for wave in view.waves if wave.is_open)
@@ -116,8 +123,15 @@ def _ask_resume(view: RolloutView) -> tuple[str, ...]:
 
 
 def _ask_promote(view: RolloutView) -> tuple[str, ...]:
-    following = next((wave.devices for wave in view.waves if wave.wave == view.wave + 1), 0)
     said = view.gate.reason if view.gate else "it has not said anything yet"
+    if is_in_shadow(view):
+        shadows = view.shadow.devices if view.shadow else 0
+        whom = f"{devices(shadows)} in shadow now {_are(shadows)}"
+        return (
+            f"Wave {view.wave} of {len(view.waves)} goes on in earnest: {whom} asked to serve it.",
+            f"The gate is not waited for. It says: {said}",
+        )
+    following = next((wave.devices for wave in view.waves if wave.wave == view.wave + 1), 0)
     return (
         f"Wave {view.wave + 1} of {len(view.waves)} opens at once: {devices(following)} more {_are(following)} offered the release.",
         f"The gate is not waited for. It says: {said}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from nicegui import ui
 from starlette.requests import Request
 
@@ -9,14 +11,15 @@ from contracts.errors import FieldfareError
 from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import Ask, attempt, confirmed
 from fleet.dashboard.feed import Feed
-from fleet.dashboard.orders import Orders, obstacle
-from fleet.dashboard.parts import Live, empty, heading, panel, row, table
+from fleet.dashboard.orders import Order, Orders, obstacle
+from fleet.dashboard.parts import Live, empty, heading, no_entry, panel, row, table
 from fleet.dashboard.rollout_request import (
     LIMIT_HINTS,
     METRICS,
     STRATEGIES,
     artifacts,
     headline,
+    is_asked,
     limit_field,
     obstacles,
     question,
@@ -41,6 +44,9 @@ def register(feed: Feed, frame: Frame, orders: Orders) -> None:
     async def rollout_form_page(request: Request, query: str = "all", release: str = "") -> None:
         async with frame.page(request, "Start a rollout", under="/rollouts") as page:
             heading("Start a rollout", 1)
+            if found := obstacle(page.caller, START):
+                no_entry(found)
+                return
             releases = await feed.releases.get()
             if not releases:
                 empty("No releases yet", "Sign the bundle of a compiled model first:", "fieldfare release add BUNDLE")
@@ -89,33 +95,32 @@ class RolloutForm:
         """Show what it would do."""
         self._follow_strategy()
         try:
-            preview = await self._read_preview(request_of(self._said()))
+            said = self._said()
+            _, preview = await self._orders.look(self._page.visitor, Order(PREVIEW), lambda _caller, now: self._read(said, now))
         except FieldfareError as error:
             self._problem.set_text(str(error))
             self._problem.set_visibility(True)
-            self._start.show(obstacle(self._page.caller, START) or "What is asked for cannot be read.")
+            self._start.show("What is asked for cannot be read.")
             return
         self._problem.set_visibility(False)
         self._preview.show(preview)
-        nobody = "" if preview.chosen else "No device would get it."
-        self._start.show(obstacle(self._page.caller, START) or nobody)
+        self._start.show("" if preview.chosen else "No device would get it.")
 
     async def _ask(self) -> None:
         await attempt(self._ask_and_start)
 
     async def _ask_and_start(self) -> str:
-        new = request_of(self._said())
-        preview = await self._read_preview(new)
+        desk, visitor, said = self._orders.services.rollouts, self._page.visitor, self._said()
+        new, preview = await self._orders.weigh(visitor, Order(START), lambda _caller, now: self._read(said, now))
         if not await confirmed(Ask(f"Start a rollout of {release_name(preview.release)}?", question(new, preview), "Start it")):
             return ""
-        desk = self._orders.services.rollouts
-        number = await self._orders.give(self._page.login, START, lambda caller, now: desk.start(new, caller.name, now))
+        number = await self._orders.give(visitor, Order(START, asked=new), lambda caller, now: desk.start(new, caller.name, now))
         ui.navigate.to(f"/rollouts/{number}")
         return f"Rollout {number} was started."
 
-    async def _read_preview(self, new: NewRollout) -> RolloutPreview:
-        preview = self._orders.services.preview
-        return await self._orders.give(self._page.login, PREVIEW, lambda _caller, now: preview.of(new, now))
+    def _read(self, said: dict[str, str | bool], now: datetime) -> tuple[NewRollout, RolloutPreview]:
+        new = request_of(said)
+        return new, self._orders.services.preview.of(new, now)
 
     def _said(self) -> dict[str, str | bool]:
         return {name: field.value if isinstance(field, ui.checkbox) else str(field.value or "") for name, field in self._fields.items()}
@@ -124,8 +129,12 @@ class RolloutForm:
         with ui.element("div").classes("ff-fields"):
             self._text("waves", "Waves: reached with each", "1%,10%,50%,100%")
             self._text("threshold", "May be lost", "5% or 3")
+            self._text("share", "Share of inputs in shadow", "5%")
+            self._text("min_inputs", "Inputs before a device counts", "200")
+            self._text("max_cpu", "CPU in shadow, of one core", "0.5")
+            self._text("max_temperature_c", "Pauses above, °C", "75")
             for metric in METRICS:
-                self._text(limit_field(metric), f"Gate on {metric}", LIMIT_HINTS.get(metric, "how much worse it may be"))
+                self._text(limit_field(metric), f"Gate on {metric}", LIMIT_HINTS[metric])
             self._text("soak", "Watched after each wave", "15m")
             self._text("window", "Hours, by each device's clock", "22:00-06:00")
             self._text("zone", "Zone of devices without one", "UTC")
@@ -139,13 +148,9 @@ class RolloutForm:
 
     def _follow_strategy(self) -> None:
         """Show what the strategy asks for, and nothing else."""
-        chosen = self._fields["strategy"].value
-        for name in ("rival", "hold"):
-            self._fields[name].set_visibility(chosen == "split")
-        for name in ("waves", "soak", "threshold"):
-            self._fields[name].set_visibility(chosen not in ("all-at-once", "split"))
-        for metric in METRICS:
-            self._fields[limit_field(metric)].set_visibility(chosen != "all-at-once")
+        chosen = str(self._fields["strategy"].value)
+        for name, field in self._fields.items():
+            field.set_visibility(is_asked(name, chosen))
 
     def _text(self, name: str, label: str, hint: str) -> None:
         field = ui.input(label, placeholder=hint, on_change=self.look)

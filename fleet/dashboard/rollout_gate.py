@@ -15,6 +15,8 @@ from fleet.dashboard.parts import badge, panel, row, table
 from fleet.dashboard.words import release_name
 from fleet.views import GateView, PlanView, RolloutView
 
+# How both sides of a comparison are called, where not canary and control.
+ARMS = {"split": ("This release", "The other"), "shadow": ("In shadow", "Live")}
 Shown = tuple[GateView | None, PlanView | None, str]
 
 
@@ -23,7 +25,7 @@ def draw_gate(shown: Shown) -> None:
     gate, plan, strategy = shown
     if plan is None or not plan.limits:
         return
-    one, other = ("This release", "The other") if strategy == "split" else ("Canary", "Control")
+    one, other = ARMS.get(strategy, ("Canary", "Control"))
     with panel("Limits of the split" if strategy == "split" else "Gate of the open wave") as bar:
         if gate is None:
             ui.label("It has not said anything yet: it looks once devices have the release and report their work.").classes("ff-muted")
@@ -31,7 +33,7 @@ def draw_gate(shown: Shown) -> None:
             with bar:
                 badge(f"gate-{gate.decision}")
                 ui.label(headline(gate))
-            with table(["Metric", "", one, other, "Difference (95 % interval)", "Allowed", "Worse than allowed", "Evidence so far"]):
+            with table(["Metric", "Verdict", one, other, "Difference (95 % interval)", "Allowed", "Worse than allowed", "Evidence so far"]):
                 report = {found.metric: found for found in gate.report}
                 for metric in gate.metrics:
                     _draw_line(line_of(metric, report.get(metric.metric)))

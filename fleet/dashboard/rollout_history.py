@@ -18,7 +18,7 @@ def draw_history(history: tuple[RolloutEntryView, ...]) -> None:
     if not history:
         ui.label("Nothing happened yet.").classes("ff-muted")
         return
-    with table(["When", "Who", "What", ""]):
+    with table(["When", "Who", "What", "Details"]):
         for entry in reversed(history):
             row(partial(ago, entry.at), entry.actor, words_of(entry.act), entry.text)
 

@@ -81,6 +81,6 @@ def _row(device: RolloutDeviceView) -> Row:
         "id": device.device,
         "wave": device.wave,
         "phase": device.phase.value,
-        "progress": device.progress,
+        "progress": None if device.phase in FINAL or device.phase is Phase.PLANNED else device.progress,
         "reason": device.reason or None,
     }

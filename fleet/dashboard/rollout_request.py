@@ -11,18 +11,38 @@ from pydantic import ValidationError
 from contracts.codec import invalid_document
 from contracts.errors import InvalidDocumentError
 from fleet.dashboard.words import devices, size
+from fleet.plans import IN_SHADOW, SERVING
 from fleet.requests import GateName, NewRollout
 from fleet.views import RolloutPreview
 
 STRATEGIES: tuple[str, ...] = get_args(NewRollout.model_fields["strategy"].annotation)
 METRICS: tuple[str, ...] = get_args(GateName)
 UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+# What each strategy asks for beside what all do: the very gates that its plan takes.
+LIMITS: Mapping[str, frozenset[GateName]] = {
+    "all-at-once": frozenset(),
+    "phased": SERVING,
+    "canary": SERVING,
+    "shadow": IN_SHADOW,
+    "split": SERVING,
+}
 LIMIT_HINTS = {
-    "errors": "such as 0.02 for two more of a hundred",
-    "p95": "such as 1.2 times the usual",
-    "temperature": "such as 3 °C warmer",
-    "agreement": "of a shadow, such as 0.98",
-    "confidence": "of a shadow, such as 0.05",
+    "errors": "0.02 for two more of a hundred",
+    "p95": "1.2 times the usual",
+    "restarts": "0.5 more an hour",
+    "temperature": "3 °C warmer",
+    "drift": "0.2, a stability index",
+    "agreement": "0.98 of the inputs at least",
+    "confidence": "0.05 less at most",
+}
+# Fields beside limits, by the strategies that have them; the others belong to all.
+FIELDS_OF: Mapping[str, frozenset[str]] = {
+    "waves": frozenset({"phased", "canary", "shadow"}),
+    "threshold": frozenset({"phased", "canary", "shadow"}),
+    "soak": frozenset({"phased", "canary", "shadow"}),
+    "rival": frozenset({"split"}),
+    "hold": frozenset({"split"}),
+    **dict.fromkeys(("share", "min_inputs", "max_cpu", "max_temperature_c"), frozenset({"shadow"})),
 }
 
 
@@ -31,11 +51,19 @@ def limit_field(metric: str) -> str:
     return f"limit-{metric}"
 
 
+def is_asked(field: str, strategy: str) -> bool:
+    """Say whether a strategy asks for a field; what another one was asked for is not sent."""
+    metric = next((metric for metric in METRICS if limit_field(metric) == field), None)
+    return metric in LIMITS[strategy] if metric is not None else strategy in FIELDS_OF.get(field, (strategy,))
+
+
 def request_of(said: Mapping[str, str | bool]) -> NewRollout:
     """Read a form, in which empty fields leave the choice to the strategy; raise InvalidDocumentError naming the field."""
 
+    strategy = str(said.get("strategy"))
+
     def text(name: str) -> str | None:
-        return str(said.get(name) or "").strip() or None
+        return (str(said.get(name) or "").strip() or None) if is_asked(name, strategy) else None
 
     model, _, release = (text("release") or "").rpartition(" ")
     gate = {metric: limit for metric in METRICS if (limit := text(limit_field(metric))) is not None}
@@ -43,12 +71,16 @@ def request_of(said: Mapping[str, str | bool]) -> NewRollout:
         "model": model,
         "release": release,
         "query": text("query") or "all",
-        "strategy": text("strategy"),
+        "strategy": strategy,
         "waves": tuple(part.strip() for part in (text("waves") or "").split(",") if part.strip()) or None,
         "gate": {metric: _number(metric, limit) for metric, limit in gate.items()} or None,
         "threshold": text("threshold"),
         "soak_s": _seconds("soak", text("soak")),
         "hold_s": _seconds("hold", text("hold")),
+        "share": _share(text("share")),
+        "min_inputs": text("min_inputs"),
+        "max_cpu": _given("max_cpu", text("max_cpu")),
+        "max_temperature_c": _given("max_temperature_c", text("max_temperature_c")),
         "window": text("window"),
         "zone": text("zone") or "UTC",
         "rate_per_min": text("rate"),
@@ -100,6 +132,17 @@ def _number(name: str, text: str) -> float:
         return float(text)
     except ValueError as error:
         raise InvalidDocumentError("rollout", name, "a number such as 0.02", repr(text)) from error
+
+
+def _given(name: str, text: str | None) -> float | None:
+    return None if text is None else _number(name, text)
+
+
+def _share(text: str | None) -> float | None:
+    """Read a share of one, also as percent."""
+    if text is None or not text.endswith("%"):
+        return _given("share", text)
+    return _number("share", text.removesuffix("%").strip()) / 100
 
 
 def _seconds(name: str, text: str | None) -> float | None:

@@ -6,7 +6,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from fleet.dashboard.feed import Feed
-from fleet.dashboard.orders import obstacle
+from fleet.dashboard.orders import may_give
 from fleet.dashboard.parts import Live, ago, badge, empty, heading
 from fleet.dashboard.phases import draw_split, finished
 from fleet.dashboard.rollout_form import START
@@ -20,17 +20,22 @@ def register(feed: Feed, frame: Frame) -> None:
     """Add the page."""
 
     @ui.page("/rollouts", response_timeout=FIRST_ANSWER_S)
-    async def rollouts_page(request: Request) -> None:
+    async def rollouts_page(request: Request, before: int | None = None) -> None:
         async with frame.page(request, "Rollouts", under="/rollouts") as page:
             with ui.element("div").classes("ff-title"):
                 heading("Rollouts", 1)
                 ui.element("div").classes("ff-space")
-                if not obstacle(page.caller, START):
+                if may_give(page.caller, START):
                     ui.link("Start a rollout", "/rollouts/new").classes("ff-button ff-button-main ff-button-link")
+            if before is not None:
+                ui.link("Newest rollouts", "/rollouts")
             found = RolloutList()
+            earlier: Live[int | None] = Live(_draw_earlier)
 
             async def refresh() -> None:
-                found.show(await feed.rollouts.get())
+                rollouts, has_more = await feed.rollouts(before)
+                found.show(rollouts)
+                earlier.show(rollouts[-1].id if has_more else None)
 
             await page.keep_fresh(refresh)
 
@@ -59,6 +64,11 @@ class RolloutList:
             content = Live(_draw_card, "ff-card-content")
         card.move(target_index=0)
         return content
+
+
+def _draw_earlier(last: int | None) -> None:
+    if last is not None:
+        ui.link("Earlier rollouts", f"/rollouts?before={last}")
 
 
 def _draw_advice(is_empty: bool) -> None:

@@ -22,6 +22,14 @@ class Login:
     key: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Visitor:
+    """Who may be at a page: what the browser shows, and the address that it comes from."""
+
+    login: Login | None
+    address: str
+
+
 class FrontDesk(Protocol):
     """Who lets people in and out; every method may block."""
 
@@ -36,6 +44,12 @@ class FrontDesk(Protocol):
 
     def sign_out(self, key: str, address: str) -> None:
         """End a session, in every tab."""
+
+    def change_password(self, key: str, old: str, new: str, address: str) -> str:
+        """Take the own password of whoever is signed in by `key`, end that person's sessions, and return the key of a new one.
+
+        Raises LoginRefusedError, TooManyLoginsError, PasswordError or TooBusyError.
+        """
 
 
 class OpenIdDesk(Protocol):

@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from contracts.errors import FieldfareError
 from fleet.core.roles import Caller, Role
-from fleet.dashboard.guard import signed_in
-from fleet.dashboard.session import Login, Sessions, read_login
+from fleet.dashboard.guard import address_of, signed_in
+from fleet.dashboard.session import Sessions, Visitor, read_login
 from fleet.dashboard.words import LOOKS, words_of
 
 STATIC = Path(__file__).parent / "static"
@@ -26,6 +26,7 @@ BEAT_S = 2.0
 # Pages wait for their first answer; a large fleet on a small server takes its time.
 FIRST_ANSWER_S = 30.0
 PAGES = {"/": "Overview", "/devices": "Devices", "/rollouts": "Rollouts", "/releases": "Releases"}
+ACCOUNT = "/account"
 ADMINS_PAGES = {"/audit": "Audit"}
 THEME_COOKIE = "fieldfare_theme"
 THEMES: dict[str, tuple[bool | None, str]] = {
@@ -41,7 +42,7 @@ class Page:
     """An open page, as its author sees it."""
 
     sessions: Sessions
-    login: Login | None
+    visitor: Visitor
     # Who looked when the page was opened; orders ask again.
     caller: Caller
     trouble: ui.label
@@ -53,7 +54,7 @@ class Page:
 
     async def _refresh(self, refresh: Callable[[], Awaitable[None]]) -> None:
         try:
-            if not await asyncio.to_thread(self.sessions.is_open, self.login):
+            if not await asyncio.to_thread(self.sessions.is_open, self.visitor.login):
                 ui.navigate.to("/login")
                 return
             await refresh()
@@ -75,7 +76,7 @@ class Frame:
     @asynccontextmanager
     async def page(self, request: Request, title: str, *, under: str) -> AsyncIterator[Page]:
         """Open a page; `under` is the navigation entry it belongs to."""
-        login = read_login(request.session)
+        visitor = Visitor(read_login(request.session), address_of(request.client))
         caller = signed_in(request)
         ui.page_title(f"{title} · fieldfare")
         ui.add_head_html(self._head + f"<script>fieldfare.setServerTime({time.time() * 1000:.0f})</script>")
@@ -86,7 +87,7 @@ class Frame:
         with ui.element("div").classes("ff-main").props("id=content tabindex=-1"):
             trouble = ui.label().classes("ff-trouble").props("role=alert")
             trouble.set_visibility(False)
-            yield Page(self._sessions, login, caller, trouble)
+            yield Page(self._sessions, visitor, caller, trouble)
 
 
 def _header(under: str, caller: Caller) -> ui.element:
@@ -100,7 +101,11 @@ def _header(under: str, caller: Caller) -> ui.element:
                 if path == under:
                     link.props("aria-current=page")
         ui.element("div").classes("ff-space")
-        ui.label(f"{caller.name} · {caller.role.word}").classes("ff-who").props(f'title="signed in as {caller.role.word}"')
+        with ui.link(target=ACCOUNT).classes("ff-who").props(f'aria-label="Your account: {caller.name}, {caller.role.word}"') as link:
+            ui.icon("account_circle").props("aria-hidden=true")
+            ui.label(f"{caller.name} · {caller.role.word}")
+            if under == ACCOUNT:
+                link.props("aria-current=page")
         _theme_switch()
         ui.html(SIGN_OUT, sanitize=False)
     return header

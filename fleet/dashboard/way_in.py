@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from html import escape
 from string import Template
-from urllib.parse import parse_qs
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from fleet.dashboard.guard import OPENID_PATHS
+from fleet.dashboard.guard import OPENID_PATHS, address_of
+from fleet.dashboard.posted import NAME_CHARS, PASSWORD_CHARS, posted
 from fleet.dashboard.session import Login, Sessions, read_login, write_login
 from fleet.dashboard.theme import STATIC
 from fleet.errors.openid import OpenIdError
 from fleet.errors.people import LoginRefusedError, TooBusyError, TooManyLoginsError
 
-# Characters; a longer password is as wrong as any other.
-FIELDS = {"name": 64, "password": 1025}
-# Each character of a password may take 12 bytes.
-MAX_FORM_BYTES = 16 * 1024
+FIELDS = {"name": NAME_CHARS, "password": PASSWORD_CHARS}
 # Attempts; each takes a quarter of a second.
 MAX_WAITING = 20
 OPENID_LINK = f'<a class="ff-button" href="{OPENID_PATHS[0]}">Sign in with your organisation</a>'
@@ -50,7 +47,7 @@ class WayIn:
 
     async def look(self, request: Request, code: str = "") -> Response:
         """Redeem a code, or ask; nothing else in the address has a say in where the browser goes next."""
-        if found := await asyncio.to_thread(self._sessions.redeem, code, address_of(request)) if code else None:
+        if found := await asyncio.to_thread(self._sessions.redeem, code, address_of(request.client)) if code else None:
             return self.enter(request, found)
         if await asyncio.to_thread(self._sessions.is_open, read_login(request.session)):
             return RedirectResponse("/", status_code=303)
@@ -58,11 +55,13 @@ class WayIn:
 
     async def sign_in(self, request: Request) -> Response:
         """Let a person in by name and password."""
-        form = await _form_of(request)
+        form = await posted(request, FIELDS)
         if form is None:
             return self.ask("This is no form that was filled in here.", 413)
         try:
-            key = await self._in_turn(partial(self._sessions.desk.sign_in, form["name"].strip(), form["password"], address_of(request)))
+            key = await self.in_turn(
+                partial(self._sessions.desk.sign_in, form["name"].strip(), form["password"], address_of(request.client))
+            )
         except LoginRefusedError:
             return self.ask("This name and this password do not belong together.", 401)
         except TooManyLoginsError as error:
@@ -71,7 +70,7 @@ class WayIn:
             return self.ask("Too many others are signing in just now. Try again in a moment.", 503)
         return self.enter(request, Login(key))
 
-    async def _in_turn(self, sign_in: Callable[[], str]) -> str:
+    async def in_turn(self, sign_in: Callable[[], str]) -> str:
         """Let one attempt after the other compute, in a thread that nothing else waits for; raise TooBusyError and what it raises."""
         if self._turn.statistics().tasks_waiting >= MAX_WAITING:
             raise TooBusyError
@@ -82,7 +81,7 @@ class WayIn:
         found = read_login(request.session)
         caller = await asyncio.to_thread(self._sessions.caller_of, found)
         if found is not None:
-            await asyncio.to_thread(self._sessions.desk.sign_out, found.key, address_of(request))
+            await asyncio.to_thread(self._sessions.desk.sign_out, found.key, address_of(request.client))
         request.session.clear()
         link = ""
         if self._openid is not None and caller is not None and caller.kind == "openid":
@@ -101,22 +100,3 @@ class WayIn:
         alert = f'<p class="ff-trouble" role="alert">{escape(trouble)}</p>' if trouble else ""
         text = self._form.substitute(trouble=alert, link=link, openid=OPENID_LINK if self._openid else "")
         return HTMLResponse(text, status_code=status, headers={**NOT_KEPT, **(headers or {})})
-
-
-async def _form_of(request: Request) -> Mapping[str, str] | None:
-    """Return what was filled in, None for more than fits into the fields."""
-    raw = bytearray()
-    async for block in request.stream():
-        raw += block
-        if len(raw) > MAX_FORM_BYTES:
-            return None
-    try:
-        found = parse_qs(raw.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=len(FIELDS))
-    except ValueError:
-        return None
-    return {field: found.get(field, [""])[0][:most] for field, most in FIELDS.items()}
-
-
-def address_of(request: Request) -> str:
-    """Return where a request comes from."""
-    return request.client.host if request.client else "unknown"

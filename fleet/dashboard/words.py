@@ -58,6 +58,7 @@ OTHERS = {
     "pending": Look("schedule", "quiet", "Told to the device; no answer yet."),
     "ok": Look("check_circle", "good", "Done."),
     "refused": Look("block", "warn", "The device would not."),
+    "in-force": Look("check_circle", "good", "The device works by it."),
     "expired": Look("timer_off", "warn", "The device did not answer in time."),
     "info": Look("info", "quiet", "For the record."),
     "warning": Look("warning", "warn", "Worth a look."),
@@ -71,7 +72,7 @@ OTHERS = {
 LOOKS: dict[str, Look] = {**OTHERS, **{phase.value: look for phase, look in PHASES.items()}, **STATUSES}
 
 
-SPOKEN = {"gate-pass": "within limit", "gate-stop": "too bad", "gate-wait": "watching"}
+SPOKEN = {"in-force": "in force", "gate-pass": "within limit", "gate-stop": "too bad", "gate-wait": "watching"}
 
 
 def words_of(state: str) -> str:
@@ -82,6 +83,11 @@ def words_of(state: str) -> str:
 def devices(count: int) -> str:
     """Write a number of devices."""
     return f"{count} device{'' if count == 1 else 's'}"
+
+
+def count(number: int) -> str:
+    """Write a large number so that it can be read."""
+    return f"{number:,}".replace(",", "\u202f")
 
 
 def short_digest(sha256: str) -> str:

@@ -18,9 +18,10 @@ from fleet.store.devices import MAX_NAMES, batches, device_of, latest, row_of
 from fleet.store.events import event_view, read_events
 from fleet.store.quarantine import message_view, read_quarantine
 from fleet.store.releases import Release, ReleaseStore
-from fleet.store.rollout_views import device_view, entry_view, summarised
+from fleet.store.rollout_views import device_view, entry_view, shadow_work, summarised
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
+from fleet.store.shadows import ShadowStore
 from fleet.store.tables import devices, inference_windows
 from fleet.store.taken_part import taken_part
 from fleet.store.tallies import gaps_of
@@ -59,6 +60,7 @@ class StoreReader:
         self._wishes = WishStore(database)
         self._configurations = ConfigurationStore(database)
         self._charts = Charts(database, now)
+        self._shadows = ShadowStore(database)
         self._roster = roster or Roster(database)
 
     def probe(self) -> None:
@@ -158,9 +160,9 @@ class StoreReader:
             for release in found
         )
 
-    def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
-        """Return rollouts without their devices, newest first."""
-        return tuple(RolloutView(**dict(summarised(outline))) for outline in self._rollouts.newest(limit))
+    def rollouts(self, *, limit: int = 50, before: int | None = None) -> tuple[RolloutView, ...]:
+        """Return rollouts without their devices, newest first, those that were begun before one."""
+        return tuple(RolloutView(**dict(summarised(outline))) for outline in self._rollouts.newest(limit, before))
 
     def taken_part(self, device: str, *, limit: int = 20) -> tuple[DeviceRolloutView, ...]:
         """Return how the newest rollouts went on a device, newest first."""
@@ -174,7 +176,12 @@ class StoreReader:
 
     def rollout_summary(self, rollout: int) -> RolloutSummary:
         """Return one rollout without its devices and its history; raise UnknownRolloutError."""
-        return summarised(self._rollouts.outline(rollout))
+        outline = self._rollouts.outline(rollout)
+        found, kept = summarised(outline), outline.rollout
+        if found.shadow is None:
+            return found
+        work = shadow_work(self._shadows.newest(kept.release.manifest_sha256, kept.started_at, kept.ended_at))
+        return found.model_copy(update={"shadow": found.shadow.model_copy(update={"work": work})})
 
     def _configuration(self, wish: Desired | None, reported: Reported | None) -> ConfigurationView | None:
         wanted = None if wish is None else wish.configuration

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contracts.lifecycle import FINAL, Phase
+from contracts.shadow import ShadowPart
+from contracts.sketches import merged
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.verdict import KINDS, Comparison, GateVerdict
 from fleet.core.rollout.history import Entry
@@ -21,6 +23,7 @@ from fleet.views import (
     RolloutEntryView,
     RolloutSummary,
     ShadowView,
+    ShadowWork,
     WaveView,
 )
 
@@ -76,7 +79,37 @@ def _shadow(rollout: Rollout, devices: int) -> ShadowView | None:
     seen = [found.canary for found in (rollout.verdict.metrics if rollout.verdict else ()) if found.metric is Metric.DISAGREEMENT]
     differ = next((canary for canary in seen if canary is not None), None)
     agreement = None if differ is None else 1.0 - differ
-    return ShadowView(share=plan.shadow.share, min_inputs=plan.min_inputs, proven=rollout.proven, devices=devices, agreement=agreement)
+    return ShadowView(
+        share=plan.shadow.share,
+        min_inputs=plan.min_inputs,
+        proven=rollout.proven,
+        devices=devices,
+        agreement=agreement,
+        max_cpu=plan.shadow.max_cpu_share,
+        max_temperature_c=plan.shadow.max_temperature_c,
+    )
+
+
+def shadow_work(told: Mapping[str, ShadowPart]) -> ShadowWork | None:
+    """Sum up what devices told of their shadows; None where none did."""
+    if not told:
+        return None
+    parts = tuple(told.values())
+    scored = sum(part.scored for part in parts)
+    ours, live = merged(part.latencies for part in parts), merged(part.live_latencies for part in parts)
+    return ShadowWork(
+        compared=sum(part.compared for part in parts),
+        agreed=sum(part.agreed for part in parts),
+        errors=sum(part.errors for part in parts),
+        dropped=sum(part.dropped for part in parts),
+        paused_s=sum(part.paused_s for part in parts),
+        devices=len(told),
+        confidence_shift=sum(part.shift for part in parts) / scored if scored else None,
+        p50_ms=ours.quantile(0.5) if ours.count else None,
+        p95_ms=ours.quantile(0.95) if ours.count else None,
+        live_p50_ms=live.quantile(0.5) if live.count else None,
+        live_p95_ms=live.quantile(0.95) if live.count else None,
+    )
 
 
 def _waves(plan: Plan, open_wave: int, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from contracts.lifecycle import FINAL, Phase
 from fleet.acting import concerning
-from fleet.core.rollout.history import Entry
+from fleet.core.rollout.history import Entry, ordered_entries
 from fleet.core.rollout.model import Member, Rollout
 from fleet.errors.rollouts import RolloutRunningError, StaleRolloutError, UnknownRolloutError
 from fleet.store.database import Database
@@ -82,10 +82,11 @@ class RolloutStore:
             return _save(connection, before, after, entries)
 
     def change(self, number: int, change: Callable[[Rollout], Rollout], entry: Entry) -> None:
-        """Change a rollout while nobody else can; raise UnknownRolloutError, and whatever `change` raises."""
+        """Change a rollout while nobody else can, and keep what that did; raise UnknownRolloutError, and whatever `change` raises."""
         with self._database.writing() as connection:
             before = _read(connection, number)
-            _save(connection, before, change(before), [entry])
+            after = change(before)
+            _save(connection, before, after, ordered_entries(before, after, entry))
 
     def open_revisions(self) -> dict[int, int]:
         """Return the revision of each rollout that is followed."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, select, true
 
-from contracts.shadow import ShadowPart
+from contracts.shadow import ShadowPart, joined_part
 from contracts.sketches import Sketch, merged
 from fleet.store.database import Database
 from fleet.store.tables import shadow_windows
 
+# Windows of which a reader is told: enough to see how it goes, few enough to be read at every look.
+MAX_NEWEST = 500
 _SUMS = ("compared", "agreed", "errors", "dropped", "paused_s", "scored", "shift", "shift_squares")
 _SKETCHES = ("latencies", "live_latencies")
 _EMPTY = Sketch(steps=(), counts=())
@@ -23,6 +25,19 @@ class ShadowStore:
     def __init__(self, database: Database) -> None:
         """Work on an open database."""
         self._database = database
+
+    def newest(self, manifest_sha256: str, since: datetime, until: datetime | None) -> dict[str, ShadowPart]:
+        """Return, by device, what the newest windows between two moments told of a candidate; None for until now."""
+        column = shadow_windows.c
+        which = and_(column.manifest_sha256 == manifest_sha256, column.at > since, true() if until is None else column.at <= until)
+        newest = select(shadow_windows).where(which).order_by(column.at.desc()).limit(MAX_NEWEST)
+        told: dict[str, ShadowPart] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(newest).mappings():
+                sketches = {name: Sketch.model_validate_json(row[name]) for name in _SKETCHES}
+                part = ShadowPart(manifest_sha256=manifest_sha256, **{name: row[name] for name in _SUMS}, **sketches)
+                told[row["device"]] = joined_part(told.get(row["device"]), part) or part
+        return told
 
     def shadows_since(
         self, devices: Collection[str], manifest_sha256: str, since: datetime, *, with_latencies: bool

@@ -23,6 +23,7 @@ from fleet.views.rollouts import (
     RolloutSummary,
     RolloutView,
     ShadowView,
+    ShadowWork,
     WaveView,
 )
 from fleet.views.settings import ConfigurationView, ConfiguredDevice
@@ -63,6 +64,7 @@ __all__ = [
     "RolloutSummary",
     "RolloutView",
     "ShadowView",
+    "ShadowWork",
     "TargetView",
     "TokenView",
     "UserView",

@@ -38,8 +38,8 @@ class FleetReader(Protocol):
     def releases(self) -> tuple[ReleaseView, ...]:
         """Return releases, newest first."""
 
-    def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
-        """Return rollouts without their devices, newest first."""
+    def rollouts(self, *, limit: int = 50, before: int | None = None) -> tuple[RolloutView, ...]:
+        """Return rollouts without their devices, newest first, those that were begun before one."""
 
     def taken_part(self, device: str, *, limit: int = 20) -> tuple[DeviceRolloutView, ...]:
         """Return how the newest rollouts went on a device, newest first."""

@@ -127,6 +127,28 @@ class PlanView(View):
     hold_s: float
 
 
+class ShadowWork(View):
+    """What devices told of a rollout's shadows: the newest windows, summed up; it decides nothing."""
+
+    # Inputs that the release answered beside the live one, those with the same answer, those on which it failed, and those sampled for
+    # which it had no time.
+    compared: int
+    agreed: int
+    errors: int
+    dropped: int
+    # Seconds in which devices kept to the budgets of heat and CPU, all devices together.
+    paused_s: float
+    # Devices that told of it.
+    devices: int
+    # Winning score less the live release's, on average; None where models give none.
+    confidence_shift: float | None
+    # Milliseconds that the models took for the same inputs: medians and 95th percentiles; None before the first.
+    p50_ms: float | None
+    p95_ms: float | None
+    live_p50_ms: float | None
+    live_p95_ms: float | None
+
+
 class ShadowView(View):
     """How a rollout is with its shadows."""
 
@@ -139,6 +161,11 @@ class ShadowView(View):
     devices: int
     # Share of inputs with the live release's answer, the mean of the devices that count; None before the first.
     agreement: float | None
+    # Of one core, and degrees Celsius: above them a shadow pauses; None: only while heat slows the device.
+    max_cpu: float | None = None
+    max_temperature_c: float | None = None
+    # None in a list of rollouts, and before the first window.
+    work: ShadowWork | None = None
 
 
 class RolloutEntryView(View):

@@ -170,3 +170,36 @@ def test_a_name_is_given_once_and_only_known_people_are_changed(door: Door) -> N
     door.people.remove("anna")
     assert door.people.all() == ()
     assert door.tries(RIGHT, "192.0.2.1") == "refused"
+
+
+def test_a_person_who_knows_the_old_password_takes_another_and_is_signed_out_elsewhere(door: Door) -> None:
+    here, elsewhere = (door.desk.sign_in("anna", RIGHT, address) for address in ("192.0.2.1", "192.0.2.2"))
+    key = door.desk.change_password(here, RIGHT, "another horse battery", "192.0.2.1")
+    assert door.desk.caller_of(key) == Caller("anna", Role.OPERATOR, "user")
+    assert (door.desk.caller_of(here), door.desk.caller_of(elsewhere)) == (None, None)
+    assert (door.tries(RIGHT, "192.0.2.3"), door.tries("another horse battery", "192.0.2.3")) == ("refused", "in")
+    [row] = door.log.page(None, 10, what="users.password.set")
+    assert (row.who, row.subject, row.outcome, row.source, row.detail) == ("user anna", "anna", "done", "dashboard 192.0.2.1", "")
+
+
+def test_an_open_page_is_no_place_to_guess_the_old_password(door: Door) -> None:
+    key = door.desk.sign_in("anna", RIGHT, "192.0.2.1")
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(LoginRefusedError):
+            door.desk.change_password(key, "is it this one?", "another horse battery", "192.0.2.1")
+    with pytest.raises(TooManyLoginsError):
+        door.desk.change_password(key, RIGHT, "another horse battery", "192.0.2.1")
+    assert [row.outcome for row in door.log.page(None, 10, what="users.password.set")] == ["refused"] * FREE_FAILURES
+    assert door.desk.caller_of(key) is not None
+
+
+def test_a_new_password_that_is_none_and_a_session_without_a_password_change_nothing(door: Door) -> None:
+    key = door.desk.sign_in("anna", RIGHT, "192.0.2.1")
+    with pytest.raises(PasswordError, match="at least 12 characters"):
+        door.desk.change_password(key, RIGHT, "short", "192.0.2.1")
+    # A name that the identity provider vouches for may be a person's here as well
+    other = door.desk.admit(Caller("anna", Role.ADMIN, "openid"), "login.openid", "192.0.2.1")
+    for stranger in (other, "no key at all"):
+        with pytest.raises(LoginRefusedError):
+            door.desk.change_password(stranger, RIGHT, "another horse battery", "192.0.2.1")
+    assert door.tries(RIGHT, "192.0.2.3") == "in"

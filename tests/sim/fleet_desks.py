@@ -13,13 +13,23 @@ from fleet.core.inventory import Inventory
 from fleet.core.pages import Part
 from fleet.core.status import Gist
 from fleet.core.targeting.groups import Group
-from fleet.errors.devices import UnknownCommandError, UnknownDeviceError
+from fleet.errors.devices import NoDevicesError, UnknownCommandError, UnknownDeviceError
 from fleet.errors.releases import UnknownArtifactError
 from fleet.errors.rollouts import UnknownRolloutError
 from fleet.errors.targeting import UnknownGroupError
-from fleet.requests import LabelChange, NewGroup, NewRollout
+from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout
 from fleet.targeting import Targeting
-from fleet.views import CommandSummary, CommandView, DeviceDetail, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
+from fleet.views import (
+    CommandSummary,
+    CommandView,
+    ConfiguredDevice,
+    DeviceDetail,
+    FleetReader,
+    GroupDetail,
+    GroupView,
+    LabelledView,
+    RolloutPreview,
+)
 from tests.sim.fleet_reader import MovingFleet
 
 
@@ -81,6 +91,9 @@ class Idle:
     def command(self, device: str, number: str, now: datetime) -> CommandView:
         raise UnknownCommandError(device, number)
 
+    def change(self, change: ConfigurationChange, author: str, now: datetime, seen: str | None = None) -> tuple[ConfiguredDevice, ...]:
+        raise NoDevicesError(change.query, "the query matches no device")
+
     def commands(self, device: str, now: datetime, limit: int) -> Part[CommandSummary]:
         return Part((), None)
 
@@ -97,7 +110,7 @@ class PlayedServices:
         """Show it."""
         nothing = Idle()
         self.reader: FleetReader = fleet
-        self.rollouts = self.groups = self.commands = nothing
+        self.rollouts = self.groups = self.commands = self.configurations = nothing
         self.preview = _NoPreview()
         self.targeting = Targeting(_Roster(fleet), nothing, nothing)
 

@@ -162,8 +162,9 @@ class MovingFleet:
             for release, verdict in verdicts.items()
         )
 
-    def rollouts(self, *, limit: int = 50) -> tuple[RolloutView, ...]:
-        return (self.rollout(2), self.rollout(1))[:limit] if self._ids else ()
+    def rollouts(self, *, limit: int = 50, before: int | None = None) -> tuple[RolloutView, ...]:
+        found = (self.rollout(2), self.rollout(1)) if self._ids else ()
+        return tuple(view for view in found if before is None or view.id < before)[:limit]
 
     def taken_part(self, device: str, *, limit: int = 20) -> tuple[DeviceRolloutView, ...]:
         parts = [(view, part) for view in self.rollouts() for part in view.devices if part.device == device]

@@ -14,7 +14,7 @@ from fleet.core.gates.evidence import Evidence, Metric, Sums
 from fleet.core.rollout.acts import ACTS, Order
 from fleet.core.rollout.arms import arms_of
 from fleet.core.rollout.enlist import arranged, joined
-from fleet.core.rollout.history import Entry
+from fleet.core.rollout.history import Entry, ordered_entries
 from fleet.core.rollout.model import Member, Rollout, Standing
 from fleet.core.rollout.plan import Plan, Strategy
 from fleet.errors import FleetError
@@ -156,7 +156,8 @@ class World:
 
     def order(self, act: str, actor: str = "bert") -> None:
         """Let a person act."""
-        after = ACTS[act](self.rollout, Order(actor, self.now))
+        before, after = self.rollout, ACTS[act](self.rollout, Order(actor, self.now))
+        self.kept.history.extend(ordered_entries(before, after, Entry(self.now, actor, act, "")))
         self.kept.rollout = replace(after, revision=self.rollout.revision + 1)
 
     def follow(self, name: str) -> None:

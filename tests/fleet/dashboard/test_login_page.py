@@ -15,6 +15,7 @@ from tests.live.browser import chromium, console_errors
 
 WAIT_S = 20
 PASSWORD = "correct horse battery"
+NEXT = "another horse battery"
 
 
 def fill_in(browser: Chrome, name: str, password: str) -> None:
@@ -23,6 +24,17 @@ def fill_in(browser: Chrome, name: str, password: str) -> None:
     browser.switch_to.active_element.send_keys(name, Keys.TAB)
     browser.switch_to.active_element.send_keys(password, Keys.ENTER)
     WebDriverWait(browser, WAIT_S).until(staleness_of(form), "the form was not sent")
+
+
+def change_password(browser: Chrome, old: str, new: str, again: str) -> None:
+    """Fill in the form of the account's page, and wait for what it says."""
+    WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.find_elements(By.ID, "old"), "there is no form")
+    form = browser.find_element(By.CSS_SELECTOR, "main form.ff-sign-in")
+    for field, text in (("old", old), ("new", new), ("again", again)):
+        browser.find_element(By.ID, field).send_keys(text)
+    form.submit()
+    WebDriverWait(browser, WAIT_S).until(staleness_of(form), "the form was not sent")
+    WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.find_elements(By.CSS_SELECTOR, "main .ff-note"), "nothing is said")
 
 
 def test_a_person_signs_in_by_keyboard_and_out_again(tmp_path: Path) -> None:
@@ -41,7 +53,20 @@ def test_a_person_signs_in_by_keyboard_and_out_again(tmp_path: Path) -> None:
         WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.find_elements(By.CSS_SELECTOR, "main h1"), "nothing was drawn")
         assert "anna" in browser.find_element(By.CSS_SELECTOR, "header").text
         assert browser.find_elements(By.LINK_TEXT, "Audit")
-        # And the button ends it
+        # When the own password is changed, with a slip first
+        browser.find_element(By.CSS_SELECTOR, "a.ff-who").click()
+        change_password(browser, "wrong battery!", NEXT, NEXT)
+        assert "The old password is not the one that is kept" in browser.find_element(By.CSS_SELECTOR, 'main .ff-note[role="alert"]').text
+        change_password(browser, PASSWORD, NEXT, NEXT + "!")
+        assert "not typed the same way twice" in browser.find_element(By.CSS_SELECTOR, 'main .ff-note[role="alert"]').text
+        change_password(browser, PASSWORD, NEXT, NEXT)
+        # Then this browser stays in
+        assert "Your password was changed" in browser.find_element(By.CSS_SELECTOR, 'main [role="status"]').text
+        # And the button ends it, and the new password opens
+        browser.find_element(By.CSS_SELECTOR, "form[action='/logout'] button").click()
+        WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.current_url == f"{address}/login", "it is still in")
+        fill_in(browser, "anna", NEXT)
+        WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.find_elements(By.CSS_SELECTOR, "main h1"), "nothing was drawn")
         browser.find_element(By.CSS_SELECTOR, "form[action='/logout'] button").click()
         WebDriverWait(browser, WAIT_S).until(lambda _browser: browser.current_url == f"{address}/login", "it is still in")
         # And who is no admin does not see the log

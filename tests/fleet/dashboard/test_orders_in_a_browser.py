@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 
 from tests.fleet.dashboard.visit import Visit
 from tests.fleet.played import add_release, settled_devices
@@ -19,6 +18,8 @@ from tests.fleet.server import FleetProcess, wait_for
 from tests.live.browser import chromium, console_errors
 
 DEVICES = 12
+# Pages with orders, and what stands on each once it is drawn.
+PAGES = (("/rollouts", "Rollout 1"), ("/rollouts/1", "History"), ("/devices", "sim-00001"), ("/devices/sim-00002", "Inventory"))
 QUICK = """
 health_interval_s = 1
 window_s = 1
@@ -87,8 +88,8 @@ def asked_for(fleet: FleetProcess, kind: str) -> list[dict[str, Any]]:
     return [one for one in shown(fleet, "devices/sim-00002/commands") if one["order"]["kind"] == kind]
 
 
-def is_told(viewer: Visit, button: str) -> bool:
-    return "yours is viewer" in str(viewer.button(button).get_attribute("title"))
+def is_drawn(visit: Visit, text: str) -> bool:
+    return text in visit.text()
 
 
 def is_settled(fleet: FleetProcess, rollout: int) -> bool:
@@ -244,17 +245,62 @@ def test_many_devices_are_labelled_and_grouped_at_once(stage: FleetProcess, visi
     visit.until(lambda: "north" in visit.text(), "the device's page does not tell its group")
 
 
-def test_who_may_only_look_is_told_so_on_every_button(stage: FleetProcess, tmp_path: Path) -> None:
+def test_who_may_only_look_sees_no_button_that_is_not_his(stage: FleetProcess, tmp_path: Path) -> None:
+    orders = ["Pause", "Abort", "Promote", "Logs", "Snapshot", "Label…", "Group…", "Change…", "Start…"]
     with signed_in(stage, tmp_path, "viewer") as viewer:
-        for path, button in (("/rollouts/2", "Abort"), ("/devices/sim-00001", "Logs"), ("/devices", "Label…"), ("/rollouts/new", "Start…")):
+        for path, text in PAGES:
             viewer.open(path)
-            viewer.until(partial(is_told, viewer, button), f"{button} does not say why")
-            viewer.button(button).send_keys(Keys.ENTER)
-            assert not viewer.all(".ff-dialog")
-        viewer.open("/rollouts")
-        assert not viewer.all('a[href="/rollouts/new"]')
-        viewer.open("/devices/sim-00002")
+            viewer.until(partial(is_drawn, viewer, text), f"{path} was not drawn")
+            assert [order for order in orders if viewer.buttons(order)] == []
+            assert not viewer.all('a[href="/rollouts/new"], a[href$="/settings"], .ag-selection-checkbox')
         assert "asked for" not in viewer.text()
+        # And who knows the address is told why not
+        for path in ("/rollouts/new", "/devices/sim-00002/settings", "/audit"):
+            viewer.open(path)
+            assert "yours is viewer" in viewer.text('main [role="alert"]:not(:empty)')
+            assert not viewer.buttons("Start…")
+
+
+def test_settings_are_changed_as_they_were_previewed_and_what_cannot_be_is_said(stage: FleetProcess, visit: Visit) -> None:
+    visit.open("/devices/sim-00005/settings")
+    visit.until(lambda: "Nothing would change" in visit.text(), "no preview")
+    visit.type("Window of inferences, s", "soon")
+    visit.until(lambda: "telemetry.window_s" in visit.text(".ff-trouble:not(:empty)"), "nothing says what is wrong")
+    assert visit.button("Change settings…").get_attribute("aria-disabled") == "true"
+    visit.type("Window of inferences, s", "30")
+    visit.until(lambda: "telemetry.window_s\nagent.toml\n30" in visit.text().replace(" ", "\n"), "the preview does not follow")
+    visit.press("Change settings…", answer="Leave it")
+    assert shown(stage, "devices/sim-00005")["configuration"] is None
+    assert "telemetry.window_s: agent.toml → 30" in visit.press("Change settings…", answer="Change settings")
+    visit.until(lambda: "Revision 2" in visit.text() and "by owner" in visit.text(), "it is not told what is wished")
+    assert shown(stage, "devices/sim-00005")["configuration"]["settings"] == {"telemetry.window_s": 30.0}
+    # And the log says who did it, as if by the API
+    [row] = shown(stage, "audit", what="configurations")
+    assert (row["who"], row["subject"], row["outcome"]) == ("token owner", "sim-00005", "done")
+    assert '"telemetry.window_s":30' in row["detail"]
+
+
+def test_a_shadow_is_started_with_its_budgets_and_its_page_says_how_it_does(stage: FleetProcess, visit: Visit) -> None:
+    visit.open("/rollouts/new?release=digits+2")
+    visit.browser.find_element(By.CSS_SELECTOR, 'input[aria-label="Strategy"]').click()
+    visit.until(lambda: bool(visit.all(".q-menu .q-item")), "there is no choice")
+    [shadow] = [item for item in visit.all(".q-menu .q-item") if item.text.startswith("shadow")]
+    shadow.click()
+    for label, text in (("Share of inputs in shadow", "20%"), ("Inputs before a device counts", "1000000"), ("Pauses above, °C", "70")):
+        visit.type(label, text)
+    assert not [field for field in visit.all('input[aria-label="Gate on drift"]') if field.is_displayed()]
+    visit.until(lambda: "devices would get it" in visit.text(), "no preview")
+    visit.press("Start…", answer="Start it")
+    visit.until(lambda: "/rollouts/new" not in visit.browser.current_url, "it does not lead to the rollout")
+    number = int(visit.browser.current_url.rsplit("/", 1)[1])
+    asked = shown(stage, f"rollouts/{number}")["shadow"]
+    assert (asked["share"], asked["min_inputs"], asked["max_temperature_c"]) == (0.2, 1_000_000, 70)
+    visit.until(lambda: "Latency, p95" in visit.text(), "nothing is told of the shadow")
+    assert "above 50 % of one core, and above 70 °C" in visit.text()
+    # When a person goes on without the gate, then the history says who, and what the gate had said
+    assert "in shadow now is asked to serve it" in visit.press("Promote", answer="Promote")
+    visit.until(lambda: "wave 1 serves after its shadow: by owner" in visit.text(), "the history is not told")
+    end(stage, number)
 
 
 def test_ten_thousand_devices_are_shown_a_page_at_a_time(stage: FleetProcess, visit: Visit) -> None:

@@ -7,7 +7,9 @@ import pytest
 from contracts.codec import sha256_of
 from contracts.errors import InvalidDocumentError
 from contracts.messages import ReleaseRef
-from fleet.dashboard.rollout_request import METRICS, STRATEGIES, artifacts, headline, obstacles, question, request_of
+from contracts.shadow import ShadowTerms
+from fleet.dashboard.rollout_request import METRICS, STRATEGIES, artifacts, headline, is_asked, obstacles, question, request_of
+from fleet.plans import SHADOW_LIFE_S, plan_of
 from fleet.views import ExcludedView, RolloutPreview, TargetView
 
 EMPTY: dict[str, str | bool] = {"release": "digits 3", "query": "", "strategy": "all-at-once", "waves": "", "zone": "", "rate": ""}
@@ -44,9 +46,38 @@ def test_everything_that_is_typed_is_asked_for() -> None:
     assert (new.soak_s, new.window, new.rate_per_min, new.threshold, new.approval) == (900, "22:00-06:00", 50, "3", True)
 
 
+def test_a_shadow_is_asked_for_its_budgets_and_not_for_what_was_typed_for_another_strategy() -> None:
+    typed = EMPTY | {
+        "share": "5%",
+        "min_inputs": "500",
+        "max_cpu": "0.25",
+        "max_temperature_c": "75",
+        "limit-agreement": "0.98",
+        "hold": "1d",
+    }
+    new = request_of(typed | {"strategy": "shadow", "limit-drift": "0.2"})
+    assert (new.share, new.min_inputs, new.max_cpu, new.max_temperature_c) == (0.05, 500, 0.25, 75)
+    assert (new.gate, new.hold_s) == ({"agreement": 0.98}, None)
+    assert plan_of(new).shadow == ShadowTerms(share=0.05, max_cpu_share=0.25, max_temperature_c=75, life_s=SHADOW_LIFE_S)
+    other = request_of(typed | {"strategy": "phased"})
+    assert (other.share, other.min_inputs, other.gate) == (None, None, None)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_field_is_shown_just_where_its_strategy_takes_it(strategy: str) -> None:
+    samples = {"share": "5%", "max_cpu": "0.5", "hold": "1d", "limit-drift": "0.2", "limit-agreement": "0.9", "soak": "5m"}
+    for field, sample in samples.items():
+        new = request_of(EMPTY | {"strategy": strategy, "rival": "digits 2", field: sample})
+        plan_of(new)  # raises for what does not fit together
+        assert (new.model_dump(exclude_defaults=True, exclude={"rival", "strategy"}).keys() > {"model", "release", "query"}) == is_asked(
+            field, strategy
+        )
+
+
 @pytest.mark.parametrize(
     ("field", "text", "named"),
     [
+        ("share", "half", "share"),
         ("limit-errors", "few", "errors"),
         ("soak", "long", "soak"),
         ("soak", "5 weeks", "soak"),
@@ -56,7 +87,7 @@ def test_everything_that_is_typed_is_asked_for() -> None:
 )
 def test_what_cannot_be_read_is_named(field: str, text: str, named: str) -> None:
     with pytest.raises(InvalidDocumentError, match=named):
-        request_of(EMPTY | {field: text})
+        request_of(EMPTY | {"strategy": "shadow" if field == "share" else "canary", field: text})
 
 
 def test_strategies_and_metrics_are_those_of_the_request_itself() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from fleet.core.audit import LinkedEntry
+from fleet.store.audit import AuditStore
+from fleet.store.database import Database
 from tests.fleet.dashboard.server import dashboard
 
-CODES = [f"code-{number}" for number in range(12)]
+CODES = [f"code-{number}" for number in range(14)]
 PAGES = (
     "/",
     "/devices",
@@ -20,6 +24,8 @@ PAGES = (
     "/rollouts",
     "/rollouts/2",
     "/releases",
+    "/devices/rpi5-0000/settings",
+    "/account",
     "/nowhere",
     "//elsewhere.example",
     "/_nicegui_ws/socket.io/",
@@ -27,9 +33,23 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with dashboard(tmp_path_factory.mktemp("way-in"), codes=",".join(CODES)) as found:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("way-in")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with dashboard(folder, codes=",".join(CODES)) as found:
         yield found
+
+
+def rows_of(folder: Path, what: str) -> list[LinkedEntry]:
+    """Return what the server's audit log says of an act."""
+    database = Database(folder / "fleet.db")
+    try:
+        return list(AuditStore(database).page(None, 10, what=what))
+    finally:
+        database.close()
 
 
 @pytest.fixture
@@ -98,6 +118,40 @@ def test_a_link_on_another_site_cannot_sign_anyone_out(browser: httpx.Client) ->
     browser.get("/login", params={"code": CODES[5]})
     assert browser.get("/logout").status_code in (404, 405)
     assert browser.get("/").status_code == 200
+
+
+def test_what_another_site_sends_in_somebodys_name_is_refused_and_told_at_most_every_ten_seconds(
+    browser: httpx.Client, address: str, folder: Path
+) -> None:
+    # Given somebody who is signed in, and a page of another site
+    browser.get("/login", params={"code": CODES[12]})
+    foreign = {"Origin": "https://elsewhere.example"}
+    # When it sends what a form here would send, again and again
+    for path in ("/logout", "/account/password", "/logout"):
+        answer = browser.post(path, headers=foreign)
+        assert (answer.status_code, answer.text) == (403, "expected a page of this server, found another site")
+    # Then nothing came of it, and the log says so once
+    assert browser.get("/").status_code == 200
+    [row] = rows_of(folder, "dashboard.foreign")
+    assert (row.who, row.subject, row.outcome, row.detail) == (
+        "token owner",
+        "/logout",
+        "refused",
+        '{"origin":"https://elsewhere.example"}',
+    )
+    # And whoever is nobody leaves no row, as with the API
+    assert httpx.post(f"{address}/logout", headers=foreign).status_code == 403
+    assert len(rows_of(folder, "dashboard.foreign")) == 1
+
+
+def test_who_has_no_password_here_changes_none(browser: httpx.Client) -> None:
+    browser.get("/login", params={"code": CODES[13]})
+    assert "belongs to a program" in browser.get("/account").text
+    form = {"old": "", "new": "another horse battery", "again": "another horse battery"}
+    answer = browser.post("/account/password", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account?said=wrong")
+    assert browser.get("/").status_code == 200
+    assert browser.post("/account/password", content=b"x" * 100_000).headers["location"] == "/account?said=large"
 
 
 def test_a_websocket_needs_a_session_too(browser: httpx.Client, address: str) -> None:

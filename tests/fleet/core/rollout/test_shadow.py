@@ -83,6 +83,8 @@ def test_time_in_shadow_is_no_devices_fault_but_time_on_the_way_there_is() -> No
     assert world.rollout.state.value == "paused"
     assert world.rollout.state_reason.startswith("gate: no answer within 1000 s: ")
     world.order("promote")
+    assert [(line.act, line.actor) for line in world.kept.history[-2:]] == [("promote", "bert"), ("prove", "bert")]
+    assert world.kept.history[-1].text.startswith("wave 1 serves after its shadow: by bert; the gate said: ")
     world.turn()
     assert phases(world, 0) == {Phase.OFFERED}
     world.everybody()

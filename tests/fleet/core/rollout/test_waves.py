@@ -108,6 +108,10 @@ def test_a_gate_without_evidence_asks_a_person_who_may_go_on_without_it() -> Non
     world.order("promote")
     world.turn()
     assert world.rollout.wave > 0
+    # And the history says who did it, and what the gate had said
+    pause, promote, wave = world.kept.history[-3:]
+    assert [(line.act, line.actor) for line in (pause, promote, wave)] == [("pause", "fleet"), ("promote", "bert"), ("wave", "bert")]
+    assert wave.text.startswith("opened wave 2 of 3: by bert; the gate said: errors: expected more devices")
 
 
 def test_too_many_lost_devices_stop_it_and_everybody_under_way_is_withdrawn() -> None:
