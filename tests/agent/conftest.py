@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.live.mosquitto import Mosquitto, free_port
-from tests.sim.fleet import SimFleet, write_device
+from tests.sim.fleet import SimFleet
+from tests.sim.provisioned import write_device
 
 DEVICE = "pi-1"
 STOP_S = 20
