@@ -109,8 +109,10 @@ def _requested_part(arguments: list[str]) -> str | None:
 
 def _load(name: str) -> typer.Typer:
     gc.disable()  # all that an import makes stays, and would be looked through for circles again and again
-    app = importlib.import_module(PARTS[name].module).app
-    gc.enable()
+    try:
+        app = importlib.import_module(PARTS[name].module).app
+    finally:
+        gc.enable()
     assert isinstance(app, typer.Typer)
     return app
 
