@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else arguments
     # Before numpy is loaded: our matrices are small, and on a busy machine its threads spend several times the work waiting for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Else pydantic reads what every installed package says of itself, and runs what calls itself a plugin.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     requested = _requested_part(arguments)
     try:
         build_app(requested)(args=arguments, prog_name="fieldfare")
@@ -105,7 +108,11 @@ def _requested_part(arguments: list[str]) -> str | None:
 
 
 def _load(name: str) -> typer.Typer:
-    app = importlib.import_module(PARTS[name].module).app
+    gc.disable()  # all that an import makes stays, and would be looked through for circles again and again
+    try:
+        app = importlib.import_module(PARTS[name].module).app
+    finally:
+        gc.enable()
     assert isinstance(app, typer.Typer)
     return app
 

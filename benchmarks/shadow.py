@@ -13,8 +13,9 @@ from contracts.lifecycle import Phase
 from contracts.messages import InferenceWindow
 from contracts.shadow import ShadowTerms
 from tests.agent.conftest import DEVICE, AgentProcess, listening_fleet, provisioned_device, running_broker
-from tests.sim.fleet import Release, SimFleet
+from tests.sim.fleet import SimFleet
 from tests.sim.open_loop import OK, Answer, OpenLoop
+from tests.sim.releases import Release
 from tests.sim.switches import Span, order_for, switch_to, tiny
 from tests.sim.tiny_release import MODEL
 

@@ -141,6 +141,14 @@ def test_the_control_process_loads_neither_numpy_nor_a_runtime(module: str) -> N
     assert found.stdout.split() == []
 
 
+def test_a_server_starts_without_what_only_some_ask_for() -> None:
+    # Pages, evidence, steps from an older database, another's word for who somebody is
+    late = {"nicegui", "numpy", "scipy", "alembic", "joserfc", "httpx"}
+    program = f"import sys, fleet.wiring.server; print(*sorted({late} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.split() == []
+
+
 def test_help_imports_no_part() -> None:
     program = "import sys, cli; cli.build_app(None); print(*sorted({'agent', 'compiler', 'fleet'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)

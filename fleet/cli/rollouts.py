@@ -11,6 +11,7 @@ from rich.live import Live
 
 from contracts.errors import InvalidDocumentError
 from fleet.cli import preview, rollout_parts
+from fleet.cli import rollout_options as told
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table
@@ -33,35 +34,30 @@ Wait = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit s
 
 @app.command()
 def start(
-    model: Annotated[str, typer.Argument(help="The model's name.")],
-    to: Annotated[str, typer.Option(metavar="QUERY", help='Who: all, or such as: hw = rpi5 and label.site = "lyon".')],
-    release: Annotated[int | None, typer.Option(help="Release counter; without it the newest.")] = None,
-    is_dry: Annotated[bool, typer.Option("--dry-run", help="Show who would get what, and who nothing and why; change nothing.")] = False,
-    strategy: Annotated[str, typer.Option(help="all-at-once, phased, canary, shadow, or split.")] = "all-at-once",
-    waves: Annotated[
-        str | None, typer.Option(metavar="SIZES", help="How much is reached with each wave: 1%,10%,50%,100% or 5,100%.")
-    ] = None,
-    gate: Annotated[
-        str | None,
-        typer.Option(metavar="LIMITS", help="How much worse it may be: errors=0.02,p95=1.2,restarts=0.2; of a shadow agreement=0.98."),
-    ] = None,
-    threshold: Annotated[str | None, typer.Option(metavar="SIZE", help="How many devices may be lost, such as 5% or 3.")] = None,
-    soak: Annotated[str | None, typer.Option(metavar="TIME", help="How long each wave is watched, such as 15m.")] = None,
-    patience_s: Annotated[float, typer.Option(min=1, help="Seconds for which the gate may lack evidence.")] = DEFAULT_PATIENCE_S,
-    deadline_s: Annotated[float, typer.Option(min=1, help="Seconds after which a device that was met has failed.")] = DEFAULT_DEADLINE_S,
-    contact: Annotated[str | None, typer.Option(metavar="TIME", help="How long a device without a link is waited for.")] = None,
-    window: Annotated[str | None, typer.Option(metavar="HH:MM-HH:MM", help="When devices are offered it, by their clocks.")] = None,
-    zone: Annotated[str, typer.Option(help="Time zone of devices without the label tz.")] = "UTC",
-    rate: Annotated[str | None, typer.Option(metavar="N/min", help="How many devices a minute are offered it.")] = None,
-    approval: Annotated[bool, typer.Option("--approval", help="Wait for a second person.")] = False,
-    newcomers: Annotated[bool, typer.Option("--newcomers", help="Devices that are added meanwhile join the last wave.")] = False,
-    take_back: Annotated[bool | None, typer.Option("--take-back/--keep", help="Whether a stop returns those that have it.")] = None,
-    rival: Annotated[int | None, typer.Option(help="Release of the other half of a split.")] = None,
-    hold: Annotated[str | None, typer.Option(metavar="TIME", help="How long a split is compared, such as 7d.")] = None,
-    share: Annotated[str | None, typer.Option(metavar="PART", help="Of a shadow: how much of the inputs it sees, such as 5%.")] = None,
-    min_inputs: Annotated[int | None, typer.Option(help="Of a shadow: inputs that a device compares before it counts.")] = None,
-    max_cpu: Annotated[float | None, typer.Option(help="Of a shadow: what it may take of one core, such as 0.5.")] = None,
-    max_temperature: Annotated[float | None, typer.Option(metavar="C", help="Of a shadow: above it the device's shadow pauses.")] = None,
+    model: told.Model,
+    to: told.To,
+    release: told.ReleaseCounter = None,
+    is_dry: told.DryRun = False,
+    strategy: told.StrategyName = "all-at-once",
+    waves: told.Waves = None,
+    gate: told.Gate = None,
+    threshold: told.Threshold = None,
+    soak: told.Soak = None,
+    patience_s: told.PatienceS = DEFAULT_PATIENCE_S,
+    deadline_s: told.DeadlineS = DEFAULT_DEADLINE_S,
+    contact: told.Contact = None,
+    window: told.Window = None,
+    zone: told.Zone = "UTC",
+    rate: told.Rate = None,
+    approval: told.Approval = False,
+    newcomers: told.Newcomers = False,
+    take_back: told.TakeBack = None,
+    rival: told.Rival = None,
+    hold: told.Hold = None,
+    share: told.Share = None,
+    min_inputs: told.MinInputs = None,
+    max_cpu: told.MaxCpu = None,
+    max_temperature: told.MaxTemperature = None,
     wait: Wait = False,
     folder: Folder = None,
     as_json: AsJson = False,

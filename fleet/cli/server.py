@@ -6,16 +6,16 @@ import logging
 import os
 import re
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated
 
 import anyio
 import typer
 
 from contracts.errors import InvalidDocumentError
 from contracts.pace import Hours
-from fleet.cli import backup, simulation
+from fleet.cli import server_options as told
+from fleet.cli.backup import backup, restore
 from fleet.cli.options import DatabaseOption, Folder, parse_duration
+from fleet.cli.simulation import simulate
 from fleet.connection import Connection
 from fleet.heap import put_garbage_off
 from fleet.home import default_folder
@@ -26,38 +26,23 @@ app = typer.Typer(name="fleet", no_args_is_help=True, help="Run the fleet server
 @app.command()
 def up(
     folder: Folder = None,
-    host: Annotated[str, typer.Option(help="Where API, dashboard and broker listen with TLS; 0.0.0.0 for everywhere.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of API and dashboard without TLS, on this machine alone.")] = 8480,
-    tls_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of API and dashboard with TLS.")] = 8481,
-    broker_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MQTT broker, with TLS.")] = 8483,
-    public_name: Annotated[
-        list[str] | None, typer.Option(help="Name or address of this machine in certificates; devices are told the first. May be repeated.")
-    ] = None,
-    certificate_life: Annotated[str, typer.Option(help="How long a device's certificate is good: 12h, 90d. It renews itself.")] = "365d",
-    trust: Annotated[
-        Path | None, typer.Option(help="The server folder of `fieldfare keys init`; without it all keys are made here.")
-    ] = None,
-    artifacts: Annotated[
-        str | None, typer.Option(help="Where releases' files are kept, such as s3://bucket/fleet (extra s3); default: the folder.")
-    ] = None,
+    host: told.Host = "127.0.0.1",
+    port: told.Port = 8480,
+    tls_port: told.TlsPort = 8481,
+    broker_port: told.BrokerPort = 8483,
+    public_name: told.PublicNames = None,
+    certificate_life: told.CertificateLife = "365d",
+    trust: told.TrustFolder = None,
+    artifacts: told.ArtifactsPlace = None,
     database: DatabaseOption = None,
-    broker: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="An MQTT broker that others run, with TLS; several servers may then share folder and database. See broker/ in the folder.",
-        ),
-    ] = None,
-    broker_api: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Of a cluster of EMQX brokers, its API: the server writes its rules. See docs/production.md."),
-    ] = None,
-    broker_api_key: Annotated[Path | None, typer.Option(help="A file of mode 0600 with KEY:SECRET of that API.")] = None,
-    max_mb_per_s: Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")] = 0.0,
-    delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
-    simulation: Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")] = False,
-    openid: Annotated[Path | None, typer.Option(help="A TOML file that names an OpenID provider; see docs/access.md.")] = None,
-    replica: Annotated[str, typer.Option(metavar="NAME", help="This one of several servers at one broker; they share the messages.")] = "",
+    broker: told.OutsideBrokerAddress = None,
+    broker_api: told.BrokerApiUrl = None,
+    broker_api_key: told.BrokerApiKeyFile = None,
+    max_mb_per_s: told.MaxMbPerS = 0.0,
+    delivery_hours: told.DeliveryHours = "",
+    simulation: told.WithSimulation = False,
+    openid: told.OpenIdFile = None,
+    replica: told.Replica = "",
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     put_garbage_off()
@@ -111,6 +96,6 @@ def parse_address(option: str, text: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-app.command("simulate")(simulation.simulate)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
+app.command()(simulate)
+app.command()(backup)
+app.command()(restore)

@@ -18,7 +18,8 @@ import pytest
 
 from tests.live.mosquitto import Mosquitto
 from tests.live.ports import free_port
-from tests.sim.fleet import SimFleet, write_device
+from tests.sim.fleet import SimFleet
+from tests.sim.provisioned import write_device
 
 DEVICE = "pi-1"
 STOP_S = 20

@@ -14,7 +14,8 @@ from contracts.messages import DeviceEvent, Health, Reported
 from contracts.topics import of_command
 from tests.agent.conftest import DEVICE, AgentProcess, listening_fleet, provisioned_device, running_broker
 from tests.agent.test_update_journeys import committed
-from tests.sim.fleet import SimFleet, command_for, sealed
+from tests.sim.fleet import SimFleet
+from tests.sim.signed import command_for, sealed
 
 
 def forge(fleet: SimFleet) -> None:

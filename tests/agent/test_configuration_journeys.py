@@ -21,7 +21,9 @@ from contracts.messages import DeviceEvent, ModelReport, ReleaseRef, Reported
 from contracts.topics import of_device
 from tests.agent.conftest import DEVICE, AgentProcess, listening_fleet, provisioned_device, running_broker, until
 from tests.live.ports import free_port
-from tests.sim.fleet import Release, SimFleet, envelope, make_release, wish_for
+from tests.sim.fleet import SimFleet
+from tests.sim.releases import Release, make_release
+from tests.sim.signed import envelope, wish_for
 
 WAIT_S = 40.0
 

@@ -15,7 +15,9 @@ from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, Health, ModelReport, Outcome
 from tests.agent.conftest import DEVICE, AgentProcess, until
 from tests.live.ports import free_port
-from tests.sim.fleet import Release, SimFleet, make_release, write_device
+from tests.sim.fleet import SimFleet
+from tests.sim.provisioned import write_device
+from tests.sim.releases import Release, make_release
 
 JETSON = "jetson-orin"
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.fleet import Repository, envelope, make_release, wish_for
 from tests.sim.judge import Judge
+from tests.sim.releases import make_release
+from tests.sim.repository import Repository
+from tests.sim.signed import envelope, wish_for
 
 NOW = datetime.now(timezone.utc)
 WISH = "wish"

@@ -21,7 +21,8 @@ from tests.agent.conftest import DEVICE
 from tests.live.authority import authority as fleet_authority
 from tests.live.authority import identity_of, server_identity
 from tests.live.mosquitto import Mosquitto
-from tests.sim.fleet import SimFleet, write_device
+from tests.sim.fleet import SimFleet
+from tests.sim.provisioned import write_device
 
 NOW = datetime.now(timezone.utc)
 

@@ -9,8 +9,9 @@ from contracts.lifecycle import Phase
 from contracts.messages import Want
 from tests.agent.conftest import DEVICE, AgentProcess
 from tests.live.authority import authority, server_identity
-from tests.sim.fleet import SimFleet, make_release
+from tests.sim.fleet import SimFleet
 from tests.sim.range_server import RangeServer, serving
+from tests.sim.releases import make_release
 
 
 def allow(device: AgentProcess, *hosts: str) -> None:

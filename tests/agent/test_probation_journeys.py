@@ -6,7 +6,8 @@ from agent.core.probation import MIN_REQUESTS
 from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, ModelReport
 from tests.agent.conftest import DEVICE, AgentProcess, until
-from tests.sim.fleet import SimFleet, make_release
+from tests.sim.fleet import SimFleet
+from tests.sim.releases import make_release
 
 
 def is_rolled_back(model: ModelReport) -> bool:

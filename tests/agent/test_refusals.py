@@ -13,7 +13,9 @@ from contracts.shadow import ShadowTerms
 from contracts.topics import of_device, of_trust_file
 from tests.agent.conftest import DEVICE, AgentProcess, listening_fleet, provisioned_device, running_broker
 from tests.agent.test_update_journeys import committed
-from tests.sim.fleet import Release, SimFleet, envelope, make_release, wish_for
+from tests.sim.fleet import SimFleet
+from tests.sim.releases import Release, make_release
+from tests.sim.signed import envelope, wish_for
 
 TOPIC = of_device(DEVICE, "desired")
 

@@ -10,8 +10,9 @@ from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, Health, InferenceWindow
 from contracts.shadow import ShadowPart, ShadowTerms, joined_part
 from tests.agent.conftest import DEVICE, AgentProcess, until
-from tests.sim.fleet import Release, SimFleet, make_release
+from tests.sim.fleet import SimFleet
 from tests.sim.open_loop import OK, OpenLoop
+from tests.sim.releases import Release, make_release
 from tests.sim.switches import order_for, switch_to, tiny
 from tests.sim.tiny_release import MODEL
 

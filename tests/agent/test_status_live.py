@@ -11,7 +11,8 @@ from typing import Any
 
 from contracts.lifecycle import Phase
 from tests.agent.conftest import DEVICE, AgentProcess, until
-from tests.sim.fleet import SimFleet, make_release
+from tests.sim.fleet import SimFleet
+from tests.sim.releases import make_release
 
 ROOT = Path(__file__).parents[2]
 

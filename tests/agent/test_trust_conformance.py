@@ -10,8 +10,10 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
-from tests.sim.fleet import Repository, envelope, make_release, wish_for
 from tests.sim.judge import Judge
+from tests.sim.releases import make_release
+from tests.sim.repository import Repository
+from tests.sim.signed import envelope, wish_for
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 PAST = NOW - timedelta(days=1)

@@ -13,8 +13,10 @@ from securesystemslib.signer import CryptoSigner
 
 from agent.core.clock_floor import Floor, judged_now, raised
 from agent.core.memory import Memory
-from tests.sim.fleet import Repository, envelope, make_release, wish_for
 from tests.sim.judge import Judge
+from tests.sim.releases import make_release
+from tests.sim.repository import Repository
+from tests.sim.signed import envelope, wish_for
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 HOUR, DAY, YEARS = timedelta(hours=1), timedelta(days=1), timedelta(days=20000)

@@ -10,7 +10,8 @@ from agent.core.update.waiting import RESTART_S
 from contracts.lifecycle import DEADLINES, Phase
 from contracts.messages import DeviceEvent
 from tests.agent.conftest import DEVICE, AgentProcess, until
-from tests.sim.fleet import Release, SimFleet, make_release
+from tests.sim.fleet import SimFleet
+from tests.sim.releases import Release, make_release
 
 MODEL = "digits"
 

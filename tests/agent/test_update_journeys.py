@@ -8,7 +8,8 @@ from contracts.chunks import CHUNK_BYTES, Bitmap
 from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, Want
 from tests.agent.conftest import DEVICE, AgentProcess, until
-from tests.sim.fleet import SimFleet, make_release
+from tests.sim.fleet import SimFleet
+from tests.sim.releases import make_release
 
 
 def committed(fleet: SimFleet, device: AgentProcess, number: int = 1) -> int:

@@ -16,7 +16,8 @@ from pathlib import Path
 from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, Health
 from tests.agent.conftest import DEVICE, AgentProcess, until
-from tests.sim.fleet import Release, SimFleet, make_release
+from tests.sim.fleet import SimFleet
+from tests.sim.releases import Release, make_release
 from tests.sim.tiny_release import MODEL, TinyRelease
 
 WILD_S = 15.0

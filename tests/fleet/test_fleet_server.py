@@ -322,8 +322,8 @@ def test_a_session_that_began_with_tls_is_never_sent_in_the_clear(fleet: FleetPr
         other = api.post("login-links").raise_for_status().json()["url"].partition("code=")[2]
     context = context_of(None, fleet.folder / "authority" / "ca.pem")
 
-    outside = httpx.get(f"{fleet.tls_url}/login", params={"code": code}, verify=context)
-    inside = httpx.get(f"{fleet.connection['url']}/login", params={"code": other})
+    outside = httpx.get(f"{fleet.tls_url}/login", params={"code": code}, verify=context, timeout=60)
+    inside = httpx.get(f"{fleet.connection['url']}/login", params={"code": other}, timeout=60)
 
     assert outside.headers["set-cookie"].lower().endswith("; secure")
     assert "secure" not in inside.headers["set-cookie"].lower()

@@ -38,7 +38,8 @@ from contracts.commands import (
     SnapshotOrder,
 )
 from contracts.topics import of_command
-from tests.sim.fleet import Repository, sealed
+from tests.sim.repository import Repository
+from tests.sim.signed import sealed
 from tests.sim.small_device import MACHINE
 
 DEVICE = "pi-1"

@@ -61,7 +61,7 @@ from contracts.agent_config import DeviceSection, RuntimeSection
 from tests.sim.day_broker import BOOT, DEVICE
 from tests.sim.day_workers import SimLauncher
 from tests.sim.day_world import LimitedIncoming, RemoteSource, SimVerifier, World
-from tests.sim.fleet import Release, make_release
+from tests.sim.releases import Release, make_release
 from tests.sim.time import SimulatedTime
 
 HOUR_S = 3600.0

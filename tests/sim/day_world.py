@@ -21,7 +21,7 @@ from contracts import codec
 from contracts.chunks import Bitmap
 from contracts.messages import Desired
 from tests.sim.day_broker import BOOT, DEVICE, SimBroker
-from tests.sim.fleet import Release
+from tests.sim.releases import Release
 from tests.sim.shelf import FaultyFiles
 
 

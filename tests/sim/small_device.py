@@ -58,7 +58,7 @@ from contracts.chunks import CHUNK_BYTES
 from contracts.lifecycle import FINAL, Phase
 from contracts.manifest import Manifest, decode_manifest
 from contracts.messages import Machine, ModelReport
-from tests.sim.fleet import Release, make_release
+from tests.sim.releases import Release, make_release
 
 MODEL = "digits"
 RELEASE_BYTES = 400_000

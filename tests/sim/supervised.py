@@ -25,7 +25,7 @@ from contracts.bundle import write_bundle
 from contracts.messages import InferenceWindow, ReleaseRef
 from contracts.source_config import SourceSection
 from tests.live.ports import free_port
-from tests.sim.fleet import make_release
+from tests.sim.releases import make_release
 
 MODEL = "digits"
 PATIENCE = Patience(

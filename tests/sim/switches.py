@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contracts.lifecycle import Phase
-from tests.sim.fleet import Release, SimFleet
+from tests.sim.fleet import SimFleet
 from tests.sim.open_loop import Order
+from tests.sim.releases import Release
 from tests.sim.tiny_release import MODEL, TinyRelease
 
 # On a machine that has much else to do.

@@ -33,7 +33,7 @@ from contracts.chunks import Bitmap
 from contracts.lifecycle import FINAL, Phase
 from contracts.messages import ReleaseRef
 from tests.sim.day_workers import SimLauncher, SimProcess
-from tests.sim.fleet import make_release
+from tests.sim.releases import make_release
 from tests.sim.small_device import FIT, SmallDevice, wrong_files
 
 MODELS = ("digits", "door")

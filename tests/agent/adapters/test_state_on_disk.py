@@ -16,7 +16,7 @@ from contracts import codec
 from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_digests
 from contracts.errors import TamperedError
 from contracts.lifecycle import Phase
-from tests.sim.fleet import Release, make_release
+from tests.sim.releases import Release, make_release
 
 
 def staged(store: StateStore, incoming: Incoming, release: Release) -> None:

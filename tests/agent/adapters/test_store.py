@@ -16,7 +16,7 @@ from agent.errors import StateError
 from contracts import codec
 from contracts.errors import MissingFileError, TamperedError
 from contracts.lifecycle import Phase
-from tests.sim.fleet import Release
+from tests.sim.releases import Release
 from tests.sim.small_device import FIT, MODEL, SmallDevice, live, release_of
 
 GOLDEN = "golden/inputs.npz"

@@ -21,7 +21,7 @@ from contracts.commands import (
 )
 from contracts.messages import DeviceEvent
 from tests.sim.commanded import DEVICE, LOGS, NOW, PICTURE, Device, play, until
-from tests.sim.fleet import command_for
+from tests.sim.signed import command_for
 
 
 def test_a_result_that_found_no_link_is_sent_by_the_next_agent_and_then_forgotten(tmp_path: Path) -> None:

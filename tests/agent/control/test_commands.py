@@ -20,7 +20,7 @@ from contracts.commands import (
 from contracts.messages import DeviceEvent
 from contracts.topics import of_command
 from tests.sim.commanded import DEVICE, LOGS, NOW, Device, at_once, play, until
-from tests.sim.fleet import command_for, envelope, sealed, wish_for
+from tests.sim.signed import command_for, envelope, sealed, wish_for
 
 
 class LaterCommand(Command):

@@ -25,8 +25,8 @@ from agent.errors import FetchError
 from contracts import codec
 from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_digests
 from tests.live.authority import authority, server_identity
-from tests.sim.fleet import Release, make_release
 from tests.sim.range_server import serving
+from tests.sim.releases import Release, make_release
 
 RAW = os.urandom(20 * CHUNK_BYTES + 77)
 WANTED = WantedFile(codec.sha256_of(RAW), len(RAW), chunk_digests(RAW))

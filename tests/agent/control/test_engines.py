@@ -19,7 +19,7 @@ from agent.control.engines import Engines
 from agent.errors import EngineError
 from contracts.agent_config import RuntimeSection
 from contracts.bundle import write_bundle
-from tests.sim.fleet import make_release
+from tests.sim.releases import make_release
 
 JETSON = "jetson-orin"
 PATIENCE_S = 60.0

@@ -17,7 +17,7 @@ from contracts.bundle import MANIFEST, file_entry
 from contracts.chunks import chunk_count
 from contracts.manifest import FileEntry
 from tests.agent.adapters.test_store import ARTIFACT, GOLDEN, flip, unpacked
-from tests.sim.fleet import Release
+from tests.sim.releases import Release
 from tests.sim.small_device import FIT, SmallDevice, live, release_of
 
 LARGE_BYTES = 16 << 30

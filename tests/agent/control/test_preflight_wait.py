@@ -19,7 +19,7 @@ from agent.core.admission import Fit
 from agent.core.preflight import Condition, Refusal
 from contracts import codec
 from tests.agent.control.test_downloads import as_folder
-from tests.sim.fleet import make_release
+from tests.sim.releases import make_release
 
 
 class Stove(Sensors):

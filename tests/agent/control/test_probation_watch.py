@@ -14,7 +14,7 @@ from agent.control.probation import Probation
 from agent.core.probation import Heat, Limits
 from agent.errors import ProbationError
 from contracts.messages import InferenceWindow, Latency, ReleaseRef
-from tests.sim.fleet import make_release
+from tests.sim.releases import make_release
 from tests.sim.supervised import Watched, installed_stand_in, stand_in, supervised
 from tests.sim.thermometer import ToldThermometer
 

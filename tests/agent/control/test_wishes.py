@@ -23,7 +23,9 @@ from agent.core.verdict import Question, Verdict
 from agent.verifier import verify
 from contracts.agent_config import DeviceSection
 from contracts.configuration import Configuration
-from tests.sim.fleet import Repository, envelope, make_release, wish_for
+from tests.sim.releases import make_release
+from tests.sim.repository import Repository
+from tests.sim.signed import envelope, wish_for
 from tests.sim.small_device import MACHINE
 
 DEVICE = "pi-1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.core.admission import Fit, mismatch
 from agent.core.backoff import delay_s
 from contracts.room import RESERVE_BYTES, disk_shortfall
-from tests.sim.fleet import make_release
+from tests.sim.releases import make_release
 
 
 def test_waits_double_up_to_the_longest_and_chance_takes_up_to_half_away() -> None:

@@ -10,7 +10,7 @@ from agent.core.engines import engine_key, progress, progress_text
 from agent.core.platform import Platform
 from agent.core.proof import Proof, Severity, worth_telling
 from contracts.agent_config import RuntimeSection
-from tests.sim.fleet import make_release
+from tests.sim.releases import make_release
 
 OLD = Platform(facts={"kernel": "6.1", "system": "12.4", "edgetpu": "libedgetpu.so.1.0 (1 bytes)"})
 NEW = Platform(facts={"kernel": "6.6", "system": "12.4", "tensorrt": "10"})

@@ -35,7 +35,7 @@ from agent.core.update.inbox import filed, without_work
 from agent.core.update.waiting import NOTES, RESTART_S, RETRY_AFTER_S
 from contracts.lifecycle import DEADLINES, EDGES, FINAL, IN_PROGRESS, Party, Phase
 from contracts.shadow import ShadowTerms
-from tests.sim.update_world import Ref
+from tests.sim.update_machine import Ref
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ONE, TWO, THREE = (Ref(model="digits", release=number, manifest_sha256=f"{number:064x}") for number in (1, 2, 3))

@@ -9,7 +9,7 @@ from agent.core.update import MAX_ATTEMPTS, Do, Done, Effect, Failed, Update, Wa
 from agent.core.update.waiting import RESTART_S
 from contracts.lifecycle import Phase
 from contracts.shadow import ShadowTerms
-from tests.sim.update_world import RELEASES, Ref
+from tests.sim.update_machine import RELEASES, Ref
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ONE, TWO = (Ref(model="digits", release=number, manifest_sha256=f"{number:064x}") for number in (1, 2))

@@ -15,7 +15,10 @@ from itertools import count
 
 from agent.core.update import MAX_ATTEMPTS, MAX_STRIKES, Update
 from contracts.lifecycle import Phase
-from tests.sim.update_world import RELEASES, TERMS, Machine, Physics, World, judge, judge_end
+from tests.sim.update_judge import judge, judge_end
+from tests.sim.update_machine import RELEASES, Machine
+from tests.sim.update_physics import Physics
+from tests.sim.update_world import TERMS, World
 
 ONE, TWO = RELEASES[1], RELEASES[2]
 # Nothing that happens by itself goes on for longer.

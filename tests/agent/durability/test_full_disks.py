@@ -14,7 +14,9 @@ from tests.agent.conftest import DEVICE, AgentProcess, until
 from tests.agent.durability.test_worn_disks import fill
 from tests.live.ports import free_port
 from tests.live.power import small_disk
-from tests.sim.fleet import SimFleet, make_release, write_device
+from tests.sim.fleet import SimFleet
+from tests.sim.provisioned import write_device
+from tests.sim.releases import make_release
 
 DISK_BYTES = 200 << 20
 
