@@ -17,7 +17,8 @@ from fleet.dashboard.ports import AuditLog
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 
 ROWS = 50
-COLUMNS = ["Number", "When", "Who", "Role", "From", "What", "On", "Outcome", "Asked for", "Digest"]
+# On a phone the first ones are seen without scrolling.
+COLUMNS = ["When", "Who", "What", "On", "Outcome", "Asked for", "Role", "From", "Number", "Digest"]
 
 
 def register(log: AuditLog, frame: Frame) -> None:
@@ -59,15 +60,15 @@ def _draw(entries: tuple[LinkedEntry, ...]) -> None:
     with ui.element("section").classes("ff-panel"), table(COLUMNS):
         for entry in entries:
             row(
-                str(entry.number),
                 partial(ago, entry.at),
                 entry.who,
-                entry.role,
-                entry.source,
                 entry.what,
                 entry.subject,
                 entry.outcome,
                 entry.detail,
+                entry.role,
+                entry.source,
+                str(entry.number),
                 partial(mono, entry.sha256[:12], entry.sha256),
             )
     ui.label("Check the whole log, and keep its newest digest elsewhere: fieldfare audit verify").classes("ff-muted")

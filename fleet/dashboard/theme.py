@@ -101,7 +101,9 @@ def _header(under: str, caller: Caller) -> ui.element:
                 if path == under:
                     link.props("aria-current=page")
         ui.element("div").classes("ff-space")
-        with ui.link(target=ACCOUNT).classes("ff-who").props(f'aria-label="Your account: {caller.name}, {caller.role.word}"') as link:
+        with ui.link(target=ACCOUNT).classes("ff-who") as link:
+            # Not parsed as props are: an identity provider's names may hold anything.
+            link.props["aria-label"] = f"Your account: {caller.name}, {caller.role.word}"
             ui.icon("account_circle").props("aria-hidden=true")
             ui.label(f"{caller.name} · {caller.role.word}")
             if under == ACCOUNT:

@@ -61,6 +61,9 @@ def test_what_devices_told_of_one_candidate_is_summed_once_and_forgotten_in_time
     # When they are asked for, then all that was told since then counts once
     found = shadows.shadows_since(("pi-1", "pi-2"), CANDIDATE, since, with_latencies=True)
     assert found == {"pi-1": joined_part(part(CANDIDATE, 10), part(CANDIDATE, 20))}
+    # And readers are told the same, of the newest windows, up to a rollout's end
+    assert shadows.newest(CANDIDATE, since, None) == found
+    assert shadows.newest(CANDIDATE, since, since) == {}
     bare = shadows.shadows_since(("pi-1", "pi-2"), OTHER, since, with_latencies=False)
     assert (bare["pi-2"].compared, bare["pi-2"].latencies.count) == (30, 0)
     # And windows that are old are gone, with what they told of candidates

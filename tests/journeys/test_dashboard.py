@@ -10,6 +10,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.fleet.dashboard.visit import Visit
 from tests.journeys.conftest import Fleet
 from tests.live.browser import chromium, console_errors, hosts_asked
 
@@ -44,3 +45,18 @@ def test_an_operator_logs_in_and_sees_the_device_its_model_and_the_rollout(fleet
         read(browser, "digits 1", "succeeded", "pi-1", "100 %")
         assert console_errors(browser) == []
         assert hosts_asked(browser) == {urlsplit(link).netloc}
+
+
+def test_an_operator_sets_a_device_and_sees_whether_it_took_that(fleet: Fleet, tmp_path: Path) -> None:
+    link = fleet.stage.fieldfare("dashboard").strip()
+    with chromium(tmp_path / "profile", height=1400) as browser:
+        browser.get(link)
+        visit = Visit(browser, link.split("/login")[0])
+        visit.open("/devices/pi-1/settings")
+        visit.until(lambda: "Nothing would change" in visit.text(), "no preview")
+        visit.type("Earlier releases kept", "3")
+        visit.press("Change settings…", answer="Change settings")
+        visit.until(lambda: "in force" in visit.text() and "Revision 2" in visit.text(), "it is not told that the device took it")
+        visit.open("/devices/pi-1")
+        visit.until(lambda: "storage.earlier_releases" in visit.text(), "the device's page does not tell of it")
+        assert console_errors(browser) == []

@@ -281,6 +281,7 @@ def test_settings_are_changed_as_they_were_previewed_and_what_cannot_be_is_said(
 
 
 def test_a_shadow_is_started_with_its_budgets_and_its_page_says_how_it_does(stage: FleetProcess, visit: Visit) -> None:
+    wait_for(lambda: all(rollout["ended_at"] for rollout in shown(stage, "rollouts")), seconds=60)
     visit.open("/rollouts/new?release=digits+2")
     visit.browser.find_element(By.CSS_SELECTOR, 'input[aria-label="Strategy"]').click()
     visit.until(lambda: bool(visit.all(".q-menu .q-item")), "there is no choice")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from selenium.common.exceptions import ElementClickInterceptedException
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -57,8 +57,9 @@ class Visit:
         return found
 
     def until(self, is_so: Callable[[], bool], otherwise: str) -> None:
-        """Wait for something to become true."""
-        WebDriverWait(self.browser, WAIT_S, poll_frequency=0.1).until(lambda _browser: is_so(), otherwise)
+        """Wait for something to become true; what is drawn anew while it is read is read again."""
+        anew = [StaleElementReferenceException]
+        WebDriverWait(self.browser, WAIT_S, poll_frequency=0.1, ignored_exceptions=anew).until(lambda _browser: is_so(), otherwise)
 
     def button(self, text: str, inside: str = "main") -> WebElement:
         """Return the button that says `text`, beside its icon."""
