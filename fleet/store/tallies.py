@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -55,33 +56,31 @@ def gaps_of(connection: Connection, device: str) -> tuple[Gap, ...]:
 
 def _spans_of(batch: Iterable[Heard]) -> tuple[dict[Key, list[Span]], dict[Key, dict[int, int]], dict[str, datetime]]:
     """Return which numbers came by session, how many more each stands for, and when each device was heard."""
-    spans: dict[Key, list[Span]] = {}
-    merges: dict[Key, dict[int, int]] = {}
+    spans: defaultdict[Key, list[Span]] = defaultdict(list)
+    merges: defaultdict[Key, dict[int, int]] = defaultdict(dict)
     heard_at: dict[str, datetime] = {}
     for device, leaf, message, received_at in batch:
         session, sequence = message.session, message.sequence
-        _add(spans, (device, session, ""), (sequence, sequence))
+        key = (device, session, "")
+        _add(spans[key], sequence, sequence)
         heard_at[device] = received_at
         if leaf != "inference":
             continue
         window = cast("InferenceWindow", message)
         ordinal, parts = window.ordinal, window.parts or 1
         if ordinal:
-            _add(spans, (device, session, window.release.model), (ordinal - parts + 1, ordinal))
+            _add(spans[device, session, window.release.model], ordinal - parts + 1, ordinal)
         if parts > 1:
-            merges.setdefault((device, session, ""), {})[sequence] = parts - 1
+            merges[key][sequence] = parts - 1
     return spans, merges, heard_at
 
 
-def _add(spans: dict[Key, list[Span]], key: Key, span: Span) -> None:
-    """Add a span; one that follows the last of its key makes it longer."""
-    came = spans.get(key)
-    if came is None:
-        spans[key] = [span]
-    elif came[-1][1] + 1 == span[0]:
-        came[-1] = (came[-1][0], span[1])
+def _add(came: list[Span], first: int, last: int) -> None:
+    """Add a span; one that follows the last makes it longer."""
+    if came and came[-1][1] + 1 == first:
+        came[-1] = (came[-1][0], last)
     else:
-        came.append(span)
+        came.append((first, last))
 
 
 def _load(connection: Connection, keys: Iterable[Key]) -> dict[Key, Tally]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, select
 
 from contracts import codec
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Message
-from fleet.core.freshness import Heard, Refused, Stamped, is_news
+from fleet.core.freshness import Heard, Refused, Stamped, is_news, plausible_times
 from fleet.store.bulk_rows import Row, bulk_rows
 from fleet.store.database import Database
 from fleet.store.forgetting import forget
@@ -58,17 +58,19 @@ class UplinkStore:
     def _append(self, connection: Connection, batch: Iterable[Heard]) -> None:
         rows: dict[Table, list[Row]] = {table: [] for table in SERIES}
         healths, windows, happened, shadows = (rows[table] for table in SERIES)
-        max_age = self._retention
+        arrival: datetime | None = None
         for device, leaf, message, received_at in batch:
+            if received_at is not arrival:
+                arrival, when = received_at, plausible_times(received_at, self._retention)
             if leaf == "inference":
-                window = cast("InferenceWindow", message)
-                windows.append(window_row(device, window, received_at, max_age))
-                shadow = shadow_row(device, window, received_at, max_age)
-                shadows.extend(() if shadow is None else (shadow,))
+                window, at = cast("InferenceWindow", message), micros(when(message.sent_at))
+                windows.append(window_row(device, window, at))
+                if window.shadow is not None:
+                    shadows.append(shadow_row(device, window, window.shadow, at))
             elif leaf == "health":
-                healths.append(health_row(device, cast("Health", message), received_at, max_age))
+                healths.append(health_row(device, cast("Health", message), micros(when(message.sent_at))))
             elif leaf == "event":
-                happened.append(event_row(device, cast("DeviceEvent", message), received_at, max_age))
+                happened.append(event_row(device, cast("DeviceEvent", message), micros(when(message.sent_at))))
         for table, found in rows.items():
             bulk_rows(connection).insert_new(connection, table, found)
 
