@@ -42,7 +42,11 @@ class Stream:
         while start + 1 < end:
             length, body = raw[start + 1], start + 2
             if length >= 0x80:
-                length, body = self._long(raw, start + 1)
+                # Nearly all of them have two bytes of length.
+                more = raw[body] if body < end else 0x80
+                length, body = (length - 0x80 | more << 7, body + 1) if more < 0x80 else _long(raw, start + 1)
+            if length > self._max_bytes:
+                raise MalformedPacketError("length", f"at most {self._max_bytes} bytes", f"{length}")
             after = body + length
             if length < 0 or after > end:
                 break
@@ -58,18 +62,17 @@ class Stream:
         self._rest = raw[start:]
         return deliveries, others
 
-    def _long(self, raw: bytes, start: int) -> tuple[int, int]:
-        """Return a length of several bytes and where it ends; -1 when that is still to come."""
-        value = 0
-        for place, byte in enumerate(raw[start : start + _LONGEST_VARINT]):
-            value |= (byte & 0x7F) << 7 * place
-            if byte < 0x80:
-                if value > self._max_bytes:
-                    raise MalformedPacketError("length", f"at most {self._max_bytes} bytes", f"{value}")
-                return value, start + place + 1
-        if len(raw) - start >= _LONGEST_VARINT:
-            raise MalformedPacketError("length", f"at most {_LONGEST_VARINT} bytes", "more")
-        return -1, start
+
+def _long(raw: bytes, start: int) -> tuple[int, int]:
+    """Return a length of several bytes and where it ends; -1 when that is still to come."""
+    value = 0
+    for place, byte in enumerate(raw[start : start + _LONGEST_VARINT]):
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return value, start + place + 1
+    if len(raw) - start >= _LONGEST_VARINT:
+        raise MalformedPacketError("length", f"at most {_LONGEST_VARINT} bytes", "more")
+    return -1, start
 
 
 def _delivery(raw: bytes, body: int, after: int) -> Delivery:

@@ -19,7 +19,7 @@ from fleet.south.poison import Poison
 from fleet.south.quick_read import QuickReader
 
 # A commit ends with so many messages, or so long after the first of them.
-BATCH_MESSAGES = 4000
+BATCH_MESSAGES = 8000
 LINGER_S = 0.2
 PATIENCE_S = 0.25
 # Of a message that was refused, so much is kept to look at.

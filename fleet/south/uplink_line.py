@@ -16,7 +16,7 @@ from fleet.south.uplink_wire import KEEPALIVE_S, Wire
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 8.0
 # The broker sends no more ahead of our acknowledgements; beyond it, it queues.
-RECEIVE_MAXIMUM = 8000
+RECEIVE_MAXIMUM = 16_000
 # So many bytes of messages are taken at once.
 MAX_TAKEN_BYTES = 8 << 20
 # Every replica is one of this group: the broker gives each message to one of them.

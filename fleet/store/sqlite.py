@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS = 5000
-# Of a file that is new; a batch of messages changes fewer pages when they are larger.
-PAGE_BYTES = 8192
 # A page that many commits change is copied back once; 64 MB of pages.
-WAL_PAGES = 8_000
+WAL_PAGES = 16_000
 # Of each connection, and there are as many as threads that ask; the system keeps the file's pages anyway.
 CACHE_KB = 8_000
 
@@ -55,7 +53,6 @@ class SqliteFile:
 
 def _configure(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     pragmas = (
-        f"page_size={PAGE_BYTES}",
         "journal_mode=WAL",
         "synchronous=NORMAL",
         f"busy_timeout={BUSY_TIMEOUT_MS}",
