@@ -17,11 +17,15 @@ from fleet.core.devices import SIMULATED, Device
 from fleet.core.freshness import Heard, Refused
 from fleet.errors.store import StoreError
 from fleet.south.ingest import HEAD_BYTES, Ingest, Sink
+from fleet.store.bulk_rows import bulk_rows
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.store.quarantine import MAX_KEPT_OF_DEVICE
 from fleet.store.reader import StoreReader
+from fleet.store.series_rows import event_row
+from fleet.store.tables import events
 from fleet.store.uplinks import UplinkStore
+from tests.fleet.databases import postgres
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 STAMP = {"session": "a" * 16, "sent_at": NOW}
@@ -175,3 +179,21 @@ def test_a_clock_beyond_all_reason_holds_up_nobody(database: Database) -> None:
     take_in(database, said("health", health.model_copy(update={"sequence": 2})))
 
     assert len(reader(database).health("pi-1")) == 2
+
+
+def copy(database: Database, session: str) -> None:
+    row = event_row("pi-1", DeviceEvent(sequence=1, kind="link", severity="info", text="event 1", **STAMP), 0)
+    with database.appending() as connection:
+        bulk_rows(connection).insert_new(connection, events, [(row[0], session, *row[2:])])
+
+
+def test_what_a_server_refuses_while_rows_are_copied_is_the_stores_error_and_the_connection_goes_on() -> None:
+    opened = Database(postgres().new_database())
+    DeviceStore(opened).add_simulated([Device("pi-1", "cpu", SIMULATED, NOW)])
+
+    with pytest.raises(StoreError, match="too long"):
+        copy(opened, session="a" * 17)
+    copy(opened, session="a" * 16)
+
+    assert [each.text for each in reader(opened).device("pi-1").events] == ["event 1"]
+    opened.close()
