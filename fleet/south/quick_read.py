@@ -26,8 +26,8 @@ _PLAIN = (str, int, float, bool, NoneType)
 class QuickReader(Generic[Model]):
     """Reads one kind of message.
 
-    Patterns take as long as a quarter of all the rest, and devices say the same few names again and again: a message whose names were
-    all found right together before is read without looking at their patterns.
+    A quarter of the time would go into patterns, and devices say the same few names again and again: those that were found right in
+    their places, all of one message together, are remembered, and their patterns are not looked at again.
     """
 
     def __init__(self, model: type[Model]) -> None:
