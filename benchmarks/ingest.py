@@ -1,6 +1,7 @@
 """How fast the fleet takes in what devices say, beside a plain consumer and beside no database at all; and what is lost when parts die.
 
 Everything runs on one machine: the fleet's own mosquitto in its own configuration, devices at its door for simulations, consumers by TLS.
+Beside the bars stands what the machine would make of a consumer that is never late: how much of a shortfall is nobody's to mend.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ DEVICES = 100
 OURS, BARE, PLAIN = "fieldfare", "no database", "paho + pydantic + SQLite"
 CONSUMERS = {BARE: "benchmarks.peers.bare_consumer", OURS: "tests.sim.ingest_process", PLAIN: "benchmarks.peers.plain_consumer"}
 LONGEST_S = 240.0
+CORES = psutil.cpu_count() or 1
 MB = 1_000_000
 
 
@@ -34,7 +36,18 @@ class Run:
     messages_per_s: float
     consumer_us: float
     broker_us: float
+    load_us: float
     peak_bytes: float
+
+    @property
+    def by_broker(self) -> float:
+        """Return how many messages a second mosquitto passes on when it has a core to itself: it has one thread."""
+        return 1e6 / self.broker_us
+
+    @property
+    def by_machine(self) -> float:
+        """Return how many messages a second the cores have time for, in which devices, broker and consumer share them without a gap."""
+        return min(self.by_broker, 1e6 / self.consumer_us, CORES * 1e6 / (self.load_us + self.broker_us + self.consumer_us))
 
 
 def main() -> None:
@@ -63,6 +76,7 @@ def main() -> None:
     ]
     cpu = statistics.median(theirs.consumer_us / ours.consumer_us for ours, theirs in zip(found[OURS], found[PLAIN], strict=True))
     print(f"CPU time for a message: the plain consumer takes {cpu:.1f} times ours")
+    print(floors(found))
     finish("Ingest", rows, bars, options.json)
 
 
@@ -77,8 +91,9 @@ def measured(stage: Stage, broker: psutil.Process, module: str, database: Path, 
     found = consumer.result()
     broker_s = cpu_s(broker) - began_cpu_s
     load.go()
-    load.result()
-    return Run(total / (found["ended_s"] - began_s), found["cpu_s"] / total * 1e6, broker_s / total * 1e6, found["peak_bytes"])
+    load_s = load.result()["cpu_s"]
+    consumer_us, broker_us, load_us = (seconds / total * 1e6 for seconds in (found["cpu_s"], broker_s, load_s))
+    return Run(total / (found["ended_s"] - began_s), consumer_us, broker_us, load_us, found["peak_bytes"])
 
 
 def killed(stage: Stage, count: int) -> tuple[int, int]:
@@ -122,12 +137,24 @@ def ratio(ours: list[Run], theirs: list[Run]) -> float:
     return statistics.median(a.messages_per_s / b.messages_per_s for a, b in zip(ours, theirs, strict=True))
 
 
+def floors(found: dict[str, list[Run]]) -> str:
+    """Say where the bars would be if nothing ever waited: for mosquitto alone, and for the time of all processors."""
+    ours, bare, plain = found[OURS], found[BARE], statistics.median(run.messages_per_s for run in found[PLAIN])
+    broker = statistics.median(run.by_broker for run in ours)
+    machine, free = (statistics.median(run.by_machine for run in runs) for runs in (ours, bare))
+    return (
+        f"floors: mosquitto alone passes at most {broker:.0f} messages/s on one core, {broker / plain:.1f}x of the plain consumer; "
+        f"with devices, broker and consumer on {CORES} cores at most {machine:.0f}, and {free:.0f} with no database: {machine / free:.2f}x"
+    )
+
+
 def row(name: str, runs: list[Run]) -> dict[str, str | float]:
     """Return a line of the table: medians."""
     return {
         "consumer": name,
         "messages/s": statistics.median(run.messages_per_s for run in runs),
         "consumer CPU us": statistics.median(run.consumer_us for run in runs),
+        "devices' CPU us": statistics.median(run.load_us for run in runs),
         "broker CPU us": statistics.median(run.broker_us for run in runs),
         "peak MB": max(run.peak_bytes for run in runs) / MB,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from contracts import mqtt
@@ -12,11 +14,15 @@ _LONGEST_VARINT = 4
 
 
 class Delivery(NamedTuple):
-    """A publication with QoS 1, without its properties."""
+    """A publication without its properties; with QoS 0 its identifier is 0."""
 
     topic: str
     payload: bytes
     packet_id: int
+
+
+# Takes half the time of a call of the class.
+_new: Callable[[tuple[str, bytes, int]], Delivery] = partial(tuple.__new__, Delivery)
 
 
 class Stream:
@@ -27,52 +33,55 @@ class Stream:
         self._max_bytes = max_packet_bytes
         self._rest = b""
 
-    def feed(self, raw: bytes) -> list[Delivery | mqtt.Packet]:
-        """Return the packets that are whole by now; raise MalformedPacketError."""
+    def feed(self, raw: bytes) -> tuple[list[Delivery], list[mqtt.Packet]]:
+        """Return the publications that are whole by now, and all else that is; raise MalformedPacketError."""
         raw = self._rest + raw if self._rest else raw
-        packets: list[Delivery | mqtt.Packet] = []
+        deliveries: list[Delivery] = []
+        others: list[mqtt.Packet] = []
         start, end = 0, len(raw)
-        while end - start >= 2:
+        while start + 1 < end:
             length, body = raw[start + 1], start + 2
             if length >= 0x80:
-                length, body = self._long(raw, start + 1)
+                # Nearly all of them have two bytes of length.
+                more = raw[body] if body < end else 0x80
+                length, body = (length - 0x80 | more << 7, body + 1) if more < 0x80 else _long(raw, start + 1)
+            if length > self._max_bytes:
+                raise MalformedPacketError("length", f"at most {self._max_bytes} bytes", f"{length}")
             after = body + length
             if length < 0 or after > end:
                 break
-            first = raw[start]
-            try:
-                packets.append(
-                    _delivery(raw, body, after)
-                    if first & _PUBLISH_MASK == _PUBLISH_QOS_1
-                    else mqtt.parse(first, memoryview(raw)[body:after])
-                )
-            except IndexError as error:
-                raise MalformedPacketError("PUBLISH", "all of its fields", f"{length} bytes") from error
+            if raw[start] & _PUBLISH_MASK == _PUBLISH_QOS_1:
+                deliveries.append(_delivery(raw, body, after))
+            else:
+                packet = mqtt.parse(raw[start], memoryview(raw)[body:after])
+                if isinstance(packet, mqtt.Message):
+                    deliveries.append(Delivery(packet.topic, bytes(packet.payload), packet.packet_id or 0))
+                else:
+                    others.append(packet)
             start = after
         self._rest = raw[start:]
-        return packets
+        return deliveries, others
 
-    def _long(self, raw: bytes, start: int) -> tuple[int, int]:
-        """Return a length of several bytes and where it ends; -1 when that is still to come."""
-        value = 0
-        for place, byte in enumerate(raw[start : start + _LONGEST_VARINT]):
-            value |= (byte & 0x7F) << 7 * place
-            if byte < 0x80:
-                if value > self._max_bytes:
-                    raise MalformedPacketError("length", f"at most {self._max_bytes} bytes", f"{value}")
-                return value, start + place + 1
-        if len(raw) - start >= _LONGEST_VARINT:
-            raise MalformedPacketError("length", f"at most {_LONGEST_VARINT} bytes", "more")
-        return -1, start
+
+def _long(raw: bytes, start: int) -> tuple[int, int]:
+    """Return a length of several bytes and where it ends; -1 when that is still to come."""
+    value = 0
+    for place, byte in enumerate(raw[start : start + _LONGEST_VARINT]):
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return value, start + place + 1
+    if len(raw) - start >= _LONGEST_VARINT:
+        raise MalformedPacketError("length", f"at most {_LONGEST_VARINT} bytes", "more")
+    return -1, start
 
 
 def _delivery(raw: bytes, body: int, after: int) -> Delivery:
     try:
         identifier = body + 2 + (raw[body] << 8 | raw[body + 1])
-        topic = str(raw[body + 2 : identifier], "utf-8")
-        begin = identifier + 3 + raw[identifier + 2]
-        if raw[identifier + 2] < 0x80 and begin <= after:
-            return Delivery(topic, raw[begin:after], raw[identifier] << 8 | raw[identifier + 1])
+        properties = raw[identifier + 2]
+        begin = identifier + 3 + properties
+        if properties < 0x80 and begin <= after:
+            return _new((str(raw[body + 2 : identifier], "utf-8"), raw[begin:after], raw[identifier] << 8 | raw[identifier + 1]))
     except (IndexError, UnicodeDecodeError):
         pass  # what is wrong with it, the thorough reader says
     # Long properties, or a packet that is none.

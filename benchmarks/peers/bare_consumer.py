@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from fleet.heap import let_garbage_wait
 from fleet.south import ingest
 from fleet.south.ingest import BATCH_MESSAGES, LINGER_S, PATIENCE_S
 from fleet.south.mqtt import Login
@@ -20,6 +21,7 @@ def main() -> None:
     line = UplinkLine(Login("127.0.0.1", order["port"], Path(order["authority"]), Path(order["own"])), ingest.TOPICS)
     while not line.is_up:
         line.take(1, 0.1)
+    let_garbage_wait()  # as the server does
     print("ready", flush=True)
     sys.stdin.readline()
     began_cpu_s = time.process_time()

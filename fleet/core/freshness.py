@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -48,9 +49,10 @@ def is_news(message: Message, stored: Stamped | None) -> bool:
     return message.session != stored.session or message.sequence > stored.sequence
 
 
-def plausible_time(sent_at: datetime, received_at: datetime, max_age: timedelta) -> datetime:
-    """Return when something happened: the device's word, unless its clock cannot be right."""
-    return sent_at if received_at - max_age <= sent_at <= received_at else received_at
+def plausible_times(received_at: datetime, max_age: timedelta) -> Callable[[datetime], datetime]:
+    """Return what tells when something was that arrived at one moment: the device's word, unless its clock cannot be right."""
+    earliest = received_at - max_age
+    return lambda sent_at: sent_at if earliest <= sent_at <= received_at else received_at
 
 
 def _is_will_of_now(will: Birth, stored: Stamped) -> bool:

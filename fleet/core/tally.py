@@ -33,6 +33,9 @@ class Tally:
 def after(tally: Tally, spans: Iterable[Span]) -> Tally:
     """Return the tally once these came as well, in whatever order; what came before changes nothing."""
     came = sorted(spans)
+    if len(came) == 1 and came[0][0] == tally.newest + 1:
+        # As almost always.
+        return Tally(came[0][1], tally.missing, tally.forgotten, tally.merged)
     newest = max((last for _, last in came), default=0)
     unheard = list(tally.missing)
     if newest > tally.newest:

@@ -18,7 +18,7 @@ from contracts.topics import of_chunk, of_device, of_every_device, of_own_chunk
 from fleet.core.waiting import Publication, Request, WaitingRoom
 from fleet.errors.releases import UnknownArtifactError
 from fleet.errors.server import LinkDownError
-from fleet.south.ingest import Source, read_uplink
+from fleet.south.ingest import read_uplink
 from fleet.south.mqtt import Received
 from fleet.south.poison import Poison
 from fleet.wall_clock import utc_now
@@ -34,8 +34,11 @@ IDLE_PATIENCE_S = 0.25
 log = logging.getLogger("fleet.delivery")
 
 
-class Link(Source, Protocol):
+class Link(Protocol):
     """The broker."""
+
+    def take(self, limit: int, timeout_s: float) -> list[Received]:
+        """Return what arrived, waiting up to `timeout_s` for the first message."""
 
     @property
     def is_up(self) -> bool:
@@ -125,7 +128,7 @@ class Delivery:
             self._poison.add(received.topic, str(error))
 
     def _admit(self, received: Received) -> None:
-        heard = read_uplink(received, utc_now())
+        heard = read_uplink(received.topic, received.payload, utc_now())
         want = heard.message
         assert isinstance(want, Want)
         size = self._files.size_of(want.digest)

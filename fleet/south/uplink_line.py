@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import logging
-import select
-import socket
-import ssl
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 from contracts import mqtt
 from contracts.errors import MalformedPacketError
-from contracts.mqtt_stream import Delivery, Stream
+from contracts.mqtt_stream import Delivery
 from fleet.south.mosquitto_conf import MAX_PACKET_BYTES
-from fleet.south.mqtt import SESSION_EXPIRY_S, Login, Received
+from fleet.south.mqtt import SESSION_EXPIRY_S, Login
+from fleet.south.uplink_wire import KEEPALIVE_S, Wire
 
-KEEPALIVE_S = 60
-PING_AFTER_S = KEEPALIVE_S / 4
-ANSWER_S = 10.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 8.0
 # The broker sends no more ahead of our acknowledgements; beyond it, it queues.
-RECEIVE_MAXIMUM = 8000
-# One read of the socket, and so many bytes of messages are taken at once.
-READ_BYTES = 256 * 1024
+RECEIVE_MAXIMUM = 16_000
+# So many bytes of messages are taken at once.
 MAX_TAKEN_BYTES = 8 << 20
 # Every replica is one of this group: the broker gives each message to one of them.
 GROUP = "ingest"
@@ -47,7 +40,7 @@ class UplinkLine:
         self._name = f"fleet-uplink-{replica}" if replica else "fleet-uplink"
         asked = [f"$share/{GROUP}/{each}" for each in filters] if replica else list(filters)
         self._request = mqtt.unsubscribe(mqtt.MAX_PACKET_ID, asked) if is_heir else mqtt.subscribe(mqtt.MAX_PACKET_ID, asked, again=True)
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._unsettled: list[int] = []
         self._pause_s = FIRST_PAUSE_S
         self._next_try_s = 0.0
@@ -72,27 +65,24 @@ class UplinkLine:
     def open(self) -> None:
         """Nothing: it connects when it is asked for what arrived."""
 
-    def take(self, limit: int, timeout_s: float, linger_s: float = 0.0) -> list[Received]:
+    def take(self, limit: int, timeout_s: float, linger_s: float = 0.0) -> list[Delivery]:
         """Return what arrived, waiting `timeout_s` for the first message and then `linger_s` for more, until there are about `limit`."""
         until_s = time.monotonic() + timeout_s
-        taken: list[Received] = []
+        taken: list[Delivery] = []
         room = MAX_TAKEN_BYTES
         try:
             wire = self._wire or self._connect(timeout_s)
             while wire is not None and len(taken) < limit and room > 0:
-                packets = wire.read(until_s - time.monotonic())
-                if packets is None:
+                came = wire.read(until_s - time.monotonic())
+                if came is None:
                     break
-                before, unsettled = len(taken), self._unsettled.append
-                for packet in packets:
-                    if isinstance(packet, Delivery):
-                        unsettled(packet.packet_id)
-                        taken.append(Received(packet.topic, packet.payload))
-                        room -= len(packet.payload)
-                    else:
-                        self._hear(packet, taken)
-                if not before and taken:
+                if came.deliveries and not taken:
                     until_s = time.monotonic() + linger_s
+                taken += came.deliveries
+                self._unsettled += [packet_id for _, _, packet_id in came.deliveries if packet_id]
+                room -= came.size
+                for packet in came.others:
+                    self._hear(packet)
         except (OSError, MalformedPacketError) as error:
             self._lose(str(error))
         if taken:
@@ -127,7 +117,7 @@ class UplinkLine:
             self._wire = None
         self._unsettled.clear()
 
-    def _connect(self, timeout_s: float) -> _Wire | None:
+    def _connect(self, timeout_s: float) -> Wire | None:
         pause_s = self._next_try_s - time.monotonic()
         if pause_s > 0:
             time.sleep(min(pause_s, timeout_s))
@@ -136,18 +126,16 @@ class UplinkLine:
         hello = mqtt.Hello(
             self._login.client_id(self._name), KEEPALIVE_S, RECEIVE_MAXIMUM, MAX_PACKET_BYTES, session_expiry_s=SESSION_EXPIRY_S
         )
-        self._wire = _Wire(self._login, hello)
+        self._wire = Wire(self._login, hello)
         self._wire.write(self._request)
         self._news_s = time.monotonic()
         self._pause_s = FIRST_PAUSE_S
         return self._wire
 
-    def _hear(self, packet: mqtt.Packet, taken: list[Received]) -> None:
-        if isinstance(packet, mqtt.Message):
-            taken.append(Received(packet.topic, bytes(packet.payload)))
-        elif isinstance(packet, mqtt.Farewell):
+    def _hear(self, packet: mqtt.Packet) -> None:
+        if isinstance(packet, mqtt.Farewell):
             raise ConnectionResetError(f"ended by the broker with reason {packet.reason:#04x}")
-        elif isinstance(packet, mqtt.Acknowledgement):
+        if isinstance(packet, mqtt.Acknowledgement):
             refused = [reason for reason in packet.reasons if reason >= mqtt.FAILURE]
             if refused:
                 raise ConnectionRefusedError(f"the broker refused what we asked for: reason {refused[0]:#04x}")
@@ -161,91 +149,3 @@ class UplinkLine:
         self._unsettled.clear()
         self._next_try_s = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-
-
-class _Wire:
-    """One TLS connection: the socket is read in large pieces, whatever the size of the broker's records."""
-
-    def __init__(self, login: Login, hello: mqtt.Hello) -> None:
-        """Connect and greet; raise OSError or MalformedPacketError."""
-        self._coming, self._going = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = login.context().wrap_bio(self._coming, self._going, server_hostname=login.host)
-        self._stream = Stream(MAX_PACKET_BYTES)
-        # What came with the broker's welcome.
-        self._early: list[Delivery | mqtt.Packet] = []
-        self._spoke_s = self._heard_s = time.monotonic()
-        with ExitStack() as stack:
-            self._socket = stack.enter_context(socket.create_connection((login.host, login.port), ANSWER_S))
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._shake_hands()
-            self.write(mqtt.connect(hello))
-            while not self._early:
-                self._early = self.read(ANSWER_S) or []
-                if time.monotonic() - self._heard_s > ANSWER_S:
-                    raise TimeoutError(f"no welcome within {ANSWER_S:g} s")
-            welcome = self._early.pop(0)
-            if not isinstance(welcome, mqtt.Welcome) or welcome.reason:
-                raise ConnectionRefusedError(f"no consent: {welcome}")
-            stack.pop_all()
-
-    def read(self, timeout_s: float) -> list[Delivery | mqtt.Packet] | None:
-        """Return the packets that came, maybe none that is whole; None when nothing came in time."""
-        if self._early:
-            early, self._early = self._early, []
-            return early
-        self._keep_alive()
-        if not select.select([self._socket], [], [], min(max(0.0, timeout_s), PING_AFTER_S))[0]:
-            return None if timeout_s <= PING_AFTER_S else []
-        raw = self._socket.recv(READ_BYTES)
-        if not raw:
-            raise ConnectionResetError("the broker hung up")
-        self._heard_s = time.monotonic()
-        self._coming.write(raw)
-        plain: list[bytes] = []
-        try:
-            while piece := self._tls.read(READ_BYTES):
-                plain.append(piece)
-        except ssl.SSLWantReadError:
-            pass  # the rest of a record is still to come
-        self._flush()
-        return self._stream.feed(b"".join(plain))
-
-    def write(self, raw: bytes) -> None:
-        """Send all of it; raise OSError when the broker takes nothing for long."""
-        self._tls.write(raw)
-        self._flush()
-        self._spoke_s = time.monotonic()
-
-    def close(self) -> None:
-        """End it without a word."""
-        self._socket.close()
-
-    def _shake_hands(self) -> None:
-        while not self._is_secure():
-            raw = self._socket.recv(READ_BYTES)
-            if not raw:
-                raise ConnectionResetError("the broker hung up in the handshake")
-            self._coming.write(raw)
-
-    def _is_secure(self) -> bool:
-        """Say our part of the handshake; tell whether it was the last."""
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        finally:
-            self._flush()
-        return True
-
-    def _flush(self) -> None:
-        if self._going.pending:
-            self._socket.sendall(self._going.read())
-
-    def _keep_alive(self) -> None:
-        now_s = time.monotonic()
-        if now_s - max(self._spoke_s, self._heard_s) > 2 * KEEPALIVE_S:
-            raise TimeoutError(f"no answer in {now_s - self._heard_s:.0f} s")
-        if now_s - self._spoke_s > PING_AFTER_S:
-            if self._spoke_s - self._heard_s > PING_AFTER_S:
-                raise TimeoutError(f"no answer in {now_s - self._heard_s:.0f} s")
-            self.write(mqtt.PINGREQ)

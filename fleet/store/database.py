@@ -78,8 +78,8 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
-            # The driver's own words: SQLAlchemy's add the statement.
+        except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
+            # Many rows go past SQLAlchemy. The driver's own words: SQLAlchemy's add the statement.
             reason = getattr(error, "orig", None) or error
             raise StoreError(self._kind.shown, " ".join(str(reason).split())[:300]) from error
 

@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import Connection, case, select
 
 from contracts.messages import Health
-from fleet.core.freshness import Heard, plausible_time
+from fleet.core.freshness import Heard, plausible_times
 from fleet.core.gates.evidence import Sums
 from fleet.core.gates.restarts import Count, restarts_since
 from fleet.store.database import Database
@@ -28,7 +28,7 @@ def note_restarts(connection: Connection, batch: Iterable[Heard], max_age: timed
     for device, leaf, message, received_at in batch:
         if leaf != "health":
             continue
-        at = plausible_time(message.sent_at, received_at, max_age)
+        at = plausible_times(received_at, max_age)(message.sent_at)
         for model, worker in cast("Health", message).workers.items():
             key = (device, message.session, model, worker.restarts)
             first, last = seen.get(key, (at, at))

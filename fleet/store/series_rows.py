@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 import msgspec
 from pydantic import BaseModel
 
 from contracts.messages import DeviceEvent, Health, InferenceWindow
-from fleet.core.freshness import plausible_time
+from contracts.shadow import ShadowPart
 from fleet.store.bulk_rows import Row
-from fleet.store.times import micros
 
 
-def health_row(device: str, health: Health, received_at: datetime, max_age: timedelta) -> Row:
+def health_row(device: str, health: Health, at: int) -> Row:
     """Return a row of `health_points`."""
     disk_used = health.disk_total_bytes - health.disk_free_bytes
     return (
         device,
         health.session,
         health.sequence,
-        micros(plausible_time(health.sent_at, received_at, max_age)),
+        at,
         health.cpu_percent,
         100 * health.memory_used_bytes / max(health.memory_total_bytes, 1),
         100 * disk_used / max(health.disk_total_bytes, 1),
@@ -28,14 +25,14 @@ def health_row(device: str, health: Health, received_at: datetime, max_age: time
     )
 
 
-def window_row(device: str, window: InferenceWindow, received_at: datetime, max_age: timedelta) -> Row:
+def window_row(device: str, window: InferenceWindow, at: int) -> Row:
     """Return a row of `inference_windows`."""
     release, latency = window.release, window.latency_ms
     return (
         device,
         window.session,
         window.sequence,
-        micros(plausible_time(window.sent_at, received_at, max_age)),
+        at,
         release.model,
         release.release,
         window.window_s,
@@ -53,16 +50,13 @@ def window_row(device: str, window: InferenceWindow, received_at: datetime, max_
     )
 
 
-def shadow_row(device: str, window: InferenceWindow, received_at: datetime, max_age: timedelta) -> Row | None:
-    """Return a row of `shadow_windows`, None for a window that tells of no candidate."""
-    part = window.shadow
-    if part is None:
-        return None
+def shadow_row(device: str, window: InferenceWindow, part: ShadowPart, at: int) -> Row:
+    """Return a row of `shadow_windows`, for a window that tells of a candidate."""
     return (
         device,
         window.session,
         window.sequence,
-        micros(plausible_time(window.sent_at, received_at, max_age)),
+        at,
         window.release.model,
         part.manifest_sha256,
         part.compared,
@@ -78,13 +72,13 @@ def shadow_row(device: str, window: InferenceWindow, received_at: datetime, max_
     )
 
 
-def event_row(device: str, event: DeviceEvent, received_at: datetime, max_age: timedelta) -> Row:
+def event_row(device: str, event: DeviceEvent, at: int) -> Row:
     """Return a row of `events`."""
     return (
         device,
         event.session,
         event.sequence,
-        micros(plausible_time(event.sent_at, received_at, max_age)),
+        at,
         event.kind,
         event.severity,
         event.model,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import cast
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Row, or_, select
 
@@ -19,12 +20,15 @@ from fleet.views import Gap
 
 # Device, session, and the model whose windows are counted; none for all messages.
 Key = tuple[str, str, str]
+# A `Heard` of one kind.
+HeardWindow: TypeAlias = tuple[str, str, InferenceWindow, datetime]
 MAX_GAPS_SHOWN = 20
 
 
-def take_note(connection: Connection, batch: Sequence[Heard]) -> set[str]:
-    """Count what came; return the devices that said something for the first time."""
-    spans, merges, heard_at = _spans_of(batch)
+def take_note(connection: Connection, batch: Sequence[Heard], windows: Sequence[HeardWindow]) -> set[str]:
+    """Count what came, and the windows of it by their own numbers; return the devices that said something for the first time."""
+    heard_at = {device: received_at for device, _, _, received_at in batch}
+    spans, merges = _spans_of(batch, windows)
     stored = _load(connection, spans)
     rows: list[bulk_rows.Row] = []
     spoke: set[str] = set()
@@ -35,7 +39,8 @@ def take_note(connection: Connection, batch: Sequence[Heard]) -> set[str]:
             continue
         # Of windows that came before, the parts are accounted for.
         merged = sum(parts for sequence, parts in merges.get(key, {}).items() if is_new(before, sequence))
-        told = replace(told, merged=told.merged + merged)
+        if merged:
+            told = replace(told, merged=told.merged + merged)
         rows.append((*key, told.newest, gaps_to_text(told.missing), told.forgotten, told.merged, micros(heard_at[key[0]])))
         spoke.add(key[0])
     bulk_rows.bulk_rows(connection).put(connection, tallies, rows)
@@ -53,35 +58,28 @@ def gaps_of(connection: Connection, device: str) -> tuple[Gap, ...]:
     return tuple(gap for gap in gaps if gap.lost)[:MAX_GAPS_SHOWN]
 
 
-def _spans_of(batch: Iterable[Heard]) -> tuple[dict[Key, list[Span]], dict[Key, dict[int, int]], dict[str, datetime]]:
-    """Return which numbers came by session, how many more each stands for, and when each device was heard."""
-    spans: dict[Key, list[Span]] = {}
-    merges: dict[Key, dict[int, int]] = {}
-    heard_at: dict[str, datetime] = {}
-    for device, leaf, message, received_at in batch:
-        session, sequence = message.session, message.sequence
-        _add(spans, (device, session, ""), (sequence, sequence))
-        heard_at[device] = received_at
-        if leaf != "inference":
-            continue
-        window = cast("InferenceWindow", message)
+def _spans_of(batch: Iterable[Heard], windows: Iterable[HeardWindow]) -> tuple[dict[Key, list[Span]], dict[Key, dict[int, int]]]:
+    """Return which numbers came by session, and how many more each stands for."""
+    spans: defaultdict[Key, list[Span]] = defaultdict(list)
+    merges: defaultdict[Key, dict[int, int]] = defaultdict(dict)
+    for device, _, message, _ in batch:
+        sequence = message.sequence
+        _add(spans[device, message.session, ""], sequence, sequence)
+    for device, _, window, _ in windows:
         ordinal, parts = window.ordinal, window.parts or 1
         if ordinal:
-            _add(spans, (device, session, window.release.model), (ordinal - parts + 1, ordinal))
+            _add(spans[device, window.session, window.release.model], ordinal - parts + 1, ordinal)
         if parts > 1:
-            merges.setdefault((device, session, ""), {})[sequence] = parts - 1
-    return spans, merges, heard_at
+            merges[device, window.session, ""][window.sequence] = parts - 1
+    return spans, merges
 
 
-def _add(spans: dict[Key, list[Span]], key: Key, span: Span) -> None:
-    """Add a span; one that follows the last of its key makes it longer."""
-    came = spans.get(key)
-    if came is None:
-        spans[key] = [span]
-    elif came[-1][1] + 1 == span[0]:
-        came[-1] = (came[-1][0], span[1])
+def _add(came: list[Span], first: int, last: int) -> None:
+    """Add a span; one that follows the last makes it longer."""
+    if came and came[-1][1] + 1 == first:
+        came[-1] = (came[-1][0], last)
     else:
-        came.append(span)
+        came.append((first, last))
 
 
 def _load(connection: Connection, keys: Iterable[Key]) -> dict[Key, Tally]:

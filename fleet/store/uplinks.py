@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from typing import cast
 
 from sqlalchemy import Connection, Table, select
 
 from contracts import codec
-from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Message
-from fleet.core.freshness import Heard, Refused, Stamped, is_news
+from contracts.messages import Birth, DeviceEvent, Health, Message
+from fleet.core.freshness import Heard, Refused, Stamped, is_news, plausible_times
 from fleet.store.bulk_rows import Row, bulk_rows
 from fleet.store.database import Database
 from fleet.store.forgetting import forget
@@ -18,7 +20,7 @@ from fleet.store.quarantine import add_refused
 from fleet.store.restarts import note_restarts
 from fleet.store.series_rows import event_row, health_row, shadow_row, window_row
 from fleet.store.tables import devices, events, health_points, inference_windows, reports, restart_counts, shadow_windows, tallies
-from fleet.store.tallies import take_note
+from fleet.store.tallies import HeardWindow, take_note
 from fleet.store.times import micros, moment
 
 LATEST = ("birth", "reported", "health")
@@ -41,9 +43,13 @@ class UplinkStore:
             locked = select(devices.c.id).where(devices.c.id.in_(senders)).order_by(devices.c.id).with_for_update()
             known = set(connection.execute(locked).scalars())
             heard = batch if len(known) == len(senders) else [each for each in batch if each.device in known]
-            self._append(connection, heard)
-            note_restarts(connection, heard, self._retention)
-            spoke = _save_latest(connection, heard) | take_note(connection, heard)
+            said: defaultdict[str, list[Heard]] = defaultdict(list)
+            for each in heard:
+                said[each.leaf].append(each)
+            self._append(connection, said)
+            note_restarts(connection, said["health"], self._retention)
+            latest = [each for leaf in LATEST for each in said[leaf]]
+            spoke = _save_latest(connection, latest) | take_note(connection, heard, cast("list[HeardWindow]", said["inference"]))
             _mark_seen(connection, heard, spoke)
             add_refused(connection, [each for each in refused if each.device in known])
         return tuple(sorted(senders - known))
@@ -55,34 +61,34 @@ class UplinkStore:
             forget(self._database, at, before)
         return sum(forget(self._database, table.c.at, before) for table in SERIES)
 
-    def _append(self, connection: Connection, batch: Iterable[Heard]) -> None:
+    def _append(self, connection: Connection, said: Mapping[str, list[Heard]]) -> None:
         rows: dict[Table, list[Row]] = {table: [] for table in SERIES}
         healths, windows, happened, shadows = (rows[table] for table in SERIES)
-        max_age = self._retention
-        for device, leaf, message, received_at in batch:
-            if leaf == "inference":
-                window = cast("InferenceWindow", message)
-                windows.append(window_row(device, window, received_at, max_age))
-                shadow = shadow_row(device, window, received_at, max_age)
-                shadows.extend(() if shadow is None else (shadow,))
-            elif leaf == "health":
-                healths.append(health_row(device, cast("Health", message), received_at, max_age))
-            elif leaf == "event":
-                happened.append(event_row(device, cast("DeviceEvent", message), received_at, max_age))
+        # A batch has one time of arrival, or few.
+        when = lru_cache(1)(partial(plausible_times, max_age=self._retention))
+        for device, _, window, received_at in cast("list[HeardWindow]", said["inference"]):
+            at = micros(when(received_at)(window.sent_at))
+            windows.append(window_row(device, window, at))
+            if window.shadow is not None:
+                shadows.append(shadow_row(device, window, window.shadow, at))
+        for device, _, message, received_at in said["health"]:
+            healths.append(health_row(device, cast("Health", message), micros(when(received_at)(message.sent_at))))
+        for device, _, message, received_at in said["event"]:
+            happened.append(event_row(device, cast("DeviceEvent", message), micros(when(received_at)(message.sent_at))))
         for table, found in rows.items():
             bulk_rows(connection).insert_new(connection, table, found)
 
 
 def _save_latest(connection: Connection, batch: Sequence[Heard]) -> set[str]:
-    """Replace reports by newer ones; return whose."""
-    speaking = list(dict.fromkeys((heard.device, heard.leaf) for heard in batch if heard.leaf in LATEST))
+    """Replace reports by newer ones, of those kinds of which the latest counts; return whose."""
+    speaking = list(dict.fromkeys((heard.device, heard.leaf) for heard in batch))
     if not speaking:
         return set()
     stored = _stored(connection, speaking)
     newest: dict[tuple[str, str], Heard] = {}
     for heard in batch:
         key = (heard.device, heard.leaf)
-        if heard.leaf in LATEST and is_news(heard.message, stored.get(key)):
+        if is_news(heard.message, stored.get(key)):
             newest[key] = heard
             stored[key] = _stamped(heard.message)
     bulk_rows(connection).put(connection, reports, [_report_row(heard) for heard in newest.values()])

@@ -24,7 +24,7 @@ def test_the_same_messages_come_out_however_the_stream_is_cut(messages: list[tup
     raw = wire_of(messages)
     stream, found, start = Stream(1000), [], 0
     for size in (*sizes, len(raw)):
-        found += stream.feed(raw[start : start + size])
+        found += stream.feed(raw[start : start + size])[0]
         start += size
 
     assert found == [Delivery(*message) for message in messages]
@@ -35,7 +35,13 @@ def test_properties_of_any_length_are_left_out() -> None:
     body = b"\x00\x01t" + b"\x00\x07" + bytes([len(long) & 0x7F | 0x80, len(long) >> 7]) + long + b"payload"
     raw = bytes([0x32, len(body) & 0x7F | 0x80, len(body) >> 7]) + body
 
-    assert Stream(1000).feed(raw) == [Delivery("t", b"payload", 7)]
+    assert Stream(1000).feed(raw) == ([Delivery("t", b"payload", 7)], [])
+
+
+def test_a_publication_without_acknowledgement_has_no_number_and_other_packets_come_apart() -> None:
+    raw = mqtt.publish("t", 2) + b"q0" + b"\xd0\x00" + wire_of([("t", b"q1", 7)])
+
+    assert Stream(1000).feed(raw) == ([Delivery("t", b"q0", 0), Delivery("t", b"q1", 7)], [mqtt.Pong()])
 
 
 def test_a_packet_that_is_longer_than_agreed_is_refused_before_it_is_there() -> None:

@@ -10,18 +10,22 @@ import pytest
 
 from contracts import codec
 from contracts.messages import MAX_MESSAGE_BYTES, DeviceEvent, Health, InferenceWindow, Message, ReleaseRef, Want, latency_of
+from contracts.mqtt_stream import Delivery
 from contracts.sketches import Sketch
 from contracts.topics import of_device
 from fleet.core.devices import SIMULATED, Device
 from fleet.core.freshness import Heard, Refused
 from fleet.errors.store import StoreError
 from fleet.south.ingest import HEAD_BYTES, Ingest, Sink
-from fleet.south.mqtt import Received
+from fleet.store.bulk_rows import bulk_rows
 from fleet.store.database import Database
 from fleet.store.devices import DeviceStore
 from fleet.store.quarantine import MAX_KEPT_OF_DEVICE
 from fleet.store.reader import StoreReader
+from fleet.store.series_rows import event_row
+from fleet.store.tables import events
 from fleet.store.uplinks import UplinkStore
+from tests.fleet.databases import postgres
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 STAMP = {"session": "a" * 16, "sent_at": NOW}
@@ -30,12 +34,12 @@ STAMP = {"session": "a" * 16, "sent_at": NOW}
 class SimLine:
     """A broker's side of a line: it knows what was acknowledged."""
 
-    def __init__(self, *messages: Received) -> None:
+    def __init__(self, *messages: Delivery) -> None:
         self.waiting = list(messages)
         self.unsettled = 0
         self.settled = 0
 
-    def take(self, limit: int, timeout_s: float, linger_s: float) -> list[Received]:
+    def take(self, limit: int, timeout_s: float, linger_s: float) -> list[Delivery]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         self.unsettled += len(taken)
         return taken
@@ -71,15 +75,19 @@ def store_of(database: Database) -> UplinkStore:
     return UplinkStore(database, timedelta(days=30))
 
 
-def said(leaf: str, message: Message) -> Received:
-    return Received(of_device("pi-1", leaf), codec.encode(message))
+def delivered(leaf: str, payload: bytes) -> Delivery:
+    return Delivery(of_device("pi-1", leaf), payload, 1)
 
 
-def event(sequence: int) -> Received:
+def said(leaf: str, message: Message) -> Delivery:
+    return delivered(leaf, codec.encode(message))
+
+
+def event(sequence: int) -> Delivery:
     return said("event", DeviceEvent(sequence=sequence, kind="link", severity="info", text=f"event {sequence}", **STAMP))
 
 
-def window(sequence: int, ordinal: int, parts: int | None = None) -> Received:
+def window(sequence: int, ordinal: int, parts: int | None = None) -> Delivery:
     sketch = Sketch.of({400: 5})
     return said(
         "inference",
@@ -90,7 +98,7 @@ def window(sequence: int, ordinal: int, parts: int | None = None) -> Received:
     )  # fmt: skip
 
 
-def take_in(database: Database, *messages: Received) -> SimLine:
+def take_in(database: Database, *messages: Delivery) -> SimLine:
     line = SimLine(*messages)
     Ingest(line, store_of(database), lambda: NOW).turn()
     return line
@@ -141,8 +149,8 @@ def test_requests_for_chunks_count_although_they_are_not_kept(database: Database
 
 
 def test_what_makes_no_sense_is_set_aside_with_its_reason_and_holds_up_nobody(database: Database) -> None:
-    huge = Received(of_device("pi-1", "event"), b"x" * (MAX_MESSAGE_BYTES + 1))
-    line = take_in(database, Received(of_device("pi-1", "health"), b'{"session": 1}'), event(1), huge)
+    huge = delivered("event", b"x" * (MAX_MESSAGE_BYTES + 1))
+    line = take_in(database, delivered("health", b'{"session": 1}'), event(1), huge)
 
     assert line.settled == 3
     assert [each.text for each in reader(database).device("pi-1").events] == ["event 1"]
@@ -155,7 +163,7 @@ def test_what_makes_no_sense_is_set_aside_with_its_reason_and_holds_up_nobody(da
 
 def test_a_device_that_only_talks_nonsense_fills_no_more_than_its_share(database: Database) -> None:
     for _ in range(3):
-        take_in(database, *(Received(of_device("pi-1", "event"), b"%d" % number) for number in range(MAX_KEPT_OF_DEVICE)))
+        take_in(database, *(delivered("event", b"%d" % number) for number in range(MAX_KEPT_OF_DEVICE)))
 
     assert len(reader(database).quarantine(limit=1000)) == MAX_KEPT_OF_DEVICE
 
@@ -167,7 +175,25 @@ def test_a_clock_beyond_all_reason_holds_up_nobody(database: Database) -> None:
     )  # fmt: skip
     raw = codec.encode(health).replace(b"2026-01-01T12:00:00Z", b"0001-01-01T00:00:00+23:00")
 
-    take_in(database, Received(of_device("pi-1", "health"), raw))
+    take_in(database, delivered("health", raw))
     take_in(database, said("health", health.model_copy(update={"sequence": 2})))
 
     assert len(reader(database).health("pi-1")) == 2
+
+
+def copy(database: Database, session: str) -> None:
+    row = event_row("pi-1", DeviceEvent(sequence=1, kind="link", severity="info", text="event 1", **STAMP), 0)
+    with database.appending() as connection:
+        bulk_rows(connection).insert_new(connection, events, [(row[0], session, *row[2:])])
+
+
+def test_what_a_server_refuses_while_rows_are_copied_is_the_stores_error_and_the_connection_goes_on() -> None:
+    opened = Database(postgres().new_database())
+    DeviceStore(opened).add_simulated([Device("pi-1", "cpu", SIMULATED, NOW)])
+
+    with pytest.raises(StoreError, match="too long"):
+        copy(opened, session="a" * 17)
+    copy(opened, session="a" * 16)
+
+    assert [each.text for each in reader(opened).device("pi-1").events] == ["event 1"]
+    opened.close()

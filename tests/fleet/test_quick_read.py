@@ -70,6 +70,8 @@ def assert_same(quick: Any, thorough: Any) -> None:
 @given(st.sampled_from(places(DOCUMENT)), st.sampled_from(ODD), st.booleans())
 @settings(max_examples=600, deadline=None)
 def test_what_the_quick_reader_accepts_the_contract_accepts_with_the_same_values(path: tuple[str | int, ...], odd: Any, out: bool) -> None:
+    # Given a reader that knows the names of the document as it was
+    assert READER.read(json.dumps(DOCUMENT).encode()) is not None
     raw = json.dumps(changed(path, odd, is_left_out=out)).encode()
     quick = READER.read(raw)
     try:
@@ -111,3 +113,16 @@ def test_a_model_that_msgspec_cannot_follow_is_refused_at_once() -> None:
 
     with pytest.raises(TypeError, match="Checked: expected bounds"):
         QuickReader(Checked)
+
+
+@pytest.mark.parametrize("path", [("session",), ("release", "model"), ("release", "manifest_sha256")])
+def test_names_that_were_right_in_their_places_are_not_right_in_others(path: tuple[str, ...]) -> None:
+    # Given a reader that found each of these right, in its own place
+    reader = QuickReader(InferenceWindow)
+    for model in ("digits", "z" * 16):
+        assert reader.read(json.dumps(changed(("release", "model"), model, is_left_out=False)).encode()) is not None
+    # When one stands where it is none
+    wrong = "z" * 16 if path != ("release", "model") else "2" * 63 + " "
+    # Then the reader leaves it to the contract, again and again
+    for _ in range(2):
+        assert reader.read(json.dumps(changed(path, wrong, is_left_out=False)).encode()) is None
