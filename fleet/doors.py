@@ -51,18 +51,17 @@ class Doors:
             http=_Meeting,
         )
         self._outside = _Server(with_tls, announce)
+        with_tls.load()  # makes the context, which may be told more before the door is open
+        assert with_tls.ssl is not None
+        self._context = with_tls.ssl
 
     def reload(self) -> None:
         """Show another certificate from the next connection on."""
-        context = self._outside.config.ssl
-        if context is not None:
-            context.load_cert_chain(self._identity)
+        self._context.load_cert_chain(self._identity)
 
-    def believe(self, authorities: Path) -> None:
-        """Believe the authorities in a file, in PEM, beside those of before, from the next connection on."""
-        context = self._outside.config.ssl
-        if context is not None:
-            context.load_verify_locations(authorities)
+    def believe(self, authority: str) -> None:
+        """Believe another authority, in PEM, beside those of before, from the next connection on."""
+        self._context.load_verify_locations(cadata=authority)
 
     async def serve(self, inside: socket.socket, outside: socket.socket) -> None:
         """Serve until SIGINT or SIGTERM."""

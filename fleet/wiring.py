@@ -16,6 +16,7 @@ from fleet.conductor import Conductor
 from fleet.connection import BrokerLogin, Connection
 from fleet.dashboard import app as dashboard
 from fleet.dashboard.session import Sessions
+from fleet.door_roots import DoorRoots
 from fleet.doors import Doors, Papers, bound
 from fleet.ear import Ear
 from fleet.enrolment import Consequences, Enrolment
@@ -258,7 +259,7 @@ class Fleet:
 
     def duties(self, doors: Doors) -> tuple[Duty, ...]:
         """Return what one server alone does."""
-        herald = SuccessionHerald(self.authority, self.control_link, partial(self.believe_all, doors))
+        herald = SuccessionHerald(self.authority, self.control_link, self.admit_all)
         shared = (Duty("gate", self.gate.follow, FOLLOW_S),) if self._is_shared else ()
         return (
             *shared,
@@ -293,11 +294,6 @@ class Fleet:
         self.farewells.turn()
         self.trust.turn()
         self.director.publish()
-
-    def believe_all(self, doors: Doors) -> None:
-        """Let devices in by certificates of every root of our authority."""
-        self.admit_all()
-        doors.believe(self.authority.believed_file)
 
     def admit_all(self) -> None:
         """Tell the broker whom to believe, and who is out; to be called before it starts."""
@@ -355,7 +351,7 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
             dashboard.mount(app, services, Sessions(fleet.front_desk, fleet.openid), fleet.audit, session_secret(home))
             let_garbage_wait()
             has_people = bool(fleet.people.users())
-            papers = Papers(fleet.server_identity, fleet.authority.believed_file)
+            papers = Papers(fleet.server_identity, fleet.authority.certificate_file)
             doors = Doors(app, papers, lambda: announce(fleet.connection, has_people))
             await _serve(fleet, doors, inside, outside)
         finally:
@@ -368,8 +364,11 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
 async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: socket.socket) -> None:
     links: list[Link] = [fleet.control_link, fleet.renewal_link, fleet.command_link, fleet.bulk_link]
     links.append(fleet.heir if fleet.hears_always else fleet.uplink_line)
+    roots = DoorRoots(fleet.authority, doors.believe)
+    roots.turn()  # before anybody comes
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(fleet.broker.keep_alive, name="broker")
+        tasks.start_soon(repeat, roots.turn, FOLLOW_S, name="roots")
         if fleet.hears_always:
             tasks.start_soon(repeat, fleet.presence.turn, 0.0, name="ingest")
         tasks.start_soon(lead, fleet.leader, links, fleet.duties(doors), name="lead")
