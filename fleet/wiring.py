@@ -94,6 +94,7 @@ from fleet.store.retention import Retention
 from fleet.store.rollouts import RolloutStore
 from fleet.store.roster import Roster
 from fleet.store.sessions import SessionStore
+from fleet.store.settings_pages import SettingsPages
 from fleet.store.shadows import ShadowStore
 from fleet.store.uplinks import UplinkStore
 from fleet.store.wishes import WishStore
@@ -225,8 +226,9 @@ class Fleet:
         """Return what the API works with."""
         return Services(
             reader=self.reader,
-            lists=StoreLists(self.database, self.reader),
+            lists=StoreLists(self.database, self.reader, utc_now),
             device_pages=DevicePages(self.database, utc_now),
+            settings_pages=SettingsPages(self.database),
             probe=self.reader.probe,
             access=self.access,
             people=self.people,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from contracts.enrolment import parse_pairs
 from fleet.cli.client import connected, request
-from fleet.cli.configuring import configuration_facts, configure
+from fleet.cli.configuring import configuration_facts, configure, settings
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.cli.pages import every_device, first
@@ -23,6 +23,7 @@ app = typer.Typer(no_args_is_help=True)
 NO_DEVICES = "no devices yet; let one in with: fieldfare device token --hardware cpu"
 
 app.command()(configure)
+app.command()(settings)
 
 
 class Revoked(BaseModel, frozen=True):

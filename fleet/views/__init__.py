@@ -25,19 +25,33 @@ from fleet.views.rollouts import (
     ShadowView,
     WaveView,
 )
-from fleet.views.settings import ConfigurationView, ConfiguredDevice
-from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, LabelledView, RolloutPreview, TargetView
+from fleet.views.settings import ConfigurationView, ConfiguredDevice, ConfiguringView, DeviceSettings, SettingsState
+from fleet.views.targeting import (
+    ArtifactPreview,
+    ExcludedView,
+    GroupDetail,
+    GroupMember,
+    GroupView,
+    LabelledView,
+    ObstaclePreview,
+    RolloutPreview,
+    TargetView,
+    WholePreview,
+)
 
 __all__ = [
     "MAX_LIMIT",
+    "ArtifactPreview",
     "AuditPage",
     "CommandSummary",
     "CommandView",
     "ComparisonView",
     "ConfigurationView",
     "ConfiguredDevice",
+    "ConfiguringView",
     "DeviceDetail",
     "DeviceRolloutView",
+    "DeviceSettings",
     "DeviceSummary",
     "EventView",
     "ExcludedView",
@@ -46,11 +60,13 @@ __all__ = [
     "GateView",
     "Gauges",
     "GroupDetail",
+    "GroupMember",
     "GroupView",
     "HealthPoint",
     "InferencePoint",
     "LabelledView",
     "MetricView",
+    "ObstaclePreview",
     "Overview",
     "Page",
     "PlanView",
@@ -62,10 +78,12 @@ __all__ = [
     "RolloutState",
     "RolloutSummary",
     "RolloutView",
+    "SettingsState",
     "ShadowView",
     "TargetView",
     "TokenView",
     "UserView",
     "View",
     "WaveView",
+    "WholePreview",
 ]

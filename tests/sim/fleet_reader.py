@@ -14,6 +14,7 @@ from typing import Literal
 from contracts.codec import sha256_of
 from contracts.lifecycle import FINAL, Phase
 from contracts.messages import Birth, Health, Machine, ModelReport, Outcome, ReleaseRef, WorkerHealth
+from fleet.core.rollout.interest import INTEREST
 from fleet.errors.devices import UnknownDeviceError
 from fleet.errors.rollouts import UnknownRolloutError
 from fleet.views import (
@@ -185,6 +186,11 @@ class MovingFleet:
         if rollout not in (1, 2) or not self._ids:
             raise UnknownRolloutError(rollout)
         return self._past_rollout() if rollout == 1 else self._current_rollout()
+
+    def rollout_devices(self, rollout: int, phase: Phase | None, *, start: int, limit: int) -> tuple[RolloutDeviceView, ...]:
+        members = [device for device in self.rollout(rollout).devices if phase in (None, device.phase)]
+        rank = {phase: place for place, phases in enumerate(INTEREST) for phase in phases}
+        return tuple(sorted(members, key=lambda device: rank[device.phase])[start : start + limit])
 
     def _current_rollout(self) -> RolloutView:
         devices = tuple(self._member(self._characters[id_]) for id_ in self._ids)
