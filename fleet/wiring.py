@@ -354,7 +354,7 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
             let_garbage_wait()
             has_people = bool(fleet.people.users())
             papers = Papers(fleet.server_identity, fleet.authority.certificate_file)
-            doors = Doors(app, papers, lambda: announce(fleet.connection, has_people))
+            doors = Doors(app, papers, lambda: announce(fleet.connection, has_people), settings.proxies)
             await _serve(fleet, doors, inside, outside)
         finally:
             fleet.hear_no_more()

@@ -60,12 +60,21 @@ def up(
     delivery_hours: Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")] = "",
     simulation: Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")] = False,
     openid: Annotated[Path | None, typer.Option(help="A TOML file that names an OpenID provider; see docs/access.md.")] = None,
+    proxy_protocol: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR", help="Balancers that pass TLS through and say by the PROXY protocol who comes. May be repeated."),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR", help="Proxies that end TLS and say by X-Forwarded-For who comes, and nobody else. May be repeated."),
+    ] = None,
     replica: Annotated[str, typer.Option(metavar="NAME", help="This one of several servers at one broker; they share the messages.")] = "",
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     from fleet import wiring  # every other command does without the server's libraries
     from fleet.errors.server import ApiWithoutBrokerError
     from fleet.openid.settings import read_settings
+    from fleet.proxies import Proxies, parse_networks
     from fleet.settings import Settings
     from fleet.south.delivery import Pace
     from fleet.south.emqx import Api
@@ -93,6 +102,10 @@ def up(
     settings = Settings(
         *(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, api, replica),
         None if openid is None else read_settings(openid),
+        Proxies(
+            introducing=parse_networks("--proxy-protocol", proxy_protocol or ()),
+            forwarding=parse_networks("--trusted-proxy", trusted_proxy or ()),
+        ),
     )
     anyio.run(wiring.run, settings, announce)
 

@@ -112,7 +112,12 @@ class CommandStore:
             done = done.where(tuple_(*key) < tuple_(literal(moment(int(last[0])), Stamp), literal(str(last[1]))))
         with self._database.reading() as connection:
             rows = connection.execute(done).all()
-        return part_of(rows, limit, lambda row: _cost(row.device, row.hardware, row.answered_at, row.findings), lambda row: (micros(row.answered_at), row.id))
+        return part_of(
+            rows,
+            limit,
+            lambda row: _cost(row.device, row.hardware, row.answered_at, row.findings),
+            lambda row: (micros(row.answered_at), row.id),
+        )
 
     def prune(self, now: datetime) -> None:
         """Forget what is old: pictures after a day, commands after the retention."""
