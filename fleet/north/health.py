@@ -40,7 +40,7 @@ def router(services: Services) -> APIRouter:
 
 
 class _Readiness:
-    """Asks the database in a thread of its own: the others may all wait for it. A probe that hangs is left behind, and holds up the next."""
+    """Asks the database in a thread of its own, for the others may all wait for it; a probe that hangs is left, and holds up the next."""
 
     def __init__(self, probe: Callable[[], None]) -> None:
         self._probe = probe

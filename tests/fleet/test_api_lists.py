@@ -211,4 +211,4 @@ def test_settings_are_tried_made_and_followed_page_by_page(several: httpx.Client
     assert walked(several, "configurations?state=in_force", 1) == []
     # And a trial that means nobody is refused as the change would be
     nobody = several.post("configurations/trial", json={**change, "query": "id = nobody"})
-    assert (nobody.status_code, "the query matches no device" in nobody.json()["detail"]) == (409, True)
+    assert (nobody.status_code, "the query matches no device" in nobody.json()["detail"]) == (422, True)

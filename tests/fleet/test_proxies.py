@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         stack.enter_context(haproxy(forwarding, (fleet.port, fleet.port), folder / "forwarding.log", folder / "forwarding.cfg"))
         found = Doors(fleet, f"https://127.0.0.1:{passing}", f"http://127.0.0.1:{forwarding}")
         for url in (found.passing, found.forwarding):
-            wait_for(lambda url=url: is_up(url, found.believed))
+            wait_for(partial(is_up, url, found.believed))
         yield found
 
 
