@@ -17,7 +17,7 @@ from fleet.proxies import Proxies
 
 # A balancer speaks at once; a client shows its certificate soon after.
 HEADER_S = 5.0
-HANDSHAKE_S = 30.0
+HANDSHAKE_S = 10.0
 # Connections on which nobody is known yet; others wait in the kernel.
 MAX_STRANGERS = 1024
 # When files are used up, accepting fails at once and again.

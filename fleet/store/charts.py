@@ -34,15 +34,12 @@ class Charts:
 
     def health(self, device: str, minutes: int, limit: int, last: Key | None = None) -> Part[HealthPoint]:
         """Return a device's health points, newest first; raise UnknownDeviceError."""
-        length = timedelta(minutes=minutes)
-        span = _span_of(length)
+        since, span = self._now() - timedelta(minutes=minutes), _span_of(timedelta(minutes=minutes))
         with self._database.reading() as connection:
             row_of(connection, device)
             if span is None:
-                return part_of(
-                    _newest(connection, health_points, device, self._now() - length, limit, last), limit, _health_point, _row_key
-                )
-            found = _sums(connection, HEALTH, device, self._now() - length, span)
+                return part_of(_newest(connection, health_points, device, since, limit, last), limit, _health_point, _row_key)
+            found = _sums(connection, HEALTH, device, since, span)
         return part_of(_following(found, limit, last), limit, lambda one: _health_sum(*one, span), lambda one: _slot_key(one[0]))
 
     def inference(self, device: str, minutes: int, limit: int, last: Key | None = None) -> Part[InferencePoint]:
