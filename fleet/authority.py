@@ -68,13 +68,6 @@ class Authority:
         """Say whether the present root goes at the next start."""
         return self._retiring_file.exists()
 
-    @property
-    def believed_file(self) -> Path:
-        """Return a file of every root whose certificates are good now."""
-        file = self._folder / "believed.pem"
-        write_whole(file, (self.pem + (self.successor.root.pem if self.successor else "")).encode())
-        return file
-
     def follow(self) -> None:
         """Read what another server of the same folder may have begun."""
         if self.successor is None and self._next_file.exists():  # the last of the three that is written

@@ -19,7 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fleet.errors.server import CannotListenError
+from fleet.introductions import Introductions
 from fleet.north.peer import PEER, Peer
+from fleet.proxies import NOBODY, Proxies
 
 STOP_GRACE_S = 3
 
@@ -35,11 +37,12 @@ class Papers:
 class Doors:
     """Both servers, which start one after the other and stop together."""
 
-    def __init__(self, app: FastAPI, papers: Papers, announce: Callable[[], None]) -> None:
-        """Call `announce` once both are open."""
+    def __init__(self, app: FastAPI, papers: Papers, announce: Callable[[], None], proxies: Proxies = NOBODY) -> None:
+        """Call `announce` once both are open; `proxies` may say on whose behalf they come."""
         self._identity = papers.identity
         self._inside_is_open = anyio.Event()
-        self._inside = _Server(_config(app), self._inside_is_open.set)
+        forwarding = {"proxy_headers": bool(proxies.forwarding), "forwarded_allow_ips": list(map(str, proxies.forwarding))}
+        self._inside = _Server(_config(app, **forwarding), self._inside_is_open.set)
         with_tls = _config(
             _SecureCookies(app),
             lifespan="off",  # the application is started by the other one
@@ -49,20 +52,20 @@ class Doors:
             # People show a token instead, and a machine that enrols has nothing yet.
             ssl_cert_reqs=ssl.CERT_OPTIONAL,
             http=_Meeting,
+            **forwarding,
         )
-        self._outside = _Server(with_tls, announce)
+        with_tls.load()  # makes the context, which may be told more before the door is open
+        assert with_tls.ssl is not None
+        self._context = with_tls.ssl
+        self._outside = _Introducing(with_tls, announce, proxies) if proxies.introducing else _Server(with_tls, announce)
 
     def reload(self) -> None:
         """Show another certificate from the next connection on."""
-        context = self._outside.config.ssl
-        if context is not None:
-            context.load_cert_chain(self._identity)
+        self._context.load_cert_chain(self._identity)
 
-    def believe(self, authorities: Path) -> None:
-        """Believe the authorities in a file, in PEM, beside those of before, from the next connection on."""
-        context = self._outside.config.ssl
-        if context is not None:
-            context.load_verify_locations(authorities)
+    def believe(self, authority: str) -> None:
+        """Believe another authority, in PEM, beside those of before, from the next connection on."""
+        self._context.load_verify_locations(cadata=authority)
 
     async def serve(self, inside: socket.socket, outside: socket.socket) -> None:
         """Serve until SIGINT or SIGTERM."""
@@ -100,6 +103,31 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Introducing(_Server):
+    """One that takes connections by itself, because some begin with who comes."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], proxies: Proxies) -> None:
+        super().__init__(config, announce)
+        self._proxies = proxies
+        self._listeners: list[socket.socket] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._listeners = sockets or []
+        await super().startup([])
+
+    async def main_loop(self) -> None:
+        assert self.config.ssl is not None
+        introductions = Introductions(self._proxies, self.config.ssl, self._meet)
+        async with anyio.create_task_group() as tasks:
+            for listener in self._listeners:
+                tasks.start_soon(introductions.accept, listener, name="introductions")
+            await super().main_loop()
+            tasks.cancel_scope.cancel()
+
+    def _meet(self) -> _Meeting:
+        return _Meeting(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 class _SecureCookies:
@@ -160,6 +188,4 @@ def _peer_of(connection: ssl.SSLObject) -> Peer | None:
 
 
 def _config(app: ASGIApp, **options: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=STOP_GRACE_S, proxy_headers=False, server_header=False, **options
-    )
+    return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=STOP_GRACE_S, server_header=False, **options)

@@ -12,7 +12,7 @@ from fleet.core.targeting.groups import FixedGroup, Group, SavedQuery, groups_in
 from fleet.core.targeting.parse import parse_query
 from fleet.errors.targeting import GroupInGroupError
 from fleet.requests import LabelChange, NewGroup
-from fleet.views import GroupDetail, GroupView, LabelledView
+from fleet.views import GroupDetail, GroupMember, GroupView, LabelledView
 
 
 class Groups(Protocol):
@@ -41,8 +41,11 @@ class Devices(Protocol):
 class Targeting(Protocol):
     """Who is meant."""
 
-    def members(self, group: Group, now: datetime) -> tuple[str, ...]:
-        """Return the ids of a group's devices."""
+    def size(self, group: Group, now: datetime) -> int:
+        """Return how many devices are in a group."""
+
+    def members(self, group: Group, after: str, limit: int | None, now: datetime) -> tuple[str, ...]:
+        """Return the ids of a group's devices that follow `after`, at most `limit`, or all for None."""
 
 
 class Memory(Protocol):
@@ -66,15 +69,25 @@ class GroupDesk:
         """Return groups by name, those after a name."""
         following = list(islice(((name, group) for name, group in sorted(self._groups.all().items()) if name > after), limit + 1))
         part = part_of(following, limit, lambda pair: pair, lambda pair: (pair[0],))
-        return Part(tuple(_view(name, group, len(self._targeting.members(group, now))) for name, group in part.items), part.last)
+        return Part(tuple(_view(name, group, self._targeting.size(group, now)) for name, group in part.items), part.last)
 
-    def group(self, name: str, now: datetime) -> GroupDetail:
-        """Return a group with its devices; raise UnknownGroupError."""
+    def group(self, name: str, now: datetime) -> GroupView:
+        """Return a group; raise UnknownGroupError."""
         group = self._groups.get(name)
-        members = self._targeting.members(group, now)
+        return _view(name, group, self._targeting.size(group, now))
+
+    def members(self, name: str, limit: int, after: str, now: datetime) -> Part[GroupMember]:
+        """Return a group's devices, ordered by id, those after a device; raise UnknownGroupError."""
+        ids = self._targeting.members(self._groups.get(name), after, limit + 1, now)
+        return part_of(ids, limit, lambda device: GroupMember(device=device), lambda device: (device,))
+
+    def whole(self, name: str, now: datetime) -> GroupDetail:
+        """Return a group with all its devices; raise UnknownGroupError."""
+        group = self._groups.get(name)
+        members = self._targeting.members(group, "", None, now)
         return GroupDetail(**dict(_view(name, group, len(members))), members=members)
 
-    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupView:
         """Keep a group and return it; raise what tells why not."""
         self._groups.put(name, _group_of(name, new), seen)
         return self.group(name, now)

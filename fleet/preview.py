@@ -1,15 +1,26 @@
-"""Answers what a rollout would do before it is begun: the very plan that starting it would freeze."""
+"""Answers what a rollout would do before it is begun: the very plan that starting it would freeze, in numbers and device by device."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Protocol
+from itertools import islice
+from typing import Protocol, TypeVar
 
 from contracts.messages import ReleaseRef
+from fleet.core.fit import Fit, Misfit
+from fleet.core.inventory import Inventory
+from fleet.core.pages import Part, part_of
 from fleet.core.targeting.parse import parse_query
 from fleet.core.targeting.plan import TargetPlan
 from fleet.requests import NewRollout
-from fleet.views import ExcludedView, RolloutPreview, TargetView
+from fleet.views import ArtifactPreview, ExcludedView, ObstaclePreview, RolloutPreview, TargetView
+
+# Of each artifact and each obstacle.
+MAX_EXAMPLES = 3
+
+Found = TypeVar("Found")
+View = TypeVar("View", TargetView, ExcludedView)
 
 
 class Release(Protocol):
@@ -33,9 +44,12 @@ class Targeting(Protocol):
     def plan(self, text: str, release: ReleaseRef, now: datetime) -> TargetPlan:
         """Say what a release would do to the devices that a query means now."""
 
+    def following(self, text: str, release: ReleaseRef, after: str, now: datetime) -> Iterator[tuple[Inventory, Fit | Misfit]]:
+        """Say the same of those that follow `after`, ordered by id, each when it is asked for."""
+
 
 class Preview:
-    """It changes nothing."""
+    """It changes nothing; each question raises what starting the rollout would."""
 
     def __init__(self, releases: Releases, targeting: Targeting) -> None:
         """Look things up there."""
@@ -43,23 +57,72 @@ class Preview:
         self._targeting = targeting
 
     def of(self, new: NewRollout, now: datetime) -> RolloutPreview:
-        """Return who would get which artifact, and who nothing and why; raise what starting it would."""
+        """Return how many would get which artifact, and how many nothing and why."""
         release = self._releases.get(new.model, new.release).ref
         plan = self._targeting.plan(new.query, release, now)
-        hardware = {device.id: device.hardware for device in plan.devices}
-        chosen = tuple(
-            TargetView(
-                device=device,
-                hardware=hardware[device],
-                target=fit.target,
-                download_bytes=fit.download_bytes,
-                has_base=fit.has_base,
-                unknown=fit.unknown,
-            )
-            for device, fit in plan.chosen.items()
+        return RolloutPreview(
+            release=release,
+            query=str(parse_query(new.query)),
+            chosen=len(plan.chosen),
+            excluded=len(plan.excluded),
+            artifacts=tuple(_artifact(target, found) for target, found in sorted(_by(plan.chosen, lambda fit: fit.target).items())),
+            obstacles=tuple(_obstacle(found) for _, found in sorted(_by(plan.excluded, lambda misfit: misfit.obstacle).items())),
         )
-        excluded = tuple(
-            ExcludedView(device=device, hardware=hardware[device], obstacle=misfit.obstacle, reason=misfit.reason)
-            for device, misfit in plan.excluded.items()
-        )
-        return RolloutPreview(release=release, query=str(parse_query(new.query)), chosen=chosen, excluded=excluded)
+
+    def chosen(self, new: NewRollout, limit: int, after: str, now: datetime) -> Part[TargetView]:
+        """Return who would get which artifact, ordered by id, those after a device."""
+        found = (_target(device, fit) for device, fit in self._following(new, after, now) if isinstance(fit, Fit))
+        return _part(found, limit)
+
+    def excluded(self, new: NewRollout, limit: int, after: str, now: datetime) -> Part[ExcludedView]:
+        """Return who would be left out and why, ordered by id, those after a device."""
+        found = (_excluded(device, misfit) for device, misfit in self._following(new, after, now) if isinstance(misfit, Misfit))
+        return _part(found, limit)
+
+    def _following(self, new: NewRollout, after: str, now: datetime) -> Iterator[tuple[Inventory, Fit | Misfit]]:
+        release = self._releases.get(new.model, new.release).ref
+        return self._targeting.following(new.query, release, after, now)
+
+
+def _part(found: Iterator[View], limit: int) -> Part[View]:
+    return part_of(list(islice(found, limit + 1)), limit, lambda view: view, lambda view: (view.device,))
+
+
+def _by(found: Mapping[str, Found], kind: Callable[[Found], str]) -> dict[str, dict[str, Found]]:
+    kinds: dict[str, dict[str, Found]] = {}
+    for device, each in found.items():
+        kinds.setdefault(kind(each), {})[device] = each
+    return kinds
+
+
+def _artifact(target: str, found: Mapping[str, Fit]) -> ArtifactPreview:
+    downloads = [fit.download_bytes for fit in found.values()]
+    return ArtifactPreview(
+        target=target,
+        devices=len(found),
+        download_bytes=sum(downloads),
+        largest_bytes=max(downloads),
+        has_base=sum(fit.has_base for fit in found.values()),
+        unchecked=sum(bool(fit.unknown) for fit in found.values()),
+        such_as=tuple(islice(found, MAX_EXAMPLES)),
+    )
+
+
+def _obstacle(found: Mapping[str, Misfit]) -> ObstaclePreview:
+    first = next(iter(found.values()))
+    return ObstaclePreview(obstacle=first.obstacle, devices=len(found), reason=first.reason, such_as=tuple(islice(found, MAX_EXAMPLES)))
+
+
+def _target(device: Inventory, fit: Fit) -> TargetView:
+    return TargetView(
+        device=device.id,
+        hardware=device.hardware,
+        target=fit.target,
+        download_bytes=fit.download_bytes,
+        has_base=fit.has_base,
+        unknown=fit.unknown,
+    )
+
+
+def _excluded(device: Inventory, misfit: Misfit) -> ExcludedView:
+    return ExcludedView(device=device.id, hardware=device.hardware, obstacle=misfit.obstacle, reason=misfit.reason)

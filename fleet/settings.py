@@ -9,6 +9,7 @@ from pathlib import Path
 from fleet.errors.server import LonelyBrokerError, NamelessServerError
 from fleet.north.ports import Addresses
 from fleet.openid.settings import OpenIdSettings
+from fleet.proxies import NOBODY, Proxies
 from fleet.south.broker import EVERYWHERE, reachable
 from fleet.south.delivery import UNBOUNDED, Pace
 from fleet.south.emqx_api import Api
@@ -49,6 +50,8 @@ class Settings:
     replica: str = ""
     # An identity provider whose people may sign in.
     openid: OpenIdSettings | None = None
+    # Balancers that may say on whose behalf they come.
+    proxies: Proxies = NOBODY
 
     def __post_init__(self) -> None:
         """Raise NamelessServerError or LonelyBrokerError."""

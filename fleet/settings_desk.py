@@ -12,6 +12,7 @@ from contracts.configuration import BASE, PATHS, Configuration, SettingValue, ch
 from contracts.errors import InvalidDocumentError
 from fleet.core.configurations import Revision, Setting, has_left, next_configuration
 from fleet.core.devices import HeardDevice
+from fleet.core.pages import Part
 from fleet.errors.devices import NoDevicesError
 from fleet.errors.targeting import StaleVersionError
 from fleet.requests import ConfigurationChange
@@ -26,8 +27,8 @@ Note = Callable[[Mapping[str, Configuration]], None]
 class Devices(Protocol):
     """The fleet, and what it said last."""
 
-    def heard(self) -> Sequence[HeardDevice]:
-        """Return every device with its newest words."""
+    def heard_of(self, ids: Sequence[str]) -> Sequence[HeardDevice]:
+        """Return those of some devices that are in good standing, with their newest words, ordered by id."""
 
 
 class Targets(Protocol):
@@ -69,12 +70,10 @@ class SettingsDesk:
 
         Also StaleVersionError, where a trial was `seen` and other devices are meant by now, or other settings are in force on them.
         """
-        setting = Setting(check_settings(change.set), _known(change.unset))
-        meant = frozenset(self._targets.page(change.query, "", MAX_DEVICES, now))
-        found = [heard for heard in self._devices.heard() if heard.device.id in meant]
-        if not found:
+        setting = _setting(change)
+        by_id = self._found(self._targets.page(change.query, "", MAX_DEVICES, now))
+        if not by_id:
             raise NoDevicesError(change.query, "the query matches no device")
-        by_id = {heard.device.id: heard for heard in found}
         done: dict[str, ConfiguredDevice] = {}
 
         def decide(device: str, wished: Configuration | None) -> Configuration | None:
@@ -89,6 +88,24 @@ class SettingsDesk:
 
         self._director.configure_all(tuple(by_id), decide, note, now)
         return tuple(done[device] for device in by_id)
+
+    def trial(self, change: ConfigurationChange, limit: int, after: str, now: datetime) -> Part[ConfiguredDevice]:
+        """Say what a change would make of those devices of its query that follow `after`, ordered by id; raise as `change` does."""
+        setting = _setting(change)
+        ids = self._targets.page(change.query, after, limit + 1, now)
+        by_id = self._found(ids[:limit])
+        if not by_id and not after:
+            raise NoDevicesError(change.query, "the query matches no device")
+        done: dict[str, ConfiguredDevice] = {}
+
+        def decide(device: str, wished: Configuration | None) -> None:
+            done[device] = self._decide(by_id[device], wished, setting)[0]
+
+        self._director.configure_all(tuple(by_id), decide, lambda _: None, now)
+        return Part(tuple(done[device] for device in by_id), (ids[limit - 1],) if len(ids) > limit else None)
+
+    def _found(self, ids: Sequence[str]) -> dict[str, HeardDevice]:
+        return {heard.device.id: heard for heard in self._devices.heard_of(ids)}
 
     def _decide(self, heard: HeardDevice, wished: Configuration | None, setting: Setting) -> tuple[ConfiguredDevice, Configuration | None]:
         """Return what a change makes of one device, and its next revision, None where nothing changes."""
@@ -114,6 +131,10 @@ def version_of(devices: Sequence[ConfiguredDevice]) -> str:
     """Return by what a change is told from one of other devices or other settings: the same for a trial and for the change itself."""
     said = [(each.device, each.before, each.after) for each in devices]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _setting(change: ConfigurationChange) -> Setting:
+    return Setting(check_settings(change.set), _known(change.unset))
 
 
 def _known(paths: Sequence[str]) -> frozenset[str]:

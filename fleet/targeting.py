@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
 from contracts.messages import ReleaseRef
-from fleet.core.fit import Package
+from fleet.core.fit import Fit, Misfit, Package
 from fleet.core.inventory import Inventory
 from fleet.core.targeting.groups import Group, content_of, groups_in, resolve
 from fleet.core.targeting.order import in_order
 from fleet.core.targeting.parse import parse_query
-from fleet.core.targeting.plan import TargetPlan, matching, plan_targets
+from fleet.core.targeting.plan import TargetPlan, fits, plan_targets
 from fleet.core.targeting.predicate import predicate
 from fleet.core.targeting.query import Query
 
@@ -61,10 +61,14 @@ class Targeting:
         """
         query = self._resolved(parse_query(text))
         fleet = [device for device in self.everybody(now) if added_since is None or _is_newer(device, added_since)]
-        running = {ref.manifest_sha256: ref for device in fleet if (ref := device.running.get(release.model)) is not None}
-        known = {digest: self._packages.of(ref) for digest, ref in running.items()}
-        held = {digest: package for digest, package in known.items() if package is not None}
-        return plan_targets(query, self._packages.get(release), fleet, now, held)
+        return plan_targets(query, self._packages.get(release), fleet, now, self._held(fleet, release.model))
+
+    def following(self, text: str, release: ReleaseRef, after: str, now: datetime) -> Iterator[tuple[Inventory, Fit | Misfit]]:
+        """Say the same of those that follow `after`, ordered by id, each when it is asked for; raise as `plan` does."""
+        query = self._resolved(parse_query(text))
+        fleet = self._roster.inventories(now, LIST_AGE)
+        rest = (device for device in fleet if device.id > after)
+        return fits(query, self._packages.get(release), rest, now, self._held(fleet, release.model))
 
     def everybody(self, now: datetime) -> Sequence[Inventory]:
         """Return every device in good standing, ordered by id."""
@@ -87,9 +91,21 @@ class Targeting:
         page = in_order(meant, order, now)[start : start + limit]
         return tuple(device.id for device in page), len(meant)
 
-    def members(self, group: Group, now: datetime) -> tuple[str, ...]:
-        """Return the ids of a group's devices."""
-        return tuple(device.id for device in matching(content_of(group), self._roster.inventories(now, LIST_AGE), now))
+    def size(self, group: Group, now: datetime) -> int:
+        """Return how many devices are in a group."""
+        return sum(map(predicate(content_of(group), now), self._roster.inventories(now, LIST_AGE)))
+
+    def members(self, group: Group, after: str, limit: int | None, now: datetime) -> tuple[str, ...]:
+        """Return the ids of a group's devices that follow `after`, at most `limit`, or all for None."""
+        is_in = predicate(content_of(group), now)
+        found = (device.id for device in self._roster.inventories(now, LIST_AGE) if device.id > after and is_in(device))
+        return tuple(islice(found, limit))
+
+    def _held(self, fleet: Sequence[Inventory], model: str) -> dict[str, Package]:
+        """Return the releases of a model that devices run, by digest."""
+        running = {ref.manifest_sha256: ref for device in fleet if (ref := device.running.get(model)) is not None}
+        known = {digest: self._packages.of(ref) for digest, ref in running.items()}
+        return {digest: package for digest, package in known.items() if package is not None}
 
     def _resolved(self, query: Query) -> Query:
         return resolve(query, self._groups.all()) if groups_in(query) else query

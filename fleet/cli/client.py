@@ -45,6 +45,10 @@ class ApiClient:
         content = body.model_dump_json() if body is not None else None
         return _read(path, kind, self._call("POST", path, content=content, headers={"Content-Type": "application/json", **_named()}))
 
+    def ask(self, path: str, body: BaseModel, kind: type[Answer]) -> Answer:
+        """Return what the answer to a request would be that changes nothing."""
+        return _read(path, kind, self._call("POST", path, content=body.model_dump_json(), headers={"Content-Type": "application/json"}))
+
     def put(self, path: str, body: BaseModel, kind: type[Answer]) -> Answer:
         """Keep something under a name and return it."""
         return _read(path, kind, self._call("PUT", path, content=body.model_dump_json(), headers={"Content-Type": "application/json"}))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from contracts.codec import encode
-from contracts.commands import CostTable, Kind, Logs, Picture
+from contracts.commands import Cost, CostTable, Kind, Logs, Picture
 from contracts.errors import InvalidDocumentError
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder, parse_duration
@@ -77,7 +77,7 @@ def list_commands(device: Device, folder: Folder = None, as_json: AsJson = False
 def costs(out: Out = None, folder: Folder = None, as_json: AsJson = False) -> None:
     """Show what benchmarks found on all devices; with -o or --json as a table for programs, described in docs/commands.md."""
     with connected(folder) as api:
-        table = api.get("costs?limit=10000", CostTable)
+        table = CostTable(costs=every(api, "costs", Cost))
     if out is not None:
         out.write_bytes(encode(table) + b"\n")
     elif as_json:

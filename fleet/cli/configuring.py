@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from contracts.configuration import PATHS, SettingValue, parse_setting
+from contracts.configuration import PATHS, Settings, SettingValue, parse_setting
 from contracts.enrolment import parse_pairs
 from contracts.errors import InvalidDocumentError
 from fleet.cli.client import connected, request
 from fleet.cli.options import AsJson, Folder
-from fleet.cli.output import ago, print_json, print_table
+from fleet.cli.output import ago, print_json, print_table, styled
+from fleet.cli.pages import every
 from fleet.requests import ConfigurationChange
-from fleet.views import ConfigurationView, ConfiguredDevice
+from fleet.views import ConfigurationView, ConfiguredDevice, ConfiguringView, DeviceSettings, SettingsState
 
 
 def configure(
@@ -40,12 +42,39 @@ def configure(
     where = f'id = "{device}"' if query is None else query
     change = request(ConfigurationChange, query=where, set=values, unset=tuple(unset or ()), dry_run=dry_run)
     with connected(folder) as api:
-        done = api.post("configurations", change, tuple[ConfiguredDevice, ...])
+        if dry_run:
+            foreseen = every(api, "configurations/trial", ConfiguredDevice, question=change)
+            print_json(foreseen) if as_json else _show(foreseen, dry_run=True)
+            return
+        done = api.post("configurations", change, ConfiguringView)
     if as_json:
         print_json(done)
         return
+    _show(done.such_as, dry_run=False)
+    if done.devices > len(done.such_as):
+        typer.echo(f"{done.changed} of {done.devices} devices change; how they take it: fieldfare device settings --to '{where}'")
+
+
+def settings(
+    query: Annotated[str, typer.Option("--to", metavar="QUERY", help="Only devices that a query means.")] = "",
+    state: Annotated[SettingsState | None, typer.Option(help="Only devices of which this is so.")] = None,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what devices are set to and which of them follow; those of which nothing was ever set are not named."""
+    wanted = {name: value for name, value in (("query", query), ("state", state)) if value}
+    with connected(folder) as api:
+        found = every(api, "configurations", DeviceSettings, wanted)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(one.device, str(one.revision), styled(one.state, one.reason), _settings(one.settings)) for one in found]
+    print_table(("DEVICE", "REVISION", "STATE", "SETTINGS"), rows, empty="no device is set to anything that was asked for")
+
+
+def _show(done: Sequence[ConfiguredDevice], *, dry_run: bool) -> None:
     rows = [(each.device, _what(each, dry_run=dry_run), "; ".join(_differences(each))) for each in done]
-    print_table(("DEVICE", "REVISION", "CHANGE"), rows, empty="")
+    print_table(("DEVICE", "REVISION", "CHANGE"), rows, empty="the query matches no device")
 
 
 def configuration_facts(view: ConfigurationView | None) -> list[tuple[str, str | Text]]:
@@ -53,14 +82,17 @@ def configuration_facts(view: ConfigurationView | None) -> list[tuple[str, str |
     if view is None:
         return []
     who = f"by {view.author or 'somebody'} {ago(view.at)}"
-    settings = " ".join(f"{path}={_written(value)}" for path, value in view.settings.items()) or "as agent.toml says"
-    facts: list[tuple[str, str | Text]] = [("settings", f"revision {view.revision} {who}: {settings}")]
+    facts: list[tuple[str, str | Text]] = [("settings", f"revision {view.revision} {who}: {_settings(view.settings)}")]
     report = view.reported
     if report is not None and report.current is not None:
         in_force = f"revision {report.current.release} ({report.current.manifest_sha256[:12]})"
         how = report.phase.value.replace("_", " ")
         facts.append(("in force", f"{in_force}, newest {how}" + (f": {report.reason}" if report.reason else "")))
     return facts
+
+
+def _settings(found: Settings) -> str:
+    return " ".join(f"{path}={_written(value)}" for path, value in found.items()) or "as agent.toml says"
 
 
 def _what(each: ConfiguredDevice, *, dry_run: bool) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from contracts.enrolment import parse_pairs
 from fleet.cli import commands
 from fleet.cli.client import connected, request
-from fleet.cli.configuring import configuration_facts, configure
+from fleet.cli.configuring import configuration_facts, configure, settings
 from fleet.cli.device_list import labels, list_devices, runs_on, status
 from fleet.cli.labels import label
 from fleet.cli.options import AsJson, Folder, parse_duration
@@ -24,6 +24,7 @@ from fleet.views import DeviceDetail, QuarantinedMessage
 app = typer.Typer(name="device", no_args_is_help=True, help="Let a device in, turn it out, show it, or ask something of it.")
 
 app.command()(configure)
+app.command()(settings)
 
 
 class Revoked(BaseModel, frozen=True):

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.client import connected, request
+from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
 from fleet.cli.pages import every
 from fleet.requests import NewGroup
-from fleet.views import GroupDetail, GroupView
+from fleet.views import GroupDetail, GroupMember, GroupView
 
 app = typer.Typer(name="group", no_args_is_help=True, help="Name sets of devices, for queries.")
 
@@ -34,7 +34,7 @@ def list_groups(folder: Folder = None, as_json: AsJson = False) -> None:
 def show(name: Name, folder: Folder = None, as_json: AsJson = False) -> None:
     """Show a group, and who is in it now."""
     with connected(folder) as api:
-        _print(api.get(f"groups/{name}", GroupDetail), as_json)
+        _print(_whole(api, api.get(f"groups/{name}", GroupView)), as_json)
 
 
 @app.command("set")
@@ -48,7 +48,7 @@ def set_group(
     """Save a group, in place of one of that name. Rollouts that began with it keep their lists."""
     with connected(folder) as api:
         new = request(NewGroup, query=where, devices=tuple(device) if device else None)
-        _print(api.put(f"groups/{name}", new, GroupDetail), as_json)
+        _print(_whole(api, api.put(f"groups/{name}", new, GroupView)), as_json)
 
 
 @app.command()
@@ -56,6 +56,11 @@ def remove(name: Name, folder: Folder = None) -> None:
     """Forget a group; its devices stay as they are."""
     with connected(folder) as api:
         api.order("DELETE", f"groups/{name}")
+
+
+def _whole(api: ApiClient, group: GroupView) -> GroupDetail:
+    members = every(api, f"groups/{group.name}/devices", GroupMember)
+    return GroupDetail(**dict(group), members=tuple(member.device for member in members))
 
 
 def _print(group: GroupDetail, as_json: bool) -> None:

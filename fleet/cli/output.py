@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 STYLES = {
-    "healthy": "green", "committed": "green", "succeeded": "green", "proven": "green", "ok": "green", "pass": "green",
-    "updating": "cyan", "running": "cyan", "pending": "cyan",
+    "healthy": "green", "committed": "green", "in_force": "green", "succeeded": "green", "proven": "green", "ok": "green", "pass": "green",
+    "updating": "cyan", "running": "cyan", "trying": "cyan", "pending": "cyan",
     "waiting": "yellow", "paused": "yellow", "wait": "yellow", "aborted": "yellow",
     "degraded": "yellow", "unproven": "yellow", "cancelled": "yellow", "refused": "yellow", "expired": "yellow", "stop": "red",
     "offline": "red", "failed": "red", "rolled_back": "red", "rejected": "red",

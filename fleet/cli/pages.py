@@ -19,12 +19,12 @@ Item = TypeVar("Item", bound=BaseModel)
 Wanted = Mapping[str, str | int | Sequence[str]]
 
 
-def every(api: ApiClient, path: str, kind: type[Item], wanted: Wanted | None = None) -> tuple[Item, ...]:
-    """Return a list whole; raise EndlessListError for one that does not end."""
+def every(api: ApiClient, path: str, kind: type[Item], wanted: Wanted | None = None, question: BaseModel | None = None) -> tuple[Item, ...]:
+    """Return a list whole, of what a question asks where it takes one; raise EndlessListError for one that does not end."""
     found: list[Item] = []
     following: dict[str, str] = {}
     for _ in range(MAX_PAGES):
-        page = _page(api, path, kind, {"limit": MAX_LIMIT, **(wanted or {}), **following})
+        page = _page(api, path, kind, {"limit": MAX_LIMIT, **(wanted or {}), **following}, question)
         found += page.items
         if page.next is None:
             return tuple(found)
@@ -42,5 +42,6 @@ def every_device(api: ApiClient, query: str = "") -> tuple[DeviceSummary, ...]:
     return every(api, "devices", DeviceSummary, {"query": query} if query else None)
 
 
-def _page(api: ApiClient, path: str, kind: type[Item], wanted: Wanted) -> Page[Item]:
-    return api.get(f"{path}?{urlencode(wanted, doseq=True)}", Page[kind])  # type: ignore[valid-type]  # made for what it is to hold
+def _page(api: ApiClient, path: str, kind: type[Item], wanted: Wanted, question: BaseModel | None = None) -> Page[Item]:
+    where, page = f"{path}?{urlencode(wanted, doseq=True)}", Page[kind]  # type: ignore[valid-type]  # made for what it is to hold
+    return api.get(where, page) if question is None else api.ask(where, question, page)

@@ -1,54 +1,54 @@
-"""How `fieldfare rollout start --dry-run` looks: what each artifact would reach, and why others get none."""
+"""How `fieldfare rollout start --dry-run` looks: what each artifact would reach, and why others get none; whole for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import typer
 
+from fleet.cli.client import ApiClient
 from fleet.cli.output import print_table, size
-from fleet.views import ExcludedView, RolloutPreview, TargetView
+from fleet.cli.pages import every
+from fleet.requests import NewRollout
+from fleet.views import ArtifactPreview, ExcludedView, RolloutPreview, TargetView, WholePreview
 
-EXAMPLES = 3
+
+def foreseen(api: ApiClient, new: NewRollout) -> RolloutPreview:
+    """Ask what a rollout would do."""
+    return api.ask("rollouts/preview", new, RolloutPreview)
+
+
+def whole(api: ApiClient, new: NewRollout) -> WholePreview:
+    """Ask what a rollout would do to each device."""
+    preview = foreseen(api, new)
+    return WholePreview(
+        release=preview.release,
+        query=preview.query,
+        chosen=every(api, "rollouts/preview/chosen", TargetView, question=new),
+        excluded=every(api, "rollouts/preview/excluded", ExcludedView, question=new),
+    )
 
 
 def show(preview: RolloutPreview) -> None:
     """Print a preview: devices by artifact, then those left out by reason."""
     release = preview.release
-    typer.echo(f"{release.model} {release.release} to {preview.query}: {len(preview.chosen)} devices would get it; nothing was changed\n")
-    by_target: dict[str, list[TargetView]] = {}
-    for chosen in preview.chosen:
-        by_target.setdefault(chosen.target, []).append(chosen)
-    rows = [_row(target, devices) for target, devices in sorted(by_target.items())]
+    typer.echo(f"{release.model} {release.release} to {preview.query}: {preview.chosen} devices would get it; nothing was changed\n")
     columns = ("ARTIFACT", "DEVICES", "DOWNLOAD", "DELTA POSSIBLE", "UNCHECKED", "SUCH AS")
-    print_table(columns, rows, empty="no device would get it")
-    if preview.excluded:
+    print_table(columns, map(_row, preview.artifacts), empty="no device would get it")
+    if preview.obstacles:
         typer.echo()
-        print_table(("LEFT OUT FOR", "DEVICES", "SUCH AS", "BECAUSE"), _left_out(preview.excluded), empty="")
+        rows = [(one.obstacle, str(one.devices), _examples(one.such_as, one.devices), one.reason) for one in preview.obstacles]
+        print_table(("LEFT OUT FOR", "DEVICES", "SUCH AS", "BECAUSE"), rows, empty="")
 
 
-def _row(target: str, devices: list[TargetView]) -> tuple[str, ...]:
-    unchecked = sum(bool(device.unknown) for device in devices)
+def _row(artifact: ArtifactPreview) -> tuple[str, ...]:
     return (
-        target,
-        str(len(devices)),
-        size(sum(device.download_bytes for device in devices)),
-        str(sum(device.has_base for device in devices)),
-        str(unchecked) if unchecked else "-",
-        _examples(device.device for device in devices),
+        artifact.target,
+        str(artifact.devices),
+        size(artifact.download_bytes),
+        str(artifact.has_base),
+        str(artifact.unchecked or "-"),
+        _examples(artifact.such_as, artifact.devices),
     )
 
 
-def _left_out(excluded: tuple[ExcludedView, ...]) -> list[tuple[str, ...]]:
-    by_obstacle: dict[str, list[ExcludedView]] = {}
-    for device in excluded:
-        by_obstacle.setdefault(device.obstacle, []).append(device)
-    return [
-        (obstacle, str(len(devices)), _examples(device.device for device in devices), devices[0].reason)
-        for obstacle, devices in sorted(by_obstacle.items())
-    ]
-
-
-def _examples(devices: Iterable[str]) -> str:
-    names = list(devices)
-    return ", ".join(names[:EXAMPLES]) + (", ..." if len(names) > EXAMPLES else "")
+def _examples(names: tuple[str, ...], devices: int) -> str:
+    return ", ".join(names) + (", ..." if devices > len(names) else "")

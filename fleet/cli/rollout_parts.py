@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from contracts.lifecycle import FINAL, Phase
 from fleet.cli.client import ApiClient
 from fleet.cli.pages import every, first
 from fleet.cli.rollout_text import MAX_DEVICES
-from fleet.core.rollout.model import LOST
+from fleet.core.rollout.interest import INTEREST
 from fleet.views import RolloutDeviceView, RolloutEntryView, RolloutSummary, RolloutView
 
-# Those that went wrong first, then those on their way, then those that wait, then those that are done.
-INTEREST = (
-    LOST | {Phase.CANCELLED},
-    frozenset(Phase) - FINAL - {Phase.PLANNED},
-    frozenset({Phase.PLANNED}),
-    frozenset({Phase.COMMITTED}),
-)
 # Lines of history that are shown, the newest.
 MAX_LINES = 100
 

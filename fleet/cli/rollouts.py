@@ -20,7 +20,7 @@ from fleet.cli.rollout_parts import shown, whole
 from fleet.cli.rollout_text import counts, drawn, history, state
 from fleet.errors.rollouts import RolloutFailedError
 from fleet.requests import DEFAULT_DEADLINE_S, DEFAULT_PATIENCE_S, NewRollout
-from fleet.views import RolloutPreview, RolloutSummary
+from fleet.views import RolloutSummary
 
 app = typer.Typer(name="rollout", no_args_is_help=True, help="Bring a release to devices, and watch it arrive.")
 
@@ -91,8 +91,7 @@ def start(
     )
     with connected(folder) as api:
         if is_dry:
-            foreseen = api.post("rollouts/preview", wanted, RolloutPreview)
-            print_json(foreseen) if as_json else preview.show(foreseen)
+            print_json(preview.whole(api, wanted)) if as_json else preview.show(preview.foreseen(api, wanted))
             return
         view = api.post("rollouts", wanted, RolloutSummary)
         _tell(api, view, is_waiting=wait, as_json=as_json)

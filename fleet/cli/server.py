@@ -42,12 +42,15 @@ def up(
     delivery_hours: told.DeliveryHours = "",
     simulation: told.WithSimulation = False,
     openid: told.OpenIdFile = None,
+    proxy_protocol: told.IntroducingProxies = None,
+    trusted_proxy: told.ForwardingProxies = None,
     replica: told.Replica = "",
 ) -> None:
     """Start broker, API and dashboard, and serve until stopped; the first start makes keys, database and tokens."""
     put_garbage_off()
     from fleet.errors.server import ApiWithoutBrokerError  # every other command does without the server's libraries
     from fleet.openid.settings import read_settings
+    from fleet.proxies import Proxies, parse_networks
     from fleet.settings import Settings
     from fleet.south.delivery import Pace
     from fleet.south.emqx_api import Api
@@ -76,6 +79,10 @@ def up(
     settings = Settings(
         *(folder, host, port, tls_port, broker_port, names, life, trust, pace, artifacts, simulation, found, outside, api, replica),
         None if openid is None else read_settings(openid),
+        Proxies(
+            introducing=parse_networks("--proxy-protocol", proxy_protocol or ()),
+            forwarding=parse_networks("--trusted-proxy", trusted_proxy or ()),
+        ),
     )
     anyio.run(run, settings, announce)
 

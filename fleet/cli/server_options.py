@@ -35,4 +35,12 @@ MaxMbPerS = Annotated[float, typer.Option(min=0, max=1e6, help="How fast files g
 DeliveryHours = Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")]
 WithSimulation = Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")]
 OpenIdFile = Annotated[Path | None, typer.Option(help="A TOML file that names an OpenID provider; see docs/access.md.")]
+IntroducingProxies = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CIDR", help="Balancers that pass TLS through and say by the PROXY protocol who comes. May be repeated."),
+]
+ForwardingProxies = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CIDR", help="Proxies that end TLS and say by X-Forwarded-For who comes, and nobody else. May be repeated."),
+]
 Replica = Annotated[str, typer.Option(metavar="NAME", help="This one of several servers at one broker; they share the messages.")]

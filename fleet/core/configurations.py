@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from contracts.configuration import BASE, Configuration, SettingValue
-from contracts.lifecycle import Phase
+from contracts.lifecycle import IN_PROGRESS, Phase
 from contracts.messages import ModelReport
+
+Standing = Literal["waiting", "trying", "in_force", "refused"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,20 @@ def has_left(wished: Configuration | None, report: ModelReport | None) -> bool:
     last = None if report is None else report.last
     is_about = last is not None and wished is not None and last.release.manifest_sha256 == wished.sha256
     return is_about and last is not None and last.result in {Phase.REJECTED, Phase.ROLLED_BACK}
+
+
+def how_it_goes(wished: Configuration, report: ModelReport | None) -> tuple[Standing, str]:
+    """Return how a device is with what it was wished last, and why."""
+    if report is None:
+        return "waiting", ""
+    if has_left(wished, report):
+        assert report.last is not None
+        return "refused", report.last.reason
+    is_current = report.current is not None and report.current.manifest_sha256 == wished.sha256
+    is_candidate = report.candidate is not None and report.candidate.manifest_sha256 == wished.sha256
+    if is_candidate or (is_current and report.phase in IN_PROGRESS):
+        return "trying", report.reason
+    return ("in_force" if is_current else "waiting"), ""
 
 
 def next_configuration(wished: Configuration | None, report: ModelReport | None, settings: Mapping[str, SettingValue]) -> Configuration:

@@ -127,7 +127,7 @@ class Bulk:
         before: tuple[str, ...] = ()
         seen = "none"
         if name in known:
-            detail = await self._orders.look(visitor, order, lambda _caller, now: groups.group(name, now))
+            detail = await self._orders.look(visitor, order, lambda _caller, now: groups.whole(name, now))
             before, seen = detail.members, detail.version
         new = await self._orders.weigh(visitor, order, lambda *_: new_group(whom, before if way == "add" else (), way))
         after = f"whoever it means ({devices(len(whom.ids))} now)" if new.devices is None else devices(len(new.devices))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Generic, TypeVar
 
+from contracts.lifecycle import Phase
 from fleet.dashboard.ports import Services
 from fleet.views import (
     CommandSummary,
@@ -20,6 +21,7 @@ from fleet.views import (
     InferencePoint,
     Overview,
     ReleaseView,
+    RolloutDeviceView,
     RolloutView,
 )
 
@@ -94,6 +96,9 @@ class Feed:
         self._taken_part = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(reader.taken_part, device)))
         self._commands = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(self._read_commands, device)))
         self._rollout = lru_cache(MAX_ANSWERS)(lambda rollout: Shared(partial(reader.rollout, rollout)))
+        self._rollout_devices = lru_cache(MAX_ANSWERS)(
+            lambda rollout, phase, start, limit: Shared(partial(reader.rollout_devices, rollout, phase, start=start, limit=limit))
+        )
         self._health = lru_cache(MAX_ANSWERS)(lambda device, minutes: Shared(partial(reader.health, device, minutes=minutes)))
         self._inference = lru_cache(MAX_ANSWERS)(lambda device, minutes: Shared(partial(reader.inference, device, minutes=minutes)))
 
@@ -136,13 +141,18 @@ class Feed:
         return found[:MAX_ROLLOUTS], len(found) > MAX_ROLLOUTS
 
     async def rollout(self, rollout: int) -> RolloutView:
-        """Return one rollout; raise UnknownRolloutError."""
+        """Return one rollout without its devices; raise UnknownRolloutError."""
         return await self._rollout(rollout).get()
+
+    async def rollout_devices(self, rollout: int, phase: Phase | None, start: int, limit: int) -> tuple[RolloutDeviceView, ...]:
+        """Return devices of a rollout in one phase or in any, those that people want to see first, from the `start`-th on."""
+        return await self._rollout_devices(rollout, phase, start, limit).get()
 
     def changed(self, *, device: str | None = None, rollout: int | None = None) -> None:
         """Look anew at what somebody here just changed."""
         if rollout is not None:
             self._rollout(rollout).outdate()
+            self._rollout_devices.cache_clear()
         if device is not None:
             self._device(device).outdate()
             self._groups_of(device).outdate()

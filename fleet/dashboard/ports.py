@@ -53,10 +53,10 @@ class Groups(Protocol):
     def groups(self, limit: int, after: str, now: datetime) -> Part[GroupView]:
         """Return groups by name, those after a name."""
 
-    def group(self, name: str, now: datetime) -> GroupDetail:
-        """Return a group with its devices; raise UnknownGroupError."""
+    def whole(self, name: str, now: datetime) -> GroupDetail:
+        """Return a group with all its devices; raise UnknownGroupError."""
 
-    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupView:
         """Keep a group and return it."""
 
     def relabel(self, change: LabelChange) -> LabelledView:

@@ -62,7 +62,7 @@ class RolloutPage:
         self._gate = Live(draw_gate)
         self._shadow = Live(draw_shadow)
         self._halves = Live(draw_halves)
-        self._members = Members()
+        self._members = Members(feed, rollout)
         with ui.element("div").classes("ff-columns"):
             self._plan = Live(_draw_plan)
             with panel("History"):
@@ -71,14 +71,14 @@ class RolloutPage:
     async def refresh(self) -> None:
         """Bring it up to date."""
         view = await self._feed.rollout(self._rollout)
-        outline = view.model_copy(update={"devices": (), "history": ()})
+        outline = view.model_copy(update={"history": ()})
         self._title.show(outline)
         self._progress.show(outline)
         self._blame.show(view.history)
         self._gate.show((view.gate, view.plan, view.strategy))
         self._shadow.show((view.shadow, len(view.waves)))
         self._halves.show(view if view.strategy == "split" else None)
-        self._members.show(view)
+        await self._members.show(view.counts)
         self._plan.show(view.plan)
         self._history.show(view.history)
         for name, button in self._buttons.items():

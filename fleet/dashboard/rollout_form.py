@@ -18,6 +18,7 @@ from fleet.dashboard.rollout_request import (
     METRICS,
     STRATEGIES,
     artifacts,
+    examples,
     headline,
     is_asked,
     limit_field,
@@ -33,7 +34,6 @@ from fleet.views import ReleaseView, RolloutPreview
 
 START = ("POST", "/rollouts")
 PREVIEW = ("POST", "/rollouts/preview")
-MAX_LINES = 20
 NONE = ""
 
 
@@ -173,9 +173,7 @@ def _draw_preview(preview: RolloutPreview) -> None:
                     row(name, str(count), largest)
         if preview.excluded:
             with ui.element("div"), table(["Why not", "Devices", "Such as"]):
-                for reason, count, names in obstacles(preview)[:MAX_LINES]:
+                for reason, count, names in obstacles(preview):
                     row(reason, str(count), names)
     if preview.chosen:
-        names = ", ".join(target.device for target in preview.chosen[:MAX_LINES])
-        more = f" and {len(preview.chosen) - MAX_LINES} more" if len(preview.chosen) > MAX_LINES else ""
-        ui.label(f"{names}{more}").classes("ff-tile-note")
+        ui.label(examples(preview)).classes("ff-tile-note")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nicegui import ui
 
 from contracts.lifecycle import FINAL, Phase
-from fleet.core.rollout.model import LOST
+from fleet.dashboard.feed import Feed
 from fleet.dashboard.grid import LiveGrid, Row, column
 from fleet.dashboard.pager import Pager
 from fleet.dashboard.parts import panel
 from fleet.dashboard.words import words_of
-from fleet.views import RolloutDeviceView, RolloutView
+from fleet.views import RolloutDeviceView
 
 PER_PAGE = 20
 EVERYBODY = ""
@@ -26,54 +28,39 @@ COLUMNS = [
 class Members:
     """The table with its filter and its pages."""
 
-    def __init__(self) -> None:
+    def __init__(self, feed: Feed, rollout: int) -> None:
         """Take the place."""
-        self._view: RolloutView | None = None
+        self._feed = feed
+        self._rollout = rollout
+        self._counts: Mapping[Phase, int] = {}
         with panel("Devices", "ff-flush") as bar:
             with bar:
                 self._phase = ui.select({EVERYBODY: "every phase"}, value=EVERYBODY, on_change=self._choose)
                 self._phase.props('outlined dense options-dense aria-label="Phase"').classes("ff-order")
                 ui.element("div").classes("ff-space")
-                self._pager = Pager(PER_PAGE, self._turn)
+                self._pager = Pager(PER_PAGE, self._draw)
             self._grid = LiveGrid(COLUMNS, label="Devices of this rollout", open_under="/devices/")
 
-    def show(self, view: RolloutView) -> None:
-        """Bring it up to date."""
-        self._view = view
-        options = {EVERYBODY: "every phase"} | {phase.value: f"{words_of(phase.value)} ({count})" for phase, count in view.counts.items()}
+    async def show(self, counts: Mapping[Phase, int]) -> None:
+        """Bring it up to date; so many devices are in each phase."""
+        self._counts = counts
+        options = {EVERYBODY: "every phase"} | {phase.value: f"{words_of(phase.value)} ({count})" for phase, count in counts.items()}
         if options != self._phase.options:
             self._phase.set_options(options, value=self._phase.value if self._phase.value in options else EVERYBODY)
-        self._draw()
+        await self._draw()
 
-    def _draw(self) -> None:
-        if self._view is None:
-            return
-        members = chosen(self._view, str(self._phase.value or EVERYBODY))
-        if self._pager.start >= len(members):
+    async def _draw(self) -> None:
+        phase = Phase(self._phase.value) if self._phase.value else None
+        total = sum(self._counts.values()) if phase is None else self._counts.get(phase, 0)
+        if self._pager.start >= total:
             self._pager.first()
-        page = members[self._pager.start : self._pager.start + PER_PAGE]
+        page = await self._feed.rollout_devices(self._rollout, phase, self._pager.start, PER_PAGE)
         self._grid.show([_row(device) for device in page])
-        self._pager.show(len(page), len(members))
+        self._pager.show(len(page), total)
 
     async def _choose(self) -> None:
         self._pager.first()
-        self._draw()
-
-    async def _turn(self) -> None:
-        self._draw()
-
-
-def chosen(view: RolloutView, phase: str) -> list[RolloutDeviceView]:
-    """Return the devices in a phase, or all: those that went wrong first, then those on their way, then the rest."""
-    return sorted((device for device in view.devices if phase in (EVERYBODY, device.phase.value)), key=_interest)
-
-
-def _interest(device: RolloutDeviceView) -> int:
-    if device.phase in LOST:
-        return 0
-    if device.phase not in FINAL:
-        return 2 if device.phase is Phase.PLANNED else 1
-    return 3
+        await self._draw()
 
 
 def _row(device: RolloutDeviceView) -> Row:

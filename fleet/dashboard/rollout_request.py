@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -97,27 +96,30 @@ def request_of(said: Mapping[str, str | bool]) -> NewRollout:
 
 def headline(preview: RolloutPreview) -> str:
     """Say how many would get it, and what that would take."""
-    download = sum(target.download_bytes for target in preview.chosen)
-    without = f"; {devices(len(preview.excluded))} would not" if preview.excluded else ""
-    return f"{devices(len(preview.chosen))} would get it ({size(download)} to download){without}."
+    download = sum(artifact.download_bytes for artifact in preview.artifacts)
+    without = f"; {devices(preview.excluded)} would not" if preview.excluded else ""
+    return f"{devices(preview.chosen)} would get it ({size(download)} to download){without}."
 
 
 def artifacts(preview: RolloutPreview) -> list[tuple[str, int, str]]:
     """Return each artifact with how many would take it, and the largest download of it."""
-    counts = Counter(target.target for target in preview.chosen)
-    largest: dict[str, int] = {}
-    for target in preview.chosen:
-        largest[target.target] = max(largest.get(target.target, 0), target.download_bytes)
-    return [(name, count, size(largest[name])) for name, count in counts.most_common()]
+    commonest_first = sorted(preview.artifacts, key=lambda artifact: -artifact.devices)
+    return [(artifact.target, artifact.devices, size(artifact.largest_bytes)) for artifact in commonest_first]
 
 
 def obstacles(preview: RolloutPreview) -> list[tuple[str, int, str]]:
-    """Return each reason why devices are left out, how many, and which for example."""
-    by_reason: dict[str, list[str]] = {}
-    for excluded in preview.excluded:
-        by_reason.setdefault(f"{excluded.obstacle}: {excluded.reason}", []).append(excluded.device)
-    commonest_first = sorted(by_reason.items(), key=lambda item: -len(item[1]))
-    return [(reason, len(ids), ", ".join(ids[:3]) + (" …" if len(ids) > 3 else "")) for reason, ids in commonest_first]
+    """Return each obstacle with the first device's reason, how many devices are left out for it, and which for example."""
+    commonest_first = sorted(preview.obstacles, key=lambda obstacle: -obstacle.devices)
+    return [
+        (f"{one.obstacle}: {one.reason}", one.devices, ", ".join(one.such_as) + (" …" if one.devices > len(one.such_as) else ""))
+        for one in commonest_first
+    ]
+
+
+def examples(preview: RolloutPreview) -> str:
+    """Name some of those that would get it."""
+    names = [name for artifact in preview.artifacts for name in artifact.such_as]
+    return ", ".join(names) + (f" and {preview.chosen - len(names)} more" if preview.chosen > len(names) else "")
 
 
 def question(new: NewRollout, preview: RolloutPreview) -> tuple[str, ...]:

@@ -143,3 +143,10 @@ class ApiWithoutBrokerError(FleetError):
 
     def __init__(self) -> None:
         super().__init__("--broker-api: expected --broker and --broker-api-key beside it, found none; name all three or leave it out")
+
+
+class ProxyHeaderError(FleetError):
+    """A balancer that is to say who comes began a connection in another way."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"expected a header of the PROXY protocol, found {found[:120]}; have the balancer send it, or do not name it here")

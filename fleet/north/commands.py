@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import ValidationError
 
 from contracts.codec import invalid_document
-from contracts.commands import ORDER, CommandId, CostTable, Order
+from contracts.commands import ORDER, CommandId, Cost, Order
 from contracts.names import DeviceId
 from fleet.core.commands import new_command
 from fleet.core.roles import command_role
@@ -23,6 +23,7 @@ from fleet.views import CommandSummary, CommandView, Page
 Device = Annotated[DeviceId, Path()]
 Number = Annotated[CommandId, Path()]
 COMMANDS = Pages("commands", int, str)
+COSTS = Pages("costs", int, str)
 
 
 def router(services: Services) -> APIRouter:
@@ -52,9 +53,9 @@ def router(services: Services) -> APIRouter:
         return found
 
     @routes.get("/costs")
-    def get_costs(limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> CostTable:
-        """Return what benchmarks found on devices, newest first; docs/schemas/costs.schema.json describes it."""
-        return commands.costs(limit)
+    def list_costs(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[Cost]:
+        """List what benchmarks found on devices, newest first; a table of all is what docs/schemas/costs.schema.json describes."""
+        return COSTS.page(commands.costs(limit, COSTS.key(cursor)))
 
     return routes
 

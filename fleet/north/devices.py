@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from contracts.names import DeviceId
-from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
+from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages, Where
 from fleet.north.ports import Services
 from fleet.views import DeviceDetail, DeviceSummary, EventView, HealthPoint, InferencePoint, Overview, Page, QuarantinedMessage
 
 Device = Annotated[DeviceId, Path()]
-Points = Annotated[int, Query(ge=1, le=1000, description="How many points at most, the newest.")]
-Where = Annotated[str, Query(max_length=1000, description="Only devices that this query means; docs/targeting.md tells its words.")]
 Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 366, description="How far back.")]
 DEVICES = Pages("devices", str)
 EVENTS = Pages("events", int, str, int)
+HEALTH = Pages("health", int, str, int)
+INFERENCE = Pages("inference", int, str, int)
 QUARANTINE = Pages("quarantine", int)
 
 
@@ -34,8 +34,7 @@ def router(services: Services) -> APIRouter:
     @routes.get("/devices", response_model=Page[DeviceSummary])
     def list_devices(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None, query: Where = "") -> Response:
         """List devices by their ids, all of them or those that a query means."""
-        last = DEVICES.key(cursor)
-        after = "" if last is None else str(last[0])
+        after = DEVICES.name(cursor)
         if query:
             page = services.device_pages.named(services.targeting.page(query, after, limit + 1, services.now()), limit)
         else:
@@ -54,14 +53,14 @@ def router(services: Services) -> APIRouter:
         return EVENTS.page(lists.events(device, limit, EVENTS.key(cursor)))
 
     @routes.get("/devices/{device}/health")
-    def get_health(device: Device, minutes: Minutes = 60, limit: Points = 1000) -> tuple[HealthPoint, ...]:
-        """Return a device's newest health points, oldest first; over a long time they are means."""
-        return reader.health(device, minutes=minutes, limit=limit)
+    def list_health(device: Device, minutes: Minutes = 60, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[HealthPoint]:
+        """List a device's health points, newest first; over a long time they are means."""
+        return HEALTH.page(lists.health(device, minutes, limit, HEALTH.key(cursor)))
 
     @routes.get("/devices/{device}/inference")
-    def get_inference(device: Device, minutes: Minutes = 60, limit: Points = 1000) -> tuple[InferencePoint, ...]:
-        """Return what models did on a device, oldest first; over a long time windows are summed up."""
-        return reader.inference(device, minutes=minutes, limit=limit)
+    def list_inference(device: Device, minutes: Minutes = 60, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[InferencePoint]:
+        """List what models did on a device, newest first; over a long time windows are summed up."""
+        return INFERENCE.page(lists.inference(device, minutes, limit, INFERENCE.key(cursor)))
 
     @routes.get("/quarantine")
     def list_quarantine(

@@ -10,10 +10,11 @@ from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.north.versions import Seen, seen_version, tag
 from fleet.requests import GroupName, LabelChange, NewGroup
-from fleet.views import GroupDetail, GroupView, LabelledView, Page
+from fleet.views import GroupMember, GroupView, LabelledView, Page
 
 Group = Annotated[GroupName, Path()]
 GROUPS = Pages("groups", str)
+MEMBERS = Pages("group devices", str)
 
 
 def router(services: Services) -> APIRouter:
@@ -24,16 +25,20 @@ def router(services: Services) -> APIRouter:
     @routes.get("/groups")
     def list_groups(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[GroupView]:
         """List groups by name."""
-        last = GROUPS.key(cursor)
-        return GROUPS.page(desk.groups(limit, "" if last is None else str(last[0]), services.now()))
+        return GROUPS.page(desk.groups(limit, GROUPS.name(cursor), services.now()))
 
     @routes.get("/groups/{group}")
-    def get_group(group: Group, response: Response) -> GroupDetail:
-        """Return a group with its devices; its ETag begins with the version that a change may name in If-Match."""
+    def get_group(group: Group, response: Response) -> GroupView:
+        """Return a group; its ETag begins with the version that a change may name in If-Match."""
         return _tagged(desk.group(group, services.now()), response)
 
+    @routes.get("/groups/{group}/devices")
+    def list_group_devices(group: Group, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[GroupMember]:
+        """List who is in a group now, by id."""
+        return MEMBERS.page(desk.members(group, limit, MEMBERS.name(cursor), services.now()))
+
     @routes.put("/groups/{group}")
-    def save_group(group: Group, new: NewGroup, response: Response, seen: Seen = None) -> GroupDetail:
+    def save_group(group: Group, new: NewGroup, response: Response, seen: Seen = None) -> GroupView:
         """Keep a group, in place of one of that name; `If-Match: "none"` stands for a new one."""
         return _tagged(desk.save(group, new, seen_version(seen), services.now()), response)
 
@@ -50,6 +55,6 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _tagged(group: GroupDetail, response: Response) -> GroupDetail:
+def _tagged(group: GroupView, response: Response) -> GroupView:
     tag(response, group.version)
     return group

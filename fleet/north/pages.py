@@ -15,6 +15,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items the
 Cursor = Annotated[
     str | None, Query(max_length=MAX_CURSOR_CHARS, description="The `next` of the page before; without it the list's first page.")
 ]
+Where = Annotated[str, Query(max_length=1000, description="Only devices that this query means; docs/targeting.md tells its words.")]
 DEFAULT_LIMIT = 100
 
 
@@ -29,6 +30,11 @@ class Pages:
     def key(self, cursor: str | None) -> Key | None:
         """Return after which key the page begins; raise CursorError."""
         return read_cursor(self._of, cursor, self._kinds)
+
+    def name(self, cursor: str | None) -> str:
+        """Return after which name the page of a list by name begins, empty for its first; raise CursorError."""
+        last = self.key(cursor)
+        return "" if last is None else str(last[0])
 
     def cursor(self, last: Key | None) -> str | None:
         """Return what leads to the next page."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from contracts.commands import Command, CostTable
+from contracts.commands import Command, Cost
 from contracts.enrolment import EnrolmentToken
 from contracts.manifest import Manifest
 from fleet.acting import Acting
@@ -17,7 +17,7 @@ from fleet.core.enrolment import Grant, Issued
 from fleet.core.pages import Key, Part
 from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
-from fleet.north.reading import DevicePages, Lists, Reader
+from fleet.north.reading import DevicePages, Lists, Reader, SettingsPages
 from fleet.north.repeats import Kept
 from fleet.requests import (
     AuthorityState,
@@ -36,10 +36,13 @@ from fleet.views import (
     CommandSummary,
     CommandView,
     ConfiguredDevice,
+    ExcludedView,
     GroupDetail,
+    GroupMember,
     GroupView,
     LabelledView,
     RolloutPreview,
+    TargetView,
     TokenView,
     UserView,
 )
@@ -148,7 +151,13 @@ class Preview(Protocol):
     """What a rollout would do."""
 
     def of(self, new: NewRollout, now: datetime) -> RolloutPreview:
-        """Return who would get which artifact, and who nothing and why."""
+        """Return how many would get which artifact, and how many nothing and why."""
+
+    def chosen(self, new: NewRollout, limit: int, after: str, now: datetime) -> Part[TargetView]:
+        """Return who would get which artifact, ordered by id, those after a device."""
+
+    def excluded(self, new: NewRollout, limit: int, after: str, now: datetime) -> Part[ExcludedView]:
+        """Return who would be left out and why, ordered by id, those after a device."""
 
 
 class Groups(Protocol):
@@ -157,10 +166,16 @@ class Groups(Protocol):
     def groups(self, limit: int, after: str, now: datetime) -> Part[GroupView]:
         """Return groups by name, those after a name."""
 
-    def group(self, name: str, now: datetime) -> GroupDetail:
-        """Return a group with its devices; raise UnknownGroupError."""
+    def group(self, name: str, now: datetime) -> GroupView:
+        """Return a group; raise UnknownGroupError."""
 
-    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:
+    def members(self, name: str, limit: int, after: str, now: datetime) -> Part[GroupMember]:
+        """Return a group's devices, ordered by id, those after a device; raise UnknownGroupError."""
+
+    def whole(self, name: str, now: datetime) -> GroupDetail:
+        """Return a group with all its devices; raise UnknownGroupError."""
+
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupView:
         """Keep a group and return it."""
 
     def remove(self, name: str, seen: str | None) -> None:
@@ -182,7 +197,7 @@ class Commands(Protocol):
     def commands(self, device: str, now: datetime, limit: int, last: Key | None = None) -> Part[CommandSummary]:
         """Return a device's commands, newest first; raise UnknownDeviceError."""
 
-    def costs(self, limit: int) -> CostTable:
+    def costs(self, limit: int, last: Key | None = None) -> Part[Cost]:
         """Return what benchmarks found, newest first."""
 
 
@@ -191,6 +206,9 @@ class Configurations(Protocol):
 
     def change(self, change: ConfigurationChange, author: str, now: datetime, seen: str | None = None) -> tuple[ConfiguredDevice, ...]:
         """Change the settings of all devices that a query means; raise NoDevicesError or InvalidDocumentError."""
+
+    def trial(self, change: ConfigurationChange, limit: int, after: str, now: datetime) -> Part[ConfiguredDevice]:
+        """Say what a change would make of those devices of its query that follow `after`, ordered by id."""
 
 
 class Trust(Protocol):
@@ -287,6 +305,7 @@ class Services:
     reader: Reader
     lists: Lists
     device_pages: DevicePages
+    settings_pages: SettingsPages
     # Reads something; raises StoreError while the database does not answer.
     probe: Callable[[], None]
     access: Access

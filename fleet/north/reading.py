@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from contracts.lifecycle import Phase
 from fleet.core.pages import Key, Part
 from fleet.views import (
+    DeviceSettings,
     EventView,
     FleetReader,
+    HealthPoint,
+    InferencePoint,
     QuarantinedMessage,
     ReleaseView,
     RolloutDeviceView,
     RolloutEntryView,
     RolloutSummary,
+    SettingsState,
 )
 
 
@@ -40,6 +44,15 @@ class DevicePages(Protocol):
         """Return the first of some devices in their order; those that are gone are left out."""
 
 
+class SettingsPages(Protocol):
+    """What devices are set to."""
+
+    def page(
+        self, state: SettingsState | None, limit: int, after: str, meant: Callable[[str, int], Sequence[str]] | None = None
+    ) -> Part[DeviceSettings]:
+        """Return devices by id, those after `after`: of all or of those that are meant, in one state or in any."""
+
+
 class Reader(FleetReader, Protocol):
     """What single things are."""
 
@@ -55,6 +68,12 @@ class Lists(Protocol):
 
     def events(self, device: str, limit: int, last: Key | None) -> Part[EventView]:
         """Return a device's events, newest first; raise UnknownDeviceError."""
+
+    def health(self, device: str, minutes: int, limit: int, last: Key | None) -> Part[HealthPoint]:
+        """Return a device's health points of so long, newest first; raise UnknownDeviceError."""
+
+    def inference(self, device: str, minutes: int, limit: int, last: Key | None) -> Part[InferencePoint]:
+        """Return what models did on a device for so long, newest first; raise UnknownDeviceError."""
 
     def quarantine(self, device: str, limit: int, last: Key | None) -> Part[QuarantinedMessage]:
         """Return messages that were not understood, of one device or for an empty name of all, newest first."""

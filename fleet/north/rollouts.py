@@ -14,7 +14,7 @@ from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.north.versions import Seen, seen_version, tag
 from fleet.requests import NewRollout
-from fleet.views import Page, RolloutDeviceView, RolloutEntryView, RolloutPreview, RolloutSummary
+from fleet.views import ExcludedView, Page, RolloutDeviceView, RolloutEntryView, RolloutPreview, RolloutSummary, TargetView
 
 # Whatever a database's key can be.
 Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
@@ -22,6 +22,8 @@ Phases = Annotated[tuple[Phase, ...], Query(alias="state", max_length=len(Phase)
 ROLLOUTS = Pages("rollouts", int)
 MEMBERS = Pages("rollout devices", int)
 HISTORY = Pages("rollout history", int)
+CHOSEN = Pages("rollout preview chosen", str)
+EXCLUDED = Pages("rollout preview excluded", str)
 TOLD = {
     "approve": "Let a rollout begin that another person started.",
     "pause": "Offer it to nobody else; who was offered it goes on.",
@@ -35,6 +37,7 @@ def router(services: Services) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["rollouts"])
     _add_questions(routes, services)
+    _add_previews(routes, services)
     _add_orders(routes, services)
     return routes
 
@@ -68,13 +71,27 @@ def _add_questions(routes: APIRouter, services: Services) -> None:
         return HISTORY.page(lists.rollout_history(rollout, limit, HISTORY.key(cursor)))
 
 
-def _add_orders(routes: APIRouter, services: Services) -> None:
-    desk, now = services.rollouts, services.now
+def _add_previews(routes: APIRouter, services: Services) -> None:
+    preview, now = services.preview, services.now
 
     @routes.post("/rollouts/preview")
     def preview_rollout(new: NewRollout) -> RolloutPreview:
-        """Say who would get which artifact, and who nothing and why; change nothing."""
-        return services.preview.of(new, now())
+        """Say how many would get which artifact, and how many nothing and why; change nothing."""
+        return preview.of(new, now())
+
+    @routes.post("/rollouts/preview/chosen")
+    def list_rollout_chosen(new: NewRollout, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[TargetView]:
+        """List who would get which artifact, by id; change nothing."""
+        return CHOSEN.page(preview.chosen(new, limit, CHOSEN.name(cursor), now()))
+
+    @routes.post("/rollouts/preview/excluded")
+    def list_rollout_excluded(new: NewRollout, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[ExcludedView]:
+        """List who would be left out and why, by id; change nothing."""
+        return EXCLUDED.page(preview.excluded(new, limit, EXCLUDED.name(cursor), now()))
+
+
+def _add_orders(routes: APIRouter, services: Services) -> None:
+    desk, now = services.rollouts, services.now
 
     @routes.post("/rollouts", status_code=201)
     def start_rollout(new: NewRollout, request: Request, response: Response) -> RolloutSummary:

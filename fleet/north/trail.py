@@ -17,7 +17,9 @@ from fleet.north.ports import AuditLog
 
 LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 # They answer what would be, and change nothing.
-HARMLESS = frozenset({("POST", "/rollouts/preview")})
+HARMLESS = frozenset(
+    ("POST", path) for path in ("/rollouts/preview", "/rollouts/preview/chosen", "/rollouts/preview/excluded", "/configurations/trial")
+)
 # A machine that fails to enrol is told of no more often: nobody needs a name to try.
 MACHINES_EVERY = timedelta(seconds=10)
 # Of a larger body nothing is told.

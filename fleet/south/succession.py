@@ -1,4 +1,4 @@
-"""Makes broker and doors believe the authority's next root beside the present one, and tells devices of it."""
+"""Makes the broker believe the authority's next root beside the present one, and tells devices of it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SuccessionHerald:
     """A duty of the server that leads."""
 
     def __init__(self, authority: Authority, link: Link, believe: Callable[[], None]) -> None:
-        """`believe` makes broker and doors believe every root that there is."""
+        """`believe` makes the broker believe every root that there is."""
         self._authority = authority
         self._link = link
         self._believe = believe

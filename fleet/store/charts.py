@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, literal, select, tuple_
 
+from fleet.core.pages import Key, Part, part_of
 from fleet.core.summaries import Gauge, Work
 from fleet.store.database import Database
 from fleet.store.devices import row_of
 from fleet.store.rows import COUNT_BY_NAME
 from fleet.store.series import HEALTH, WORK, AnyRow, Series, Slot, Vitals, sums
-from fleet.store.tables import health_points, inference_windows
+from fleet.store.tables import Stamp, health_points, inference_windows
+from fleet.store.times import micros, moment
 from fleet.views import Gauges, HealthPoint, InferencePoint
 
 # Longer times than the first are shown in spans of the second: never more than a chart has room for.
@@ -30,36 +32,55 @@ class Charts:
         self._database = database
         self._now = now
 
-    def health(self, device: str, minutes: int, limit: int) -> tuple[HealthPoint, ...]:
-        """Return a device's newest health points, oldest first; raise UnknownDeviceError."""
-        length = timedelta(minutes=minutes)
-        span = _span_of(length)
+    def health(self, device: str, minutes: int, limit: int, last: Key | None = None) -> Part[HealthPoint]:
+        """Return a device's health points, newest first; raise UnknownDeviceError."""
+        since, span = self._now() - timedelta(minutes=minutes), _span_of(timedelta(minutes=minutes))
         with self._database.reading() as connection:
             row_of(connection, device)
             if span is None:
-                return tuple(map(_health_point, _newest(connection, health_points, device, self._now() - length, limit)))
-            found = _sums(connection, HEALTH, device, self._now() - length, span)
-        return tuple(_health_sum(slot, total, span) for slot, total in list(found.items())[-limit:])
+                return part_of(_newest(connection, health_points, device, since, limit, last), limit, _health_point, _row_key)
+            found = _sums(connection, HEALTH, device, since, span)
+        return part_of(_following(found, limit, last), limit, lambda one: _health_sum(*one, span), lambda one: _slot_key(one[0]))
 
-    def inference(self, device: str, minutes: int, limit: int) -> tuple[InferencePoint, ...]:
-        """Return a device's newest windows, oldest first; raise UnknownDeviceError."""
-        length = timedelta(minutes=minutes)
-        span = _span_of(length)
+    def inference(self, device: str, minutes: int, limit: int, last: Key | None = None) -> Part[InferencePoint]:
+        """Return a device's windows, newest first; raise UnknownDeviceError."""
+        since, span = self._now() - timedelta(minutes=minutes), _span_of(timedelta(minutes=minutes))
         with self._database.reading() as connection:
             row_of(connection, device)
             if span is None:
-                return tuple(map(_window, _newest(connection, inference_windows, device, self._now() - length, limit)))
-            found = _sums(connection, WORK, device, self._now() - length, span)
-        return tuple(_work_sum(slot, total, span) for slot, total in list(found.items())[-limit:])
+                return part_of(_newest(connection, inference_windows, device, since, limit, last), limit, _window, _row_key)
+            found = _sums(connection, WORK, device, since, span)
+        return part_of(_following(found, limit, last), limit, lambda one: _work_sum(*one, span), lambda one: _slot_key(one[0]))
 
 
 def _span_of(length: timedelta) -> timedelta | None:
     return next((span for longer, span in SPANS if length > longer), None)
 
 
-def _newest(connection: Connection, table: Table, device: str, since: datetime, limit: int) -> list[AnyRow]:
-    query = select(table).where(table.c.device == device, table.c.at > since).order_by(table.c.at.desc(), table.c.sequence.desc())
-    return list(reversed(connection.execute(query.limit(limit)).all()))
+def _newest(connection: Connection, table: Table, device: str, since: datetime, limit: int, last: Key | None) -> Sequence[AnyRow]:
+    """Return points, newest first, those after a key, and one more than were asked for."""
+    key = (table.c.at, table.c.session, table.c.sequence)
+    query = select(table).where(table.c.device == device, table.c.at > since).order_by(*(column.desc() for column in key))
+    if last is not None:
+        at, session, sequence = moment(int(last[0])), str(last[1]), int(last[2])
+        query = query.where(table.c.at <= at, tuple_(*key) < tuple_(literal(at, Stamp), literal(session), literal(sequence)))
+    return connection.execute(query.limit(limit + 1)).all()
+
+
+def _row_key(row: AnyRow) -> Key:
+    return micros(row.at), row.session, row.sequence
+
+
+def _slot_key(slot: Slot) -> Key:
+    """Return what tells a sum apart, in the shape of a point's key."""
+    model, release = slot.of or ("", 0)
+    return micros(slot.at), str(model), int(str(release))
+
+
+def _following(found: dict[Slot, Sum], limit: int, last: Key | None) -> list[tuple[Slot, Sum]]:
+    """Return sums, newest first, those after a key, and one more than were asked for."""
+    newest_first = sorted(found.items(), key=lambda one: _slot_key(one[0]), reverse=True)
+    return [one for one in newest_first if last is None or _slot_key(one[0]) < last][: limit + 1]
 
 
 def _sums(connection: Connection, series: Series[Sum], device: str, since: datetime, span: timedelta) -> dict[Slot, Sum]:

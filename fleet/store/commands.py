@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row, delete, func, literal, select, tuple_, update
 
 from contracts import codec
-from contracts.commands import ORDER, Benchmark, Command, CommandResult, Cost, CostTable, Findings
+from contracts.commands import ORDER, Benchmark, Command, CommandResult, Cost, Findings
 from fleet.core.commands import MAX_PENDING, PICTURE_LIFE, REPEAT, is_news, standing
 from fleet.core.pages import Key, Part, part_of
 from fleet.errors.devices import TooManyCommandsError, UnknownCommandError
@@ -102,23 +102,21 @@ class CommandStore:
             rows = connection.execute(mine).all()
         return part_of(rows, limit, lambda row: CommandSummary(**_summary(row, now)), lambda row: (micros(row.issued_at), row.id))
 
-    def costs(self, limit: int) -> CostTable:
+    def costs(self, limit: int, last: Key | None = None) -> Part[Cost]:
         """Return what benchmarks found, newest first."""
-        done = select(commands.c.device, devices.c.hardware, commands.c.answered_at, commands.c.findings)
-        done = done.join(devices, devices.c.id == commands.c.device).where(commands.c.kind == "benchmark", commands.c.said == "ok")
+        key = (commands.c.answered_at, commands.c.id)
+        done = select(*key, commands.c.device, devices.c.hardware, commands.c.findings).join(devices, devices.c.id == commands.c.device)
+        done = done.where(commands.c.kind == "benchmark", commands.c.said == "ok", commands.c.findings.is_not(None))
+        done = done.order_by(*(column.desc() for column in key)).limit(limit + 1)
+        if last is not None:
+            done = done.where(tuple_(*key) < tuple_(literal(moment(int(last[0])), Stamp), literal(str(last[1]))))
         with self._database.reading() as connection:
-            rows = connection.execute(done.order_by(commands.c.answered_at.desc()).limit(limit)).all()
-        return CostTable(
-            costs=tuple(
-                Cost(
-                    device=row.device,
-                    hardware=row.hardware,
-                    measured_at=row.answered_at,
-                    benchmark=Benchmark.model_validate_json(row.findings),
-                )
-                for row in rows
-                if row.findings is not None
-            )
+            rows = connection.execute(done).all()
+        return part_of(
+            rows,
+            limit,
+            lambda row: _cost(row.device, row.hardware, row.answered_at, row.findings),
+            lambda row: (micros(row.answered_at), row.id),
         )
 
     def prune(self, now: datetime) -> None:
@@ -138,6 +136,10 @@ def _command_of(row: Row[tuple[object, ...]]) -> Command:
         expires_at=row.expires_at,
         order=ORDER.validate_json(row.order),
     )
+
+
+def _cost(device: str, hardware: str, measured_at: datetime, findings: str) -> Cost:
+    return Cost(device=device, hardware=hardware, measured_at=measured_at, benchmark=Benchmark.model_validate_json(findings))
 
 
 def _summary(row: Row[tuple[object, ...]], now: datetime) -> dict[str, Any]:

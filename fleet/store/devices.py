@@ -72,17 +72,26 @@ class DeviceStore:
 
     def heard(self) -> tuple[HeardDevice, ...]:
         """Return every device in good standing with its newest words, ordered by id."""
-        query = select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id)
         with self._database.reading() as connection:
-            births, reporteds = latest(connection, "birth"), latest(connection, "reported")
-            return tuple(
-                HeardDevice(
-                    device_of(row),
-                    Birth.model_validate_json(births[row.id]) if row.id in births else None,
-                    Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
-                )
-                for row in connection.execute(query)
-            )
+            return _heard(connection, None)
+
+    def heard_of(self, ids: Sequence[str]) -> tuple[HeardDevice, ...]:
+        """Return those of some devices that are in good standing, with their newest words, ordered by id."""
+        with self._database.reading() as connection:
+            return tuple(found for batch in batches(sorted(ids)) for found in _heard(connection, batch))
+
+
+def _heard(connection: Connection, ids: tuple[str, ...] | None) -> tuple[HeardDevice, ...]:
+    births, reporteds = latest(connection, "birth", ids), latest(connection, "reported", ids)
+    query = select(devices).where(devices.c.revoked_at.is_(None)).order_by(devices.c.id)
+    return tuple(
+        HeardDevice(
+            device_of(row),
+            Birth.model_validate_json(births[row.id]) if row.id in births else None,
+            Reported.model_validate_json(reporteds[row.id]) if row.id in reporteds else None,
+        )
+        for row in connection.execute(query if ids is None else query.where(devices.c.id.in_(ids)))
+    )
 
 
 def batches(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from datetime import datetime
 
 from contracts.lifecycle import Phase
 from fleet.core.pages import Key, Part, part_of
+from fleet.store.charts import Charts
 from fleet.store.database import Database
 from fleet.store.devices import row_of
 from fleet.store.events import event_view, read_events
@@ -15,16 +17,26 @@ from fleet.store.releases import ReleaseStore
 from fleet.store.rollout_views import device_view, entry_view, summarised
 from fleet.store.rollouts import RolloutStore
 from fleet.store.times import micros, moment
-from fleet.views import EventView, QuarantinedMessage, ReleaseView, RolloutDeviceView, RolloutEntryView, RolloutSummary
+from fleet.views import (
+    EventView,
+    HealthPoint,
+    InferencePoint,
+    QuarantinedMessage,
+    ReleaseView,
+    RolloutDeviceView,
+    RolloutEntryView,
+    RolloutSummary,
+)
 
 
 class StoreLists:
     """Lists over the database; keys are those that the parts themselves gave."""
 
-    def __init__(self, database: Database, reader: StoreReader) -> None:
-        """Work on an open database; `reader` knows what runs where."""
+    def __init__(self, database: Database, reader: StoreReader, now: Callable[[], datetime]) -> None:
+        """Work on an open database; `reader` knows what runs where, and `now` gives aware UTC."""
         self._database = database
         self._reader = reader
+        self._charts = Charts(database, now)
         self._releases = ReleaseStore(database)
         self._rollouts = RolloutStore(database)
 
@@ -35,6 +47,14 @@ class StoreLists:
             row_of(connection, device)
             rows = read_events(connection, device, limit + 1, before)
         return part_of(rows, limit, event_view, lambda row: (micros(row.at), row.session, row.sequence))
+
+    def health(self, device: str, minutes: int, limit: int, last: Key | None) -> Part[HealthPoint]:
+        """Return a device's health points of so long, newest first; raise UnknownDeviceError."""
+        return self._charts.health(device, minutes, limit, last)
+
+    def inference(self, device: str, minutes: int, limit: int, last: Key | None) -> Part[InferencePoint]:
+        """Return what models did on a device for so long, newest first; raise UnknownDeviceError."""
+        return self._charts.inference(device, minutes, limit, last)
 
     def quarantine(self, device: str, limit: int, last: Key | None) -> Part[QuarantinedMessage]:
         """Return messages that were not understood, of one device or for an empty name of all, newest first."""

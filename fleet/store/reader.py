@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, func, select
 
+from contracts.lifecycle import Phase
 from contracts.messages import Birth, Desired, Health, Reported
 from fleet.core.labels import version_of
 from fleet.core.status import ABSENT, Gist, shown_status
@@ -36,6 +37,7 @@ from fleet.views import (
     Overview,
     QuarantinedMessage,
     ReleaseView,
+    RolloutDeviceView,
     RolloutSummary,
     RolloutView,
 )
@@ -43,7 +45,6 @@ from fleet.views import (
 MAX_EVENTS = 100
 # What a page for people takes at once; programs read lists page by page.
 MAX_RELEASES = 1000
-MAX_MEMBERS = 100_000
 # Requests per second are an average over this time.
 RATE_WINDOW_S = 60
 
@@ -124,11 +125,11 @@ class StoreReader:
 
     def health(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[HealthPoint, ...]:
         """Return a device's newest health points, oldest first."""
-        return self._charts.health(device, minutes, limit)
+        return self._charts.health(device, minutes, limit).items[::-1]
 
     def inference(self, device: str, *, minutes: int = 60, limit: int = 1000) -> tuple[InferencePoint, ...]:
         """Return a device's newest windows, oldest first."""
-        return self._charts.inference(device, minutes, limit)
+        return self._charts.inference(device, minutes, limit).items[::-1]
 
     def quarantine(self, *, device: str = "", limit: int = 100) -> tuple[QuarantinedMessage, ...]:
         """Return the newest messages that were not understood, of one device or of all."""
@@ -169,10 +170,13 @@ class StoreReader:
         return taken_part(self._database, device, limit)
 
     def rollout(self, rollout: int) -> RolloutView:
-        """Return one rollout; raise UnknownRolloutError."""
+        """Return one rollout without its devices; raise UnknownRolloutError."""
         history = [entry_view(entry) for _, entry in reversed(self._rollouts.history(rollout, MAX_EVENTS))]
-        members = [device_view(member) for _, member in self._rollouts.members(rollout, (), MAX_MEMBERS)]
-        return RolloutView(**dict(self.rollout_summary(rollout)), devices=tuple(members), history=tuple(history))
+        return RolloutView(**dict(self.rollout_summary(rollout)), history=tuple(history))
+
+    def rollout_devices(self, rollout: int, phase: Phase | None, *, start: int, limit: int) -> tuple[RolloutDeviceView, ...]:
+        """Return devices of a rollout in one phase or in any, those that people want to see first, from the `start`-th on."""
+        return tuple(map(device_view, self._rollouts.by_interest(rollout, phase, start, limit)))
 
     def rollout_summary(self, rollout: int) -> RolloutSummary:
         """Return one rollout without its devices and its history; raise UnknownRolloutError."""

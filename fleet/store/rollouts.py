@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, select, update
 
 from contracts.lifecycle import FINAL, Phase
 from fleet.acting import concerning
 from fleet.core.rollout.history import Entry, ordered_entries
+from fleet.core.rollout.interest import INTEREST
 from fleet.core.rollout.model import Member, Rollout
 from fleet.errors.rollouts import RolloutRunningError, StaleRolloutError, UnknownRolloutError
 from fleet.store.database import Database
@@ -131,6 +132,16 @@ class RolloutStore:
         with self._database.reading() as connection:
             _row(connection, number)
             return tuple((row.position, member_of(row)) for row in connection.execute(query))
+
+    def by_interest(self, number: int, phase: Phase | None, start: int, limit: int) -> tuple[Member, ...]:
+        """Return devices of a rollout in one phase or in any, those that people want to see first, from the `start`-th on."""
+        device = rollout_devices.c
+        rank = case(*((device.phase.in_([each.value for each in phases]), place) for place, phases in enumerate(INTEREST)))
+        query = select(rollout_devices).where(device.rollout == number).order_by(rank, device.position)
+        if phase is not None:
+            query = query.where(device.phase == phase.value)
+        with self._database.reading() as connection:
+            return tuple(map(member_of, connection.execute(query.offset(start).limit(limit))))
 
     def history(self, number: int, limit: int, before: int | None = None) -> tuple[tuple[int, Entry], ...]:
         """Return a rollout's lines with their numbers, newest first, those before a number; raise UnknownRolloutError."""

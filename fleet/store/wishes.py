@@ -45,7 +45,8 @@ class WishStore:
     def of(self, devices: Sequence[str]) -> dict[str, Desired]:
         """Return the newest wishes of some devices."""
         with self._database.reading() as connection:
-            return {row.device: _wish_of(row) for row in connection.execute(select(wishes).where(wishes.c.device.in_(devices)))}
+            found = (row for batch in batches(devices) for row in connection.execute(select(wishes).where(wishes.c.device.in_(batch))))
+            return {row.device: _wish_of(row) for row in found}
 
     def wanted(self, devices: Iterable[str], model: str) -> dict[str, ReleaseRef | None]:
         """Return which release of a model each of these devices is to run, None for none; who was never told is missing."""
@@ -66,14 +67,16 @@ class WishStore:
             gone = set(connection.execute(select(departures.c.device).where(departures.c.device.not_in(select(devices.c.id)))).scalars())
             rows = [_columns_of(wish, envelope) for wish, envelope in signed if wish.device not in gone]
             if rows:
-                connection.execute(delete(wishes).where(wishes.c.device.in_([row["device"] for row in rows])))
+                for batch in batches(str(row["device"]) for row in rows):
+                    connection.execute(delete(wishes).where(wishes.c.device.in_(batch)))
                 connection.execute(wishes.insert(), rows)
 
     def floors(self, names: Collection[str]) -> dict[str, int]:
         """Return the generation that each of these names had come to when its device was removed; only of those that were."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(departures.c.device, departures.c.generation).where(departures.c.device.in_(names)))
-            return {row.device: row.generation for row in rows}
+            query = select(departures.c.device, departures.c.generation)
+            found = (row for batch in batches(names) for row in connection.execute(query.where(departures.c.device.in_(batch))))
+            return {row.device: row.generation for row in found}
 
     def unpublished(self, limit: int) -> tuple[SignedWish, ...]:
         """Return wishes that the broker may not have."""

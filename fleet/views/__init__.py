@@ -26,19 +26,33 @@ from fleet.views.rollouts import (
     ShadowWork,
     WaveView,
 )
-from fleet.views.settings import ConfigurationView, ConfiguredDevice
-from fleet.views.targeting import ExcludedView, GroupDetail, GroupView, LabelledView, RolloutPreview, TargetView
+from fleet.views.settings import ConfigurationView, ConfiguredDevice, ConfiguringView, DeviceSettings, SettingsState
+from fleet.views.targeting import (
+    ArtifactPreview,
+    ExcludedView,
+    GroupDetail,
+    GroupMember,
+    GroupView,
+    LabelledView,
+    ObstaclePreview,
+    RolloutPreview,
+    TargetView,
+    WholePreview,
+)
 
 __all__ = [
     "MAX_LIMIT",
+    "ArtifactPreview",
     "AuditPage",
     "CommandSummary",
     "CommandView",
     "ComparisonView",
     "ConfigurationView",
     "ConfiguredDevice",
+    "ConfiguringView",
     "DeviceDetail",
     "DeviceRolloutView",
+    "DeviceSettings",
     "DeviceSummary",
     "EventView",
     "ExcludedView",
@@ -47,11 +61,13 @@ __all__ = [
     "GateView",
     "Gauges",
     "GroupDetail",
+    "GroupMember",
     "GroupView",
     "HealthPoint",
     "InferencePoint",
     "LabelledView",
     "MetricView",
+    "ObstaclePreview",
     "Overview",
     "Page",
     "PlanView",
@@ -63,6 +79,7 @@ __all__ = [
     "RolloutState",
     "RolloutSummary",
     "RolloutView",
+    "SettingsState",
     "ShadowView",
     "ShadowWork",
     "TargetView",
@@ -70,4 +87,5 @@ __all__ = [
     "UserView",
     "View",
     "WaveView",
+    "WholePreview",
 ]

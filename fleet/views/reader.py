@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from contracts.lifecycle import Phase
 from fleet.views.charts import HealthPoint, InferencePoint
 from fleet.views.devices import DeviceDetail, DeviceSummary, QuarantinedMessage
 from fleet.views.overview import Overview
 from fleet.views.releases import ReleaseView
-from fleet.views.rollouts import DeviceRolloutView, RolloutView
+from fleet.views.rollouts import DeviceRolloutView, RolloutDeviceView, RolloutView
 
 
 class FleetReader(Protocol):
@@ -45,4 +46,7 @@ class FleetReader(Protocol):
         """Return how the newest rollouts went on a device, newest first."""
 
     def rollout(self, rollout: int) -> RolloutView:
-        """Return one rollout; raise UnknownRolloutError."""
+        """Return one rollout without its devices; raise UnknownRolloutError."""
+
+    def rollout_devices(self, rollout: int, phase: Phase | None, *, start: int, limit: int) -> tuple[RolloutDeviceView, ...]:
+        """Return devices of a rollout in one phase or in any, those that people want to see first, from the `start`-th on."""

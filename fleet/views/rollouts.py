@@ -208,7 +208,7 @@ class RolloutSummary(View):
 class RolloutView(RolloutSummary):
     """A rollout in one piece."""
 
-    # Empty in a list of rollouts.
+    # Empty in a list of rollouts, and for the dashboard, which turns the pages of a list of its own.
     devices: tuple[RolloutDeviceView, ...] = ()
     # The newest lines, oldest first; empty in a list of rollouts.
     history: tuple[RolloutEntryView, ...] = ()

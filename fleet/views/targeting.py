@@ -17,8 +17,14 @@ class GroupView(View):
     version: str
 
 
+class GroupMember(View):
+    """A device that is in a group now."""
+
+    device: str
+
+
 class GroupDetail(GroupView):
-    """A group, and who is in it now."""
+    """A group in one piece."""
 
     members: tuple[str, ...]
 
@@ -52,8 +58,44 @@ class ExcludedView(View):
     reason: str
 
 
+class ArtifactPreview(View):
+    """What one of a release's artifacts would reach."""
+
+    target: str
+    devices: int
+    # Of all of them together, and of the one that lacks most.
+    download_bytes: int
+    largest_bytes: int
+    has_base: int
+    # Of how many something could not be checked.
+    unchecked: int
+    # The first few.
+    such_as: tuple[str, ...]
+
+
+class ObstaclePreview(View):
+    """Whom one obstacle would keep out; the reason is the first one's."""
+
+    obstacle: Literal["target", "runtime", "accelerator", "disk", "memory"]
+    devices: int
+    reason: str
+    such_as: tuple[str, ...]
+
+
 class RolloutPreview(View):
-    """What starting a rollout now would freeze, ordered by device."""
+    """What starting a rollout now would freeze, in numbers; who it is, is told by lists of their own."""
+
+    release: ReleaseRef
+    query: str
+    chosen: int
+    excluded: int
+    # Ordered by target, and by obstacle.
+    artifacts: tuple[ArtifactPreview, ...]
+    obstacles: tuple[ObstaclePreview, ...]
+
+
+class WholePreview(View):
+    """The same in one piece, ordered by device."""
 
     release: ReleaseRef
     query: str

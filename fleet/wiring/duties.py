@@ -26,7 +26,7 @@ class Duties:
     def all(self) -> tuple[Duty, ...]:
         """Return each with the seconds between its turns."""
         fleet, south = self._fleet, self._fleet.south
-        herald = SuccessionHerald(south.authority, south.control_link, self.believe_all)
+        herald = SuccessionHerald(south.authority, south.control_link, south.admit_all)
         shared = (Duty("gate", south.gate.follow, FOLLOW_S),) if fleet.is_shared else ()
         return (
             *shared,
@@ -62,11 +62,6 @@ class Duties:
         fleet.arrivals.farewells.turn()
         trust.publisher.turn()
         trust.director.publish()
-
-    def believe_all(self) -> None:
-        """Let devices in by certificates of every root of our authority."""
-        self._fleet.south.admit_all()
-        self._doors.believe(self._fleet.south.authority.believed_file)
 
     def keep_house(self) -> None:
         """Renew signatures before they end, and forget what is old."""

@@ -10,6 +10,7 @@ import anyio
 
 from fleet.connection import Connection
 from fleet.dashboard import late as dashboard
+from fleet.door_roots import DoorRoots
 from fleet.doors import Doors, Papers, bound
 from fleet.folder_lock import FolderLock
 from fleet.heap import keep_heap_small, let_garbage_wait
@@ -19,7 +20,7 @@ from fleet.loops import repeat
 from fleet.north.app import build_app
 from fleet.secret_files import session_secret
 from fleet.settings import LOOPBACK, Settings
-from fleet.wiring.duties import Duties
+from fleet.wiring.duties import FOLLOW_S, Duties
 from fleet.wiring.fleet import Fleet
 from fleet.wiring.services import services
 
@@ -43,7 +44,7 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
         try:
             fleet.south.admit_all()
             await fleet.south.broker.start()
-            doors = _doors(home, fleet, announce)
+            doors = _doors(home, fleet, settings, announce)
             let_garbage_wait()
             await _serve(fleet, doors, inside, outside)
         finally:
@@ -53,22 +54,25 @@ async def run(settings: Settings, announce: Callable[[Connection, bool], None]) 
             fleet.database.close()
 
 
-def _doors(home: Home, fleet: Fleet, announce: Callable[[Connection, bool], None]) -> Doors:
+def _doors(home: Home, fleet: Fleet, settings: Settings, announce: Callable[[Connection, bool], None]) -> Doors:
     """Return where API and dashboard are served."""
     served = services(fleet)
     app = build_app(served)
     dashboard.mount(app, served, fleet.people.sessions, fleet.people.audit, session_secret(home))
-    papers = Papers(fleet.south.identity, fleet.south.authority.believed_file)
+    papers = Papers(fleet.south.identity, fleet.south.authority.certificate_file)
     has_names = fleet.people.has_names
-    return Doors(app, papers, lambda: announce(fleet.people.connection, has_names))
+    return Doors(app, papers, lambda: announce(fleet.people.connection, has_names), settings.proxies)
 
 
 async def _serve(fleet: Fleet, doors: Doors, inside: socket.socket, outside: socket.socket) -> None:
     south = fleet.south
     links: list[Link] = [south.control_link, south.renewal_link, south.command_link, south.bulk_link]
     links.append(fleet.hearing.heir if fleet.hearing.is_shared else south.uplink_line)
+    roots = DoorRoots(south.authority, doors.believe)
+    roots.turn()  # before anybody comes
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(south.broker.keep_alive, name="broker")
+        tasks.start_soon(repeat, roots.turn, FOLLOW_S, name="roots")
         if fleet.hearing.is_shared:
             tasks.start_soon(repeat, fleet.hearing.presence.turn, 0.0, name="ingest")
         tasks.start_soon(lead, fleet.leader, links, Duties(fleet, doors).all(), name="lead")

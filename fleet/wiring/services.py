@@ -7,6 +7,7 @@ from fleet.release.admission import ReleaseDesk
 from fleet.store.device_pages import DevicePages
 from fleet.store.lists import StoreLists
 from fleet.store.repeats import RepeatStore
+from fleet.store.settings_pages import SettingsPages
 from fleet.wall_clock import utc_now
 from fleet.wiring.fleet import Fleet
 
@@ -16,8 +17,9 @@ def services(fleet: Fleet) -> Services:
     south, trust, rollouts, deliveries = fleet.south, fleet.trust, fleet.rollouts, fleet.deliveries
     return Services(
         reader=fleet.reader,
-        lists=StoreLists(fleet.database, fleet.reader),
+        lists=StoreLists(fleet.database, fleet.reader, utc_now),
         device_pages=DevicePages(fleet.database, utc_now),
+        settings_pages=SettingsPages(fleet.database),
         probe=fleet.reader.probe,
         access=fleet.people.access,
         people=fleet.people.desk,

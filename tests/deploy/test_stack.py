@@ -33,7 +33,7 @@ class Stack:
         self.home = folder / "home"
         self.broker_port, self.port = free_port(), free_port()
         self.broker = FollowedBroker(self.home, folder / "broker")
-        options = ("--database", postgres().url(database), "--broker", f"127.0.0.1:{self.broker_port}")
+        options = ("--database", postgres().url(database), "--broker", f"127.0.0.1:{self.broker_port}", "--proxy-protocol", "127.0.0.1")
         self.first = stack.enter_context(FleetProcess(self.home, None, *options, "--replica", "a"))
         self.token = str(self.first.connection["token"])
         self.broker.start()

@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fleet.bundles import make_bundle
 from tests.fleet.server import FleetProcess
 from tests.fleet.stocked import stock
 
 LISTS = (
     "devices", "devices?query=all", "groups", "releases", "rollouts", "rollouts/1/devices", "rollouts/1/history", "tokens",
-    "devices/pi-1/commands", "devices/pi-1/events",
+    "devices/pi-1/commands", "devices/pi-1/events", "devices/pi-1/health", "devices/pi-1/health?minutes=1000", "groups/first/devices",
 )  # fmt: skip
 
 
@@ -148,3 +149,66 @@ def test_a_cursor_is_good_for_its_own_list_alone(api: httpx.Client) -> None:
 
     assert api.get("tokens", params={"cursor": cursor}).status_code == 422
     assert api.get("devices", params={"limit": 1001}).status_code == 422
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a server with a release, four devices for it, and one that cannot run it."""
+    folder = tmp_path_factory.mktemp("several")
+    with FleetProcess(folder / "home") as fleet, fleet.api as client:
+        make_bundle(folder / "bundle", release=1, size=1000, targets=("rpi5",))
+        fleet.ask("release", "add", str(folder / "bundle"))
+        for number in range(1, 5):
+            fleet.add_device(f"pi-{number}", "rpi5")
+        fleet.add_device("tpu-1", "coral")
+        yield client
+
+
+def asked(api: httpx.Client, path: str, question: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Follow a list that takes a question to its end."""
+    found: list[dict[str, Any]] = []
+    following: dict[str, str] = {}
+    for _ in range(50):
+        page = api.post(path, params={"limit": limit, **following}, json=question).raise_for_status().json()
+        assert len(page["items"]) <= limit
+        found += page["items"]
+        if page["next"] is None:
+            return found
+        following = {"cursor": page["next"]}
+    raise AssertionError("a list without an end")
+
+
+def test_a_preview_is_told_in_numbers_and_its_devices_page_by_page(several: httpx.Client) -> None:
+    new = {"model": "digits", "query": "all"}
+
+    preview = several.post("rollouts/preview", json=new).raise_for_status().json()
+    chosen, excluded = (asked(several, f"rollouts/preview/{part}", new, 1) for part in ("chosen", "excluded"))
+
+    assert (preview["chosen"], preview["excluded"]) == (len(chosen), len(excluded)) == (4, 1)
+    assert [each["device"] for each in chosen] == ["pi-1", "pi-2", "pi-3", "pi-4"]
+    assert chosen == asked(several, "rollouts/preview/chosen", new, 1000)
+    assert [(each["device"], each["obstacle"]) for each in excluded] == [("tpu-1", "target")]
+    (artifact,), (obstacle,) = preview["artifacts"], preview["obstacles"]
+    assert (artifact["devices"], artifact["such_as"], obstacle["such_as"]) == (4, ["pi-1", "pi-2", "pi-3"], ["tpu-1"])
+    assert artifact["download_bytes"] == sum(each["download_bytes"] for each in chosen)
+
+
+def test_settings_are_tried_made_and_followed_page_by_page(several: httpx.Client) -> None:
+    change = {"query": "id != pi-4", "set": {"telemetry.window_s": 9}}
+
+    # When a change is tried, each device it means is told of, and none is set
+    tried = asked(several, "configurations/trial", change, 1)
+    assert [(each["device"], each["is_change"]) for each in tried] == [(name, True) for name in ("pi-1", "pi-2", "pi-3", "tpu-1")]
+    assert walked(several, "configurations", 1) == []
+    # When it is made, then all are, and wait
+    made = several.post("configurations", json=change).raise_for_status().json()
+    assert (made["devices"], made["changed"], [each["device"] for each in made["such_as"]]) == (4, 4, [each["device"] for each in tried])
+    found = walked(several, "configurations", 1)
+    assert [(each["device"], each["state"], each["author"]) for each in found] == [(each["device"], "waiting", "owner") for each in tried]
+    assert found == walked(several, "configurations", 1000)
+    # And they are found by a query and by their state
+    assert [each["device"] for each in walked(several, "configurations?query=id%20%3D%20pi-2&state=waiting", 1)] == ["pi-2"]
+    assert walked(several, "configurations?state=in_force", 1) == []
+    # And a trial that means nobody is refused as the change would be
+    nobody = several.post("configurations/trial", json={**change, "query": "id = nobody"})
+    assert (nobody.status_code, "the query matches no device" in nobody.json()["detail"]) == (422, True)

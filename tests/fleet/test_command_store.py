@@ -128,12 +128,13 @@ def test_benchmarks_make_the_table_of_costs_newest_first(store: CommandStore) ->
         command = given(store, number, BenchmarkOrder(runs=5))
         store.answer("pi-1", say(command, "ok", BENCHMARK.model_copy(update={"runs": number})), NOW + number * SECOND)
     store.answer("pi-1", say(given(store, 3, BenchmarkOrder()), "failed", reason="no"), NOW)
-    costs = store.costs(10).costs
+    costs = store.costs(10).items
     assert [(cost.hardware, cost.benchmark.runs, cost.measured_at) for cost in costs] == [
         ("rpi5", 2, NOW + 2 * SECOND),
         ("rpi5", 1, NOW + SECOND),
     ]
-    assert len(store.costs(1).costs) == 1
+    first = store.costs(1)
+    assert (first.items, store.costs(1, first.last).items) == (costs[:1], costs[1:])
 
 
 def test_a_picture_goes_after_a_day_and_a_command_with_the_other_history(store: CommandStore) -> None:

@@ -60,11 +60,17 @@ def test_an_operator_sets_a_device_and_sees_what_it_made_of_it(fleet: FleetProce
         assert view["reported"]["current"]["manifest_sha256"] == view["sha256"]
         assert (view["author"], view["settings"]) == ("owner", {"telemetry.health_interval_s": 0.5})
         # And the same change again is none
-        assert not fleet.ask("device", "configure", "pi-1", "--set", "telemetry.health_interval_s=0.5")[0]["is_change"]
+        again = fleet.ask("device", "configure", "pi-1", "--set", "telemetry.health_interval_s=0.5")
+        assert (again["devices"], again["changed"], again["such_as"][0]["is_change"]) == (1, 0, False)
+        assert [(each["device"], each["state"]) for each in fleet.ask("device", "settings")] == [("pi-1", "in_force")]
         # When a change makes no sense on this device, it stays with what it had, and the fleet shows why
         fleet.ask("device", "configure", "pi-1", "--set", "delivery.folder=nowhere")
         view = wait_for(lambda: shown(fleet, "pi-1", "rolled_back", 3))
         assert "delivery.folder: expected a folder or a bundle at nowhere" in view["reported"]["reason"]
+        (refused,) = fleet.ask("device", "settings", "--to", "all", "--state", "refused")
+        assert (refused["device"], refused["revision"], refused["author"]) == ("pi-1", 3, "owner")
+        assert "delivery.folder: expected a folder" in refused["reason"]
+        assert fleet.ask("device", "settings", "--state", "in_force") == []
         page = fleet.run("device", "show", "pi-1").stdout
         assert "revision 3 by owner" in page
         assert "revision 2 (" in page
@@ -72,12 +78,15 @@ def test_an_operator_sets_a_device_and_sees_what_it_made_of_it(fleet: FleetProce
         # And the next change starts from what is in force, not from what was left
         taken_back = fleet.ask("device", "configure", "pi-1", "--unset", "delivery.folder", "--dry-run")
         assert (taken_back[0]["revision"], taken_back[0]["is_change"]) == (4, True)
-        done = fleet.ask("device", "configure", "pi-1", "--set", "telemetry.window_s=5", "--unset", "telemetry.health_interval_s")
+        done = fleet.ask("device", "configure", "pi-1", "--set", "telemetry.window_s=5", "--unset", "telemetry.health_interval_s")[
+            "such_as"
+        ]
         assert done[0]["before"] == {"telemetry.health_interval_s": 0.5}
         assert done[0]["after"] == {"telemetry.window_s": 5.0}
         view = wait_for(lambda: shown(fleet, "pi-1", "committed", 4))
     # And the device that is off is wished what it was set to, for when it comes back
-    assert fleet.ask("device", "configure", "pi-2", "--set", "storage.earlier_releases=2")[0]["revision"] == 2
+    assert fleet.ask("device", "configure", "pi-2", "--set", "storage.earlier_releases=2")["such_as"][0]["revision"] == 2
+    assert "pi-2" in fleet.run("device", "settings", "--state", "waiting").stdout
 
 
 def test_a_bad_value_is_refused_before_any_device_hears_of_it(fleet: FleetProcess) -> None:

@@ -146,7 +146,7 @@ def test_poison_is_survived(fleet: FleetProcess, pi: Path) -> None:
 def test_health_arrives_as_points_for_charts(fleet: FleetProcess, pi: Path) -> None:
     with SimDevice(pi) as device, fleet.api as api:
         device.send_health()
-        points = wait_for(lambda: api.get("devices/pi-1/health").json())
+        points = wait_for(lambda: api.get("devices/pi-1/health").json()["items"])
     assert [(point["memory_percent"], point["disk_percent"], point["temperature_c"]) for point in points] == [(25.0, 25.0, 48.5)]
 
 

@@ -15,9 +15,12 @@ ROOT = Path(__file__).parents[2]
 STOP_S = 20.0
 
 
+CONFIG = ROOT / "deploy" / "haproxy.cfg"
+
+
 @contextmanager
-def haproxy(port: int, servers: tuple[int, int], log: Path) -> Iterator[None]:
-    """Listen on `port` for the doors with TLS at these ports of this machine; skip the test where haproxy is not installed."""
+def haproxy(port: int, servers: tuple[int, int], log: Path, config: Path = CONFIG) -> Iterator[None]:
+    """Listen on `port` for the servers at these ports of this machine; skip the test where haproxy is not installed."""
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if program is None:
         pytest.skip("haproxy is not installed")
@@ -27,7 +30,7 @@ def haproxy(port: int, servers: tuple[int, int], log: Path) -> Iterator[None]:
         "SERVER_B": f"127.0.0.1:{servers[1]}",
     }
     with log.open("ab") as output:
-        command = [program, "-db", "-f", str(ROOT / "deploy" / "haproxy.cfg")]
+        command = [program, "-db", "-f", str(config)]
         process = subprocess.Popen(command, env={**os.environ, **where}, stdout=output, stderr=output)
     try:
         yield

@@ -13,6 +13,8 @@ import time
 import uuid
 from pathlib import Path
 
+import psutil
+
 from fleet.store.place import PostgresUrl
 
 START_S = 60.0
@@ -73,6 +75,26 @@ class Postgres:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def pause(self) -> None:
+        """Stop it with all its sessions where they are: it keeps its connections, and answers nothing."""
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End a pause."""
+        self._signal_all(signal.SIGCONT)
+
+    def die(self) -> None:
+        """End it with all its sessions at once, as a machine without power does."""
+        self._signal_all(signal.SIGKILL)
+        self.stop()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        for process in (server, *server.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def new_database(self, template: PostgresUrl | None = None) -> PostgresUrl:
         """Make a database, empty or like another that nobody is connected to."""

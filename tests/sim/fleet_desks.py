@@ -64,10 +64,10 @@ class Idle:
     def groups(self, limit: int, after: str, now: datetime) -> Part[GroupView]:
         return Part((), None)
 
-    def group(self, name: str, now: datetime) -> GroupDetail:
+    def whole(self, name: str, now: datetime) -> GroupDetail:
         raise UnknownGroupError(name, None)
 
-    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupDetail:
+    def save(self, name: str, new: NewGroup, seen: str | None, now: datetime) -> GroupView:
         raise UnknownGroupError(name, None)
 
     def relabel(self, change: LabelChange) -> LabelledView:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Literal
 
+from contracts.lifecycle import Phase
+from fleet.core.rollout.interest import INTEREST
 from fleet.views import (
     DeviceDetail,
     DeviceRolloutView,
@@ -17,6 +19,7 @@ from fleet.views import (
     Overview,
     QuarantinedMessage,
     ReleaseView,
+    RolloutDeviceView,
     RolloutView,
 )
 from tests.sim.moving_cast import (
@@ -144,3 +147,8 @@ class MovingFleet:
 
     def rollout(self, rollout: int) -> RolloutView:
         return self._rollouts.rollout(rollout)
+
+    def rollout_devices(self, rollout: int, phase: Phase | None, *, start: int, limit: int) -> tuple[RolloutDeviceView, ...]:
+        members = [device for device in self.rollout(rollout).devices if phase in (None, device.phase)]
+        rank = {phase: place for place, phases in enumerate(INTEREST) for phase in phases}
+        return tuple(sorted(members, key=lambda device: rank[device.phase])[start : start + limit])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,9 +21,11 @@ class TargetPlan:
     excluded: Mapping[str, Misfit]
 
 
-def matching(query: Query, fleet: Iterable[Inventory], now: datetime) -> tuple[Inventory, ...]:
-    """Return the devices that a resolved query means now, ordered by id."""
-    return tuple(sorted(filter(predicate(query, now), fleet), key=lambda device: device.id))
+def fits(
+    query: Query, package: Package, fleet: Iterable[Inventory], now: datetime, held: Mapping[str, Package]
+) -> Iterator[tuple[Inventory, Fit | Misfit]]:
+    """Say of one device after the other what a release would do to it, of those that a resolved query means."""
+    return ((device, fit_of(package, device, held)) for device in filter(predicate(query, now), fleet))
 
 
 def plan_targets(
@@ -35,11 +37,12 @@ def plan_targets(
     """
     chosen: dict[str, Fit] = {}
     excluded: dict[str, Misfit] = {}
-    meant = matching(query, fleet, now)
-    for device in meant:
-        match fit_of(package, device, held or {}):
+    meant: list[Inventory] = []
+    for device, found in fits(query, package, sorted(fleet, key=lambda device: device.id), now, held or {}):
+        meant.append(device)
+        match found:
             case Fit() as fit:
                 chosen[device.id] = fit
             case Misfit() as misfit:
                 excluded[device.id] = misfit
-    return TargetPlan(meant, chosen, excluded)
+    return TargetPlan(tuple(meant), chosen, excluded)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contracts.configuration import BASE, Configuration
 from contracts.lifecycle import Phase
 from contracts.messages import ModelReport, Outcome, ReleaseRef
-from fleet.core.configurations import Setting, has_left, next_configuration
+from fleet.core.configurations import Setting, has_left, how_it_goes, next_configuration
 from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_configuration, with_release
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -68,3 +68,14 @@ def test_a_revision_follows_all_that_the_device_was_wished_or_told_of(wished: in
     known = [1, wished or 1, *([current, last or 1] if current is not None else [])]
     assert following.revision == max(known) + 1
     assert following.settings == {"worker.memory_mib": 1}
+
+
+def test_how_a_device_is_with_what_it_was_wished_is_told_by_its_own_word() -> None:
+    trying = ModelReport(phase=Phase.STAGING, current=ref(BASE), candidate=ref(WANTED))
+    probation = ModelReport(phase=Phase.PROBATION, current=ref(WANTED), previous=ref(BASE))
+    done = ModelReport(phase=Phase.COMMITTED, current=ref(WANTED))
+    assert how_it_goes(WANTED, None) == ("waiting", "")
+    assert how_it_goes(WANTED, ModelReport(phase=Phase.COMMITTED, current=ref(BASE))) == ("waiting", "")
+    assert how_it_goes(WANTED, trying)[0] == how_it_goes(WANTED, probation)[0] == "trying"
+    assert how_it_goes(WANTED, done) == ("in_force", "")
+    assert how_it_goes(WANTED, report(Phase.ROLLED_BACK)) == ("refused", "link: gone")

@@ -10,7 +10,7 @@ from contracts.messages import ReleaseRef
 from contracts.shadow import ShadowTerms
 from fleet.dashboard.rollout_request import METRICS, STRATEGIES, artifacts, headline, is_asked, obstacles, question, request_of
 from fleet.plans import SHADOW_LIFE_S, plan_of
-from fleet.views import ExcludedView, RolloutPreview, TargetView
+from fleet.views import ArtifactPreview, ObstaclePreview, RolloutPreview
 
 EMPTY: dict[str, str | bool] = {"release": "digits 3", "query": "", "strategy": "all-at-once", "waves": "", "zone": "", "rate": ""}
 
@@ -97,12 +97,11 @@ def test_strategies_and_metrics_are_those_of_the_request_itself() -> None:
 
 def test_a_preview_says_who_takes_what_and_why_others_do_not() -> None:
     ref = ReleaseRef(model="digits", release=3, manifest_sha256=sha256_of(b"3"))
-    chosen = tuple(
-        TargetView(device=f"pi-{n}", hardware="rpi5", target="rpi5", download_bytes=1_000_000 * n, has_base=False, unknown=())
-        for n in (1, 2)
+    taken = ArtifactPreview(
+        target="rpi5", devices=2, download_bytes=3_000_000, largest_bytes=2_000_000, has_base=0, unchecked=0, such_as=("pi-1", "pi-2")
     )
-    excluded = tuple(ExcludedView(device=f"tpu-{n}", hardware="coral", obstacle="disk", reason="needs 3 MB") for n in range(5))
-    preview = RolloutPreview(release=ref, query="all", chosen=chosen, excluded=excluded)
+    kept_out = ObstaclePreview(obstacle="disk", devices=5, reason="needs 3 MB", such_as=("tpu-0", "tpu-1", "tpu-2"))
+    preview = RolloutPreview(release=ref, query="all", chosen=2, excluded=5, artifacts=(taken,), obstacles=(kept_out,))
     assert headline(preview) == "2 devices would get it (3.0 MB to download); 5 devices would not."
     assert artifacts(preview) == [("rpi5", 2, "2.0 MB")]
     assert obstacles(preview) == [("disk: needs 3 MB", 5, "tpu-0, tpu-1, tpu-2 …")]
