@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -38,7 +39,7 @@ def come_forward() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, os.getppid()))
 
 
-def build(facts: dict[str, object]) -> int:
+def build(facts: Mapping[str, object]) -> int:
     """Do what the release's behaviour is."""
     # What costs time to import comes after the step forward.
     from agent.core.engines import BuildOrder, Built
