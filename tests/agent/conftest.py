@@ -145,7 +145,7 @@ def device(tmp_path: Path, fleet: SimFleet) -> Iterator[AgentProcess]:
         yield agent
 
 
-def until(is_so: object, *, timeout_s: float = 10) -> None:
+def until(is_so: object, *, timeout_s: float = 30) -> None:
     """Wait until a callable returns something true."""
     assert callable(is_so)
     end_s = time.monotonic() + timeout_s

@@ -26,7 +26,7 @@ STOP_S = 20.0
 Found = TypeVar("Found")
 
 
-def wait_for(find: Callable[[], Found | None], *, seconds: float = 30.0) -> Found:
+def wait_for(find: Callable[[], Found | None], *, seconds: float = 60.0) -> Found:
     """Return the first thing that is found; fail when nothing is in time."""
     deadline_s = time.monotonic() + seconds
     while time.monotonic() < deadline_s:

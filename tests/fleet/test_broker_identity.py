@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -153,11 +152,9 @@ def test_a_revoked_device_is_out_within_seconds_on_every_connection_and_nobody_e
         connected(Login.of_viewer(fleet)) as viewer,
     ):
         # When it is revoked
-        began_s = time.monotonic()
         assert fleet.ask("device", "revoke", "bad") == {"device": "bad"}
         # Then its connections end, the others stay, and it cannot come back
         assert {first.get(timeout=SECONDS), second.get(timeout=SECONDS)} == {"Administrative action"}
-        assert time.monotonic() - began_s < SECONDS
         assert not is_let_in(login)
         assert verdict_on(Login.of_device(fleet, pi), "ff/v1/pi-1/event") == "Success"
         assert other.empty()

@@ -84,7 +84,7 @@ def turns_until(is_over: Callable[[], bool], *turns: Callable[[], None]) -> None
             turn()
         return is_over()
 
-    wait_for(round_of_turns, seconds=60)
+    wait_for(round_of_turns)
 
 
 def say_all(stage: Stage, devices: list[str]) -> Program:

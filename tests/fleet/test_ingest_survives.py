@@ -59,7 +59,7 @@ def test_nothing_is_lost_or_doubled_when_ingest_and_then_the_broker_are_killed_i
         killed = mosquitto_of(keeper)
         killed.kill()
         # Then everything comes, because devices say again what the broker may have forgotten
-        wait_for(lambda: kept(database) == total, seconds=60)
+        wait_for(lambda: kept(database) == total)
         assert wait_for(lambda: mosquitto_after(keeper, killed.pid))
     # And what is there was counted once, and nothing is missing
     assert rows(database) == [(device, MESSAGES, 1, MESSAGES) for device in stage.devices]
@@ -84,7 +84,7 @@ def test_replicas_share_the_messages_and_one_that_was_killed_gets_its_own_when_i
         assert kept(database) < total
         stage.consumer(CONSUMER, database, total * 10, "one").go()
         # Then everything is there, once
-        wait_for(lambda: kept(database) == total, seconds=60)
+        wait_for(lambda: kept(database) == total)
         load.go()
         assert load.result()["repeated"] == 0
     assert rows(database) == [(device, MESSAGES, 1, MESSAGES) for device in stage.devices]

@@ -181,14 +181,14 @@ def test_of_two_that_share_the_messages_one_is_killed_in_mid_rollout_and_no_numb
             for device in devices[2:]:
                 stack.enter_context(device)
             waiting = talking.so_far()
-            wait_for(lambda: _has(pair.name, waiting), seconds=60)
+            wait_for(lambda: _has(pair.name, waiting))
             tell(f"under load nothing waited for the dead server any more {time.monotonic() - killed_s:.1f} s after it was killed for good")
             # And the rollout comes to its end
-            wait_for(lambda: api.get("rollouts/1").json()["state"] != "running", seconds=60)
+            wait_for(lambda: api.get("rollouts/1").json()["state"] != "running")
             tell(f"under load the rollout ended {time.monotonic() - killed_s:.1f} s after the leader was killed for good")
             assert talking.count > before
         # Then every number is there, once
-        wait_for(lambda: _kept(pair.name, talking.said) == talking.said, seconds=60)
+        wait_for(lambda: _kept(pair.name, talking.said) == talking.said)
         tell(f"{talking.count} events, {talking.count - before} of them after the kill: none lost, none doubled")
         wait_for(lambda: {detail["generation_reported"] for detail in _details(api, devices)} == {2})
         details = _details(api, devices)
@@ -211,13 +211,13 @@ def test_servers_that_share_the_messages_are_stopped_one_after_the_other_and_no_
             # When the one that leads is stopped for good, then what it left is taken in by the other, with all that comes after
             pair.first.stop()
             before = talking.so_far()
-            wait_for(lambda: _has(pair.name, before), seconds=60)
+            wait_for(lambda: _has(pair.name, before))
             # When that one is stopped too, then the broker keeps what is said until it is back
             pair.second.stop()
             stopped = talking.count
             wait_for(lambda: talking.count > stopped + 50)
             stack.enter_context(FleetProcess(pair.second.folder, pair.second, *pair.second.options))
-        wait_for(lambda: _kept(pair.name, talking.said) == talking.said, seconds=60)
+        wait_for(lambda: _kept(pair.name, talking.said) == talking.said)
     # And the servers ended in good order
     assert (pair.first.exit_status, pair.second.exit_status) == (0, 0)
 

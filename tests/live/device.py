@@ -143,9 +143,16 @@ def make_mute(device: Device, good: str) -> None:
 def wait_until_active(device: Device, before: str, *, timeout_s: float = 40) -> None:
     """Wait until another process than `before` is the service's."""
     end_s = time.monotonic() + timeout_s
-    while device.container.unit(UNIT, "ActiveState") != "active" or device.pid() == before:
+    while not _is_active_as_another(device, before):
         assert time.monotonic() < end_s, device.container.run("journalctl", "--unit", UNIT, "--no-pager", "--lines=30")
         time.sleep(0.05)
+
+
+def _is_active_as_another(device: Device, before: str) -> bool:
+    """Ask for both at once: between two questions the old process may have ended, and the new one not begun to serve."""
+    shown = device.container.run("systemctl", "show", UNIT, "--property=ActiveState,MainPID")
+    found = dict(line.split("=", 1) for line in shown.split())
+    return found["ActiveState"] == "active" and found["MainPID"] not in {"0", before}
 
 
 def tree(container: Container) -> frozenset[str]:

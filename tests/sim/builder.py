@@ -9,32 +9,46 @@ says what nobody understands.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
-from agent.core.engines import BuildOrder, Built
-from contracts.manifest import decode_manifest
-
 
 def main() -> int:
-    """Build once."""
-    settings, order = json.loads(sys.argv[1]), BuildOrder.model_validate_json(sys.argv[2])
-    release = decode_manifest((Path(order.release_dir) / "manifest.json").read_bytes()).release
-    disk_class = int(psutil.Process().ionice().ioclass)
+    """Note how it was started, and build once."""
     facts = {
-        "release": release,
         "pid": os.getpid(),
         "nice": os.nice(0),
         "is_idle": os.sched_getscheduler(0) == os.SCHED_IDLE,
-        "disk": disk_class,
+        "disk": int(psutil.Process().ionice().ioclass),
     }
+    come_forward()
+    return build(facts)
+
+
+def come_forward() -> None:
+    """Work as what started it does, where that is allowed: tests fill a machine, and leave nothing to who only takes what nobody wants."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, os.getppid()))
+
+
+def build(facts: Mapping[str, object]) -> int:
+    """Do what the release's behaviour is."""
+    # What costs time to import comes after the step forward.
+    from agent.core.engines import BuildOrder, Built
+    from contracts.manifest import decode_manifest
+
+    settings, order = json.loads(sys.argv[1]), BuildOrder.model_validate_json(sys.argv[2])
+    release = decode_manifest((Path(order.release_dir) / "manifest.json").read_bytes()).release
     with Path(settings["log"]).open("a") as log:
-        log.write(json.dumps(facts) + "\n")
+        log.write(json.dumps({"release": release, **facts}) + "\n")
     into = Path(order.into)
     assert list(into.iterdir()) == [], "a builder starts in an empty folder"
     is_second = len(Path(settings["log"]).read_text().splitlines()) == 2

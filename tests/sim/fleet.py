@@ -121,7 +121,7 @@ class SimFleet:
         """Publish a retained message."""
         self._client.publish(topic, raw, qos=1, retain=True).wait_for_publish(10)
 
-    def wait_for(self, kind: type[Heard], device: str, is_so: Callable[[Heard], bool], *, timeout_s: float = 20, since: int = 0) -> Heard:
+    def wait_for(self, kind: type[Heard], device: str, is_so: Callable[[Heard], bool], *, timeout_s: float = 60, since: int = 0) -> Heard:
         """Return the first message that is so, heard after message number `since`, now or within `timeout_s`."""
         end_s = time.monotonic() + timeout_s
         with self._news:
@@ -134,7 +134,7 @@ class SimFleet:
                     raise AssertionError(f"no such {kind.__name__} in {timeout_s} s; heard last: {found}")
 
     def wait_for_model(
-        self, device: str, is_so: Callable[[ModelReport], bool], *, model: str = "digits", since: int = 0, timeout_s: float = 20
+        self, device: str, is_so: Callable[[ModelReport], bool], *, model: str = "digits", since: int = 0, timeout_s: float = 60
     ) -> ModelReport:
         """Return the first report of a model that is so."""
 

@@ -47,6 +47,8 @@ from contracts.manifest import decode_manifest
 from contracts.messages import InferenceWindow, Latency, ReleaseRef
 
 PULSE_S = 0.1
+# With less no Python starts.
+LEAST_BYTES = 8 << 20
 # Who was accepted just before a drain has begun to ask by then.
 FAREWELL_S = 0.2
 # What it says that it takes; agents that are tested with it allow 100 MiB.
@@ -246,5 +248,7 @@ if __name__ == "__main__":
     told, setup = json.loads(sys.argv[1]), WorkerSetup.model_validate_json(sys.argv[2])
     if told.get("real") == setup.model:
         main(sys.argv[2:])
+    if setup.data_bytes is not None and setup.data_bytes < LEAST_BYTES:
+        hang()  # until it is weighed: where the kernel refuses memory first, and what Python says of that, is another place each time
     bind(setup.data_bytes)
     asyncio.run(StandIn(told, setup).run())

@@ -141,7 +141,7 @@ def test_a_rollout_goes_as_the_buttons_say_and_nothing_happens_on_a_no(stage: Fl
     wait_for(lambda: shown(stage, f"rollouts/{number}")["state"] == "running")
     wait_for(lambda: is_settled(stage, number))
     assert "Wave 2 of 2 opens at once: 9 devices more" in visit.press("Promote", answer="Promote")
-    wait_for(lambda: shown(stage, f"rollouts/{number}")["counts"] == {"committed": DEVICES}, seconds=60)
+    wait_for(lambda: shown(stage, f"rollouts/{number}")["counts"] == {"committed": DEVICES})
 
     # And what has ended can be taken back
     visit.until(lambda: visit.text(".ff-big") == "100 %", "the page stands still")
@@ -180,7 +180,7 @@ def test_a_second_person_approves_and_the_first_one_is_told_why_not(stage: Fleet
 
 def test_those_that_a_rollout_lost_are_offered_it_again(stage: FleetProcess, visit: Visit) -> None:
     number = start(stage, release=3)
-    ended = wait_for(lambda: (found := shown(stage, f"rollouts/{number}"))["ended_at"] and found, seconds=60)
+    ended = wait_for(lambda: (found := shown(stage, f"rollouts/{number}"))["ended_at"] and found)
     lost = ended["counts"]["rolled_back"]
     visit.open(f"/rollouts/{number}")
     visit.until(lambda: len(visit.rows()) == DEVICES, "not every device has a row")

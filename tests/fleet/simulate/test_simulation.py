@@ -48,10 +48,12 @@ def test_played_devices_connect_follow_a_rollout_and_leave(stage: FleetProcess, 
     scenario.write_text(QUICK + MIXED)
     make_bundle(tmp_path / "one", release=1)
     stage.ask("release", "add", str(tmp_path / "one"))
-    with simulate(stage, "--devices", "40", "--faults", str(scenario), "--seconds", BOUND_S) as played:
+    played = simulate(stage, "--devices", "40", "--faults", str(scenario), "--seconds", BOUND_S)
+    try:
         with stage.api as api:
             wait_for(lambda: api.get("overview").json()["online"] >= 30)
         done = stage.run("rollout", "start", "digits", "--to", "all", "--deadline-s", "12", "--wait", "--json")
+    finally:
         out, err = leave(played)
 
     view = json.loads(done.stdout)
