@@ -36,7 +36,7 @@ class Wire:
         self._address = address
         self._reader = mqtt.Reader(MAX_PACKET_BYTES)
         self._unsent: deque[bytes] = deque()
-        self._owed = bytearray()
+        self._owed: list[int] = []
         self._ours, self._theirs = socket.socketpair()
         self._theirs.setblocking(False)
         self._ours.setblocking(False)
@@ -137,14 +137,13 @@ class Wire:
             self._wakes_at = size
 
     def _owe(self, tunnel: Tunnel, packet_id: int) -> None:
-        word = mqtt.acknowledge(packet_id)
-        self._owed += word
-        if len(self._owed) >= ACKNOWLEDGE_EVERY * len(word):
+        self._owed.append(packet_id)
+        if len(self._owed) >= ACKNOWLEDGE_EVERY:
             self._speak(tunnel)
 
     def _speak(self, tunnel: Tunnel) -> None:
         if self._owed:
-            self._unsent.append(bytes(self._owed))
+            self._unsent.append(mqtt.acknowledge_all(self._owed))
             self._owed.clear()
         tunnel.flush()
         while self._unsent and not tunnel.unsent_bytes:
