@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import delay_link, delivery_bare
 from benchmarks.bars import Bar, finish, parser
-from benchmarks.delivery_stage import DEVICES, MB, Program, Run, Stage, papers, stage, stored
+from benchmarks.delivery_stage import DEVICES, MB, Program, Run, Stage, papers, size_of, stage, stored
 from contracts.chunks import CHUNK_BYTES
 
 ROUNDS = 3
@@ -73,29 +73,41 @@ def floors(found: dict[str, list[Run]], cpu: dict[str, float]) -> str:
         f"20 devices / nginx {ratio(found, 'bare x20', 'nginx x20'):.2f}x",
         f"20 devices / per-device transfer {ratio(found, 'bare x20', 'bare per device x20'):.2f}x",
         f"broker CPU / per-device transfer {cpu['bare x20'] / cpu['bare per device x20']:.2f}x",
+        *(f"a device's CPU {devices} {least:.2f} ms/MB (ours {ours:.2f})" for devices, least, ours in device_costs(found)),
     )
     return f"with mosquitto_sub, which keeps nothing, as device: {', '.join(values)}"
 
 
-def rounds(local: Stage, one: Path, many: list[Path]) -> dict[str, list[Run]]:
+def device_costs(found: dict[str, list[Run]]) -> list[tuple[str, float, float]]:
+    """Return what a transferred MB costs mosquitto_sub, and us, in ms of CPU: alone, and among 20."""
+    of = {name: 1000 * statistics.median(run.device_cpu_s_per_mb for run in runs) for name, runs in found.items()}
+    return [(devices, of[f"bare {devices}"], of[f"fieldfare {devices}"]) for devices in ("x1", "x20")]
+
+
+def rounds(local: Stage, one: Path, many: Sequence[Path]) -> dict[str, list[Run]]:
     """Take turns, so that a noisy moment meets everybody."""
     found: dict[str, list[Run]] = {}
     for _ in range(ROUNDS):
-        transfers: dict[str, Callable[[], Run]] = {
-            "nginx x1": lambda: local.by_http([one]),
-            "fieldfare x1": lambda: local.by_mqtt([one]),
-            "fieldfare by HTTPS x1": lambda: local.by_https(one),
-            "bare x1": lambda: delivery_bare.broadcast(local, DEVICES[:1], LARGE_BYTES),
-            "nginx x20": lambda: local.by_http([many[0]] * len(DEVICES)),
-            "fieldfare x20": lambda: local.by_mqtt([many[0]] * len(DEVICES)),
-            "per device x20": lambda: local.by_mqtt(many),
-            "bare x20": lambda: delivery_bare.broadcast(local, DEVICES, SMALL_BYTES),
-            "bare per device x20": lambda: delivery_bare.one_by_one(local, SMALL_BYTES),
-        }
-        for name, run in transfers.items():
+        for name, run in transfers(local, one, many).items():
             found.setdefault(name, []).append(run())
             print(f"{name}: {found[name][-1].bytes_per_s / MB:.0f} MB/s", flush=True)
     return found
+
+
+def transfers(local: Stage, one: Path, many: Sequence[Path]) -> dict[str, Callable[[], Run]]:
+    """Return all that is compared: one file for one device, and for as many devices as there are files one of them, or each its own."""
+    same, devices, count = [many[0]] * len(many), DEVICES[: len(many)], f"x{len(many)}"
+    return {
+        "nginx x1": lambda: local.by_http([one]),
+        "fieldfare x1": lambda: local.by_mqtt([one]),
+        "fieldfare by HTTPS x1": lambda: local.by_https(one),
+        "bare x1": lambda: delivery_bare.broadcast(local, devices[:1], size_of(one)),
+        f"nginx {count}": lambda: local.by_http(same),
+        f"fieldfare {count}": lambda: local.by_mqtt(same),
+        f"per device {count}": lambda: local.by_mqtt(many),
+        f"bare {count}": lambda: delivery_bare.broadcast(local, devices, size_of(many[0])),
+        f"bare per device {count}": lambda: delivery_bare.one_by_one(local, devices, size_of(many[0])),
+    }
 
 
 def over_a_long_link(folder: Path, entry: Path) -> tuple[Run, Run]:

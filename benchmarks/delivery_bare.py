@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import secrets
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.delivery_stage import DEVICES, MB, Program, Run, Stage, cpu_s, papers
+from benchmarks.delivery_stage import MB, Program, Run, Stage, cpu_s, papers
 from contracts.chunks import CHUNK_BYTES, chunk_count
 from contracts.topics import of_chunk, of_own_chunk
 
@@ -23,10 +24,10 @@ def broadcast(local: Stage, devices: Sequence[str], size: int) -> Run:
     return _run(local, [(device, topic) for device in devices], chunk_count(size))
 
 
-def one_by_one(local: Stage, size: int) -> Run:
+def one_by_one(local: Stage, devices: Sequence[str], size: int) -> Run:
     """Publish about `size` bytes to each device alone."""
     digest = secrets.token_hex(32)
-    return _run(local, [(device, of_own_chunk(device, digest, 0)) for device in DEVICES], chunk_count(size))
+    return _run(local, [(device, of_own_chunk(device, digest, 0)) for device in devices], chunk_count(size))
 
 
 def _run(local: Stage, listeners: Sequence[tuple[str, str]], chunks: int) -> Run:
@@ -42,13 +43,15 @@ def _run(local: Stage, listeners: Sequence[tuple[str, str]], chunks: int) -> Run
         order = {**papers(), "host": "127.0.0.1", "port": local.mqtt_port, "topics": topics, "chunks": chunks}
         publisher = Program("benchmarks.peers.publisher", order)
         began_s, began_cpu_s = time.monotonic(), cpu_s(local.broker)
+        devices_began_cpu_s = _ended_cpu_s() + sum(_running_cpu_s(process) for process in subscribers)
         publisher.go()
         for process in subscribers:
             assert process.wait(LONGEST_S) == 0, f"mosquitto_sub failed: {process.args!r}"
         took_s, took_cpu_s = time.monotonic() - began_s, cpu_s(local.broker) - began_cpu_s
+        devices_took_cpu_s = _ended_cpu_s() - devices_began_cpu_s
         publisher.result()
     size = len(listeners) * chunks * CHUNK_BYTES
-    return Run(size / took_s, took_cpu_s / size * MB)
+    return Run(size / took_s, took_cpu_s / size * MB, devices_took_cpu_s / size * MB)
 
 
 @contextmanager
@@ -72,3 +75,13 @@ def _wait_for_subscription(output: Path) -> None:
     while b"Subscribed" not in output.read_bytes():
         assert time.monotonic() < until_s, "mosquitto_sub did not begin"
         time.sleep(0.01)
+
+
+def _running_cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """Return what a process of one thread took so far, to the nanosecond: it begins with a handshake, which is no part of a transfer."""
+    return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def _ended_cpu_s() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime

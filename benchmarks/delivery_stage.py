@@ -65,8 +65,9 @@ class Program:
         """Wait for its last words."""
         timer = threading.Timer(LONGEST_S, self.process.kill)
         timer.start()
-        words = self.process.stdout.readline()
-        self.process.wait(60)
+        with self.process:
+            words = self.process.stdout.readline()
+            self.process.wait(60)
         timer.cancel()
         assert words, "a part of the benchmark failed"
         found: dict[str, Any] = json.loads(words)

@@ -34,6 +34,7 @@ class Incoming:
         # Files of which this process wrote, or read again, every chunk that is here.
         self._checked: set[str] = set()
         self._open: ArrivingFile | None = None
+        self._open_digest = ""
         self._synced_at_s = time.monotonic()
 
     def path(self, digest: str) -> Path:
@@ -133,9 +134,10 @@ class Incoming:
                 leftover.unlink()
 
     def _opened(self, digest: str) -> ArrivingFile:
-        if self._open is None or self._open.path != self.path(digest):
+        if self._open is None or self._open_digest != digest:
             self.close()
             self._open = ArrivingFile(self.path(digest), self._bitmap(digest))
+            self._open_digest = digest
         return self._open
 
     def close(self) -> None:

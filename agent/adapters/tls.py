@@ -28,7 +28,7 @@ def fleet_context(
     if identity_file is not None:
         context.load_cert_chain(identity_file)
     context.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
-    context.sslsocket_class = _clocked(now, _introduction(context, meet))
+    context.sslsocket_class, context.sslobject_class = _clocked(now, _introduction(context, meet))
     return context
 
 
@@ -44,25 +44,35 @@ def _introduction(context: ssl.SSLContext, meet: Callable[[str], None] | None) -
     return introduce
 
 
-def _clocked(now: Callable[[], datetime], introduce: Callable[[Mapping[str, object]], None]) -> type[ssl.SSLSocket]:
+def _clocked(
+    now: Callable[[], datetime], introduce: Callable[[Mapping[str, object]], None]
+) -> tuple[type[ssl.SSLSocket], type[ssl.SSLObject]]:
+    """Return classes that check the peer's last day as part of the handshake, before a byte of ours is sent."""
+
+    def check_last_day(found: Mapping[str, object] | None) -> None:
+        if not found:
+            return  # the context demands no certificate
+        ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(found["notAfter"])), timezone.utc)
+        if ends <= now():
+            raise ssl.SSLCertVerificationError(f"certificate of the server: expected one that has not ended, found {ends.isoformat()}")
+        introduce(found)
+
     class ClockedSocket(ssl.SSLSocket):
-        """Checks the peer's last day as part of the handshake, before a byte of ours is sent; one that fails is closed."""
+        """Is closed when the handshake fails."""
 
         def do_handshake(self, block: bool = False) -> None:
             try:
                 super().do_handshake(block)
-                self._check_last_day()
+                check_last_day(self.getpeercert())
             except OSError:
                 self.close()  # not every caller does
                 raise
 
-        def _check_last_day(self) -> None:
-            found = self.getpeercert()
-            if not found:
-                return  # the context demands no certificate
-            ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(found["notAfter"])), timezone.utc)
-            if ends <= now():
-                raise ssl.SSLCertVerificationError(f"certificate of the server: expected one that has not ended, found {ends.isoformat()}")
-            introduce(found)
+    class ClockedObject(ssl.SSLObject):
+        """Leaves the socket to its owner."""
 
-    return ClockedSocket
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            check_last_day(self.getpeercert())
+
+    return ClockedSocket, ClockedObject

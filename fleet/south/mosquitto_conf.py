@@ -13,6 +13,8 @@ from fleet.south.believed import FOLDER
 # The largest trust file or result of a command, and its topic.
 MAX_PACKET_BYTES = max(MAX_TRUST_FILE_BYTES, MAX_RESULT_BYTES) + 1024
 MAX_QUEUED_BYTES = 64 << 20
+# A Raspberry Pi before the fifth has no instructions for AES, and needs several times the time of ChaCha20; a server needs the same.
+CIPHERS = "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"
 # The broker's plugin that ends connections begins with nobody, and nothing allowed: rules are the business of the ACL file.
 NO_ACCOUNTS = """\
 {"defaultACLAccess": {"publishClientSend": false, "publishClientReceive": false, "subscribe": false, "unsubscribe": false},
@@ -59,6 +61,7 @@ certfile {address.identity}
 keyfile {address.identity}
 crlfile {places.rules}/revoked.pem
 tls_version tlsv1.2
+ciphers_tls1.3 {CIPHERS}
 require_certificate true
 use_identity_as_username true
 allow_anonymous false

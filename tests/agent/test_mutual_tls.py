@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from agent.adapters.address import BrokerAddress
+from agent.adapters.bulk import BulkBroker
 from agent.adapters.identity import IdentityFiles
 from agent.adapters.mqtt import MqttBroker
 from agent.config import Settings, load_settings
@@ -25,6 +27,7 @@ from tests.sim.fleet import SimFleet
 from tests.sim.provisioned import write_device
 
 NOW = datetime.now(timezone.utc)
+Line: TypeAlias = Callable[[BrokerAddress], Awaitable[None]]
 
 
 @contextmanager
@@ -41,16 +44,29 @@ def settings_for(folder: Path, broker: Mosquitto) -> Settings:
     return load_settings(write_device(folder / "device", DEVICE, SimFleet(broker.port), serve_port=1))
 
 
-def connect(settings: Settings, now: datetime = NOW) -> None:
-    """Connect as an agent does, at a time, and say one thing; raise LinkLostError."""
+async def speak(address: BrokerAddress) -> None:
+    """Connect by the line for everything, and say one thing."""
+    async with MqttBroker(address).connect(f"ff/v1/{DEVICE}/birth", b"will") as connection:
+        await connection.publish(f"ff/v1/{DEVICE}/event", b"hello", qos=1, retain=False)
+
+
+async def ask(address: BrokerAddress) -> None:
+    """Connect by the line for files, and ask for one topic."""
+    async with BulkBroker(address).connect_bulk() as connection:
+        await connection.subscribe(f"ff/v1/{DEVICE}/offer")
+
+
+@pytest.fixture(params=[speak, ask], ids=["everything", "files"])
+def line(request: pytest.FixtureRequest) -> Line:
+    found: Line = request.param
+    return found
+
+
+def connect(line: Line, settings: Settings, now: datetime = NOW) -> None:
+    """Connect as an agent does, at a time; raise LinkLostError."""
     settings.state_dir.mkdir(exist_ok=True)
     address = BrokerAddress("127.0.0.1", settings.config.broker.port, 5, IdentityFiles(settings, lambda: now))
-
-    async def converse() -> None:
-        async with MqttBroker(address).connect(f"ff/v1/{DEVICE}/birth", b"will") as connection:
-            await connection.publish(f"ff/v1/{DEVICE}/event", b"hello", qos=1, retain=False)
-
-    asyncio.run(asyncio.wait_for(converse(), 30))
+    asyncio.run(asyncio.wait_for(line(address), 30))
 
 
 def impostor(folder: Path, identity: str) -> Path:
@@ -59,41 +75,41 @@ def impostor(folder: Path, identity: str) -> Path:
     return file
 
 
-def test_the_broker_of_the_own_fleet_is_believed(tmp_path: Path) -> None:
+def test_the_broker_of_the_own_fleet_is_believed(line: Line, tmp_path: Path) -> None:
     with broker_with(tmp_path) as broker:
-        connect(settings_for(tmp_path, broker))
+        connect(line, settings_for(tmp_path, broker))
 
 
-def test_a_broker_of_another_name_is_refused(tmp_path: Path) -> None:
+def test_a_broker_of_another_name_is_refused(line: Line, tmp_path: Path) -> None:
     with (
         broker_with(tmp_path, server_identity("elsewhere.example")) as broker,
         pytest.raises(LinkLostError, match=r"certificate verify failed: IP address mismatch"),
     ):
-        connect(settings_for(tmp_path, broker))
+        connect(line, settings_for(tmp_path, broker))
 
 
-def test_a_broker_of_another_authority_is_refused(tmp_path: Path) -> None:
+def test_a_broker_of_another_authority_is_refused(line: Line, tmp_path: Path) -> None:
     stranger = Authority(tmp_path / "another", NOW)
     identity = stranger.server_identity(("127.0.0.1",), NOW)
     with broker_with(tmp_path, identity) as broker, pytest.raises(LinkLostError, match="certificate verify failed"):
-        connect(settings_for(tmp_path, broker))
+        connect(line, settings_for(tmp_path, broker))
 
 
-def test_a_device_of_the_fleet_cannot_pose_as_its_broker(tmp_path: Path) -> None:
+def test_a_device_of_the_fleet_cannot_pose_as_its_broker(line: Line, tmp_path: Path) -> None:
     identity = impostor(tmp_path, identity_of("127.0.0.1"))
     with broker_with(tmp_path, identity) as broker, pytest.raises(LinkLostError, match="certificate verify failed"):
-        connect(settings_for(tmp_path, broker))
+        connect(line, settings_for(tmp_path, broker))
 
 
-def test_a_certificate_is_judged_by_our_own_idea_of_the_time(tmp_path: Path) -> None:
+def test_a_certificate_is_judged_by_our_own_idea_of_the_time(line: Line, tmp_path: Path) -> None:
     # Given a device whose clock says 1970, or the last day of the certificate: it has not ended
     with broker_with(tmp_path) as broker:
         settings = settings_for(tmp_path, broker)
-        connect(settings, datetime(1970, 1, 1, tzinfo=timezone.utc))
-        connect(settings, NOW + SERVER_LIFE - timedelta(days=1))
+        connect(line, settings, datetime(1970, 1, 1, tzinfo=timezone.utc))
+        connect(line, settings, NOW + SERVER_LIFE - timedelta(days=1))
         # When it has, then the broker is refused, although the machine's clock does not know yet
         with pytest.raises(LinkLostError, match="expected one that has not ended"):
-            connect(settings, NOW + SERVER_LIFE + SKEW)
+            connect(line, settings, NOW + SERVER_LIFE + SKEW)
 
 
 def test_a_device_is_known_by_its_renewed_identity_until_it_enrols_anew(tmp_path: Path) -> None:
@@ -114,9 +130,9 @@ def test_a_device_is_known_by_its_renewed_identity_until_it_enrols_anew(tmp_path
     assert IdentityFiles(settings, lambda: NOW).current == settings.identity_file
 
 
-def test_unusable_files_of_our_own_are_a_lost_link_with_a_reason(tmp_path: Path) -> None:
+def test_unusable_files_of_our_own_are_a_lost_link_with_a_reason(line: Line, tmp_path: Path) -> None:
     with broker_with(tmp_path) as broker:
         settings = settings_for(tmp_path, broker)
         settings.identity_file.write_text("nonsense")
         with pytest.raises(LinkLostError, match="unusable certificates"):
-            connect(settings)
+            connect(line, settings)

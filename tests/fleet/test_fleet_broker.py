@@ -14,7 +14,7 @@ import pytest
 from fleet.errors.server import BrokerFailedError, ToolMissingError
 from fleet.south.broker import Broker
 from fleet.south.mosquitto_conf import Address
-from tests.live.authority import authority, server_identity
+from tests.live.authority import authority, context_of, file_of, server_identity
 from tests.live.ports import free_port
 
 
@@ -55,3 +55,25 @@ def test_the_broker_may_have_as_many_connections_as_the_system_allows_whatever_t
         assert anyio.run(limit) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_broker_and_device_agree_on_the_cipher_that_costs_a_device_without_aes_least(tmp_path: Path) -> None:
+    # Given a device that, as every OpenSSL, would rather have AES
+    port = free_port()
+    broker = Broker(tmp_path / "broker", address(port))
+    broker.admit((), authority().revocation_list((), datetime.now(timezone.utc)))
+
+    async def agreed() -> str:
+        await broker.start()
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", port), 10) as plain,
+                context_of(file_of("pi-1")).wrap_socket(plain, server_hostname="127.0.0.1") as wire,
+            ):
+                cipher = wire.cipher()
+                assert cipher is not None
+                return cipher[0]
+        finally:
+            await broker.stop()
+
+    assert anyio.run(agreed) == "TLS_CHACHA20_POLY1305_SHA256"
