@@ -92,6 +92,10 @@ class GoldenSetError(WorkerError):
         super().__init__(f"golden set: expected outputs within {tolerance:g}, found {error:g}" + (f" ({reason})" if reason else ""))
 
 
+class PauseError(WorkerError):
+    """What a worker that serves holds alone is wanted elsewhere, and it may not make way for that."""
+
+
 class EngineError(AgentError):
     """The engine that a release needs could not be built on this device."""
 

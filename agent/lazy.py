@@ -1,4 +1,4 @@
-"""Decides which modules, imported by libraries for what a device never does, are run only once somebody touches them."""
+"""Decides which modules, imported for what a device never does or seldom, are run only once somebody touches them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.abc import Loader
 
-# Each is imported whole by a library, for the sake of something that it does not do here. A name that is touched after all is there then.
+# Each is imported whole, for the sake of something that is not done here, or not while all is quiet. A name that is touched after all is
+# there then.
 UNUSED = frozenset({
     "urllib.request",  # paho: proxies of the environment
     "http.client",  # sources over HTTP that may never be asked
     "tarfile",  # bundles on a stick that may never come
     "csv", "email", "zipfile", "tempfile", "importlib.metadata._adapters",  # importlib.metadata: a package's whole description
     "calendar", "locale", "tokenize", "textwrap",  # the standard library's own
+    "statistics",  # medians of a release on probation
 })  # fmt: skip
 
 _LOADER, _TURN = "__waiting_loader__", "__waiting_turn__"
@@ -34,7 +36,8 @@ class WaitingModule(ModuleType):
     def __getattribute__(self, name: str) -> object:
         state = object.__getattribute__(self, "__dict__")
         turn = state.get(_TURN)
-        if turn is not None:
+        # The import system looks at the specification whenever one more module imports this one.
+        if turn is not None and name != "__spec__":
             with turn:
                 _run(self, state)
         return object.__getattribute__(self, name)

@@ -1,7 +1,7 @@
 """Memory and idle time of an agent: its control process, and the worker of a small model, beside what others publish of theirs.
 
 PSS counts a page once over all who share it: the only other Python here is this program, with the fleet's side in it. USS is what nobody
-shares, RSS all that is mapped.
+shares, RSS all that is mapped. The floors are what the same libraries take without a line of ours: connected, and beside a plain session.
 """
 
 from __future__ import annotations
@@ -38,6 +38,18 @@ ONNX_SESSION = (
 )
 
 
+# What any agent in Python would need that speaks MQTT over TLS and checks what it reads: arguments are CA, identity and port.
+FLOOR = (
+    "import asyncio, ssl, sys, time; from agent.lazy import UNUSED, spare; spare(UNUSED);"
+    "import pydantic; from paho.mqtt import client as paho; from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion;"
+    "kind = type('Kind', (pydantic.BaseModel,), {'__annotations__': {'name': str}});"
+    "context = ssl.create_default_context(cafile=sys.argv[1]); context.load_cert_chain(sys.argv[2]);"
+    "client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5); client.tls_set_context(context);"
+    "client.on_connect = lambda *_: print('up', flush=True); client.connect('127.0.0.1', int(sys.argv[3])); client.loop_start();"
+    "asyncio.run(asyncio.sleep(600))"
+)
+
+
 def main() -> None:
     """Measure in one run, print, and exit 1 when a bar falls short."""
     arguments = parser(__doc__ or "")
@@ -45,9 +57,9 @@ def main() -> None:
     given = arguments.parse_args()
     # Installed packages are compiled; ours in a checkout is to be so too.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, running_broker(Path(name)) as broker, listening_fleet(broker) as fleet:
         folder = Path(name)
-        with running_broker(folder) as broker, listening_fleet(broker) as fleet, provisioned_device(folder, fleet) as device:
+        with provisioned_device(folder, fleet) as device:
             control, ready_cpu_s = idle_agent(fleet, device)
             rows = [row("control process, no model", control)]
             idle_percent = busy_percent(control, given.idle_s)
@@ -56,9 +68,12 @@ def main() -> None:
             time.sleep(SETTLE_S)
             (worker,) = control.children()
             rows += [row("control process, one model", control), row("worker, ONNX Runtime", worker)]
-        with plain_session(next((folder / "release").rglob("model.onnx"))) as session:
-            rows.append(row("plain ONNX Runtime session", session))
-    alone, beside, served, _ = (float(entry["PSS MiB"]) for entry in rows)
+        papers = device.config.parent
+        with program(FLOOR, str(papers / "ca.pem"), str(papers / "identity.pem"), str(fleet.port)) as floor:
+            rows.append(row("floor: its libraries, connected", floor))
+            with program(ONNX_SESSION, str(next((folder / "release").rglob("model.onnx")))) as session:
+                rows += [row("floor beside a session", floor), row("plain ONNX Runtime session", session)]
+    alone, beside, served, least, least_beside, plain = (float(entry["PSS MiB"]) for entry in rows)
     rows += [{"process": system, "PSS MiB": mib, "USS MiB": "", "RSS MiB": "", "threads": ""} for system, mib in PUBLISHED.items()]
     bars = [
         Bar("idle_pss", alone, "<=", 25, " MiB"),
@@ -66,6 +81,7 @@ def main() -> None:
         Bar("with_worker_pss", beside + served, "<=", 70, " MiB"),
         Bar("ready_cpu", ready_cpu_s, "<=", 2, " s"),
     ]
+    print(f"floors of these bars: {least:.1f} MiB alone, {least_beside + plain:.1f} MiB with a plain session\n")
     finish("Idle agent", rows, bars, given.json)
 
 
@@ -103,9 +119,9 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 @contextmanager
-def plain_session(model: Path) -> Iterator[psutil.Process]:
-    """Run what anyone would need to hold the same model, without an agent around it, until it says that it is up."""
-    process = subprocess.Popen([sys.executable, "-c", ONNX_SESSION, str(model)], stdout=subprocess.PIPE)
+def program(text: str, *arguments: str) -> Iterator[psutil.Process]:
+    """Run what anyone would need for the same, without an agent around it; begin when it says that it is up."""
+    process = subprocess.Popen([sys.executable, "-c", text, *arguments], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         process.stdout.readline()

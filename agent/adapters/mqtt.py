@@ -28,6 +28,8 @@ MAX_INBOX_BYTES = 16 << 20
 MAX_INFLIGHT = 20
 MAX_UNREAD = 32
 DISCONNECT_WITH_WILL = 0x04
+# A broker acknowledges so what it has nobody to give to, and forgets it unless it is retained.
+NO_MATCHING_SUBSCRIBERS = 0x10
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +59,9 @@ class MqttConnection:
         self._client = client
         self._address = address
         loop = asyncio.get_running_loop()
-        # False is a loss: an exception kept here would keep all of this until it is collected.
+        # False and None are a loss: an exception kept here would keep all of this until it is collected.
         self._connected: asyncio.Future[bool] = loop.create_future()
-        self._acks: dict[int, asyncio.Future[bool]] = {}
+        self._acks: dict[int, asyncio.Future[list[ReasonCode] | None]] = {}
         self._inbox = Inbox(MAX_INBOX_BYTES)
         self._loss: str | None = None
         self._loss_code: int | None = None
@@ -89,13 +91,15 @@ class MqttConnection:
         if not is_connected:
             raise self._lost()
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
-        """Send one message, and with QoS 1 wait for its acknowledgement; raise LinkLostError."""
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
+        """Send one message, and with QoS 1 wait for its acknowledgement; say whether it was taken. Raise LinkLostError."""
         info = self._client.publish(topic, payload, qos, retain)
         if qos:
-            await self._acknowledged(info.rc, info.mid)
-        elif info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            (reason,) = await self._acknowledged(info.rc, info.mid)
+            return retain or int(reason.value) != NO_MATCHING_SUBSCRIBERS
+        if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._lost(paho.error_string(info.rc))
+        return True
 
     async def subscribe(self, *filters: str) -> None:
         """Ask for topics at QoS 1; raise LinkLostError."""
@@ -119,18 +123,19 @@ class MqttConnection:
         self._connected.cancel()
         self._inbox.close()
 
-    async def _acknowledged(self, code: MQTTErrorCode, mid: int) -> None:
+    async def _acknowledged(self, code: MQTTErrorCode, mid: int) -> list[ReasonCode]:
         if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or self._loss is not None:
             raise self._lost(paho.error_string(code))
         ack = self._acks[mid] = asyncio.get_running_loop().create_future()
         try:
-            has_arrived = await asyncio.wait_for(ack, ACK_S)
+            reasons = await asyncio.wait_for(ack, ACK_S)
         except asyncio.TimeoutError as error:
             raise self._lost(f"no acknowledgement in {ACK_S:g} s") from error
         finally:
             self._acks.pop(mid, None)
-        if not has_arrived:
+        if reasons is None:
             raise self._lost()
+        return list(reasons)
 
     def _on_connect(self, reason: ReasonCode) -> None:
         if self._connected.done():
@@ -146,15 +151,17 @@ class MqttConnection:
             log.warning("broker %s refused a message or subscription: %s", self._address, refused[0])
         ack = self._acks.get(mid)
         if ack is not None and not ack.done():
-            ack.set_result(True)
+            ack.set_result(reasons)
 
     def _on_loss(self, reason: str, code: int | None = None) -> None:
         if self._loss is not None:
             return
         self._loss, self._loss_code = reason, code
-        for waiting in (self._connected, *self._acks.values()):
-            if not waiting.done():
-                waiting.set_result(False)
+        if not self._connected.done():
+            self._connected.set_result(False)
+        for ack in self._acks.values():
+            if not ack.done():
+                ack.set_result(None)
         self._inbox.close()
 
     def _lost(self, reason: str = "closed") -> LinkLostError:

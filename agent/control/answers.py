@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import anyio
 
-from agent.control.ports.commands import CommandRecords, Voice
+from agent.control.ports.commands import CommandRecords, Delivered, Voice
 from agent.control.reporter import Reporter
+from agent.core.audience import Audience
 from agent.core.command_record import CommandRecord
 from agent.core.waiting_results import Result, WaitingResults
 from agent.errors import StateError
@@ -68,6 +70,7 @@ class Answers:
 
     async def run(self) -> None:
         """Send whatever waits, for ever."""
+        audience = Audience()
         while True:
             for gone in self._waiting.give_up(time.monotonic()):
                 await self._drop(gone)
@@ -75,11 +78,18 @@ class Answers:
             if first is None:
                 self._news = anyio.Event()
                 await self._news.wait()
-            elif await self._voice.deliver(result_leaf(first.command), first.payload):
+                continue
+            delivered = await self._voice.deliver(result_leaf(first.command), first.payload)
+            if delivered is Delivered.TAKEN:
+                audience = Audience()
                 self._waiting.remove(first)
                 await self._drop(first)
-            else:
+            elif delivered is Delivered.NO_LINK:
                 await anyio.sleep(SEND_AGAIN_S)
+            else:
+                # A picture is no small thing to send for nothing again and again.
+                audience = audience.after(False, time.monotonic(), random.random())  # noqa: S311 - spreads load
+                await anyio.sleep(audience.silence_s(time.monotonic()))
 
     async def _put(self, command: Command, state: State, reason: str, findings: Findings | None) -> bytes:
         payload = self._reporter.result(command.id, state, reason[:MAX_REASON_LETTERS], findings)

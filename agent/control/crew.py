@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import TypeVar
 
+import anyio
 from anyio.abc import TaskGroup
 
 from agent.control.delivery import Installed
@@ -17,11 +19,12 @@ from agent.core.alarm import Alarm
 from agent.core.backoff import delay_s
 from agent.core.ledger import Ledger
 from agent.core.pause import candidate_s, refusal
-from agent.errors import WorkerError
+from agent.errors import PauseError, WorkerError
 from contracts.messages import InferenceWindow
 from contracts.shadow import ShadowPart, joined_part
 
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.2, 60.0
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,19 @@ class Crew:
         is_holder = worker is not None and worker.is_exclusive and worker.installed.target == installed.target
         return worker if is_holder else None
 
+    async def lend(self, holder: Worker, patience: Patience, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do something with what `holder` has alone, which makes way for it as long as policy allows; raise WorkerError."""
+        left_s = pause_left_s(holder, patience)
+        await self.make_way()
+        try:
+            with anyio.fail_after(left_s):
+                return await work()
+        except TimeoutError as error:
+            raise WorkerError(
+                f"expected an end within {left_s:.1f} s, found none: update.max_pause_s allows a pause of {patience.pause_s:g} s, "
+                f"of which {holder.came_up_s:.1f} s are for the way back"
+            ) from error
+
     async def succeed(self, installed: Installed, patience: Patience) -> Worker:
         """Bring up a successor on what the worker that serves runs on: one that is left to the CPU would be no relief."""
         worker, holder = self.serving, self.holder(installed)
@@ -170,9 +186,9 @@ class Crew:
 
 
 def pause_left_s(holder: Worker, patience: Patience) -> float:
-    """Return for how long another worker may hold what `holder` holds; raise WorkerError where policy allows no such pause."""
+    """Return for how long another worker may hold what `holder` holds; raise PauseError where policy allows no such pause."""
     left_s = candidate_s(patience.pause_s, holder.came_up_s)
     if left_s <= 0:
         provider = "" if holder.ready is None else holder.ready.provider
-        raise WorkerError(refusal(provider, patience.pause_s, holder.came_up_s))
+        raise PauseError(refusal(provider, patience.pause_s, holder.came_up_s))
     return left_s

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -14,8 +15,9 @@ from agent.control.delivery import Installed
 from agent.control.ports.commands import Album, Logbook, Trials
 from agent.control.ports.machine import Thermometer
 from agent.control.supervisor import Supervisor
-from agent.core.trial import Proved, Timed, TrialOrder
-from agent.errors import CommandError, RefusedCommandError
+from agent.core.probation import Heat
+from agent.core.trial import Proved, Timed, TrialAnswer, TrialOrder
+from agent.errors import CommandError, PauseError, RefusedCommandError
 from contracts.agent_config import RuntimeSection
 from contracts.commands import (
     MAX_JPEG_BYTES,
@@ -93,21 +95,28 @@ class Deeds:
 
     async def _prove(self, order: Order) -> Findings:
         assert isinstance(order, GoldenOrder)
-        installed = self._installed(order.model)
-        async with self._trial:
-            found = await self._bench.trials.run(self._trial_order(installed, "golden"))
+
+        async def work(installed: Installed) -> TrialAnswer:
+            return await self._bench.trials.run(self._trial_order(installed, "golden"))
+
+        installed, found = await self._on_trial(order.model, work)
         assert isinstance(found, Proved)
         return Golden(release=installed.release, target=installed.target, **found.model_dump(exclude={"kind"}))
 
     async def _time(self, order: Order) -> Findings:
         assert isinstance(order, BenchmarkOrder)
-        installed = self._installed(order.model)
-        async with self._trial:
-            before = await self._bench.thermometer.heat()
-            found = await self._bench.trials.run(self._trial_order(installed, "benchmark", order.threads, order.runs))
-            after = await self._bench.thermometer.heat()
+        heats: list[Heat] = []
+
+        async def work(installed: Installed) -> TrialAnswer:
+            heats.append(await self._bench.thermometer.heat())
+            answer = await self._bench.trials.run(self._trial_order(installed, "benchmark", order.threads, order.runs))
+            heats.append(await self._bench.thermometer.heat())
+            return answer
+
+        installed, found = await self._on_trial(order.model, work)
         assert isinstance(found, Timed)
-        known = [heat.is_throttled for heat in (before, after) if heat.is_throttled is not None]
+        before, after = heats
+        known = [heat.is_throttled for heat in heats if heat.is_throttled is not None]
         return Benchmark(
             release=installed.release,
             target=installed.target,
@@ -132,11 +141,17 @@ class Deeds:
             was_without_gap=was_serving,
         )
 
-    def _installed(self, model: str | None) -> Installed:
-        supervisor = self._supervisor_of(model)
-        if supervisor.serving is None:
-            raise CommandError(f"{supervisor.model}: expected a release that serves, found none")
-        return supervisor.serving.installed
+    async def _on_trial(self, model: str | None, work: Callable[[Installed], Awaitable[TrialAnswer]]) -> tuple[Installed, TrialAnswer]:
+        """Do something with the release that serves, on what it runs on, while no other one is on trial."""
+        async with self._trial:
+            supervisor = self._supervisor_of(model)
+            if supervisor.serving is None:
+                raise CommandError(f"{supervisor.model}: expected a release that serves, found none")
+            installed = supervisor.serving.installed
+            try:
+                return installed, await supervisor.lend(installed, partial(work, installed))
+            except PauseError as error:
+                raise RefusedCommandError(str(error)) from error
 
     def _trial_order(self, installed: Installed, kind: str, threads: int = 1, runs: int = 1) -> TrialOrder:
         return TrialOrder(

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
 
 from agent.control.crew import Crew, Foreman, pause_left_s
 from agent.control.delivery import Installed
+from agent.control.hands import Hands
 from agent.control.ports.workers import Launcher
 from agent.control.promise import Promise
+from agent.control.relieving import Relieving
 from agent.control.voice import Listener
 from agent.control.worker import Patience, Worker
-from agent.core.alarm import Alarm
 from agent.core.ledger import Ledger
-from agent.core.relief import Relief
-from agent.errors import AgentError, WorkerError
+from agent.errors import AgentError, PauseError, WorkerError
 from agent.worker_link import Pulse, Ready
 
 # What a start takes beside the worker's own time to get ready: the wait before it, and draining what is not needed.
 START_S = 300.0
+Result = TypeVar("Result")
 
 
 class Supervisor:
@@ -41,14 +42,12 @@ class Supervisor:
         # The candidate is no successor yet: whoever serves is looked after as ever.
         self.is_shadowing = False
         self._wanted: Installed | None = None
-        self._relief = Relief()
-        # The worker that was started under other terms than hold now, and why its successor did not come up.
-        self._outdated: Worker | None = None
-        self.refit_failure = ""
+        self._relieving = Relieving(self._crew)
         # Nobody is to serve until the candidate does, or is discarded: it holds what the worker that serves would need.
         self._has_made_way = False
-        self._attempt = anyio.CancelScope()
-        self._hands = asyncio.Lock()
+        self._hands = Hands()
+        # What the worker that serves holds alone is with somebody else, until it is back.
+        self._lent = asyncio.Lock()
 
     @property
     def serving(self) -> Worker | None:
@@ -91,29 +90,33 @@ class Supervisor:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                async with self._hands:
-                    with anyio.CancelScope() as self._attempt, self.promise.within(self._patience.ready_s + START_S):
+                async with self._hands.attempting():
+                    with self.promise.within(self._patience.ready_s + START_S):
                         await self._reconcile()
 
     def want(self, installed: Installed | None) -> None:
         """Have this release serve as soon as it can; the one before serves until then."""
         self._wanted = installed
         self._begin_anew()
-        self._attempt.cancel()  # whatever is being started may be another one
+        self._hands.let_go()  # whatever is being started may be another one
         self._wake.set()
 
     def refit(self, patience: Patience) -> None:
         """Have a worker serve that was started under the terms that hold from now on; the one before serves until then."""
         self._patience = patience
-        self._outdated, self.refit_failure = self.serving, ""
-        self._relief = Relief()
-        self._attempt.cancel()  # whatever is being started was told the terms before
+        self._relieving.outdate()
+        self._hands.let_go()  # whatever is being started was told the terms before
         self._wake.set()
 
     @property
     def is_fit(self) -> bool:
         """Say whether what serves was started under the terms that hold now."""
-        return self.state == "serving" and self.serving is not self._outdated
+        return self.state == "serving" and self._relieving.is_fit(self.serving)
+
+    @property
+    def refit_failure(self) -> str:
+        """Return why the worker that serves was not replaced by one that is fit; empty where nothing failed."""
+        return self._relieving.refit_failure
 
     async def test(self, installed: Installed, *, may_make_way: bool = True) -> Ready:
         """Start a candidate beside the serving worker for the golden set; raise AgentError.
@@ -121,6 +124,9 @@ class Supervisor:
         Where only one can be it comes in the other's place, unless that must not make way: a shadow disturbs nobody.
         """
         await self.discard()
+        with anyio.move_on_after(self._patience.pause_s):
+            async with self._lent:  # whatever is on trial there first has no more than a pause
+                pass
         holder = self._crew.holder(installed)
         if holder is not None and not may_make_way:
             raise WorkerError("shadow: expected an accelerator that two processes can open, found one that the serving worker holds alone")
@@ -131,8 +137,7 @@ class Supervisor:
 
     async def switch(self) -> None:
         """Let the candidate take over, then the old worker drain; raise WorkerError, upon which the old one still serves."""
-        self._attempt.cancel()
-        async with self._hands:
+        async with self._hands.busy():
             candidate = self.candidate
             # Should the candidate fail here, whoever served before must be looked after again.
             self._wake.set()
@@ -148,18 +153,19 @@ class Supervisor:
         """Let a fresh worker take over from the one that serves, which does so until then; raise WorkerError, upon which it serves on."""
         if self.candidate is not None and not self.is_shadowing:
             raise WorkerError("expected no update under way, found a candidate; it brings a fresh worker by itself")
-        self._attempt.cancel()
-        async with self._hands:
-            # Should this fail where nobody serves, the model must be looked after again.
-            self._wake.set()
-            if self._wanted is None:
-                raise WorkerError("expected a release that serves, found none")
-            with anyio.CancelScope() as self._attempt:
-                fresh = await self._crew.succeed(self._wanted, self._patience)
-                self._begin_anew()
-                self._crew.take_over(fresh)
-                return fresh
-        raise WorkerError("expected to be left alone, found another release or a stop that went first")
+        return await self._hands.attempt(self._replace)
+
+    async def lend(self, installed: Installed, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do something with what a release runs on: in a pause, where the worker that serves holds that alone; raise WorkerError.
+
+        Callers wait in the sockets' queue meanwhile, and the worker is back before this returns.
+        """
+        if self._crew.holder(installed) is None:
+            return await work()
+        if self.candidate is not None and not self.is_shadowing:
+            raise PauseError("expected no update under way, found one, which needs what the worker that serves holds alone")
+        async with self._lent:
+            return await self._hands.attempt(partial(self._lend, installed, work))
 
     async def discard(self) -> None:
         """End the candidate, if there is one; whoever made way for it comes back."""
@@ -173,8 +179,7 @@ class Supervisor:
     async def drain(self) -> None:
         """Stop serving in good order."""
         self._wanted = None
-        self._attempt.cancel()
-        async with self._hands:
+        async with self._hands.busy():
             await self._crew.drain()
         await self.discard()
 
@@ -186,8 +191,29 @@ class Supervisor:
             return
         elif worker is None or worker.installed != wanted:
             await self._restart(wanted)
-        elif self._is_relief_due(worker):
-            await self._relieve(worker)
+        elif self._is_relief_due(worker) and not await self._relieving.relieve(worker, self._patience):
+            self._wake.set()  # should nobody serve now
+
+    async def _replace(self) -> Worker:
+        # Should this fail where nobody serves, the model must be looked after again.
+        self._wake.set()
+        if self._wanted is None:
+            raise WorkerError("expected a release that serves, found none")
+        fresh = await self._crew.succeed(self._wanted, self._patience)
+        self._begin_anew()
+        self._crew.take_over(fresh)
+        return fresh
+
+    async def _lend(self, installed: Installed, work: Callable[[], Awaitable[Result]]) -> Result:
+        holder = self._crew.holder(installed)
+        if holder is None:
+            return await work()
+        # Should this have to give way, the model must be looked after again.
+        self._wake.set()
+        try:
+            return await self._crew.lend(holder, self._patience, work)
+        finally:
+            await self._reconcile()
 
     async def _restart(self, wanted: Installed) -> None:
         await asyncio.sleep(self._crew.wait_s)
@@ -201,28 +227,11 @@ class Supervisor:
         else:
             self._crew.take_over(fresh)
 
-    async def _relieve(self, worker: Worker) -> None:
-        """Replace a worker in good order: it serves until another one does."""
-        self._relief = self._relief.tried(time.monotonic(), self._crew.served_s, random.random())  # noqa: S311 - spreads load
-        release, tell = worker.installed.release, self._crew.voice.tell
-        reason = worker.tiredness or "its settings have changed"
-        tell(release, Alarm("warning" if worker.tiredness else "info", "tired", f"is being replaced: {reason}"))
-        try:
-            fresh = await self._crew.succeed(worker.installed, self._patience)
-        except AgentError as error:
-            self.refit_failure = str(error)
-            self._wake.set()  # should nobody serve now
-            tell(release, Alarm("warning", "tired", f"serves on, because its replacement failed: {error}"))
-        else:
-            self._crew.take_over(fresh)
-            tell(release, Alarm("info", "up", "was replaced without a gap"))
-
     async def _test_in_a_pause(self, installed: Installed, holder: Worker) -> Ready:
         due_s = time.monotonic() + pause_left_s(holder, self._patience)
-        self._attempt.cancel()
         self._has_made_way = True
         try:
-            async with self._hands:
+            async with self._hands.busy():
                 await self._crew.make_way()
             self.candidate = await self._crew.start(installed, self._patience)
             self._crew.beside(partial(self._bound, self.candidate, due_s))
@@ -249,10 +258,9 @@ class Supervisor:
                 self._wake.set()
 
     def _is_relief_due(self, worker: Worker) -> bool:
-        is_due = bool(worker.tiredness) or worker is self._outdated
         is_free = self.candidate is None or self.is_shadowing
-        return is_due and is_free and time.monotonic() >= self._relief.due_s
+        return is_free and self._relieving.is_due(worker)
 
     def _begin_anew(self) -> None:
         self._crew.voice.forgive()
-        self._relief = Relief()
+        self._relieving.begin_anew()

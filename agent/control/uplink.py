@@ -12,9 +12,11 @@ from datetime import datetime
 
 import anyio
 
+from agent.control.ports.commands import Delivered
 from agent.control.ports.link import Broker, Connection
 from agent.control.promise import Promise
 from agent.control.reporter import Reporter, facts_of, utc_now
+from agent.core.audience import Audience
 from agent.core.drawers import Letter
 from agent.core.reconnect import loss_of, wait_s
 from agent.core.said import Said
@@ -94,15 +96,15 @@ class Uplink:
         """Connect anew, to be known by the newest certificate; what is not acknowledged by then is sent again."""
         self._is_outdated.set()
 
-    async def deliver(self, leaf: str, payload: bytes) -> bool:
-        """Send what is kept elsewhere until it arrived; return False when it did not."""
+    async def deliver(self, leaf: str, payload: bytes) -> Delivered:
+        """Send what is kept elsewhere until it arrived; say whether it did."""
         if self._connection is None:
-            return False
+            return Delivered.NO_LINK
         try:
-            await self._connection.publish(of_device(self._device, leaf), payload, qos=1, retain=False)
+            is_taken = await self._connection.publish(of_device(self._device, leaf), payload, qos=1, retain=False)
         except LinkLostError:
-            return False
-        return True
+            return Delivered.NO_LINK
+        return Delivered.TAKEN if is_taken else Delivered.NOBODY
 
     def move(self, keepalive_s: float) -> None:
         """Connect anew, because the broker's address has changed; count waits in `keepalive_s` from now on."""
@@ -147,7 +149,7 @@ class Uplink:
                 await self._until_lost_or(stop, self._send(connection), self._receive(connection))
             finally:
                 self._connection = None
-                self._said.forget(anyio.current_time())
+                self._said.lose(anyio.current_time())
                 self._lost_at_s = None if self._is_outdated.is_set() else time.monotonic()
             if stop.is_set() or self._is_moving:
                 await connection.publish(birth_topic, self._reporter.birth(is_online=False), qos=1, retain=True)
@@ -175,32 +177,46 @@ class Uplink:
         scope.cancel()
 
     async def _send(self, connection: Connection) -> None:
-        for said in self._said.letters:
-            await self._say(connection, said)
+        audience = Audience()
         while True:
             self._reporter.wake.clear()
             if self._reporter.is_report_due:
                 self._reporter.is_report_due = False
                 await self._publish(connection, "reported", self._reporter.reported(), retain=True)
                 self._has_acknowledged = True
-            letter = self._reporter.outbox.first()
-            if letter is not None and self._said.is_known_from_before(letter):
-                self._reporter.outbox.remove(letter)
-            elif letter is not None:
-                await self._say(connection, letter)
-                self._reporter.outbox.remove(letter)
+            silence_s = audience.silence_s(time.monotonic())
+            letter = None if silence_s else self._next_letter()
+            if letter is not None:
+                audience = await self._say(connection, letter, audience)
             elif not self._reporter.is_report_due:
-                self._reporter.tell_dropped()
-                await self._reporter.wake.wait()
+                if not silence_s:
+                    self._reporter.tell_dropped()
+                with anyio.move_on_after(silence_s or None):
+                    await self._reporter.wake.wait()
 
-    async def _say(self, connection: Connection, letter: Letter) -> None:
-        await self._publish(connection, letter.leaf, letter.payload, retain=False)
-        self._said.add(letter, anyio.current_time())
+    def _next_letter(self) -> Letter | None:
+        outbox, owed = self._reporter.outbox, self._said.first_owed()
+        if owed is not None:
+            return owed
+        while (letter := outbox.first()) is not None and self._said.is_known_from_before(letter):
+            outbox.remove(letter)
+        return letter
 
-    async def _publish(self, connection: Connection, leaf: str, payload: bytes, *, retain: bool) -> None:
+    async def _say(self, connection: Connection, letter: Letter, audience: Audience) -> Audience:
+        """Say it; it is kept for later when nobody takes it."""
+        is_taken = await self._publish(connection, letter.leaf, letter.payload, retain=False)
+        if is_taken:
+            self._said.add(letter, anyio.current_time())
+            self._reporter.outbox.remove(letter)
+        if is_taken is bool(audience.absences):
+            log.info("there is %s who takes what this device says", "somebody" if is_taken else "nobody")
+        return audience.after(is_taken, time.monotonic(), random.random())  # noqa: S311 - spreads load
+
+    async def _publish(self, connection: Connection, leaf: str, payload: bytes, *, retain: bool) -> bool:
         with self.promise.within(EXCHANGE_S):
-            await connection.publish(of_device(self._device, leaf), payload, qos=1, retain=retain)
+            is_taken = await connection.publish(of_device(self._device, leaf), payload, qos=1, retain=retain)
         self.last_contact_at = utc_now()
+        return is_taken
 
     async def _receive(self, connection: Connection) -> None:
         while True:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import median
 
 # Fewer samples than this say nothing about a slope.
 MIN_SAMPLES = 12
@@ -31,7 +31,7 @@ def slope_bytes_per_s(samples: Sequence[Sample]) -> float:
     """
     pairs = combinations(samples, 2)
     slopes = [(later.rss_bytes - sooner.rss_bytes) / (later.at_s - sooner.at_s) for sooner, later in pairs if later.at_s > sooner.at_s]
-    return median(slopes) if slopes else 0.0
+    return statistics.median(slopes) if slopes else 0.0
 
 
 def steady_growth_bytes_per_s(samples: Sequence[Sample]) -> float:

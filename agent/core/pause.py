@@ -12,9 +12,9 @@ def candidate_s(allowed_s: float, return_s: float) -> float:
 
 
 def refusal(provider: str, allowed_s: float, return_s: float) -> str:
-    """Say why a release cannot be proved on what the worker that serves holds."""
+    """Say why nothing else can run on what the worker that serves holds."""
     least_s = max(1, round(2 * return_s + 0.5))
     return (
-        f"{provider}: expected that a second process can use it for the proof, found that one process alone holds it, and that a pause of "
+        f"{provider}: expected that a second process can use it, found that one process alone holds it, and that a pause of "
         f"{allowed_s:g} s is allowed; set update.max_pause_s to {least_s} or more, of which {return_s:.1f} s are for the way back"
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from statistics import median
 from typing import Literal
 
 from agent.core.growth import MIB, Sample, steady_growth_bytes_per_s
@@ -163,7 +163,7 @@ def _heat(watch: Watch, limits: Limits) -> Unfit | None:
     found = [heat.temperature_c for heat in latest if heat.temperature_c is not None]
     if first.temperature_c is None or len(found) < MIN_HEATS:
         return None
-    warmest, allowed = median(found), first.temperature_c + limits.max_temperature_rise_c
+    warmest, allowed = statistics.median(found), first.temperature_c + limits.max_temperature_rise_c
     if warmest < HOT_C or warmest <= allowed:
         return None
     return Unfit(

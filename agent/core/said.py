@@ -37,6 +37,8 @@ class Said:
         self.trouble = ""
         self._notebook = notebook
         self._letters: deque[tuple[float, Letter]] = deque()
+        # So many of them, the oldest, are to be said again.
+        self._owed = 0
         # What the process before said: its outbox may hold some of it still.
         self._from_before: set[Letter] = set()
         if notebook is not None:
@@ -47,6 +49,10 @@ class Said:
         """Return them in order."""
         return [letter for _, letter in self._letters]
 
+    def first_owed(self) -> Letter | None:
+        """Return the oldest one that is to be said again; it stays so until it is added anew."""
+        return self._letters[0][1] if self._owed else None
+
     def is_known_from_before(self, letter: Letter) -> bool:
         """Say whether the process before had this letter acknowledged; asked of letters in the order in which they are sent."""
         is_known = letter in self._from_before
@@ -56,7 +62,10 @@ class Said:
 
     def add(self, letter: Letter, now_s: float) -> None:
         """Remember that a letter was acknowledged now, in monotonic seconds, be it for the first time or again."""
-        self._letters = deque(each for each in self._letters if each[1] is not letter)
+        place = next((place for place, (_, each) in enumerate(self._letters) if each is letter), None)
+        if place is not None:
+            del self._letters[place]
+            self._owed -= place < self._owed
         self._letters.append((now_s, letter))
         self.forget(now_s)
         if self._notebook is not None:
@@ -67,11 +76,17 @@ class Said:
             else:
                 self.trouble = ""
 
+    def lose(self, now_s: float) -> None:
+        """Owe it all again: the link is lost."""
+        self.forget(now_s)
+        self._owed = len(self._letters)
+
     def forget(self, now_s: float) -> None:
-        """Let go of what every broker has written down by now."""
+        """Let go of what every broker has written down by now; what is owed is kept for as long as nobody takes it."""
         size = sum(len(letter.payload) for _, letter in self._letters)
-        while self._letters and (self._letters[0][0] < now_s - REPEAT_S or size > MAX_BYTES):
+        while self._letters and (size > MAX_BYTES or (not self._owed and self._letters[0][0] < now_s - REPEAT_S)):
             size -= len(self._letters.popleft()[1].payload)
+            self._owed -= self._owed > 0
 
     def _take_up(self, notebook: Notebook, now_s: float) -> None:
         try:
@@ -79,8 +94,11 @@ class Said:
         except StateError as error:
             self.trouble = str(error)
             return
-        # A letter that was said again is noted again.
-        newest = {letter: at_s for at_s, letter in noted}
+        newest = dict[Letter, float]()
+        for at_s, letter in noted:
+            newest.pop(letter, None)  # one that was said again is noted again, and stands where it was said last
+            newest[letter] = at_s
         self._letters.extend(sorted(((at_s, letter) for letter, at_s in newest.items()), key=lambda each: each[0]))
         self._from_before = set(newest)
-        self.forget(now_s)
+        # When the process before lost its link is not known; not before it said its last word, after which it may have waited for long.
+        self.lose(max(newest.values(), default=now_s))

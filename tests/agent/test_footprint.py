@@ -54,6 +54,15 @@ def test_a_module_that_waits_is_whole_once_it_is_touched() -> None:
     assert found.stdout == "HTTPSConnection\n"
 
 
+def test_a_module_waits_however_often_it_is_imported() -> None:
+    program = (
+        "from agent.lazy import UNUSED, WaitingModule, spare; spare(UNUSED); import statistics; import statistics, sys;"
+        "print(type(sys.modules['statistics']) is WaitingModule, statistics.median([1, 2, 3]))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "True 2\n"
+
+
 def test_threads_that_touch_a_waiting_module_together_all_find_it_whole(tmp_path: Path) -> None:
     # Given a module that takes its time, and counts how often it is run
     (tmp_path / "slow.py").write_text("import sys, time\nsys.runs = getattr(sys, 'runs', 0) + 1\ntime.sleep(0.2)\nlast = 1\n")

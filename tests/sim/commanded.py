@@ -20,6 +20,7 @@ from agent.command_verifier import verify
 from agent.control.answers import Answers
 from agent.control.command_gate import CommandGate, Judging
 from agent.control.commands import Commands, Deed
+from agent.control.ports.commands import Delivered
 from agent.control.reporter import Identity, Reporter
 from agent.core.clock_floor import judged_now
 from agent.core.command_verdict import CommandQuestion, CommandVerdict
@@ -79,6 +80,8 @@ class Device:
         self.results: list[CommandResult] = []
         self.records = CommandRecords(folder / "state" / "answers")
         self.is_linked = True
+        # So many results find a broker that has nobody to give them to.
+        self.untaken = 0
         self.deadline_s = 30.0
         self.work: Callable[[], Awaitable[object]] = at_once
 
@@ -109,12 +112,16 @@ class Device:
         await self.work()
         return PICTURE if isinstance(order, SnapshotOrder) else LOGS
 
-    async def deliver(self, leaf: str, payload: bytes) -> bool:
-        """Take a result, while there is a link."""
-        if self.is_linked:
-            self.results.append(CommandResult.model_validate_json(payload))
-            assert leaf == f"command/{self.results[-1].command}/result"
-        return self.is_linked
+    async def deliver(self, leaf: str, payload: bytes) -> Delivered:
+        """Take a result, while there is a link and somebody at its other end."""
+        if not self.is_linked:
+            return Delivered.NO_LINK
+        if self.untaken:
+            self.untaken -= 1
+            return Delivered.NOBODY
+        self.results.append(CommandResult.model_validate_json(payload))
+        assert leaf == f"command/{self.results[-1].command}/result"
+        return Delivered.TAKEN
 
     def say(self, commands: Commands, command: Command, signer: CryptoSigner | None = None) -> bytes:
         """Publish a command to it."""

@@ -63,13 +63,14 @@ class SimConnection:
         self._inbox: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(maxsize=64)
         self.loss: LinkLostError | None = None
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
         """Take a message, which arrives although its acknowledgement may be lost."""
         self._check()
         if qos:
             self._broker.heard.hear(topic.rpartition("/")[2], payload)
             await asyncio.sleep(LATENCY_S)
             self._check()
+        return True
 
     async def subscribe(self, *filters: str) -> None:
         """Send what is retained."""

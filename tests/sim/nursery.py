@@ -1,6 +1,6 @@
 """Forks small devices that take one release under strace, without loading Python anew for each: python -m tests.sim.nursery KIND LAST LOG.
 
-KIND is `release`, or `settings` for devices that take a revision of their settings.
+KIND is `release`, `shadow` for one that runs beside what serves at first, or `settings` for a revision of the device's settings.
 
 Reads one order a line, {"state": FOLDER, "options": [OPTIONS OF STRACE]}, and answers by {"status": EXIT STATUS OR -SIGNAL, "hit": the last
 call that was tampered with}.
@@ -37,12 +37,21 @@ async def take_release(state: Path, number: int) -> None:
         await device.wish(number)
 
 
+async def take_shadow(state: Path, number: int) -> None:
+    """Bring one release onto a device by way of the shadow, whatever becomes of it."""
+    device = SmallDevice(state)
+    async with device.running():
+        await device.until_served()
+        await device.shadow(number)
+        await device.wish(number)
+
+
 async def take_settings(state: Path, number: int) -> None:
     """Bring one revision onto a device, whatever becomes of it."""
     await settings_device.take(state, number)
 
 
-KINDS = {"release": take_release, "settings": take_settings}
+KINDS = {"release": take_release, "shadow": take_shadow, "settings": take_settings}
 
 
 def be_a_device(kind: str, state: Path, number: int) -> None:
@@ -78,7 +87,7 @@ def run(kind: str, state: Path, options: list[str], number: int, log: Path) -> t
 def main() -> None:
     """Take orders until there are none."""
     kind, number, log = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-    if kind == "release":
+    if kind != "settings":
         release_of(number)
     for line in sys.stdin:
         order = json.loads(line)

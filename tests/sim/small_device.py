@@ -2,7 +2,8 @@
 
     python -m tests.sim.small_device STATE LAST
 
-brings one release after the other onto a device, up to LAST, and prints each report that it makes of itself as it makes it.
+brings one release after the other onto a device, up to LAST, every other one by way of the shadow, and prints each report that it makes
+of itself as it makes it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from agent.core.retention import Retention
 from agent.core.shelf import Limits
 from agent.core.update import Update
 from agent.errors import SourceFailedError
-from agent.worker_link import Line, Prove, Proven, Ready, Serve, Serving, WorkerLine
+from agent.worker_link import Line, Prove, Proven, Ready, Reflect, Rest, Serve, Serving, Shadow, WorkerLine
 from contracts import codec
 from contracts.agent_config import DeviceSection, RuntimeSection
 from contracts.bundle import MANIFEST
@@ -58,6 +59,7 @@ from contracts.chunks import CHUNK_BYTES
 from contracts.lifecycle import FINAL, Phase
 from contracts.manifest import Manifest, decode_manifest
 from contracts.messages import Machine, ModelReport
+from contracts.shadow import ShadowTerms
 from tests.sim.releases import Release, make_release
 
 MODEL = "digits"
@@ -66,7 +68,12 @@ PATIENCE = Patience(ready_s=20, serving_s=20, silence_s=600, drain_s=5)
 FIT = Fit(("cpu",), frozenset({"onnx"}))
 MACHINE = Machine(architecture="any", system="any", python="any", cpu_count=1, memory_bytes=1, disk_bytes=1)
 DEADLINE_S = 60.0
-_RANK = {phase: rank for rank, phase in enumerate([Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SWITCHING, Phase.PROBATION])}
+_WAY = (Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SHADOW, Phase.SWITCHING, Phase.PROBATION)
+_RANK = {phase: rank for rank, phase in enumerate(_WAY)}
+COMMITTED = len(_WAY)
+TERMS = ShadowTerms(share=1.0)
+# So that a cut may well find it there.
+SHADOW_S = 0.05
 
 # How far a device has come: the release it is about, and how far that is; only ever grows while all goes well.
 Place: TypeAlias = tuple[int, int]
@@ -82,7 +89,7 @@ def place_of(stand: Update | ModelReport) -> Place:
     """Return how far an update has come."""
     if stand.candidate is not None:
         return stand.candidate.release, _RANK.get(stand.phase, 0)
-    return (0, 0) if stand.current is None else (stand.current.release, len(_RANK))
+    return (0, 0) if stand.current is None else (stand.current.release, COMMITTED)
 
 
 class ThinAir:
@@ -132,6 +139,8 @@ class NoProcess:
                 self.lines.put_nowait(Serving())
             case Prove():
                 self.lines.put_nowait(Proven(passed=True))
+            case Reflect() | Shadow() | Rest():
+                pass  # nobody asks, so there is nothing to show and nothing to compare
             case _:
                 self.kill()
 
@@ -264,18 +273,27 @@ class SmallDevice:
 
     async def wish(self, number: int) -> ModelReport:
         """Hear a wish as it is heard after its verification, and return the report of what became of it."""
+        await self._hear(number, None)
+        return await self.until(lambda report: is_over(report, number))
+
+    async def shadow(self, number: int) -> ModelReport:
+        """Hear that a release shall run beside what serves, and return the report that it does, or of what became of it."""
+        await self._hear(number, TERMS)
+        return await self.until(lambda report: self.is_shadow(number) or is_over(report, number))
+
+    def is_shadow(self, number: int) -> bool:
+        """Say whether a release runs beside what serves."""
+        report, candidate = self.diary.models.get(MODEL), self.updater.supervisor.candidate
+        is_there = candidate is not None and candidate.installed.release.release == number
+        return is_there and report is not None and report.phase is Phase.SHADOW
+
+    async def _hear(self, number: int, terms: ShadowTerms | None) -> None:
         release = release_of(number)
         self.source.hold(release)
         await anyio.to_thread.run_sync(self.trust.put_envelope, b"wish %d" % number)
         await anyio.to_thread.run_sync(self.trust.remember, Memory(generation=number))
         self.diary.say(generation=number)
-        self.updater.wish(Wish(release.ref, len(codec.encode(release.manifest))), number)
-
-        def is_over(report: ModelReport) -> bool:
-            about = report.current if report.last is None or report.current == release.ref else report.last.release
-            return report.phase in FINAL and about == release.ref
-
-        return await self.until(is_over)
+        self.updater.wish(Wish(release.ref, len(codec.encode(release.manifest)), shadow=terms), number)
 
     async def until(self, is_so: object) -> ModelReport:
         """Return the first report that is so."""
@@ -301,6 +319,13 @@ class SmallDevice:
         return self.launcher.served[0]
 
 
+def is_over(report: ModelReport, number: int) -> bool:
+    """Say whether a report tells what became of a release."""
+    ref = release_of(number).ref
+    about = report.current if report.last is None or report.current == ref else report.last.release
+    return report.phase in FINAL and about == ref
+
+
 async def live(state: Path, last: int) -> None:
     """Bring one release after the other onto a device, beginning with what was under way when it ended."""
     device = SmallDevice(state, is_loud=True)
@@ -310,6 +335,9 @@ async def live(state: Path, last: int) -> None:
     device.source.hold(release_of(first))
     async with device.running():
         for number in range(first, last + 1):
+            if number % 2 == 0 and number > first:
+                assert (await device.shadow(number)).phase is Phase.SHADOW
+                await anyio.sleep(SHADOW_S)
             report = await device.wish(number)
             assert report.phase is Phase.COMMITTED, report
 

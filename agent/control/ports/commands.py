@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -43,11 +44,20 @@ class CommandRecords(Protocol):
         """Forget a command, if it is kept."""
 
 
+class Delivered(Enum):
+    """How far a result came."""
+
+    TAKEN = "taken"
+    NO_LINK = "no link"
+    # There is a link, but nobody takes it from the broker, which forgot it.
+    NOBODY = "nobody"
+
+
 class Voice(Protocol):
     """What brings results to the fleet."""
 
-    async def deliver(self, leaf: str, payload: bytes) -> bool:
-        """Send what is kept elsewhere until it arrived; return False when it did not."""
+    async def deliver(self, leaf: str, payload: bytes) -> Delivered:
+        """Send what is kept elsewhere until it arrived; say whether it did."""
 
 
 class Logbook(Protocol):

@@ -9,8 +9,8 @@ from typing import Protocol
 class Connection(Protocol):
     """One connection to the broker; every wait raises LinkLostError when it is gone."""
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
-        """Send, and with QoS 1 wait for the acknowledgement."""
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
+        """Send, and with QoS 1 wait for the acknowledgement; say whether the message was taken, by the broker itself if it is retained."""
 
     async def subscribe(self, *filters: str) -> None:
         """Ask for topics."""

@@ -46,6 +46,18 @@ def test_a_result_that_found_no_link_is_sent_by_the_next_agent_and_then_forgotte
     play(tmp_path, part)
 
 
+def test_a_result_that_nobody_took_from_the_broker_is_sent_again_until_somebody_does(tmp_path: Path) -> None:
+    async def part(device: Device) -> None:
+        device.untaken = 2
+        async with device.running() as commands:
+            device.say(commands, command := command_for(DEVICE, LogsOrder()))
+            assert (await device.ended(command)).findings == LOGS
+            await until(lambda: device.records.load() == [])
+        assert (device.untaken, [said.state for said in device.results]) == (0, ["running", "ok"])
+
+    play(tmp_path, part)
+
+
 def test_a_command_over_which_the_agent_ended_is_reported_as_such_and_noted(tmp_path: Path) -> None:
     async def part(device: Device) -> None:
         device.work = asyncio.Event().wait

@@ -12,9 +12,16 @@ from pathlib import Path
 import anyio
 import pytest
 
+from agent.adapters.logbook import Logbook, RecentLog
+from agent.adapters.sensors import Sensors
+from agent.adapters.trial_process import TrialProcess
+from agent.control.deeds import Bench, Deeds
 from agent.control.delivery import Installed
 from agent.control.worker import Worker
-from agent.errors import WorkerError
+from agent.core.growth import MIB
+from agent.errors import CommandError, RefusedCommandError, WorkerError
+from contracts.agent_config import RuntimeSection
+from contracts.commands import Benchmark, BenchmarkOrder, Golden, GoldenOrder
 from contracts.messages import ReleaseRef
 from tests.sim.supervised import PATIENCE, Watched, supervised
 from tests.sim.tiny_release import MODEL, TinyRelease
@@ -38,6 +45,13 @@ def play_on_one_accelerator(folder: Path, pause_s: float, play: Callable[[Watche
             await play(watched, device)
 
     asyncio.run(run())
+
+
+def deeds_of(watched: Watched, device: Path) -> Deeds:
+    """Return what people may ask of a model on that accelerator."""
+    trials = TrialProcess((sys.executable, "-m", "tests.sim.accelerator_trial", str(device)))
+    bench = Bench(trials, Sensors(device), RuntimeSection(), 4096 * MIB)
+    return Deeds(lambda _model: watched.supervisor, Logbook(RecentLog()), None, bench)
 
 
 def release(folder: Path, number: int) -> Installed:
@@ -132,3 +146,86 @@ def test_a_candidate_that_nobody_lets_take_over_gives_the_accelerator_back_withi
             await watched.supervisor.switch()
 
     play_on_one_accelerator(tmp_path, 12.0, play)
+
+
+def test_where_no_pause_is_allowed_a_trial_is_refused_by_name_and_the_worker_serves_undisturbed(tmp_path: Path) -> None:
+    async def play(watched: Watched, device: Path) -> None:
+        pid, deeds = serving(watched).pid, deeds_of(watched, device).by_kind
+        for order in (GoldenOrder(), BenchmarkOrder(runs=1)):
+            with pytest.raises(RefusedCommandError, match=r"one process alone holds it.*set update\.max_pause_s to"):
+                await deeds[order.kind].work(order)
+        assert serving(watched).pid == pid
+        assert (watched.crashes, watched.alarms) == ([], [])
+
+    play_on_one_accelerator(tmp_path, 0.0, play)
+
+
+def test_trials_of_what_serves_run_on_the_accelerator_itself_one_after_the_other_while_callers_wait(tmp_path: Path) -> None:
+    async def play(watched: Watched, device: Path) -> None:
+        deeds, found, answers = deeds_of(watched, device).by_kind, list[object](), list[int]()
+
+        async def prove() -> None:
+            found.append(await deeds["golden"].work(GoldenOrder()))
+
+        async def call() -> None:
+            await watched.until(lambda: watched.supervisor.serving is None)
+            answers.append(await ask(watched))
+
+        # When somebody has the release timed, another one has it proved, and a caller comes while nobody serves
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            tasks.start_soon(prove)
+            found.append(await deeds["benchmark"].work(BenchmarkOrder(runs=3)))
+        # Then both were on the accelerator, the caller was answered, and each pause was told
+        timed = next(each for each in found if isinstance(each, Benchmark))
+        proved = next(each for each in found if isinstance(each, Golden))
+        assert (timed.provider, proved.provider) == ("stand-in accelerator", "stand-in accelerator")
+        assert (timed.runs, proved.passed) == (3, True)
+        assert answers == [200]
+        assert [alarm.state for alarm in watched.alarms] == ["resumed", "resumed"]
+        assert serving(watched).ready is not None
+        assert (watched.crashes, watched.supervisor.restarts) == ([], 0)
+
+    play_on_one_accelerator(tmp_path, PAUSE_S, play)
+
+
+def test_a_trial_that_is_too_slow_for_the_pause_is_ended_and_the_worker_serves_again(tmp_path: Path) -> None:
+    async def play(watched: Watched, device: Path) -> None:
+        deeds, before = deeds_of(watched, device).by_kind, serving(watched).pid
+
+        async def mend() -> None:
+            await watched.until(lambda: watched.supervisor.serving is None)
+            await asyncio.sleep(1.0)
+            (device / "slow").unlink()
+
+        (device / "slow").touch()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(mend)
+            with pytest.raises(WorkerError, match=r"expected an end within .* update\.max_pause_s allows a pause of 6 s"):
+                await deeds["benchmark"].work(BenchmarkOrder(runs=1))
+        assert serving(watched).pid != before
+        assert await ask(watched) == 200
+        assert watched.crashes == []
+
+    play_on_one_accelerator(tmp_path, 6.0, play)
+
+
+def test_a_release_that_comes_meanwhile_waits_for_the_trial_and_a_trial_is_refused_while_a_release_is_tested(tmp_path: Path) -> None:
+    async def play(watched: Watched, device: Path) -> None:
+        deeds = deeds_of(watched, device).by_kind
+
+        async def time_it() -> None:
+            await deeds["benchmark"].work(BenchmarkOrder(runs=1))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(time_it)
+            await watched.until(lambda: watched.supervisor.serving is None)
+            ready = await watched.supervisor.test(release(tmp_path, 2))
+        assert (ready.golden_passed, ready.provider) == (True, "stand-in accelerator")
+        with pytest.raises(CommandError, match="expected a release that serves, found none"):
+            await deeds["golden"].work(GoldenOrder())
+        await watched.supervisor.switch()
+        assert serving(watched).installed.release.release == 2
+        assert watched.crashes == []
+
+    play_on_one_accelerator(tmp_path, PAUSE_S, play)

@@ -73,7 +73,8 @@ class Nursery:
 @contextmanager
 def nursery(log: Path, kind: str = "release") -> Iterator[Nursery]:
     """Start a nursery in memory, where there is room."""
-    live, check_good = {"release": (small_device.live, check_release), "settings": (settings_device.live, check_settings)}[kind]
+    release, settings = (small_device.live, check_release), (settings_device.live, check_settings)
+    live, check_good = {"release": release, "shadow": release, "settings": settings}[kind]
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     memory = Path("/dev/shm")
@@ -184,6 +185,25 @@ def test_whichever_call_goes_wrong_while_settings_are_taken_the_next_start_makes
     with nursery(tmp_path / "nursery.log", "settings") as devices:
         counts = {call: sweep(devices, call, one_fault_of_three) for call in calls}
     tell(f"disturbed changes of settings: {sum(counts.values())}: {counts}")
+    assert min(counts.values()) >= 1
+
+
+def test_whichever_rename_goes_wrong_around_a_shadow_the_next_start_makes_it_good(
+    tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    with nursery(tmp_path / "nursery.log", "shadow") as devices:
+        count = sweep(devices, "rename", one_fault_of_three)
+    tell(f"disturbed updates by way of the shadow: {count}")
+    assert count
+
+
+@pytest.mark.slow
+def test_whichever_call_goes_wrong_around_a_shadow_in_whichever_way_the_next_start_makes_it_good(
+    tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    with nursery(tmp_path / "nursery.log", "shadow") as devices:
+        counts = {call: sweep(devices, call, every_fault) for call in CALLS}
+    tell(f"disturbed updates by way of the shadow: {sum(counts.values())}: {counts}")
     assert min(counts.values()) >= 1
 
 
