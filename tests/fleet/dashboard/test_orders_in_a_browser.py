@@ -240,7 +240,8 @@ def test_many_devices_are_labelled_and_grouped_at_once(stage: FleetProcess, visi
     visit.answer("Continue")
     assert "Group north is new; it will have 2 devices." in visit.answer("Save group")
     wait_for(lambda: [group for group in shown(stage, "groups") if group["name"] == "north"])
-    assert shown(stage, "groups/north")["members"] == ["sim-00003", "sim-00004"]
+    members = shown(stage, "groups/north/devices")
+    assert [member["device"] for member in members] == ["sim-00003", "sim-00004"]
     visit.open("/devices/sim-00003")
     visit.until(lambda: "north" in visit.text(), "the device's page does not tell its group")
 
