@@ -188,9 +188,7 @@ def test_whichever_call_goes_wrong_while_settings_are_taken_the_next_start_makes
     assert min(counts.values()) >= 1
 
 
-def test_whichever_rename_goes_wrong_around_a_shadow_the_next_start_makes_it_good(
-    tmp_path: Path, tell: Callable[[str], None]
-) -> None:
+def test_whichever_rename_goes_wrong_around_a_shadow_the_next_start_makes_it_good(tmp_path: Path, tell: Callable[[str], None]) -> None:
     with nursery(tmp_path / "nursery.log", "shadow") as devices:
         count = sweep(devices, "rename", one_fault_of_three)
     tell(f"disturbed updates by way of the shadow: {count}")
