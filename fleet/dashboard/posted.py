@@ -9,16 +9,18 @@ from starlette.requests import Request
 
 # Characters; a longer password is as wrong as any other.
 NAME_CHARS, PASSWORD_CHARS = 64, 1025
-# Each character of a password may take 12 bytes.
-MAX_FORM_BYTES = 16 * 1024
+# Each character may take four bytes of three characters.
+CHAR_BYTES = 12
+# Names of fields, and what stands between them.
+FRAME_BYTES = 1024
 
 
 async def posted(request: Request, fields: Mapping[str, int]) -> Mapping[str, str] | None:
     """Return what was filled in, by field and cut to the field's characters; None for more than fits."""
-    raw = bytearray()
+    raw, room = bytearray(), FRAME_BYTES + CHAR_BYTES * sum(fields.values())
     async for block in request.stream():
         raw += block
-        if len(raw) > MAX_FORM_BYTES * len(fields):
+        if len(raw) > room:
             return None
     try:
         found = parse_qs(raw.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=len(fields))
