@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -62,14 +62,32 @@ class Doors:
 
     def answers_after(self, header: bytes, source: str) -> bool:
         """Say whether the door with TLS answers on a connection from an address that begins with a header."""
-        connection = socket.create_connection(("127.0.0.1", self.fleet.tls_port), SECONDS, (source, 0))
-        connection.sendall(header)
-        try:
-            with self.believed.wrap_socket(connection, server_hostname="127.0.0.1") as secure:
-                secure.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                return secure.recv(12) == b"HTTP/1.1 200"
-        except OSError:
-            return False
+        with socket.create_connection(("127.0.0.1", self.fleet.tls_port), SECONDS, (source, 0)) as connection:
+            connection.sendall(header)
+            # Over memory: the ssl module loses a socket that ends before its handshake begins.
+            coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+            secure = self.believed.wrap_bio(coming, going, server_hostname="127.0.0.1")
+
+            def had(act: Callable[[], bytes | None]) -> bytes | None:
+                while True:
+                    try:
+                        found = act()
+                    except ssl.SSLWantReadError:  # noqa: PERF203 - that more has to come is the usual case
+                        connection.sendall(going.read())
+                        came = connection.recv(1 << 16)
+                        if not came:
+                            raise ConnectionResetError from None
+                        coming.write(came)
+                    else:
+                        connection.sendall(going.read())
+                        return found
+
+            try:
+                had(secure.do_handshake)
+                secure.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return had(lambda: secure.read(12)) == b"HTTP/1.1 200"
+            except OSError:
+                return False
 
     def told(self) -> str:
         """Return where the newest failure came from, by the audit log."""
