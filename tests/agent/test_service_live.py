@@ -29,6 +29,9 @@ from tests.live.device import (
 )
 from tests.live.mosquitto import Mosquitto
 
+# From SIGKILL to active again, of which systemd waits one by the unit.
+LONGEST_ABSENCE_S = 3.0
+
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
@@ -85,13 +88,17 @@ def test_doctor_names_what_is_wrong_and_what_to_do(device: Device) -> None:
     assert found["certificate"]["text"].startswith("good until")
 
 
-def test_a_killed_agent_is_started_again_after_a_second(device: Device, tell: Callable[[str], None]) -> None:
-    # How long a start takes is the machine's affair, how long it is waited before is the unit's
+def test_a_killed_agent_is_back_within_three_seconds(device: Device, tell: Callable[[str], None]) -> None:
     assert device.container.unit(UNIT, "RestartUSec") == "1s"
-    before, began_s = device.pid(), time.monotonic()
-    device.container.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
-    wait_until_active(device, before)
-    tell(f"a killed agent was back after {time.monotonic() - began_s:.1f} s")
+    # The machine that tests run on may be busy: one of three must show it.
+    took_s: list[float] = []
+    while not took_s or (min(took_s) > LONGEST_ABSENCE_S and len(took_s) < 3):
+        before, began_s = device.pid(), time.monotonic()
+        device.container.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
+        wait_until_active(device, before)
+        took_s.append(time.monotonic() - began_s)
+    tell(f"a killed agent was back after {min(took_s):.1f} s (at most {LONGEST_ABSENCE_S:g} s)")
+    assert min(took_s) <= LONGEST_ABSENCE_S, took_s
 
 
 def test_an_agent_that_stands_still_is_ended_by_the_watchdog_and_started_again(device: Device) -> None:
