@@ -30,6 +30,7 @@ EMPTY = "no rollouts yet; start one with: fieldfare rollout start MODEL --to all
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="Its number.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit status 1 when it failed.")]
+WaitForLast = Annotated[bool, typer.Option("--wait", help="Follow it until the others have finished, and the model may have another.")]
 
 
 @app.command()
@@ -122,9 +123,9 @@ def promote(rollout: Number, folder: Folder = None, as_json: AsJson = False) -> 
 
 
 @app.command()
-def abort(rollout: Number, folder: Folder = None, as_json: AsJson = False) -> None:
+def abort(rollout: Number, wait: WaitForLast = False, folder: Folder = None, as_json: AsJson = False) -> None:
     """Withdraw it from devices that have not begun to stage it; the others finish."""
-    _order(rollout, "abort", folder, as_json=as_json)
+    _order(rollout, "abort", folder, as_json=as_json, is_waiting=wait)
 
 
 @app.command()

@@ -16,7 +16,10 @@ class RolloutRunningError(FleetError):
     """A model's rollout is still under way."""
 
     def __init__(self, model: str, rollout: int) -> None:
-        super().__init__(f"model {model}: expected no running rollout, found rollout {rollout}; wait until it has ended")
+        super().__init__(
+            f"model {model}: expected no running rollout, found rollout {rollout}; "
+            f"wait until it has ended, or end it: fieldfare rollout abort {rollout} --wait"
+        )
 
 
 class RolloutFailedError(FleetError):

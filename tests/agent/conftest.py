@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.live.mosquitto import Mosquitto
@@ -73,6 +74,11 @@ class AgentProcess:
         assert self.process is not None
         self.process.send_signal(number)
 
+    def children(self, module: str) -> list[psutil.Process]:
+        """Return those of its processes that run a module: others come and go meanwhile."""
+        assert self.process is not None
+        return [child for child in psutil.Process(self.process.pid).children() if _runs(child, module)]
+
     def who_serves(self) -> str:
         """Ask the model's API which release answers; an empty answer while nobody listens yet."""
         connection = http.client.HTTPConnection("127.0.0.1", self.serve_port, timeout=10)
@@ -87,6 +93,13 @@ class AgentProcess:
     def log(self) -> str:
         """Return all it logged."""
         return (self.config.parent / "agent.log").read_text()
+
+
+def _runs(process: psutil.Process, module: str) -> bool:
+    try:
+        return module in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-import psutil
 import pytest
 
 from agent.adapters.configuration_files import ConfigurationFiles
@@ -68,17 +67,8 @@ class Served:
 
     def kill(self) -> None:
         """End the agent without warning, but not while its verifier is about to answer: that would complain in the same log."""
-        assert self.device.process is not None
-        agent = psutil.Process(self.device.process.pid)
-        until(lambda: not any(_is_verifier(child) for child in agent.children()))
+        until(lambda: not self.device.children("agent.verifier"))
         self.device.kill()
-
-
-def _is_verifier(process: psutil.Process) -> bool:
-    try:
-        return "agent.verifier" in process.cmdline()
-    except psutil.NoSuchProcess:
-        return False
 
 
 def is_in_probation(attempt: int, report: ModelReport) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from contracts.lifecycle import Phase
@@ -255,8 +254,7 @@ def test_the_only_release_serves_without_an_engine_where_none_can_be_built_and_i
     assert not jetson.engine(first).parent.exists()
     # When its worker is killed, then the next one is there without another build
     builds, mark = len(jetson.builds()), jetson.fleet.mark
-    assert jetson.agent.process is not None
-    (worker,) = psutil.Process(jetson.agent.process.pid).children()
+    (worker,) = jetson.agent.children("tests.sim.worker")
     worker.kill()
     jetson.fleet.wait_for(Health, DEVICE, lambda health: health.workers["digits"].restarts == 1, timeout_s=60, since=mark)
     assert jetson.who_serves(since=mark) == "1"

@@ -202,7 +202,7 @@ def test_a_model_has_one_running_rollout_and_a_silent_device_ends_it_by_its_dead
         again = fleet.run("rollout", "start", "slow", "--to", "all")
         assert again.returncode == 2
         assert f"expected no running rollout, found rollout {first['id']}" in again.stderr
-        fleet.ask("rollout", "abort", str(first["id"]))
+        fleet.ask("rollout", "abort", str(first["id"]), "--wait")
         # And one in which it has a second ends by that
         second = fleet.ask("rollout", "start", "slow", "--to", "id = mute", "--deadline-s", "1")
         with fleet.api as api:
