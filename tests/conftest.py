@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 FIGURE = "figure"
 # Short files by the hundred: begun last, they fill both lanes up to the end.
 SHORT = "tests/contracts/"
+
+
+# The same examples in each run, and no limit on the time that one takes; --hypothesis-profile=default looks for others.
+settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 def pytest_configure() -> None:

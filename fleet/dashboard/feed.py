@@ -48,9 +48,10 @@ Answer = TypeVar("Answer")
 class Shared(Generic[Answer]):
     """One question to the fleet, answered once for all who ask at about the same time."""
 
-    def __init__(self, ask: Callable[[], Answer], fresh_s: float = FRESH_S) -> None:
-        """`ask` may block; it runs in a thread. An answer is good for `fresh_s`, or longer when it took long."""
+    def __init__(self, ask: Callable[[], Answer], fresh_s: float = FRESH_S, clock: Callable[[], float] = time.monotonic) -> None:
+        """`ask` may block; it runs in a thread. An answer is good for `fresh_s`, by `clock` in seconds, or longer when it took long."""
         self._fresh_s = fresh_s
+        self._clock = clock
         self._ask = ask
         self._lock = asyncio.Lock()
         self._answers: list[Answer] = []
@@ -59,10 +60,10 @@ class Shared(Generic[Answer]):
     async def get(self) -> Answer:
         """Return an answer that is a moment old at most; raises what `ask` raises."""
         async with self._lock:
-            started = time.monotonic()
+            started = self._clock()
             if not self._answers or started >= self._fresh_until:
                 self._answers = [await asyncio.to_thread(self._ask)]
-                ended = time.monotonic()
+                ended = self._clock()
                 self._fresh_until = ended + max(self._fresh_s, REST_FACTOR * (ended - started))
             return self._answers[0]
 
@@ -82,25 +83,28 @@ class DevicePage:
 class Feed:
     """All that the pages ask."""
 
-    def __init__(self, services: Services) -> None:
-        """Ask them; nothing is read before a page wants it."""
+    def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
+        """Ask them; nothing is read before a page wants it, and how fresh it is goes by `clock`, in seconds."""
         reader, groups = services.reader, services.groups
         self._services = services
-        self.overview: Shared[Overview] = Shared(reader.overview)
-        self.releases: Shared[tuple[ReleaseView, ...]] = Shared(reader.releases)
-        self.groups: Shared[tuple[GroupView, ...]] = Shared(lambda: groups.groups(MAX_GROUPS, "", services.now()).items)
-        self._rollouts = lru_cache(MAX_ANSWERS)(lambda before: Shared(partial(reader.rollouts, limit=MAX_ROLLOUTS + 1, before=before)))
-        self._devices = lru_cache(MAX_ANSWERS)(lambda *asked: Shared(partial(self._read_devices, *asked)))
-        self._device = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(reader.device, device)))
-        self._groups_of = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(self._read_groups_of, device), GROUPS_FRESH_S))
-        self._taken_part = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(reader.taken_part, device)))
-        self._commands = lru_cache(MAX_ANSWERS)(lambda device: Shared(partial(self._read_commands, device)))
-        self._rollout = lru_cache(MAX_ANSWERS)(lambda rollout: Shared(partial(reader.rollout, rollout)))
-        self._rollout_devices = lru_cache(MAX_ANSWERS)(
-            lambda rollout, phase, start, limit: Shared(partial(reader.rollout_devices, rollout, phase, start=start, limit=limit))
+        self._clock = clock
+        self.overview: Shared[Overview] = self._shared(reader.overview)
+        self.releases: Shared[tuple[ReleaseView, ...]] = self._shared(reader.releases)
+        self.groups: Shared[tuple[GroupView, ...]] = self._shared(lambda: groups.groups(MAX_GROUPS, "", services.now()).items)
+        self._rollouts = lru_cache(MAX_ANSWERS)(
+            lambda before: self._shared(partial(reader.rollouts, limit=MAX_ROLLOUTS + 1, before=before))
         )
-        self._health = lru_cache(MAX_ANSWERS)(lambda device, minutes: Shared(partial(reader.health, device, minutes=minutes)))
-        self._inference = lru_cache(MAX_ANSWERS)(lambda device, minutes: Shared(partial(reader.inference, device, minutes=minutes)))
+        self._devices = lru_cache(MAX_ANSWERS)(lambda *asked: self._shared(partial(self._read_devices, *asked)))
+        self._device = lru_cache(MAX_ANSWERS)(lambda device: self._shared(partial(reader.device, device)))
+        self._groups_of = lru_cache(MAX_ANSWERS)(lambda device: self._shared(partial(self._read_groups_of, device), GROUPS_FRESH_S))
+        self._taken_part = lru_cache(MAX_ANSWERS)(lambda device: self._shared(partial(reader.taken_part, device)))
+        self._commands = lru_cache(MAX_ANSWERS)(lambda device: self._shared(partial(self._read_commands, device)))
+        self._rollout = lru_cache(MAX_ANSWERS)(lambda rollout: self._shared(partial(reader.rollout, rollout)))
+        self._rollout_devices = lru_cache(MAX_ANSWERS)(
+            lambda rollout, phase, start, limit: self._shared(partial(reader.rollout_devices, rollout, phase, start=start, limit=limit))
+        )
+        self._health = lru_cache(MAX_ANSWERS)(lambda device, minutes: self._shared(partial(reader.health, device, minutes=minutes)))
+        self._inference = lru_cache(MAX_ANSWERS)(lambda device, minutes: self._shared(partial(reader.inference, device, minutes=minutes)))
 
     async def devices(self, query: str, order: str, start: int, limit: int = DEVICES_PER_PAGE) -> DevicePage:
         """Return a page of the devices that a query means; raise QueryError or UnknownGroupError."""
@@ -159,6 +163,9 @@ class Feed:
             self._commands(device).outdate()
         self.groups.outdate()
         self._devices.cache_clear()
+
+    def _shared(self, ask: Callable[[], Answer], fresh_s: float = FRESH_S) -> Shared[Answer]:
+        return Shared(ask, fresh_s, self._clock)
 
     def _read_devices(self, query: str, order: str, start: int, limit: int) -> DevicePage:
         ids, total = self._services.targeting.listed(query, order, start, limit, self._services.now())

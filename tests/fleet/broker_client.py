@@ -16,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from tests.fleet.server import FleetProcess
 from tests.live.authority import context_of
 
-ANSWER_S = 10.0
+ANSWER_S = 60.0
 HOST = "127.0.0.1"
 
 
@@ -68,21 +68,26 @@ def verdict_on(login: Login, topic: str) -> str:
 
 
 class Listener:
-    """`with` connects it; it asks for everything and keeps what the broker lets it hear."""
+    """`with` connects it; once the broker consents, it keeps what it is let hear of everything, or of some topics.
 
-    def __init__(self, login: Login) -> None:
+    What the broker retains comes in the order of `filters`: a message of a later one says that all of the earlier ones is here.
+    """
+
+    def __init__(self, login: Login, *filters: str) -> None:
         """Listen as somebody."""
         self._login = login
+        self._filters = filters or ("ff/v1/#",)
         self._messages: dict[str, list[bytes]] = {}
-        self._connected = threading.Event()
+        self._listens = threading.Event()
         self._client = login.client()
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._listens.set()
         self._client.on_message = self._on_message
 
     def __enter__(self) -> Listener:
         self._client.connect(HOST, self._login.port)
         self._client.loop_start()
-        assert self._connected.wait(ANSWER_S)
+        assert self._listens.wait(ANSWER_S)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -98,8 +103,7 @@ class Listener:
         return set(self._messages)
 
     def _on_connect(self, client: Client, _user: object, _flags: ConnectFlags, _reason: ReasonCode, _properties: Properties | None) -> None:
-        client.subscribe("ff/v1/#", qos=1)
-        self._connected.set()
+        client.subscribe([(each, 1) for each in self._filters])
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
         self._messages.setdefault(message.topic, []).append(bytes(message.payload))

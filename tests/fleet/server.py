@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -15,18 +16,21 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 
 from agent.enrolment import Order, enrol
 from tests.live.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-READY_S = 60.0
-STOP_S = 20.0
+# Bounds for machines that do much else: what takes longer does not come.
+READY_S = 120.0
+STOP_S = 60.0
+COMMAND_S = 180.0
 
 Found = TypeVar("Found")
 
 
-def wait_for(find: Callable[[], Found | None], *, seconds: float = 60.0) -> Found:
+def wait_for(find: Callable[[], Found | None], *, seconds: float = 120.0) -> Found:
     """Return the first thing that is found; fail when nothing is in time."""
     deadline_s = time.monotonic() + seconds
     while time.monotonic() < deadline_s:
@@ -44,7 +48,7 @@ def environment(folder: Path) -> dict[str, str]:
 def fieldfare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     command = (sys.executable, "-m", "cli", *arguments)
-    return subprocess.run(command, cwd=ROOT, env=environment(folder), capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=environment(folder), capture_output=True, text=True, check=False, timeout=COMMAND_S)
 
 
 class FleetProcess:
@@ -110,7 +114,16 @@ class FleetProcess:
         headers = {"Authorization": f"Bearer {self.connection['token']}"}
         # Well before the server lets go of a connection by itself: who asks just then is cut off.
         limits = httpx.Limits(keepalive_expiry=1.0)
-        return httpx.Client(base_url=f"{self.connection['url']}/api/v1/", headers=headers, timeout=30, limits=limits)
+        return httpx.Client(base_url=f"{self.connection['url']}/api/v1/", headers=headers, timeout=60, limits=limits)
+
+    def broker_pid(self) -> int:
+        """Return the broker that it started last; 0 while none runs."""
+        assert self.process is not None
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.name() == "mosquitto" and child.status() != psutil.STATUS_ZOMBIE:
+                    return child.pid
+        return 0
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command against it."""
@@ -125,7 +138,9 @@ class FleetProcess:
     def python(self, program: str) -> str:
         """Return what a Python program prints in this tree."""
         command = (sys.executable, "-c", program)
-        done = subprocess.run(command, cwd=ROOT, env=environment(self.folder), capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment(self.folder), capture_output=True, text=True, check=True, timeout=COMMAND_S
+        )
         return done.stdout
 
     @property

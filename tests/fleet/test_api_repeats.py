@@ -81,9 +81,9 @@ def test_a_key_belongs_to_the_token_that_names_it(fleet: FleetProcess, api: http
     headers = {"Authorization": f"Bearer {other}", "Idempotency-Key": "five"}
     body = {"name": "frida", "role": "viewer"}
 
-    assert httpx.post(f"{fleet.connection['url']}/api/v1/tokens", json=body, headers=headers).status_code == 403
+    assert httpx.post(f"{fleet.connection['url']}/api/v1/tokens", json=body, headers=headers, timeout=60).status_code == 403
     api.delete("tokens/frida").raise_for_status()
-    assert httpx.post(f"{fleet.connection['url']}/api/v1/tokens", json=body, headers=headers).status_code == 401
+    assert httpx.post(f"{fleet.connection['url']}/api/v1/tokens", json=body, headers=headers, timeout=60).status_code == 401
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b"])

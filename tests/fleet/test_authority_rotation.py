@@ -66,7 +66,7 @@ def test_a_fleet_comes_over_to_its_next_authority_and_lets_the_old_one_go(tmp_pa
                 wait_for(lambda: dependents(fleet) == {"late", "never"}, seconds=SECONDS)
                 assert (viewer.empty(), bystander.empty()) == (True, True)
             assert believed_by(folders["early"]) == [old, new]
-            assert born_by(fleet, "early") == new
+            wait_for(lambda: born_by(fleet, "early") == new, seconds=SECONDS)
             # And a second one has to wait, and so does the end of the old one, until nobody depends on it
             assert "expected no successor" in fleet.run("authority", "rotate").stderr
             early = fleet.run("authority", "finish")

@@ -23,14 +23,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.messages import DeviceEvent
 from fleet.authority import Authority
-from tests.fleet.broker_client import HOST, Listener, Login, verdict_on
+from tests.fleet.broker_client import ANSWER_S, HOST, Listener, Login, verdict_on
 from tests.fleet.server import FleetProcess, wait_for
 from tests.live.authority import context_of, identity_of
 from tests.sim.device import SimDevice
 
-ANSWER_S = 10.0
-# An open connection of a revoked device ends within this time; it is a second at most.
-SECONDS = 10.0
+# An open connection of a revoked device ends within this time; on a quiet machine it is a second at most.
+SECONDS = 60.0
 
 
 def is_let_in(login: Login) -> bool:
@@ -204,8 +203,8 @@ def test_a_revocation_outlives_the_broker_and_the_server_and_a_new_certificate_l
         login = Login.of_device(first, folder)
         first.ask("device", "revoke", "pi-1")
         # When the broker dies, then the next one refuses it too
-        broker = broker_of(first)
-        os.kill(broker, signal.SIGKILL)
+        wait_for(first.broker_pid)
+        os.kill(first.broker_pid(), signal.SIGKILL)
         wait_for(lambda: is_let_in(Login.of_device(first, other)) or None)
         assert not is_let_in(login)
     # When the server starts again, then so does that one, and the device is asked no more
@@ -220,15 +219,9 @@ def test_a_revocation_outlives_the_broker_and_the_server_and_a_new_certificate_l
         assert not is_let_in(replace(login, identity=tmp_path / "stolen" / "identity.pem"))
 
 
-def broker_of(fleet: FleetProcess) -> int:
-    assert fleet.process is not None
-    pid = fleet.process.pid
-    return int(wait_for(lambda: Path(f"/proc/{pid}/task/{pid}/children").read_text().split())[0])
-
-
 def test_mosquittos_own_commands_find_the_viewers_login(fleet: FleetProcess) -> None:
-    command = ("mosquitto_sub", "-t", "ff/v1/trust/timestamp.json", "-C", "1", "-W", "10")
-    done = subprocess.run(command, env={**os.environ, "XDG_CONFIG_HOME": str(fleet.folder)}, capture_output=True, timeout=30, check=False)
+    command = ("mosquitto_sub", "-t", "ff/v1/trust/timestamp.json", "-C", "1", "-W", "60")
+    done = subprocess.run(command, env={**os.environ, "XDG_CONFIG_HOME": str(fleet.folder)}, capture_output=True, timeout=90, check=False)
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert b'"timestamp"' in done.stdout

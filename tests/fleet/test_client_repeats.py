@@ -35,7 +35,7 @@ class Forgetful:
         while True:
             connection, _ = self._listener.accept()
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(60)
                 request = connection.recv(65536)
                 if not request:
                     return
@@ -50,7 +50,7 @@ class Forgetful:
         """End the thread."""
         with socket.create_connection(self._listener.getsockname()):
             pass
-        self._thread.join(10)
+        self._thread.join(60)
         self._listener.close()
 
 
@@ -64,7 +64,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Forgetful]:
 
 @pytest.mark.parametrize("server", [0, 1, SENT_AGAIN], indirect=True)
 def test_a_request_whose_answer_got_lost_is_sent_again_under_the_same_name(server: Forgetful) -> None:
-    with httpx.Client(base_url=server.url, timeout=10) as http:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
         assert ApiClient(http).post("tokens", NEW, TokenView).name == "anna"
 
     assert len(server.keys) <= SENT_AGAIN + 1
@@ -73,7 +73,7 @@ def test_a_request_whose_answer_got_lost_is_sent_again_under_the_same_name(serve
 
 @pytest.mark.parametrize("server", [99], indirect=True)
 def test_a_server_that_never_answers_is_given_up(server: Forgetful) -> None:
-    with httpx.Client(base_url=server.url, timeout=10) as http, pytest.raises(ServerUnreachableError):
+    with httpx.Client(base_url=server.url, timeout=60) as http, pytest.raises(ServerUnreachableError):
         ApiClient(http).post("tokens", NEW, TokenView)
 
     assert len(server.keys) == SENT_AGAIN + 1
@@ -81,7 +81,7 @@ def test_a_server_that_never_answers_is_given_up(server: Forgetful) -> None:
 
 @pytest.mark.parametrize("server", [0], indirect=True)
 def test_two_requests_have_two_names(server: Forgetful) -> None:
-    with httpx.Client(base_url=server.url, timeout=10) as http:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
         for _ in range(2):
             ApiClient(http).post("tokens", NEW, TokenView)
 

@@ -68,7 +68,7 @@ def test_a_server_brings_the_rules_bans_who_is_turned_out_and_waits_for_an_api_t
         fleet.enroll(fleet.token("bad"), tmp_path / "again")
         wait_for(lambda: api.bans == [others])
         # And the server is ready, although no broker is there yet
-        assert httpx.get(f"{fleet.connection['url']}/readyz").json() == {"status": "ok"}
+        assert httpx.get(f"{fleet.connection['url']}/readyz", timeout=60).json() == {"status": "ok"}
 
 
 @pytest.mark.parametrize(

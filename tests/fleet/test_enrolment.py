@@ -263,7 +263,7 @@ def test_no_secret_lies_readable_on_the_server(fleet: FleetProcess, tmp_path: Pa
 def test_what_is_not_tls_is_on_this_machine_alone(fleet: FleetProcess, tmp_path: Path) -> None:
     context = context_of(None, fleet.folder / "authority" / "ca.pem")
     context.check_hostname = False
-    assert httpx.get(f"https://127.0.0.2:{fleet.tls_port}/healthz", verify=context).json() == {"status": "ok"}
+    assert httpx.get(f"https://127.0.0.2:{fleet.tls_port}/healthz", verify=context, timeout=60).json() == {"status": "ok"}
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.2:{fleet.port}/healthz")
 

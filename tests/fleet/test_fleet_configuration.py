@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.fleet.server import ROOT, FleetProcess, wait_for
 
-STOP_S = 20.0
+STOP_S = 60.0
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tests.fleet.server import ROOT, FleetProcess, environment, fieldfare
 from tests.sim.device import SimDevice
 from tests.sim.judge import Judge
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 ONLINE = {"snapshot.pem", "timestamp.pem", "director.pem"}
 # Keys of TLS, which sign nothing that a device runs.
 TLS = {"ca.key", "server.pem", "fleet.pem", "viewer.pem"}

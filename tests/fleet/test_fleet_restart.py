@@ -11,17 +11,8 @@ import pytest
 from tests.fleet.broker_client import Listener, Login
 from tests.fleet.bundles import make_bundle
 from tests.fleet.server import FleetProcess, wait_for
+from tests.fleet.test_broker_identity import is_let_in
 from tests.sim.device import SimDevice
-
-
-def children_of_server(fleet: FleetProcess) -> list[int]:
-    assert fleet.process is not None
-    pid = fleet.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def broker_of(fleet: FleetProcess) -> int:
-    return wait_for(lambda: children_of_server(fleet))[0]
 
 
 def is_running(pid: int) -> bool:
@@ -55,12 +46,14 @@ def test_a_broker_that_dies_comes_back_with_all_that_devices_need(tmp_path: Path
         folder = fleet.add_device("pi-1")
         with Listener(Login.of_viewer(fleet)) as listener:
             wait_for(lambda: listener.heard("ff/v1/pi-1/desired"))
-        broker = broker_of(fleet)
+        broker = wait_for(fleet.broker_pid)
         (fleet.folder / "broker" / "mosquitto.db").unlink(missing_ok=True)
 
         os.kill(broker, signal.SIGKILL)
 
-        assert wait_for(lambda: [child for child in children_of_server(fleet) if child != broker])
+        wait_for(lambda: fleet.broker_pid() not in (0, broker))
+        # It is started before it listens
+        wait_for(lambda: is_let_in(Login.of_device(fleet, folder)))
         make_bundle(tmp_path / "b", release=1)
         fleet.ask("release", "add", str(tmp_path / "b"))
         with SimDevice(folder):
@@ -69,7 +62,7 @@ def test_a_broker_that_dies_comes_back_with_all_that_devices_need(tmp_path: Path
 
 def test_the_broker_does_not_outlive_a_server_that_was_killed(tmp_path: Path) -> None:
     with FleetProcess(tmp_path / "home") as fleet:
-        broker = broker_of(fleet)
+        broker = wait_for(fleet.broker_pid)
         fleet.stop(signal.SIGKILL)
 
         wait_for(lambda: not is_running(broker))
@@ -77,7 +70,7 @@ def test_the_broker_does_not_outlive_a_server_that_was_killed(tmp_path: Path) ->
 
 def test_the_broker_stops_with_its_server_and_commands_say_that_nobody_answers(tmp_path: Path) -> None:
     with FleetProcess(tmp_path / "home") as fleet:
-        broker = broker_of(fleet)
+        broker = wait_for(fleet.broker_pid)
     assert fleet.exit_status == 0
     assert not is_running(broker)
 

@@ -38,7 +38,7 @@ def test_the_api_describes_itself_as_valid_openapi(fleet: FleetProcess) -> None:
 @pytest.mark.parametrize("path", ["overview", "devices", "openapi.json", "trust/timestamp.json", "rollouts/1"])
 @pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic YTpi"])
 def test_nothing_is_told_without_a_token(fleet: FleetProcess, path: str, token: str) -> None:
-    answer = httpx.get(f"{fleet.connection['url']}/api/v1/{path}", headers={"Authorization": token} if token else {})
+    answer = httpx.get(f"{fleet.connection['url']}/api/v1/{path}", headers={"Authorization": token} if token else {}, timeout=60)
 
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
@@ -46,7 +46,7 @@ def test_nothing_is_told_without_a_token(fleet: FleetProcess, path: str, token: 
 
 
 def test_whether_it_lives_is_told_to_everyone(fleet: FleetProcess) -> None:
-    assert httpx.get(f"{fleet.connection['url']}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{fleet.connection['url']}/healthz", timeout=60).json() == {"status": "ok"}
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_device_gets_ranges_of_files_by_its_certificate_and_nobody_else_does(f
     path = f"/device/v1/artifacts/{digest}"
 
     def get(identity: Path | None, path: str = path, wanted: str = "bytes=1000000-1999999") -> httpx.Response:
-        return httpx.get(fleet.tls_url + path, headers={"Range": wanted}, verify=context_of(identity, authority))
+        return httpx.get(fleet.tls_url + path, headers={"Range": wanted}, verify=context_of(identity, authority), timeout=60)
 
     # Then the one gets what it asks for
     part = get(ranger)
@@ -313,7 +313,7 @@ def test_a_device_gets_ranges_of_files_by_its_certificate_and_nobody_else_does(f
     # And nobody else: not the other, nor who shows nothing, nor the fleet's own name, nor anybody without TLS
     for stranger in (revoked, None, fleet.folder / "authority" / "fleet.pem"):
         assert get(stranger).status_code == 401
-    assert httpx.get(fleet.connection["url"] + path).status_code == 401
+    assert httpx.get(fleet.connection["url"] + path, timeout=60).status_code == 401
 
 
 def test_a_session_that_began_with_tls_is_never_sent_in_the_clear(fleet: FleetProcess) -> None:

@@ -153,7 +153,7 @@ def has_session(stage: Stage, name: str) -> bool:
     client.connect("127.0.0.1", stage.port, clean_start=False, properties=keep)
     client.loop_start()
     try:
-        return answers.get(timeout=10)
+        return answers.get(timeout=60)
     finally:
         client.disconnect()
         client.loop_stop()

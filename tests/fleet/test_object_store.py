@@ -35,7 +35,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
     def is_up() -> bool | None:
         try:
-            return httpx.put(f"https://127.0.0.1:{port}/models", verify=trusting).status_code == 200 or None
+            return httpx.put(f"https://127.0.0.1:{port}/models", verify=trusting, timeout=60).status_code == 200 or None
         except httpx.TransportError:
             return None
 
@@ -44,7 +44,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield "s3://models/fleet"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_devices_are_led_to_the_bucket_that_holds_a_release(bucket: str, tmp_path: Path) -> None:
@@ -59,10 +59,10 @@ def test_devices_are_led_to_the_bucket_that_holds_a_release(bucket: str, tmp_pat
         # When a device asks for a part of a file
         ours = context_of(device / "identity.pem", fleet.folder / "authority" / "ca.pem")
         wanted = {"Range": "bytes=1000-1999"}
-        led = httpx.get(f"{fleet.tls_url}/device/v1/artifacts/{entry.sha256}", headers=wanted, verify=ours)
+        led = httpx.get(f"{fleet.tls_url}/device/v1/artifacts/{entry.sha256}", headers=wanted, verify=ours, timeout=60)
         # Then it is led to the bucket, where anybody with the link gets it
         assert led.status_code == 307
-        part = httpx.get(led.headers["Location"], headers=wanted, verify=context_of(None))
+        part = httpx.get(led.headers["Location"], headers=wanted, verify=context_of(None), timeout=60)
         assert (part.status_code, part.content) == (206, (tmp_path / "one" / path).read_bytes()[1000:2000])
     assert not [file for file in (tmp_path / "home" / "artifacts").rglob("*") if file.is_file()]
 

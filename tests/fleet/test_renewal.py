@@ -29,8 +29,8 @@ from fleet.errors.enrolment import RevokedError
 from tests.fleet.broker_client import HOST, Listener, Login
 from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
 
-ANSWER_S = 20.0
-STOP_S = 30
+ANSWER_S = 60.0
+STOP_S = 60
 
 
 @contextmanager
@@ -82,15 +82,17 @@ def test_a_running_agent_renews_its_certificate_and_connects_by_it_without_a_wor
     (folder / "state" / "memory.json").write_bytes(codec.encode(Memory(floor=Floor(moment=later, keys=()))))
     # When its agent runs
     with Listener(Login.of_viewer(fleet)) as fleet_hears, running_agent(folder):
-        births = wait_for(lambda: found if len(found := fleet_hears.heard("ff/v1/pi-1/birth")) == 2 else None)
-        wait_for(lambda: any(b"certificate renewed until" in raw for raw in fleet_hears.heard("ff/v1/pi-1/event")) or None)
+        wait_for(lambda: any(b"certificate renewed until" in raw for raw in fleet_hears.heard("ff/v1/pi-1/event")))
+        # A link that a busy machine was too slow for is one birth more
+        births = wait_for(lambda: found if len(found := fleet_hears.heard("ff/v1/pi-1/birth")) >= 2 else None)
         # Then it has a new key and certificate, and connected anew by them: the same run of the agent, never offline
         said = [Birth.model_validate_json(raw) for raw in births]
-        assert [birth.online for birth in said] == [True, True]
+        assert {birth.online for birth in said} == {True}
         assert len({birth.session for birth in said}) == 1
         assert fleet.ask("device", "show", "pi-1")["online"]
         events = [DeviceEvent.model_validate_json(raw) for raw in fleet_hears.heard("ff/v1/pi-1/event")]
-        assert [event.kind for event in {event.sequence: event for event in events}.values()] == ["started", "link"]
+        first, *others = ({event.sequence: event for event in events}).values()
+        assert (first.kind, {event.kind for event in others}) == ("started", {"link"})
     renewed = next((folder / "state").glob("identity-*.pem"))
     assert renewed.stat().st_mode & 0o777 == 0o600
     old, new = (

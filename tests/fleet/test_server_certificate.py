@@ -20,7 +20,7 @@ from tests.live.authority import context_of, identity_of
 from tests.live.ports import free_port
 
 HOST = "127.0.0.1"
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 def now() -> datetime:

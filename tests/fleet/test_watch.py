@@ -28,7 +28,7 @@ from tests.live.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import typer; from fleet.cli.watch import watch; typer.run(watch)"
-WAIT_S = 20
+WAIT_S = 120
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 MACHINE = Machine(architecture="aarch64", system="Linux", python="3.11", cpu_count=4, memory_bytes=8 << 30, disk_bytes=32 << 30)
 BIRTH = Birth(

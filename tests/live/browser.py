@@ -25,7 +25,7 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-PAGE_LOAD_S = 30
+PAGE_LOAD_S = 120
 
 
 @contextmanager

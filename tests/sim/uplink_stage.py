@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,9 @@ class Stage:
         order = {"port": self.port, "database": str(database), "devices": self.devices, "messages": messages, "replica": replica}
         return self._start(module, {**order, **self.papers})
 
-    def load(self, count: int) -> Program:
-        """Prepare every device to send so many messages."""
-        return self._start("tests.sim.uplink_load", {"door": str(self.door), "devices": self.devices, "count": count})
+    def load(self, count: int, devices: Sequence[str] | None = None) -> Program:
+        """Prepare every device, or these, to send so many messages."""
+        return self._start("tests.sim.uplink_load", {"door": str(self.door), "devices": devices or self.devices, "count": count})
 
     def _start(self, module: str, order: dict[str, Any]) -> Program:
         self._programs.append(Program(module, order))

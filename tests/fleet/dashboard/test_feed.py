@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from threading import get_ident
 
 import pytest
@@ -16,15 +15,16 @@ from tests.sim.fleet_reader import MovingFleet
 
 
 class Counting:
-    """Says how often it was asked, after a while."""
+    """Says how often it was asked, after a while by its own clock."""
 
     def __init__(self, takes_s: float) -> None:
         self.times = 0
+        self.now_s = 0.0
         self.threads = set[int]()
         self._takes_s = takes_s
 
     def __call__(self) -> int:
-        time.sleep(self._takes_s)
+        self.now_s += self._takes_s
         self.threads.add(get_ident())
         self.times += 1
         return self.times
@@ -49,7 +49,7 @@ class CountingFleet(MovingFleet):
 
 def test_all_who_ask_at_once_share_one_answer() -> None:
     counting = Counting(0.0)
-    shared = Shared(counting)
+    shared = Shared(counting, clock=lambda: counting.now_s)
 
     async def ask() -> list[int]:
         return await asyncio.gather(*(shared.get() for _ in range(20)))
@@ -60,9 +60,9 @@ def test_all_who_ask_at_once_share_one_answer() -> None:
 
 def test_an_answer_that_took_long_is_kept_longer_than_a_quick_one() -> None:
     async def ask_again_a_moment_later(counting: Counting) -> int:
-        shared = Shared(counting, fresh_s=0.0)
+        shared = Shared(counting, fresh_s=0.0, clock=lambda: counting.now_s)
         await shared.get()
-        await asyncio.sleep(0.1)
+        counting.now_s += 0.1
         return await shared.get()
 
     assert asyncio.run(ask_again_a_moment_later(Counting(0.0))) == 2
@@ -79,7 +79,7 @@ def test_a_page_of_the_list_is_all_that_is_read_of_a_large_fleet() -> None:
 def test_what_was_changed_here_is_looked_at_anew() -> None:
     async def look_twice(is_changed: bool) -> int:
         fleet = CountingFleet(3)
-        feed = Feed(PlayedServices(fleet))
+        feed = Feed(PlayedServices(fleet), clock=lambda: 0.0)
         await feed.device("rpi5-0000")
         if is_changed:
             feed.changed(device="rpi5-0000")

@@ -88,7 +88,7 @@ def test_a_page_of_the_list_costs_a_few_statements_however_large_the_fleet_is(da
 
 def test_many_readers_of_one_page_ask_once_and_a_page_that_nobody_reads_asks_nothing(database: Database) -> None:
     filled(database, 60)
-    feed = Feed(StoredServices(database))
+    feed = Feed(StoredServices(database), clock=lambda: 0.0)
 
     async def look() -> int:
         await feed.devices("all", "id", 0)
