@@ -23,11 +23,12 @@ cp "$left/accounts.json" "$data/accounts.json"
 
 # glibc gives each freed chunk's pages back to the kernel and faults them in anew for the next.
 export MALLOC_MMAP_THRESHOLD_=16777216 MALLOC_TRIM_THRESHOLD_=67108864
+state_of_rules() { stat -c '%n %i %Y %s' $rules 2>/dev/null || true; }
+# Before it reads them: what changes meanwhile is read again.
+seen=$(state_of_rules)
 PATH=$PATH:/usr/sbin mosquitto -c "$data/mosquitto.conf" &
 broker=$!
 trap 'kill -TERM "$broker"' TERM INT
-state_of_rules() { stat -c '%n %i %Y %s' $rules 2>/dev/null || true; }
-seen=$(state_of_rules)
 while kill -0 "$broker" 2>/dev/null; do
     now=$(state_of_rules)
     if [ "$now" != "$seen" ]; then

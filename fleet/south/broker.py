@@ -45,6 +45,9 @@ log = logging.getLogger("fleet.broker")
 class Broker:
     """One mosquitto of our own, beside any other."""
 
+    # It is told at once.
+    lag_s = 0.0
+
     def __init__(self, folder: Path, address: Address, search_path: str = SEARCH_PATH) -> None:
         """Keep configuration and persistence in `folder`; find programs in the folders of `search_path`."""
         self._search_path = search_path

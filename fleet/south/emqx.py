@@ -32,6 +32,9 @@ log = logging.getLogger("fleet.emqx")
 class Emqx:
     """A broker that others run; whom it lets in is decided by the certificates that its owner made it believe."""
 
+    # Whom it bans it turns out by itself.
+    lag_s = 0.0
+
     def __init__(self, address: Address, api: Api) -> None:
         """Say nothing before `keep_alive` runs."""
         self.address = address

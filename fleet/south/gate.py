@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -32,6 +33,10 @@ class Authority(Protocol):
 class Broker(Protocol):
     """What reads it."""
 
+    @property
+    def lag_s(self) -> float:
+        """How long after `admit` it may still let in whom it is to refuse."""
+
     def admit(self, revoked: Sequence[str], revocation_list: bytes) -> None:
         """Let everybody do what the rules say, but these nothing, from now on."""
 
@@ -50,15 +55,20 @@ class Link(Protocol):
 class Gate:
     """The broker's door."""
 
-    def __init__(self, credentials: Credentials, authority: Authority, broker: Broker, link: Link) -> None:
-        """Nothing is written before `set`."""
+    def __init__(
+        self, credentials: Credentials, authority: Authority, broker: Broker, link: Link, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Nothing is written before `set`; `clock` counts seconds."""
         self._credentials = credentials
         self._authority = authority
         self._broker = broker
         self._link = link
+        self._clock = clock
         self._lock = threading.Lock()
         # Whose connections are still to be ended. Not kept over a restart, which ends every connection by itself.
         self._to_end: set[str] = set()
+        # And when once more: a broker that follows late has let in until then whoever came back at once.
+        self._to_end_again: dict[str, float] = {}
         self._known: set[str] = set()
 
     def set(self, now: datetime) -> None:
@@ -68,22 +78,23 @@ class Gate:
 
     def shut_out(self, device: str, now: datetime) -> None:
         """Refuse a device that was revoked, and end its connections at once, or as soon as the broker can be told."""
-        with self._lock:
-            self._to_end.add(device)
-        self.set(now)  # before its connections end, so that they cannot come back
+        try:
+            self.set(now)  # before its connections end, so that they cannot come back
+        finally:
+            self._end({device})
         self.turn()
 
     def follow(self) -> None:
         """End the connections of those whom another server turned out."""
         revoked = set(self._credentials.revoked())
-        with self._lock:
-            self._to_end |= revoked - self._known
+        self._end(revoked - self._known)
         self._known = revoked
 
     def turn(self) -> None:
         """End the connections that are still to be ended."""
+        now_s = self._clock()
         with self._lock:
-            waiting = sorted(self._to_end)
+            waiting = sorted(self._to_end | {device for device, due_s in self._to_end_again.items() if due_s <= now_s})
         if not waiting or not self._link.is_up:
             return
         try:
@@ -92,6 +103,13 @@ class Gate:
             return  # the next turn tries again
         with self._lock:
             self._to_end.difference_update(waiting)
+            self._to_end_again = {device: due_s for device, due_s in self._to_end_again.items() if due_s > now_s}
+
+    def _end(self, devices: Collection[str]) -> None:
+        with self._lock:
+            self._to_end.update(devices)
+            if self._broker.lag_s:
+                self._to_end_again |= dict.fromkeys(devices, self._clock() + self._broker.lag_s)
 
 
 def _end_connections(device: str) -> bytes:

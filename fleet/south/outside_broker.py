@@ -22,6 +22,9 @@ ALL = "0.0.0.0"  # noqa: S104 - its owner decides who reaches it
 class OutsideBroker:
     """Its owner makes it believe the fleet's authority, show a certificate of it, and read `acl` and `revoked.pem` when they change."""
 
+    # deploy/broker.sh looks every second; its machine may be busy.
+    lag_s = 5.0
+
     def __init__(self, folder: Path, address: Address, port: int) -> None:
         """Leave files in `folder`, for a broker that is reached at this port."""
         self._folder = folder

@@ -142,7 +142,7 @@ def test_many_hands_at_once_find_the_whole_or_nothing(tmp_path: Path) -> None:
         for hand in range(3)
     ]
     try:
-        assert [(hand.communicate(timeout=60)[1], hand.returncode) for hand in hands] == [("", 0)] * 3
+        assert [(hand.communicate(timeout=200)[1], hand.returncode) for hand in hands] == [("", 0)] * 3
     finally:
         for hand in hands:
             hand.kill()

@@ -221,7 +221,7 @@ def command_in(folder: Path, *more: str, **environment: str) -> subprocess.Compl
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
         check=True,
     )
 
@@ -243,7 +243,7 @@ def test_two_compilations_at_once_share_a_cache_and_write_the_same(tmp_path: Pat
         for command in commands
     ]
     try:
-        assert [(process.communicate(timeout=120)[1], process.returncode) for process in both] == [("", 0), ("", 0)]
+        assert [(process.communicate(timeout=250)[1], process.returncode) for process in both] == [("", 0), ("", 0)]
     finally:
         for process in both:
             process.kill()

@@ -45,7 +45,7 @@ Fate = Literal["commit", "roll_back", "reject", "fail", "stay_silent"]
 DISCONNECT_WITH_WILL = 0x04
 WINDOW = 8
 SILENCE_S = 2.0
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 RESULTS = {"commit": Phase.COMMITTED, "roll_back": Phase.ROLLED_BACK, "reject": Phase.REJECTED, "fail": Phase.FAILED}
 
 
