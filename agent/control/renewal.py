@@ -24,7 +24,8 @@ ANSWER_S = 20.0
 TROUBLE_S = 600.0
 # Whoever can publish all he likes has us look at one word in this time.
 NEXT_WORD_S = 30.0
-# A fleet that gives no certificate of the authority that is believed is asked again after twice this, and then ever more seldom.
+# A fleet that was not reached, or gives no certificate of the authority that is believed, is asked again after twice this, and then ever
+# more seldom.
 FIRST_LATE_S = 15.0
 
 log = logging.getLogger(__name__)
@@ -92,10 +93,11 @@ class Renewal:
         try:
             span = await self._span(self._identity.identity())
             self._reporter.authority = span.authority
-            if self._is_old(span) or self._now() >= span.due:
-                span = await self._renew() or span
-            self._late_s = min(2 * self._late_s, LONGEST_PAUSE_S) if self._is_old(span) else FIRST_LATE_S
-            return self._late_s if self._is_old(span) else span.pause_s(self._now())
+            is_due = self._is_old(span) or self._now() >= span.due
+            renewed = await self._renew() if is_due else None
+            is_late = self._is_old(renewed or span) or (is_due and renewed is None)
+            self._late_s = min(2 * self._late_s, LONGEST_PAUSE_S) if is_late else FIRST_LATE_S
+            return self._late_s if is_late else (renewed or span).pause_s(self._now())
         except (CredentialError, OSError) as error:
             log.error("%s; looking again in %g s", error, TROUBLE_S)
             return TROUBLE_S
