@@ -17,7 +17,7 @@ COMMANDS = [
 
 
 def fieldfare(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([sys.executable, "-m", "cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_help_names_every_command() -> None:
@@ -46,7 +46,7 @@ def test_an_unknown_command_ends_with_status_2() -> None:
 def test_a_missing_extra_is_named_with_the_command_that_installs_it() -> None:
     # None in sys.modules is how Python says: this module cannot be had.
     program = "import sys; sys.modules['onnx'] = None; import cli; cli.main(['compile', 'x.onnx', '--target', 'cpu', '-o', 'x'])"
-    refused = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    refused = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
     assert refused.returncode == 2
     assert refused.stderr == "error: fieldfare compile: module onnx is not installed; run: pip install 'fieldfare[compiler]'\n"
 

@@ -35,7 +35,7 @@ def pods() -> list[tuple[str, Any]]:
 
 def options_of_up() -> set[str]:
     command = (sys.executable, "-m", "cli", "fleet", "up", "--help")
-    said = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=True, timeout=60).stdout
+    said = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=True, timeout=180).stdout
     return set(re.findall(r"--[a-z-]+", said))
 
 
@@ -71,11 +71,11 @@ def test_servers_are_started_with_options_that_there_are() -> None:
 def test_compose_takes_the_stack_once_it_has_a_name_and_a_password() -> None:
     command = (sys.executable, "-m", "podman_compose", "--file", str(DEPLOY / "compose.yaml"), "config")
     named = {**os.environ, "PUBLIC_NAME": "fleet.example", "POSTGRES_PASSWORD": "secret"}
-    done = subprocess.run(command, env=named, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=named, capture_output=True, text=True, check=False, timeout=180)
     assert done.returncode == 0, done.stderr
     assert set(yaml.safe_load(done.stdout)["services"]) == {"server-a", "server-b", "broker", "balancer", "postgres"}
     nameless = {key: value for key, value in named.items() if key != "PUBLIC_NAME"}
-    refused = subprocess.run(command, env=nameless, capture_output=True, text=True, check=False, timeout=60)
+    refused = subprocess.run(command, env=nameless, capture_output=True, text=True, check=False, timeout=180)
     assert refused.returncode != 0
     assert "the name by which devices reach this machine" in refused.stderr
 
@@ -85,7 +85,7 @@ def test_the_server_as_a_service_may_do_little() -> None:
         pytest.skip("systemd-analyze is not installed")
     unit = ROOT / "systemd" / "fieldfare-fleet.service"
     command = ("systemd-analyze", "security", "--offline=true", "--no-pager", str(unit))
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180).stdout
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
     assert exposure is not None, said
     assert float(exposure[1]) <= MAX_EXPOSURE

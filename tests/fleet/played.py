@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.fleet.bundles import make_bundle
 from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
 
-LEAVE_S = 60
+LEAVE_S = 120
 # The test ends them; this ends them where the test itself was killed.
 BOUND_S = "3600"
 

@@ -22,7 +22,7 @@ def add_user(fleet: FleetProcess, name: str, role: str, password: str = PASSWORD
     """Add somebody, with the password on standard input."""
     command = (sys.executable, "-m", "cli", "user", "add", name, "--role", role, "--password-file", "-")
     return subprocess.run(
-        command, cwd=ROOT, env=environment(fleet.folder), input=f"{password}\n", capture_output=True, text=True, check=False, timeout=60
+        command, cwd=ROOT, env=environment(fleet.folder), input=f"{password}\n", capture_output=True, text=True, check=False, timeout=180
     )
 
 

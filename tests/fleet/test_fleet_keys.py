@@ -192,7 +192,7 @@ def test_a_passphrase_comes_from_a_descriptor_or_a_terminal_and_a_wrong_one_is_r
         options_of_fd = ("--passphrase-fd", str(end)) if passphrase else ()
         try:
             return subprocess.run(
-                (*command, *options_of_fd), cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=60,
+                (*command, *options_of_fd), cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=180,
                 stdin=subprocess.DEVNULL, pass_fds=(end,),
             )  # fmt: skip
         finally:

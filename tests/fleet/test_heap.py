@@ -20,7 +20,7 @@ library.malloc.restype = library.fdopen.restype = ctypes.c_void_p
 together = threading.Barrier(8)
 def hold():
     library.malloc(1000)
-    together.wait(30)
+    together.wait(120)
 threads = [threading.Thread(target=hold) for _ in range(8)]
 for each in threads: each.start()
 for each in threads: each.join()
@@ -32,7 +32,7 @@ library.fflush(stream)
 
 def arenas(*arguments: str) -> int:
     command = (sys.executable, "-c", PROGRAM, *arguments)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=180)
     return done.stdout.count("<heap nr=")
 
 

@@ -42,8 +42,8 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
     monkeypatch.setenv("PYKCS11LIB", library)
     making = ["softhsm2-util", "--init-token", "--free", "--label", "office", "--pin", PIN, "--so-pin", PIN]
-    subprocess.run(making, check=True, capture_output=True, timeout=30)
-    subprocess.run([sys.executable, "-c", MAKE_KEY], check=True, timeout=30)
+    subprocess.run(making, check=True, capture_output=True, timeout=180)
+    subprocess.run([sys.executable, "-c", MAKE_KEY], check=True, timeout=180)
     (tmp_path / "pin").write_text(PIN + "\n")
     return KEY
 
@@ -74,7 +74,7 @@ def test_a_wrong_pin_token_or_key_is_named(token: str, uri: str, pin: str) -> No
         "try: open_key(sys.argv[1], lambda _: sys.argv[2]).sign(b'x')\n"
         "except TokenError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", program, uri, pin], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", program, uri, pin], capture_output=True, text=True, timeout=180, check=True)
     assert done.stdout.startswith(uri.partition("?")[0]), done.stdout + done.stderr
     assert "\n" not in done.stdout.strip()
 

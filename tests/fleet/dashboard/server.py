@@ -15,7 +15,7 @@ import httpx
 from tests.live.ports import free_port
 
 ROOT = Path(__file__).parents[3]
-START_S = 60
+START_S = 120
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 # A machine that does much else draws slowly.
-WAIT_S = 45
+WAIT_S = 90
 DIALOG = ".q-dialog .ff-dialog"
 
 
@@ -49,6 +49,10 @@ class Visit:
     def cell(self, row: str, column: str) -> str:
         """Return the text of a table's cell."""
         return self.text(f'.ag-center-cols-container [row-id="{row}"] [col-id="{column}"]')
+
+    def click(self, selector: str) -> None:
+        """Click the first element that matches, once one can be clicked."""
+        self.until(lambda: is_clicked(self.browser.find_element(By.CSS_SELECTOR, selector)), f"{selector} cannot be clicked")
 
     def rows(self) -> list[str]:
         """Return the ids of the rows that are drawn."""

@@ -74,7 +74,7 @@ def test_the_server_misses_what_was_dropped_and_nothing_that_came_late(stage: Fl
     scenario.write_text(f"{QUICK}[faults]\n{fault} = 0.2\n")
 
     played = simulate(stage, "--devices", "20", "--faults", str(scenario), "--seconds", "8", "--prefix", fault)
-    out, err = played.communicate(timeout=60)
+    out, err = played.communicate(timeout=180)
 
     befell = json.loads(out)["messages"][word]
     assert err == ""
@@ -100,7 +100,7 @@ def test_a_real_device_is_never_played(stage: FleetProcess) -> None:
     stage.add_device("twin-00000")
 
     played = simulate(stage, "--devices", "1", "--prefix", "twin", "--seconds", "1")
-    _, err = played.communicate(timeout=60)
+    _, err = played.communicate(timeout=180)
 
     assert played.returncode != 0
     assert "twin-00000" in err
