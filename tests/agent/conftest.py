@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from tests.sim.fleet import SimFleet
 from tests.sim.provisioned import write_device
 
 DEVICE = "pi-1"
-STOP_S = 20
+STOP_S = 60
+ASK_S = 120
 ROOT = Path(__file__).parents[2]
 
 
@@ -81,7 +82,7 @@ class AgentProcess:
 
     def who_serves(self) -> str:
         """Ask the model's API which release answers; an empty answer while nobody listens yet."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.serve_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.serve_port, timeout=ASK_S)
         try:
             connection.request("GET", "/")
             return connection.getresponse().read().decode()
@@ -158,7 +159,16 @@ def device(tmp_path: Path, fleet: SimFleet) -> Iterator[AgentProcess]:
         yield agent
 
 
-def until(is_so: object, *, timeout_s: float = 30) -> None:
+def written(folder: Path) -> bytes:
+    """Return what the files of a folder hold just now; some come and go while somebody works there."""
+    pages = []
+    for file in sorted(folder.glob("*")):
+        with suppress(FileNotFoundError):
+            pages.append(file.read_bytes())
+    return b"".join(pages)
+
+
+def until(is_so: object, *, timeout_s: float = 150) -> None:
     """Wait until a callable returns something true."""
     assert callable(is_so)
     end_s = time.monotonic() + timeout_s

@@ -9,7 +9,7 @@ import psutil
 
 from contracts.lifecycle import Phase
 from contracts.messages import Birth, DeviceEvent, Health, InferenceWindow, Message, Reported, Want
-from tests.agent.conftest import DEVICE, AgentProcess, until
+from tests.agent.conftest import DEVICE, AgentProcess, until, written
 from tests.agent.test_update_journeys import committed
 from tests.live.mosquitto import Mosquitto
 from tests.sim.fleet import SimFleet
@@ -52,7 +52,7 @@ def test_without_a_broker_the_committed_release_serves_and_the_link_comes_up_lat
     broker.stop()
     # When the agent starts
     device.start()
-    until(lambda: serves(device), timeout_s=20)
+    until(lambda: serves(device))
     # Then it serves, and reports as soon as the broker is up
     broker.start()
     fleet.wait_for_birth(DEVICE, online=True, since=mark)
@@ -89,7 +89,7 @@ def test_what_waited_for_the_link_outlives_a_kill_of_the_agent(broker: Mosquitto
     session = fleet.wait_for_birth(DEVICE, online=True).session
     assert device.who_serves() == "1"
     outbox = device.state / "outbox"
-    until(lambda: any(b" inference " in path.read_bytes() for path in outbox.glob("*.letters")))
+    until(lambda: b" inference " in written(outbox))
     device.kill()
     # When broker and agent are back
     broker.start()
@@ -139,7 +139,7 @@ def test_what_the_broker_acknowledged_is_said_again_by_the_next_agent_and_only_o
     # Given an agent whose first event was acknowledged, and which is then killed
     device.start()
     started = fleet.wait_for(DeviceEvent, DEVICE, lambda event: event.kind == "started")
-    until(lambda: any(b'"started"' in page.read_bytes() for page in (device.state / "said").glob("*")))
+    until(lambda: b'"started"' in written(device.state / "said"))
     device.kill()
     mark = fleet.mark
     # When the next one starts, which cannot know whether the broker lived on

@@ -66,7 +66,7 @@ def connect(line: Line, settings: Settings, now: datetime = NOW) -> None:
     """Connect as an agent does, at a time; raise LinkLostError."""
     settings.state_dir.mkdir(exist_ok=True)
     address = BrokerAddress("127.0.0.1", settings.config.broker.port, 5, IdentityFiles(settings, lambda: now))
-    asyncio.run(asyncio.wait_for(line(address), 30))
+    asyncio.run(asyncio.wait_for(line(address), 120))
 
 
 def impostor(folder: Path, identity: str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,6 +20,7 @@ from tests.live.device import (
     UNIT,
     WRITABLE,
     Device,
+    absence_s,
     fast_watchdog,
     installed_device,
     make_mute,
@@ -60,7 +60,7 @@ def test_the_service_is_up_as_its_own_user_and_reaches_the_broker(device: Device
     assert container.run("stat", "-c", "%U", f"/proc/{device.pid()}").strip() == "fieldfare"
     assert container.run("stat", "-c", "%U %a", "/etc/fieldfare/identity.pem").strip() == "fieldfare 600"
     assert container.run("readlink", "/opt/fieldfare/current").startswith("versions/")
-    until(device.is_linked, timeout_s=30)
+    until(device.is_linked)
     assert "video" in container.run("id", "--groups", "--name", "fieldfare").split()
 
 
@@ -71,7 +71,7 @@ def test_installing_again_leaves_every_file_and_the_environment_alone(device: De
 
 
 def test_status_tells_of_the_running_agent_in_a_table_and_in_json(device: Device) -> None:
-    until(device.is_linked, timeout_s=30)
+    until(device.is_linked)
     shown = device.fieldfare("status")
     assert "active since" in shown
     assert re.search(r"^link +up", shown, re.MULTILINE)
@@ -90,13 +90,14 @@ def test_doctor_names_what_is_wrong_and_what_to_do(device: Device) -> None:
 
 def test_a_killed_agent_is_back_within_three_seconds(device: Device, tell: Callable[[str], None]) -> None:
     assert device.container.unit(UNIT, "RestartUSec") == "1s"
-    # The machine that tests run on may be busy: one of three must show it.
+    # The machine that tests run on may be busy: the device goes first, and one of three must show it.
     took_s: list[float] = []
-    while not took_s or (min(took_s) > LONGEST_ABSENCE_S and len(took_s) < 3):
-        before, began_s = device.pid(), time.monotonic()
-        device.container.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
-        wait_until_active(device, before)
-        took_s.append(time.monotonic() - began_s)
+    with device.container.first_in_line():
+        while not took_s or (min(took_s) > LONGEST_ABSENCE_S and len(took_s) < 3):
+            before = device.pid()
+            device.container.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
+            wait_until_active(device, before)
+            took_s.append(absence_s(device))
     tell(f"a killed agent was back after {min(took_s):.1f} s (at most {LONGEST_ABSENCE_S:g} s)")
     assert min(took_s) <= LONGEST_ABSENCE_S, took_s
 
@@ -151,7 +152,7 @@ def test_it_can_write_to_its_state_and_nowhere_else(device: Device) -> None:
 
 
 def test_a_version_that_becomes_ready_and_reaches_the_broker_takes_over(device: Device) -> None:
-    until(device.is_linked, timeout_s=30)
+    until(device.is_linked)
     before = device.pid()
     assert tasks_max(device) == TASKS
     said = device.fieldfare("upgrade", device.better, "--index", WHEELS)
@@ -161,7 +162,7 @@ def test_a_version_that_becomes_ready_and_reaches_the_broker_takes_over(device: 
     assert said.count("renewed") == 1
     assert tasks_max(device) == BETTER_TASKS
     assert device.pid() != before
-    until(device.is_linked, timeout_s=30)
+    until(device.is_linked)
     assert str(device.status()["current"]).startswith("9.0.0-")
     assert device.status()["good"] == device.status()["current"]
 
@@ -174,7 +175,7 @@ def test_a_version_that_never_becomes_ready_is_taken_back(device: Device) -> Non
     assert device.status()["current"] == good
     assert device.container.unit(UNIT, "ActiveState") == "active"
     assert tasks_max(device) == BETTER_TASKS
-    until(device.is_linked, timeout_s=30)
+    until(device.is_linked)
 
 
 def test_state_survives_a_reboot_and_an_upgrade_that_was_cut_off_by_it_is_undone(device: Device) -> None:
@@ -186,14 +187,14 @@ def test_state_survives_a_reboot_and_an_upgrade_that_was_cut_off_by_it_is_undone
     identity = container.run("sha256sum", f"{STATE}/api.token", "/etc/fieldfare/identity.pem", expected=None)
     # Led by a process of that machine: what only entered it would be stopped by its shutdown, and keep it waiting.
     container.run("systemd-run", "--unit=upgrade", FIELDFARE, "agent", "upgrade", device.mute, "--index", WHEELS, "--deadline", "300")
-    until(lambda: container.unit(UNIT, "ActiveState") == "activating", timeout_s=60)
+    until(lambda: container.unit(UNIT, "ActiveState") == "activating")
     assert device.status()["current"] != good
     assert tasks_max(device) == MUTE_TASKS
     # When the machine goes down
     container.power_off()
     container.boot()
     # Then the version that was good serves again, on the state that was there
-    until(lambda: container.unit(UNIT, "ActiveState") == "active", timeout_s=30)
+    until(lambda: container.unit(UNIT, "ActiveState") == "active")
     assert device.status()["current"] == good
     assert container.run("sha256sum", f"{STATE}/api.token", "/etc/fieldfare/identity.pem", expected=None) == identity
     said = container.run("journalctl", "--unit", UNIT, "--no-pager")
@@ -202,7 +203,7 @@ def test_state_survives_a_reboot_and_an_upgrade_that_was_cut_off_by_it_is_undone
     assert tasks_max(device) == BETTER_TASKS
     assert container.run("ls", "/opt/fieldfare").split() == ["current", "good", "upgrade.lock", "versions"]
     assert container.run("journalctl", "--list-boots", "--no-pager").count("\n") >= 2
-    until(device.is_linked, timeout_s=30)
+    until(device.is_linked)
 
 
 def test_status_of_a_stopped_agent_is_what_it_left(device: Device) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from tests.sim.switches import order_for, switch_to, tiny
 from tests.sim.tiny_release import MODEL
 
 TERMS = ShadowTerms(share=0.5, max_cpu_share=4.0)
-# A machine with much else to do answers so many in time, whatever runs beside.
+# Half as many as without a shadow, which computes them too.
 REQUESTS_PER_S = 25.0
 ENOUGH = 60
 # Other tests may run beside.
-LATE_S = 60
+LATE_S = 150
 # What they compute of the one picture that callers ask about is another class.
 AS_LIVE, OTHERWISE = 1, 2
 
@@ -50,7 +49,7 @@ def test_a_candidate_is_compared_taken_back_or_promoted_and_no_caller_notices(
     fleet.release(other, same)
     device.start()
     switch_to(fleet, DEVICE, live)
-    callers = OpenLoop(replace(order_for(device.serve_port, device.state), requests_per_s=REQUESTS_PER_S))
+    callers = OpenLoop(order_for(device.serve_port, device.state, REQUESTS_PER_S))
     try:
         # When the first one runs in shadow
         mark = fleet.mark
@@ -105,19 +104,28 @@ def test_a_candidate_that_crashes_again_and_again_is_given_up_and_the_live_one_i
     assert health.workers["digits"].restarts == 0
 
 
+def restarted(fleet: SimFleet, device: AgentProcess) -> int:
+    """Kill the agent, and start it again once the fleet has heard all of the one before; return the mark between the two."""
+    mark = fleet.mark
+    device.kill()
+    fleet.wait_for_birth(DEVICE, online=False, since=mark)
+    mark = fleet.mark
+    device.start()
+    return mark
+
+
 def test_a_shadow_goes_on_after_a_restart_and_ends_by_itself_when_its_fleet_has_forgotten_it(fleet: SimFleet, device: AgentProcess) -> None:
     device.start()
     live, candidate = make_release(1), make_release(2)
     fleet.release(live, candidate)
     fleet.wish(DEVICE, 1, live)
     fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED, timeout_s=LATE_S)
-    fleet.shadow(DEVICE, 2, live, candidate, TERMS.model_copy(update={"life_s": 604.0}))
+    fleet.shadow(DEVICE, 2, live, candidate, TERMS.model_copy(update={"life_s": 1100.0}))
     fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.SHADOW, timeout_s=LATE_S)
     # A restart counts as ten minutes, so that a device that restarts often does not go on for ever
-    mark = fleet.mark
-    device.kill()
-    device.start()
+    mark = restarted(fleet, device)
     fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.SHADOW, since=mark, timeout_s=LATE_S)
+    mark = restarted(fleet, device)
 
     report = fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.CANCELLED, since=mark, timeout_s=LATE_S)
 

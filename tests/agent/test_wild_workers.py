@@ -45,7 +45,7 @@ class Caller:
 
     def ask(self) -> None:
         """Ask once; callers wait in the queue of the sockets while nobody serves."""
-        connection = http.client.HTTPConnection(self.endpoint.removeprefix("http://"), timeout=60)
+        connection = http.client.HTTPConnection(self.endpoint.removeprefix("http://"), timeout=120)
         try:
             connection.request("POST", self.path, BODY, {"Authorization": f"Bearer {self.token}"})
             response = connection.getresponse()
@@ -106,7 +106,7 @@ def torment(device: AgentProcess, caller: Caller, strike: Callable[[int], None])
     while strikes < LEAST_STRIKES or len(wild_ones) <= LEAST_RESTARTS or time.monotonic() < end_s:
         wild_ones.update(workers(device, "digits"))
         answered = caller.answers
-        until(lambda: caller.answers > answered + 10, timeout_s=60)  # noqa: B023 - asked before it changes
+        until(lambda: caller.answers > answered + 10, timeout_s=150)  # noqa: B023 - asked before it changes
         for pid in workers(device, MODEL)[:1]:
             strike(pid)
             strikes += 1
@@ -128,10 +128,10 @@ def test_the_agent_outlives_wild_workers_and_only_their_own_requests_fail(fleet:
     strikes = torment(device, callers[0], lambda pid: os.kill(pid, chance.choice((signal.SIGKILL, signal.SIGSTOP))))
     # Then the agent is still the same, and both are answered as soon as they serve again
     answered = [caller.answers for caller in callers]
-    until(lambda: all(caller.answers > before + 10 for caller, before in zip(callers, answered, strict=True)), timeout_s=90)
+    until(lambda: all(caller.answers > before + 10 for caller, before in zip(callers, answered, strict=True)))
     for caller, thread in zip(callers, threads, strict=True):
         caller.is_over.set()
-        thread.join(60)
+        thread.join(120)
     assert device.process is not None
     assert device.process.poll() is None
     # And no request failed but the one that a worker was at when it died
@@ -145,8 +145,8 @@ def test_the_agent_outlives_wild_workers_and_only_their_own_requests_fail(fleet:
     told = [event.facts["state"] for event in fleet.all(DeviceEvent, since=mark) if event.kind == "worker" and event.model == MODEL]
     assert told[:2] == ["down", "up"]
     # And no process, descriptor or thread is left over
-    until(lambda: len(workers(device)) == 2, timeout_s=20)
-    until(lambda: counted(device, "fd") <= quiet["fd"], timeout_s=20)
-    until(lambda: counted(device, "task") <= quiet["task"], timeout_s=20)
+    until(lambda: len(workers(device)) == 2)
+    until(lambda: counted(device, "fd") <= quiet["fd"])
+    until(lambda: counted(device, "task") <= quiet["task"])
     assert device.stop() == 0
     until(lambda: workers(device) == [])

@@ -14,7 +14,7 @@ from tests.fleet.dashboard.visit import Visit
 from tests.journeys.conftest import Fleet
 from tests.live.browser import chromium, console_errors, hosts_asked
 
-WAIT_S = 20
+WAIT_S = 90
 
 
 def read(browser: Chrome, *expected: str) -> str:

@@ -46,7 +46,7 @@ def agent(fleet: FleetProcess, name: str) -> Iterator[None]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(90)
         finally:
             process.kill()
     assert "Traceback" not in (folder / "agent.log").read_text()

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 DEVICE = "pi-1"
 # How often a chunk may come, on average.
 MAX_TIMES = 1.02
+WAIT_S, END_S = 150.0, 60.0
 
 
 class Scene:
@@ -51,21 +52,21 @@ class Scene:
         """Let one thing happen."""
         if kind == "agent":
             self.device.kill()
-            self.device.wait(10)
+            self.device.wait(END_S)
             self.device = self._start_device()
         elif kind == "broker":
             self.broker.stop()
             self.broker.start()
         elif kind == "server":
             self.fleet.kill()
-            self.fleet.wait(10)
+            self.fleet.wait(END_S)
             self.fleet = self._start_fleet()
         else:
             self.relay.cut(0.2)
 
     def wait_for_chunks(self, count: int) -> None:
         """Wait until so many different chunks have come."""
-        end_s = time.monotonic() + 60
+        end_s = time.monotonic() + WAIT_S
         while self.chunks() < count:
             assert time.monotonic() < end_s, f"nothing came any more; the log says: {(self.folder / 'log').read_text()[-2000:]}"
             time.sleep(0.001)
@@ -79,7 +80,7 @@ class Scene:
         """End what runs."""
         for process in (self.device, self.fleet):
             process.kill()
-            process.wait(10)
+            process.wait(END_S)
         self.relay.close()
         self.broker.stop()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -22,7 +24,7 @@ from tests.live.ports import free_port
 from tests.live.subscriber import subscribed
 from tests.shared_data import shared_file
 
-LATE_S = 20.0
+LATE_S = 150.0
 
 
 def triton_client(fleet: Fleet) -> triton.InferenceServerClient:
@@ -67,11 +69,12 @@ def test_a_caller_without_the_token_is_refused(fleet: Fleet) -> None:
 
 def test_health_is_readable_json_at_the_configured_interval(fleet: Fleet) -> None:
     with subscribed(fleet.stage.fleet_dir, "ff/v1/+/health") as screen:
-        topic, first = screen.next(LATE_S)
-        _, second = screen.next(LATE_S)
-    assert topic == "ff/v1/pi-1/health"
-    before, after = (Health.model_validate_json(json.dumps(payload)) for payload in (first, second))
-    assert 0.5 <= (after.sent_at - before.sent_at).total_seconds() <= 2.0
+        said = [screen.next(LATE_S) for _ in range(6)]
+    assert {topic for topic, _ in said} == {"ff/v1/pi-1/health"}
+    health = [Health.model_validate_json(json.dumps(payload)) for _, payload in said]
+    # One may be late on a busy machine, and the next one early after it.
+    assert 0.5 <= median((after.sent_at - before.sent_at).total_seconds() for before, after in pairwise(health)) <= 2.0
+    after = health[-1]
     assert after.workers["digits"].state == "serving"
     # On this machine there is no Pi: what really runs is said, not what was hoped for.
     assert after.workers["digits"].provider == "CPUExecutionProvider"
@@ -81,7 +84,7 @@ def test_a_killed_agent_is_offline_within_the_keep_alive_and_comes_back_without_
     with subscribed(fleet.stage.fleet_dir, "ff/v1/+/birth", "ff/v1/+/want") as screen:
         screen.wait_for("ff/v1/pi-1/birth", "online", True, LATE_S)
         fleet.agent.send_signal(signal.SIGKILL)
-        fleet.agent.wait(10)
+        fleet.agent.wait(60)
         # The broker allows one and a half keep-alives of two seconds, and looks once a second.
         assert screen.wait_for("ff/v1/pi-1/birth", "online", False, LATE_S) <= 4.5
         fleet.restart_agent()
@@ -166,7 +169,7 @@ def test_a_dead_broker_stops_neither_inference_nor_the_device_for_long(fleet: Fl
     end = time.monotonic() + 3
     while time.monotonic() < end:
         assert infer_golden(fleet, fleet.stage.folder / "release-1", "rpi5") <= 1.0
-    wait_until("the broker and the device back", lambda: broker_of(fleet) not in (None, broker) and fleet.is_online, 30)
+    wait_until("the broker and the device back", lambda: broker_of(fleet) not in (None, broker) and fleet.is_online, LATE_S)
 
 
 def broker_of(fleet: Fleet) -> psutil.Process | None:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STOP_S = 20.0
+STOP_S = 60.0
 
 
 class FollowedBroker:

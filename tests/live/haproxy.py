@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STOP_S = 20.0
+STOP_S = 60.0
 
 
 CONFIG = ROOT / "deploy" / "haproxy.cfg"

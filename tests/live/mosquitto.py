@@ -13,7 +13,8 @@ from fleet.south.rules import acl_file
 from tests.live.authority import authority, server_identity
 from tests.live.ports import free_port
 
-START_S = 10.0
+START_S = 60.0
+STOP_S = 60.0
 
 
 class Mosquitto:
@@ -54,6 +55,7 @@ class Mosquitto:
         self._process = subprocess.Popen([program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end_s = time.monotonic() + START_S
         while not self._listens():
+            assert self._process.poll() is None, f"mosquitto ended: {self._log.read_text()}"
             assert time.monotonic() < end_s, f"mosquitto did not start: {self._log.read_text()}"
             time.sleep(0.02)
 
@@ -61,7 +63,7 @@ class Mosquitto:
         """End it in good order, so that retained messages are saved."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=STOP_S)
             self._process = None
 
     def _listens(self) -> bool:

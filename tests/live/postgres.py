@@ -18,7 +18,7 @@ import psutil
 from fleet.store.place import PostgresUrl
 
 START_S = 60.0
-STOP_S = 20.0
+STOP_S = 60.0
 # Debian keeps the server's programs where no PATH looks.
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
 WHY_NOT = "" if PROGRAMS else "PostgreSQL is not installed: apt-get install --no-install-recommends postgresql-15"

@@ -22,7 +22,7 @@ FICLONE = 0x40049409
 DISK_BYTES = 320 << 20
 # The journal goes to the disk each second by itself: what was not synced must not survive for long by luck, nor be lost for ever.
 OPTIONS = "loop,commit=1,noatime"
-BUSY_S = 5.0
+BUSY_S = 20.0
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,6 @@ def subscribed(fleet_dir: Path, *filters: str) -> Iterator[Subscriber]:
         yield Subscriber(process)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         assert process.stdout is not None
         process.stdout.close()

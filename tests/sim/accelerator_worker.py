@@ -3,7 +3,8 @@
     python -m tests.sim.accelerator_worker FOLDER '<WorkerSetup>'
 
 `unplugged` makes every call and every load fail, as a USB accelerator does that was pulled out; `stuck` makes a call last until it is gone;
-`slow` makes a load take a while. Where there is an `exclusive`, one process at a time holds the device, as it is with an Edge TPU.
+`slow` makes a load take a while, and leave a `dozing` there. Where there is an `exclusive`, one process at a time holds the device, as it
+is with an Edge TPU.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class Accelerator:
                 fcntl.flock(self._hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ModelUnloadableError(str(source.file), "the stand-in accelerator", "another process holds it") from error
-        time.sleep(SLOW_S if (device / "slow").exists() else 0.0)
+        if (device / "slow").exists():
+            (device / "dozing").touch()
+            time.sleep(SLOW_S)
         self._device = device
         self._inner = onnx.load(source)
         self.version, self.placement = self._inner.version, self._inner.placement

@@ -146,11 +146,11 @@ async def at_once() -> None:
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait until something is true."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(90):
         while not is_so():  # noqa: ASYNC110 - no event of ours tells of it
             await asyncio.sleep(0.01)
 
 
 def play(folder: Path, part: Callable[[Device], Awaitable[None]]) -> None:
     """Play with a device."""
-    asyncio.run(asyncio.wait_for(part(Device(folder)), 60))
+    asyncio.run(asyncio.wait_for(part(Device(folder)), 200))

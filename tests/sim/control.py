@@ -17,7 +17,9 @@ from agent.worker_link import MAX_LINE_BYTES, WORKER_LINE, Drain, Failed, Line, 
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "a-token-of-this-device-only"
-START_S = 30.0
+# Workers prepare behind everybody else who wants the cores.
+START_S = 200.0
+END_S = 60.0
 Kind = TypeVar("Kind", bound=Line)
 
 
@@ -77,9 +79,9 @@ class WorkerProcess:
     def drain(self, deadline_s: float = 5.0) -> int:
         """Drain it and return its exit status."""
         self.say(Drain(deadline_s=deadline_s))
-        return self.wait(deadline_s + 10)
+        return self.wait(deadline_s + END_S)
 
-    def wait(self, timeout_s: float = 10.0) -> int:
+    def wait(self, timeout_s: float = END_S) -> int:
         """Return the exit status."""
         return self.process.wait(timeout_s)
 
@@ -94,7 +96,7 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(END_S)
 
 
 class Control:

@@ -18,6 +18,7 @@ from contracts.configuration import Configuration
 from contracts.messages import UPLINK_MESSAGES, Birth, DeviceEvent, Message, ModelReport, Reported, ShadowWish, Want
 from contracts.shadow import ShadowTerms
 from contracts.topics import (
+    PREFIX,
     Uplink,
     of_chunk,
     of_command,
@@ -35,6 +36,11 @@ from tests.sim.repository import Repository
 from tests.sim.signed import envelope, sealed, wish_for
 
 Heard = TypeVar("Heard", bound=Message)
+BROKER_S = 60.0
+# Verifiers, builders and workers that prepare stand behind everybody else who wants the cores.
+LATE_S = 150.0
+# A topic of the fleet's own, to which nobody listens.
+NOTHING = f"{PREFIX}/{FLEET_USER}/nothing"
 
 
 @dataclass
@@ -72,10 +78,24 @@ class SimFleet:
 
     def wait_until_listening(self) -> None:
         """Wait until nothing that devices say is missed."""
-        assert self._listening.wait(10), "the fleet did not reach the broker"
+        end_s = time.monotonic() + BROKER_S
+        while not self._is_heard():
+            assert time.monotonic() < end_s, "the fleet did not reach the broker"
+
+    def _is_heard(self) -> bool:
+        """Say whether a word comes through: that a broker has ended is noticed some time after."""
+        if not self._listening.wait(0.1):
+            return False
+        try:
+            self._send(NOTHING, b"", retain=False)
+        except RuntimeError:  # the connection has just gone
+            return False
+        return self._listening.is_set()
 
     def stop(self) -> None:
-        """Disconnect."""
+        """Disconnect, once all that the broker has taken by now was heard."""
+        if self._listening.is_set():
+            self._send(NOTHING, b"", retain=False)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -115,13 +135,20 @@ class SimFleet:
 
     def tell(self, topic: str, raw: bytes) -> None:
         """Publish a message that is for those who listen now."""
-        self._client.publish(topic, raw, qos=1).wait_for_publish(10)
+        self._send(topic, raw, retain=False)
 
     def publish(self, topic: str, raw: bytes) -> None:
         """Publish a retained message."""
-        self._client.publish(topic, raw, qos=1, retain=True).wait_for_publish(10)
+        self._send(topic, raw, retain=True)
 
-    def wait_for(self, kind: type[Heard], device: str, is_so: Callable[[Heard], bool], *, timeout_s: float = 60, since: int = 0) -> Heard:
+    def _send(self, topic: str, raw: bytes, *, retain: bool) -> None:
+        sent = self._client.publish(topic, raw, qos=1, retain=retain)
+        sent.wait_for_publish(BROKER_S)
+        assert sent.is_published(), f"the broker did not take what was said on {topic}"
+
+    def wait_for(
+        self, kind: type[Heard], device: str, is_so: Callable[[Heard], bool], *, timeout_s: float = LATE_S, since: int = 0
+    ) -> Heard:
         """Return the first message that is so, heard after message number `since`, now or within `timeout_s`."""
         end_s = time.monotonic() + timeout_s
         with self._news:
@@ -134,7 +161,7 @@ class SimFleet:
                     raise AssertionError(f"no such {kind.__name__} in {timeout_s} s; heard last: {found}")
 
     def wait_for_model(
-        self, device: str, is_so: Callable[[ModelReport], bool], *, model: str = "digits", since: int = 0, timeout_s: float = 60
+        self, device: str, is_so: Callable[[ModelReport], bool], *, model: str = "digits", since: int = 0, timeout_s: float = LATE_S
     ) -> ModelReport:
         """Return the first report of a model that is so."""
 
@@ -158,7 +185,9 @@ class SimFleet:
 
     @property
     def mark(self) -> int:
-        """How many messages were heard, to be given as `since`."""
+        """How many messages were heard, to be given as `since`; what the broker has taken by now, and is on its way, is among them."""
+        if self._listening.is_set():
+            self._send(NOTHING, b"", retain=False)
         with self._news:
             return len(self.heard)
 

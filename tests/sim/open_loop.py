@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tests.sim.control import ROOT
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 # One request in so many comes over a connection of its own; the others share kept ones.
 FRESH_EVERY = 4
 OK = 200

@@ -23,7 +23,7 @@ from contracts.lifecycle import FINAL
 from contracts.messages import Machine, ModelReport
 
 PROBATION_S = 0.02
-WAIT_S = 20.0
+WAIT_S = 90.0
 MACHINE = Machine(architecture="sim", system="sim", python="3", cpu_count=1, memory_bytes=1 << 30, disk_bytes=1 << 30)
 
 

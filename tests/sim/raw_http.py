@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,9 @@ import numpy.typing as npt
 from tests.sim.control import TOKEN
 from tests.sim.tiny_release import MODEL, RAW, SCORES
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
+# A worker that accepts has answered long before, on however busy a machine.
+UNANSWERED_S = 2.0
 INFER = f"/v2/models/{MODEL}/infer"
 
 
@@ -75,6 +78,17 @@ class RawCaller:
     def is_at_end(self) -> bool:
         """Wait for the server to end the connection; a byte more is a failure."""
         return self._stream.read(1) == b""
+
+
+def wait_until_nobody_accepts(port: int) -> None:
+    """Wait until a worker has seen its drain: a new caller is then left in the kernel's queue."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        with RawCaller(port) as caller:
+            caller.send(request("/v2/health/live", method="GET"))
+            if not caller.has_answer_within(UNANSWERED_S):
+                return
+    raise AssertionError("the worker still accepts")
 
 
 def request(path: str = INFER, body: bytes = b"", *, method: str = "POST", token: str | None = TOKEN, extra: tuple[str, ...] = ()) -> bytes:

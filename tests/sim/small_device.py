@@ -64,10 +64,10 @@ from tests.sim.releases import Release, make_release
 
 MODEL = "digits"
 RELEASE_BYTES = 400_000
-PATIENCE = Patience(ready_s=20, serving_s=20, silence_s=600, drain_s=5)
+PATIENCE = Patience(ready_s=120, serving_s=120, silence_s=600, drain_s=5)
 FIT = Fit(("cpu",), frozenset({"onnx"}))
 MACHINE = Machine(architecture="any", system="any", python="any", cpu_count=1, memory_bytes=1, disk_bytes=1)
-DEADLINE_S = 60.0
+DEADLINE_S = 150.0
 _WAY = (Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SHADOW, Phase.SWITCHING, Phase.PROBATION)
 _RANK = {phase: rank for rank, phase in enumerate(_WAY)}
 COMMITTED = len(_WAY)

@@ -30,7 +30,7 @@ from tests.sim.download_process import KnownBy
 DEVICE = "pi-1"
 DIGEST = "ab" * 32
 SIZES = (0, 1, 100, 16 * 1024 - 90, 16 * 1024, CHUNK_BYTES - 1, CHUNK_BYTES, 3)
-WAIT_S = 20.0
+WAIT_S = 90.0
 
 
 @pytest.fixture

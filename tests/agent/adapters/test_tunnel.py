@@ -20,7 +20,7 @@ from agent.adapters.tunnel import TAKE_BYTES, Tunnel
 from fleet.authority import Authority
 from tests.live.authority import authority, context_of, file_of, server_identity
 
-WAIT_S = 20.0
+WAIT_S = 90.0
 
 
 @contextmanager

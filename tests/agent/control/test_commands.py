@@ -101,13 +101,13 @@ def test_a_command_that_cannot_be_remembered_is_not_obeyed(tmp_path: Path) -> No
 
 def test_what_hangs_is_ended_in_time_and_a_second_of_its_kind_is_refused_meanwhile(tmp_path: Path) -> None:
     async def part(device: Device) -> None:
-        device.work, device.deadline_s = asyncio.Event().wait, 1.0
+        device.work, device.deadline_s = asyncio.Event().wait, 3.0
         first, second, other = (command_for(DEVICE, order) for order in (LogsOrder(), LogsOrder(), GoldenOrder()))
         async with device.running() as commands:
             for command in (first, second, other):
                 device.say(commands, command)
             assert (await device.ended(second)).reason == "logs: expected none under way, found one; wait for its end"
-            assert (await device.ended(first)).reason == "logs: expected it to end within 1 s, found it still under way"
+            assert (await device.ended(first)).reason == "logs: expected it to end within 3 s, found it still under way"
             assert (await device.ended(other)).state == "failed"
             device.work = at_once
             device.say(commands, third := command_for(DEVICE, LogsOrder()))

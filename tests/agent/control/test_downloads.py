@@ -39,7 +39,7 @@ def fetch(folder: Path, *sources: Source, wanted: WantedFile = WANTED) -> bytes:
         downloader = Downloader(sources, Incoming(folder / "incoming"), Pace(0.0, None))
         return await downloader.fetch(wanted, lambda _: None, give_up_s=0.0)
 
-    return asyncio.run(asyncio.wait_for(run(), 30)).read_bytes()
+    return asyncio.run(asyncio.wait_for(run(), 120)).read_bytes()
 
 
 def write(folder: Path, release: Release) -> Path:
@@ -148,7 +148,7 @@ def test_a_source_that_cannot_be_reached_is_asked_again(tmp_path: Path) -> None:
         as_folder(tmp_path, release)
         return (await fetching).read_bytes()
 
-    assert asyncio.run(asyncio.wait_for(run(), 30)) == manifest
+    assert asyncio.run(asyncio.wait_for(run(), 120)) == manifest
 
 
 class SlowDisk(Incoming):
@@ -175,7 +175,7 @@ def test_what_came_before_a_download_was_called_off_is_kept(tmp_path: Path) -> N
             downloader = Downloader((HttpSource(server.url),), disk, Pace(0.0, None))
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(downloader.fetch, WANTED, lambda _: None)
-                await anyio.to_thread.run_sync(disk.has_begun.wait, 20)
+                await anyio.to_thread.run_sync(disk.has_begun.wait, 120)
                 # When it is called off while a range is written
                 tasks.cancel_scope.cancel()
             return disk.kept
@@ -194,4 +194,4 @@ def test_what_comes_is_paced(tmp_path: Path) -> None:
             return asyncio.get_running_loop().time() - began_s
 
     # The last range is a debt that the next file pays.
-    assert asyncio.run(asyncio.wait_for(run(), 30)) >= 0.5 * 16 / 21
+    assert asyncio.run(asyncio.wait_for(run(), 120)) >= 0.5 * 16 / 21

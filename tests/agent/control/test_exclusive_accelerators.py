@@ -27,7 +27,8 @@ from tests.sim.supervised import PATIENCE, Watched, supervised
 from tests.sim.tiny_release import MODEL, TinyRelease
 
 BODY = json.dumps({"inputs": [{"name": "image", "shape": [1, 4, 4], "datatype": "UINT8", "data": list(range(16))}]})
-PAUSE_S = 30.0
+# Far more than any pause here takes, on however busy a machine.
+PAUSE_S = 120.0
 
 
 def play_on_one_accelerator(folder: Path, pause_s: float, play: Callable[[Watched, Path], Awaitable[None]]) -> None:
@@ -194,8 +195,7 @@ def test_a_trial_that_is_too_slow_for_the_pause_is_ended_and_the_worker_serves_a
         deeds, before = deeds_of(watched, device).by_kind, serving(watched).pid
 
         async def mend() -> None:
-            await watched.until(lambda: watched.supervisor.serving is None)
-            await asyncio.sleep(1.0)
+            await watched.until((device / "dozing").exists)
             (device / "slow").unlink()
 
         (device / "slow").touch()

@@ -21,7 +21,7 @@ from tests.sim.releases import Release
 from tests.sim.small_device import FIT, SmallDevice, live, release_of
 
 LARGE_BYTES = 16 << 30
-ENDS_S = 10.0
+ENDS_S = 60.0
 
 
 def device_after(state: Path, damage: Callable[[SmallDevice], None]) -> SmallDevice:

@@ -71,6 +71,6 @@ def test_a_hot_device_waits_before_the_first_byte_and_goes_on_when_it_is_cool(tm
         await fetching
         return witness
 
-    witness = asyncio.run(asyncio.wait_for(run(), 30))
+    witness = asyncio.run(asyncio.wait_for(run(), 120))
     assert witness.refusals[-1] is None
     assert witness.shares[-1] == 1.0

@@ -51,7 +51,7 @@ def watch(folder: Path, behaviours: str, *, told: tuple[InferenceWindow, ...] = 
                 except ProbationError as error:
                     failed.append(error)
 
-            with anyio.fail_after(30):
+            with anyio.fail_after(120):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(pass_probation)
                     await asyncio.sleep(0.1)

@@ -152,7 +152,7 @@ def test_a_process_that_not_even_sigkill_ends_is_waited_for_no_longer_than_allow
         worker = Worker(
             installed_stand_in(tmp_path), Immortal(), patience, Ears(lambda _window: None, lambda _worker: None, lambda _part: None)
         )
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await worker.run()
         assert worker.has_ended
 
@@ -168,7 +168,7 @@ def with_accelerator(folder: Path, play: Callable[[Watched, Path], Awaitable[Non
     assert manifest.name == MODEL
 
     async def run() -> None:
-        patience = replace(PATIENCE, inference_s=1, memory_bytes=1 << 40)
+        patience = replace(PATIENCE, inference_s=3, memory_bytes=1 << 40)
         async with supervised(folder, (sys.executable, "-m", "tests.sim.accelerator_worker", str(device)), MODEL, patience) as watched:
             watched.supervisor.want(installed)
             await watched.until_it_serves()
@@ -206,7 +206,7 @@ def test_an_inference_that_never_ends_is_noticed_although_the_workers_loop_turns
             await anyio.to_thread.run_sync(lambda: watched.ask("POST", f"/v2/models/{MODEL}/infer", BODY))
         (device / "stuck").unlink()
         await watched.until(lambda: bool(watched.crashes))
-        assert watched.crashes == ["it hung: an inference took longer than 1 s"]
+        assert watched.crashes == ["it hung: an inference took longer than 3 s"]
         await watched.until_it_serves()
         assert (await anyio.to_thread.run_sync(lambda: watched.ask("POST", f"/v2/models/{MODEL}/infer", BODY)))[0] == 200
 

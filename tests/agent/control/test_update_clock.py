@@ -143,4 +143,4 @@ def test_work_that_waits_for_its_turn_is_not_begun_once_the_machine_has_moved_on
             await bench.clear()
         return done
 
-    assert asyncio.run(asyncio.wait_for(run(), 30)) == [Do.DISCARD, Do.FETCH]
+    assert asyncio.run(asyncio.wait_for(run(), 120)) == [Do.DISCARD, Do.FETCH]

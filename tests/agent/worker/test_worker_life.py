@@ -11,7 +11,7 @@ import pytest
 
 from agent.worker_link import Drain, Failed, Pulse, Ready, Serve, WorkerLine
 from tests.sim.control import ROOT, Control, WorkerProcess
-from tests.sim.raw_http import RawCaller, json_body, request, scores_of
+from tests.sim.raw_http import RawCaller, json_body, request, scores_of, wait_until_nobody_accepts
 from tests.sim.tiny_release import TinyRelease
 
 
@@ -139,7 +139,7 @@ def test_the_death_of_the_control_process_ends_a_serving_worker(playing: Control
 
     worker.hang_up()
 
-    assert worker.wait(5) == 3
+    assert worker.wait() == 3
 
 
 @pytest.mark.parametrize("raw", [b"hello\n", b'{"kind":"dance"}\n', b"x" * 300_000])
@@ -150,7 +150,7 @@ def test_a_link_that_speaks_nonsense_ends_the_worker(playing: Control, tmp_path:
 
     worker.say_raw(raw)
 
-    assert worker.wait(5) == 3
+    assert worker.wait() == 3
 
 
 def test_a_worker_pulses_and_counts(playing: Control, tmp_path: Path) -> None:
@@ -162,11 +162,11 @@ def test_a_worker_pulses_and_counts(playing: Control, tmp_path: Path) -> None:
         caller.send(request(body=json_body(release.pictures(1))) + request(body=b"{}"))
         assert [caller.answer().status for _ in range(2)] == [200, 400]
 
-    pulses = [worker.hear_of(Pulse), worker.hear_of(Pulse)]
+    # What it said before it was asked may be heard only now
+    while (pulse := worker.hear_of(Pulse)).requests < 2 or pulse.in_flight:
+        pass
 
-    assert pulses[-1].requests == 2
-    assert pulses[-1].errors == 1
-    assert pulses[-1].in_flight == 0
+    assert (pulse.requests, pulse.errors) == (2, 1)
 
 
 def test_a_stop_by_signal_drains_and_an_interrupt_is_left_to_the_control_process(playing: Control, tmp_path: Path) -> None:
@@ -180,8 +180,7 @@ def test_a_stop_by_signal_drains_and_an_interrupt_is_left_to_the_control_process
         assert not caller.answer().ends_connection
 
         worker.process.send_signal(signal.SIGTERM)
-        worker.hear_of(Pulse)
-        worker.hear_of(Pulse)
+        wait_until_nobody_accepts(playing.address.port)
         caller.send(request(body=json_body(release.pictures(1))))
         answer = caller.answer()
 
@@ -196,13 +195,13 @@ def test_a_drain_while_the_model_loads_ends_the_worker_at_once(playing: Control,
 
     worker.say(Drain(deadline_s=30.0))
 
-    assert worker.wait(10) == 0
+    assert worker.wait() == 0
 
 
 @pytest.mark.parametrize("arguments", [[], ["{}"], ["not json"], ["{}", "{}"]])
 def test_a_setup_that_is_none_is_bad_usage(arguments: list[str]) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "agent.worker", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "agent.worker", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
 
     assert ended.returncode == 2

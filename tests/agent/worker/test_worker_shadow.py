@@ -16,7 +16,7 @@ from tests.sim.control import TOKEN, Control, WorkerProcess
 from tests.sim.tiny_release import MODEL, RAW, SCORES, TinyRelease
 
 LIVE = TinyRelease(release=1, seed=7)
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 def begun(playing: Control, folder: Path, candidate: TinyRelease, *, max_cpu_share: float = 4.0) -> tuple[WorkerProcess, WorkerProcess]:
@@ -109,7 +109,7 @@ def test_a_candidate_that_computes_something_else_disagrees_as_often_as_it_does(
 
 
 def test_a_candidate_that_rests_takes_nothing_and_says_how_much_it_missed(playing: Control, tmp_path: Path) -> None:
-    _, shadow = begun(playing, tmp_path, TinyRelease(release=2, seed=7), max_cpu_share=0.2)
+    _, shadow = begun(playing, tmp_path, TinyRelease(release=2, seed=7), max_cpu_share=0.02)
     with Asking(playing) as asking:
         assert compared(shadow, 5).paused_s > 0  # for its share of a core
         shadow.say(Rest(is_resting=True))

@@ -27,7 +27,7 @@ from tests.sim.raw_http import RawCaller, request
 from tests.sim.rtsp_camera import rtsp_camera
 from tests.sim.tiny_release import LABELS, TinyRelease
 
-MANY_PULSES = 40
+MANY_PULSES = 120
 
 
 def looking(playing: Control, home: Path, *, release: int = 1, **source: object) -> WorkerProcess:
@@ -64,7 +64,8 @@ def test_a_new_picture_in_a_folder_is_looked_at_once_and_its_result_shown(playin
     assert until(worker, lambda health: health.state == "live").frames == 0
     assert latest(playing)[0] == 404
 
-    (frames / "a.jpg").write_bytes(as_jpeg(picture(1)))
+    (tmp_path / "a.jpg").write_bytes(as_jpeg(picture(1)))
+    (tmp_path / "a.jpg").rename(frames / "a.jpg")
 
     assert until(worker, lambda health: health.frames > 0).frames == 1
     status, page = latest(playing)
@@ -105,13 +106,12 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steady]:
 
 
 def test_a_stream_is_looked_at_and_counted_like_what_callers_send(steady: Steady) -> None:
-    health = until(steady.worker, lambda health: health.frames >= 20)
+    health = until(steady.worker, lambda health: health.frames >= 20 and health.state == "live")
     pulse = steady.worker.hear_of(Pulse)
     # And what its reader takes, which is no part of what the worker takes
     assert health.reader_rss_bytes is not None
     assert 10 << 20 < health.reader_rss_bytes < 1 << 30
 
-    assert health.state == "live"
     assert 0 < health.frames_per_s <= 12
     assert pulse.requests + health.dropped >= 20
     assert pulse.errors == 0
@@ -123,8 +123,7 @@ def test_a_stream_that_falls_silent_has_stopped_and_comes_back_by_itself(playing
         until(worker, lambda health: health.frames > 0)
 
         camera.mood = "silent"
-        silent = until(worker, lambda health: health.state == "stopped")
-        assert "no frame in 2 s" in silent.reason
+        silent = until(worker, lambda health: health.state == "stopped" and "no frame in 2 s" in health.reason)
         assert latest(playing)[0] == 200
 
         camera.mood = "shows"
@@ -148,7 +147,7 @@ def test_a_picture_that_stands_still_is_reported_while_the_model_goes_on(steady:
     steady.camera.mood = "frozen"
     frozen = until(steady.worker, lambda health: health.state == "frozen")
     assert "the picture has not changed in" in frozen.reason
-    assert until(steady.worker, lambda health: health.frames > frozen.frames + 5).state == "frozen"
+    until(steady.worker, lambda health: health.frames > frozen.frames + 5 and health.state == "frozen")
 
     steady.camera.mood = "shows"
     until(steady.worker, lambda health: health.state == "live")
@@ -160,7 +159,7 @@ def test_a_reader_that_dies_or_hangs_in_its_driver_is_replaced(playing: Control,
         until(worker, lambda health: health.frames > 0)
 
         for blow in (signal.SIGKILL, signal.SIGSTOP):
-            (reader,) = readers_of(worker)
+            reader = only_reader(worker)
             os.kill(reader, blow)
             gone = until(worker, partial(is_replaced, worker, reader))
             assert until(worker, partial(has_seen_more, gone.frames)).state == "live"
@@ -184,7 +183,7 @@ def test_the_death_of_a_worker_ends_its_reader(playing: Control, tmp_path: Path)
     with stream_camera() as camera:
         worker = looking(playing, tmp_path, camera=camera.url())
         until(worker, lambda health: health.frames > 0)
-        (reader,) = readers_of(worker)
+        reader = only_reader(worker)
 
         worker.process.kill()
         worker.wait()
@@ -280,9 +279,18 @@ def readers_of(worker: WorkerProcess) -> list[int]:
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
+def only_reader(worker: WorkerProcess) -> int:
+    """Return the process that reads, once there is one alone: one that is slow to begin is replaced."""
+    for _ in range(1200):
+        if len(readers := readers_of(worker)) == 1:
+            return readers[0]
+        time.sleep(0.05)
+    raise AssertionError(readers)
+
+
 def ends(pid: int) -> bool:
     """Say whether a process is gone soon."""
-    for _ in range(100):
+    for _ in range(1200):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
