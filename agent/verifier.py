@@ -120,11 +120,12 @@ def _verify(question: Question, clock: datetime) -> Verified:
     now = judged_now(clock, standing(question.memory.floor, timestamp_keys(question)))
     keys, director = director_keys(updater, Path(question.mirror_dir))
     desired = _read_wish(Path(question.envelope_file), keys)
-    _check_addressed(desired, question, question.memory.oldest_generation(director), now)
+    _check_addressed(desired, question, director, now)
     releases = [*desired.models.items(), *((model, shadow.release) for model, shadow in (desired.shadow or {}).items())]
     listed = {model: _check_listed(updater, model, release, question.targets) for model, release in releases}
     floor = raised_floor(question, desired.issued_at)
-    memory = Memory(generation=desired.generation, director=director, floor=floor, refused=question.memory.refused)
+    refused, nonce = question.memory.refused, desired.nonce or ""
+    memory = Memory(generation=desired.generation, director=director, nonce=nonce, floor=floor, refused=refused)
     lengths = {model: target.length for model, target in listed.items()}
     sources = {model: named for model, target in listed.items() if (named := _sources(target))}
     return Verified(desired=desired, manifest_bytes=lengths, sources=sources, memory=memory)
@@ -199,12 +200,17 @@ def open_envelope(name: str, raw: bytes, keys: list[Key], payload_type: str) -> 
     return bytes(envelope.payload)
 
 
-def _check_addressed(desired: Desired, question: Question, oldest_generation: int, now: datetime) -> None:
+def _check_addressed(desired: Desired, question: Question, director: str, now: datetime) -> None:
+    memory = question.memory
+    oldest_generation = memory.oldest_generation(director)
     if desired.device != question.device:
         raise RefusalError("wrong_device", f"desired: expected a wish for {question.device}, found one for {desired.device}")
     if desired.generation < oldest_generation:
         found = f"expected generation {oldest_generation} or later, found {desired.generation}"
         raise RefusalError("replayed", f"desired: {found}")
+    if memory.has_seen_another(director, desired.generation, desired.nonce or ""):
+        found = f"nonce {memory.nonce} with generation {desired.generation}, found {desired.nonce or 'none'}"
+        raise RefusalError("replayed", f"desired: expected {found}")
     if desired.expires_at <= now:
         raise RefusalError("expired", f"desired: expected an expiry after {now.isoformat()}, found {desired.expires_at.isoformat()}")
 

@@ -303,6 +303,8 @@ class Desired(Grown, frozen=True, extra="ignore"):
     configuration: Configuration | None = None
     # Candidates by model. What serves is named by `models` all the same, so that an agent that knows no shadows goes on as it is.
     shadow: dict[ModelName, ShadowWish] | None = None
+    # Tells two documents of one generation apart: a device follows the one that it saw first. None from a director that gives none.
+    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
 
 
 UPLINK_MESSAGES: dict[str, type[Message]] = {

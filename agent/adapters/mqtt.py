@@ -34,9 +34,25 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 log = logging.getLogger(__name__)
 
 
-def _client(address: BrokerAddress) -> paho.Client:
+class _Client(paho.Client):
+    """Ends a connection that brings a packet larger than we said that we take; paho would keep up to 256 MiB of it in memory."""
+
+    # What the broker did wrong.
+    objection = ""
+
+    def _packet_read(self) -> MQTTErrorCode:
+        # There is no public place between a packet's length and its bytes.
+        code = super()._packet_read()
+        size = self._in_packet["remaining_length"]
+        if size <= MAX_PACKET_BYTES:
+            return code
+        self.objection = f"a packet of {size} bytes, expected at most {MAX_PACKET_BYTES}"
+        return MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+
+def _client(address: BrokerAddress) -> _Client:
     """Return an unconnected client; raise LinkLostError for unusable files of our own."""
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=address.identity.client_id(),
         protocol=MQTTProtocolVersion.MQTTv5,
@@ -54,7 +70,7 @@ def _client(address: BrokerAddress) -> paho.Client:
 class MqttConnection:
     """One connection, used from the event loop only."""
 
-    def __init__(self, client: paho.Client, address: BrokerAddress) -> None:
+    def __init__(self, client: _Client, address: BrokerAddress) -> None:
         """Bridge the callbacks of a client that is not started yet."""
         self._client = client
         self._address = address
@@ -71,7 +87,7 @@ class MqttConnection:
 
         # paho calls these on its own thread.
         client.on_connect = lambda _c, _u, _f, reason, _p: post(self._on_connect, reason)
-        client.on_disconnect = lambda _c, _u, _f, reason, _p: post(self._on_loss, str(reason), reason.value)
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: post(self._on_loss, client.objection or str(reason), reason.value)
         client.on_publish = lambda _c, _u, mid, reason, _p: post(self._on_ack, mid, [reason])
         client.on_subscribe = lambda _c, _u, mid, reasons, _p: post(self._on_ack, mid, reasons)
 

@@ -19,6 +19,7 @@ from contracts.codec import sha256_of
 from contracts.configuration import Configuration
 from contracts.messages import ReleaseRef
 from contracts.shadow import ShadowTerms
+from contracts.trust import MAX_ENVELOPE_BYTES, MAX_TRUST_FILE_BYTES
 
 # Trust files come in bursts: wait until one is over before starting a process to read them.
 QUIET_S = 0.3
@@ -69,14 +70,18 @@ class Wishes:
         self.turn = anyio.Lock()
         self._unsaved: dict[str, bytes] = {}
         self._refused: deque[tuple[str, str, str]] = deque(maxlen=MAX_REFUSALS_REMEMBERED)
+        # Refused at their sight, and told of when no judge is at work.
+        self._too_large: deque[Refused] = deque(maxlen=MAX_UNSAVED)
 
     async def hear_trust_file(self, name: str, raw: bytes) -> None:
         """Take a file of the TUF repository."""
-        await self._keep(name, raw)
+        if self._is_bounded(name, raw, MAX_TRUST_FILE_BYTES):
+            await self._keep(name, raw)
 
     async def hear_desired(self, raw: bytes) -> None:
         """Take a desired message."""
-        await self._keep(ENVELOPE, raw)
+        if self._is_bounded(ENVELOPE, raw, MAX_ENVELOPE_BYTES):
+            await self._keep(ENVELOPE, raw)
 
     async def run(self) -> None:
         """Verify again whenever anything changed, and once at the start with what is on disk."""
@@ -88,6 +93,7 @@ class Wishes:
                 await asyncio.sleep(QUIET_S)
             try:
                 await self._keep_unsaved()
+                await self._refuse_too_large()
                 if self._files.has_envelope():
                     async with self.turn:
                         await self._verify()
@@ -95,6 +101,19 @@ class Wishes:
                 log.error("%s; trying again in %g s", error, self._retry_s)
                 await asyncio.sleep(self._retry_s)
                 self._changed.set()
+
+    def _is_bounded(self, name: str, raw: bytes, max_bytes: int) -> bool:
+        if len(raw) <= max_bytes:
+            return True
+        self._too_large.append(Refused(refusal="endless_data", reason=f"{name}: expected at most {max_bytes} bytes, found {len(raw)}"))
+        self._changed.set()
+        return False
+
+    async def _refuse_too_large(self) -> None:
+        while self._too_large:
+            async with self.turn:
+                await self._refuse(self._too_large[0])
+            self._too_large.popleft()
 
     async def _keep(self, name: str, raw: bytes) -> None:
         self._unsaved.pop(name, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
 from pydantic import BaseModel
@@ -12,6 +13,8 @@ from contracts import codec
 from contracts.commands import COMMAND_PAYLOAD_TYPE, Command
 from contracts.messages import Desired
 from contracts.trust import DESIRED_PAYLOAD_TYPE
+
+NONCE_BYTES = 16
 
 
 class WishSigner:
@@ -27,8 +30,8 @@ class WishSigner:
         self._signer = self._load()
 
     def sign(self, wish: Desired) -> bytes:
-        """Return the envelope as JSON."""
-        return self._sealed(wish, DESIRED_PAYLOAD_TYPE)
+        """Return the envelope as JSON, with a nonce of its own."""
+        return self._sealed(wish.model_copy(update={"nonce": secrets.token_hex(NONCE_BYTES)}), DESIRED_PAYLOAD_TYPE)
 
     def sign_command(self, command: Command) -> bytes:
         """Return the envelope as JSON."""

@@ -11,6 +11,7 @@ from securesystemslib.signer import CryptoSigner
 from contracts.messages import Reported, Want
 from contracts.shadow import ShadowTerms
 from contracts.topics import of_device, of_trust_file
+from contracts.trust import MAX_ENVELOPE_BYTES, MAX_TRUST_FILE_BYTES
 from tests.agent.conftest import DEVICE, AgentProcess, listening_fleet, provisioned_device, running_broker
 from tests.agent.test_update_journeys import committed
 from tests.sim.fleet import SimFleet
@@ -61,6 +62,16 @@ def invent(fleet: SimFleet, _release: Release) -> None:
 def slip_in(fleet: SimFleet, _release: Release) -> None:
     """Wish for a release that the release key never signed, only to run in shadow."""
     fleet.shadow(DEVICE, 3, make_release(1), make_release(8), ShadowTerms(share=0.1))
+
+
+def bloat(fleet: SimFleet, _release: Release) -> None:
+    """Send more than any wish is."""
+    fleet.publish(TOPIC, b"{" * (MAX_ENVELOPE_BYTES + 1))
+
+
+def bloat_metadata(fleet: SimFleet, _release: Release) -> None:
+    """Send more than any file of metadata is."""
+    fleet.publish(of_trust_file("timestamp.json"), b"{" * (MAX_TRUST_FILE_BYTES + 1))
 
 
 def mistake(fleet: SimFleet, _release: Release) -> None:
@@ -124,6 +135,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SimFleet,
         (outlive, "expired"),
         (invent, "not_listed"),
         (slip_in, "not_listed"),
+        (bloat, "endless_data"),
+        (bloat_metadata, "endless_data"),
         (mistake, "wrong_hardware"),
     ],
 )

@@ -333,3 +333,13 @@ def test_a_persons_key_opens_with_its_passphrase_alone_and_is_never_written_over
         make_key(tmp_path / "alice.pem", "correct horse")
     with pytest.raises(KeyFileError, match="something else"):
         read_public_key(tmp_path / "alice.pem")
+
+
+def test_a_wish_that_is_signed_twice_under_one_generation_is_followed_once(office: TrustOffice) -> None:
+    # Given a server that lost its memory of a wish, and signs another of that generation
+    first = office.wish()
+    office.generation -= 1
+    second = office.wish()
+    # Then the device follows the one that it saw first
+    assert office.device.hear(office.repository.published(), first) == "verified"
+    assert office.device.hear(office.repository.published(), second) == "replayed"

@@ -47,10 +47,11 @@ def wish_for(
     now: datetime | None = None,
     configuration: Configuration | None = None,
     shadow: dict[str, ShadowWish] | None = None,
+    nonce: str | None = None,
 ) -> Desired:
     """Return an unsigned wish."""
     now = now or datetime.now(timezone.utc)
     models = {release.manifest.name: release.ref for release in releases}
     expires_at = now + expires_in
     stamps = {"device": device, "generation": generation, "issued_at": now, "expires_at": expires_at}
-    return Desired(**stamps, models=models, configuration=configuration, shadow=shadow)
+    return Desired(**stamps, models=models, configuration=configuration, shadow=shadow, nonce=nonce)

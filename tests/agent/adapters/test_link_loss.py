@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +47,16 @@ class KnownBy:
         return f"pi-1-{line}"
 
 
-async def code_of(answer: bytes) -> int | None:
-    """Connect to a broker that answers so and hangs up; return the reason code of the loss."""
+async def loss_after(answer: bytes, *, hangs_up: bool = True) -> LinkLostError:
+    """Connect to a broker that answers so, and hangs up or waits; return the loss."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.write(answer)
         await writer.drain()
+        if not hangs_up:
+            with suppress(OSError):
+                await reader.read(1000)
         writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -63,7 +67,7 @@ async def code_of(answer: bytes) -> int | None:
         async with MqttBroker(BrokerAddress("127.0.0.1", port, 15, KnownBy(file_of("pi-1")))).connect("will", b"{}") as connection:
             await connection.receive()
     except LinkLostError as error:
-        return error.reason_code
+        return error
     finally:
         server.close()
         await server.wait_closed()
@@ -83,17 +87,25 @@ async def code_of(answer: bytes) -> int | None:
     ],
 )
 def test_what_the_broker_says_of_a_loss_decides_whom_it_concerns(answer: bytes, loss: Loss) -> None:
-    code = asyncio.run(asyncio.wait_for(code_of(answer), 60))
+    code = asyncio.run(asyncio.wait_for(loss_after(answer), 60)).reason_code
     assert loss_of(code) is loss
     if answer != WELCOME:
         assert code == (answer[-2] if answer[0] == 0x20 and len(answer) == 5 else answer[-1])
+
+
+def test_a_broker_that_sends_a_packet_without_end_is_left_before_the_packet_is_here() -> None:
+    # Given a broker that ignores how much we take: the head of a message of 250 MB, and only the first of its bytes
+    endless = WELCOME + b"\x30" + b"\x80\xe5\x9a\x77" + b"\x00\x04spam\x00" + b"x" * 5000
+    # When an agent connects, then it leaves while the broker still has all the rest to send
+    loss = asyncio.run(asyncio.wait_for(loss_after(endless, hangs_up=False), 60))
+    assert "a packet of 250000000 bytes, expected at most 1048576" in str(loss)
 
 
 def test_a_connection_that_ended_leaves_no_descriptor_for_the_collector() -> None:
     async def run() -> list[int]:
         counts = []
         for _ in range(5):
-            await code_of(WELCOME)
+            await loss_after(WELCOME)
             counts.append(sum(1 for _ in os.scandir("/proc/self/fd")))
         return counts
 
