@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from agent.core.engines import BuildOrder, Built
+from agent.leash import leash
 from agent.worker.preparation import Order, load_warm
 from contracts import codec
 from contracts.errors import FieldfareError
@@ -35,4 +36,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    leash()
     sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -44,9 +45,10 @@ async def run_until_signalled(settings: Settings, kind: WorkerKind) -> None:
 
 
 def start_logging(level: str) -> None:
-    """Log one line per record to stderr; the journal adds the time."""
+    """Log one line per record to stderr, with the time where no journal adds it."""
+    time = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(OneLine(f"{time}%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 

@@ -11,6 +11,7 @@ from time import monotonic, perf_counter
 
 from agent.core.engines import DEVICE_FOLDER, ENGINE_LINK
 from agent.core.trial import Proved, Timed, TrialAnswer, TrialOrder, nearest_rank
+from agent.leash import leash
 from agent.worker.bounds import bind
 from agent.worker.preparation import Order, Warm, load_warm, proven
 from contracts import codec
@@ -80,4 +81,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    leash()
     sys.exit(main())

@@ -30,9 +30,7 @@ class Errand:
 
     def __init__(self, command: Sequence[str], stepping_back: Sequence[Sequence[str]], max_line_bytes: int) -> None:
         """Run `command` by commands that make it step back, those of them that the system has."""
-        # It must not outlive us; systemd sees to that too, this is for when there is none.
-        wrappers = (("setpriv", "--pdeathsig", "KILL", "--"), *stepping_back)
-        self._command = [word for wrapper in wrappers if shutil.which(wrapper[0]) for word in wrapper] + list(command)
+        self._command = [word for wrapper in stepping_back if shutil.which(wrapper[0]) for word in wrapper] + list(command)
         self._max_line_bytes = max_line_bytes
 
     async def run(self, argument: str) -> Ended:

@@ -150,9 +150,12 @@ def _is_cut_off(prefix: Path) -> bool:
 
 
 def _room(state_dir: Path) -> tuple[int | None, str]:
+    folder = state_dir
     try:
-        state_dir.stat()
-        return shutil.disk_usage(state_dir).free, ""
+        # Before its first start the agent has made none; it will where this one is.
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free, ""
     except OSError as error:
         return None, error.strerror or repr(error)
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
+from pathlib import Path
 
 import psutil
 
@@ -33,8 +34,8 @@ def take_stock() -> Inventory:
 def _volumes() -> Iterator[Volume]:
     seen = set[str]()
     for found in psutil.disk_partitions():
-        # A disk that is mounted in two places is one.
-        if found.fstype in IMAGES or found.device in seen:
+        # A disk that is mounted in two places is one; a single file, as containers have them, is none.
+        if found.fstype in IMAGES or found.device in seen or not Path(found.mountpoint).is_dir():
             continue
         seen.add(found.device)
         with suppress(OSError):  # it was just unmounted, or is not for us

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -97,9 +96,7 @@ class WorkerLauncher:
 
     def __init__(self, command: Sequence[str], store: StateStore, host: str, first_port: int, terms: Terms) -> None:
         """Run `command` with the setup appended; models are served on `host` from `first_port` on."""
-        # A worker must not outlive us; systemd sees to that too, this is for when there is none.
-        setpriv = shutil.which("setpriv")
-        self._command = ([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []) + list(command)
+        self._command = command
         self._store = store
         self._host = host
         self._first_port = first_port

@@ -19,7 +19,8 @@ from agent.core.finding import Finding
 from agent.core.install_plan import UNIT
 from agent.core.status import SERVICE_STATE_DIR, Status
 from contracts.configuration import BASE_REVISION
-from contracts.messages import ModelReport, WorkerHealth
+from contracts.lifecycle import FINAL, IN_PROGRESS
+from contracts.messages import ModelReport, ReleaseRef, WorkerHealth
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DIGEST_CHARS = 12
@@ -87,11 +88,11 @@ def print_page(page: Page) -> None:
     facts.add_row("device", page.device)
     facts.add_row("service", _service(page))
     agent = page.agent
-    if agent is not None:
+    if agent is None:
+        facts.add_row("agent", "not running" if page.models else "not running, and nothing that it did is here")
+    else:
         facts.add_row("agent", f"fieldfare {agent.agent_version}, process {agent.pid}" if page.is_running else "stopped")
-        link = "up" if agent.is_linked and page.is_running else "down"
-        heard = "never" if agent.last_contact_at is None else f"{agent.last_contact_at:%Y-%m-%d %H:%M:%S} UTC"
-        facts.add_row("link", f"{link}, {agent.broker}, last contact {heard}")
+        facts.add_row("link", _link(agent, page.is_running))
         if agent.configuration is not None:
             facts.add_row("settings", _settings(agent.configuration))
         facts.add_row("outbox", f"{agent.waiting_bytes} bytes waiting, {agent.dropped} messages dropped")
@@ -112,12 +113,33 @@ def print_findings(found: tuple[Finding, ...]) -> None:
     Console().print(table)
 
 
+def _link(agent: Status, is_running: bool) -> str:
+    if agent.is_linked and is_running:
+        return f"up, {agent.broker}"
+    heard = "never since it started" if agent.last_contact_at is None else f"{agent.last_contact_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"down, {agent.broker}, last contact {heard}"
+
+
 def _settings(told: ModelReport) -> str:
     current = told.current
     revision = BASE_REVISION if current is None else current.release
     in_force = "as agent.toml says" if revision == BASE_REVISION else f"agent.toml and the fleet's revision {revision}"
-    tried = "" if told.candidate is None else f"; revision {told.candidate.release} {told.phase.value}"
-    return f"{in_force}{tried}" + (f" ({told.reason})" if told.reason else "")
+    newest = _newest(told)
+    if newest is None or newest.release == revision:
+        return in_force
+    return f"{in_force}; revision {newest.release} {_stage(told)}" + (f": {told.reason}" if told.reason else "")
+
+
+def _newest(told: ModelReport) -> ReleaseRef | None:
+    """Return the release that the phase is about: the one under way, else the one that was tried last."""
+    if told.phase in FINAL and told.last is not None:
+        return told.last.release
+    return told.candidate or told.current
+
+
+def _stage(told: ModelReport) -> str:
+    words = told.phase.value.replace("_", " ")
+    return f"{words} {told.progress:.0%}" if told.phase in IN_PROGRESS and told.progress else words
 
 
 def _service(page: Page) -> str:
@@ -139,18 +161,18 @@ def _worker(worker: WorkerHealth | None) -> str:
 
 def _table(page: Page) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("model", "phase", "release", "digest", "worker", "endpoint", "reason"):
+    for name in ("model", "release", "digest", "worker", "endpoint", "newest", "reason"):
         table.add_column(name, overflow="fold")
     workers = {} if page.agent is None or not page.is_running else page.agent.workers
     for name, model in sorted(page.models.items()):
-        current = model.current
+        current, newest = model.current, _newest(model)
         table.add_row(
             name,
-            model.phase.value,
             "-" if current is None else str(current.release),
             "-" if current is None else current.manifest_sha256[:DIGEST_CHARS],
             _worker(workers.get(name)),
             model.endpoint or "-",
+            _stage(model) if newest is None else f"{newest.release} {_stage(model)}",
             model.reason,
         )
     return table

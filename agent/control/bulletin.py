@@ -48,12 +48,13 @@ class Bulletin:
         shown: object = None
         age_s = 0.0
         while True:
-            sources = self._sources
-            seen = (sources.uplink.is_connected, sources.reporter.models, sources.reporter.configuration)
+            sources, told = self._sources, workers()
+            states = {model: worker.state for model, worker in told.items()}
+            seen = (sources.uplink.is_connected, sources.reporter.models, sources.reporter.configuration, states)
             if seen != shown or age_s >= self._interval_s:
                 shown, age_s = seen, 0.0
                 with self.promise.within(WRITE_S):
-                    await anyio.to_thread.run_sync(self._board.show, self._status(workers()))
+                    await anyio.to_thread.run_sync(self._board.show, self._status(told))
             pause_s = min(LOOK_S, self._interval_s)
             with self.promise.within(pause_s):
                 await asyncio.sleep(pause_s)

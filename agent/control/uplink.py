@@ -47,7 +47,7 @@ class Uplink:
         What was `said` already, by the process before too, is said again after a loss of the link, and at the first connection.
         """
         self.promise = Promise("uplink")
-        # When the broker was heard last; None before the first time.
+        # When the broker was heard last; None before the first time. While there is a link it may be older: answers to pings do not count.
         self.last_contact_at: datetime | None = None
         # The broker has acknowledged a report since this was doubted last.
         self._has_acknowledged = False
@@ -150,6 +150,8 @@ class Uplink:
             finally:
                 self._connection = None
                 self._said.lose(anyio.current_time())
+                # A connection that is quiet is not silent: until now the broker answered its pings.
+                self.last_contact_at = utc_now()
                 self._lost_at_s = None if self._is_outdated.is_set() else time.monotonic()
             if stop.is_set() or self._is_moving:
                 await connection.publish(birth_topic, self._reporter.birth(is_online=False), qos=1, retain=True)

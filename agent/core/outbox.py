@@ -93,10 +93,13 @@ class Outbox:
         for drawer in list(self._drawers):
             if drawer.windows and self._now_s() - drawer.label.opened_s > self._limits.max_age_s:
                 self._give_up(drawer, windows=True)
-        self.trouble = ""
+        was_in_trouble, self.trouble = bool(self.trouble), ""
         for drawer in self._drawers:
             if not drawer.is_kept and not self.trouble:
                 self._keep(drawer)
+        if was_in_trouble and not self.trouble:
+            # What waited may have been sent meanwhile, and then nothing was written that would show that the disk takes it.
+            self._count(self.dropped)
         litter, self._litter = self._litter, []
         for label in litter:
             self._clear_away(label)

@@ -22,7 +22,7 @@ class Status(BaseModel, frozen=True, extra="ignore"):
     # The broker's address.
     broker: str
     is_linked: bool
-    # When the broker was heard last; None when it never was since the start.
+    # When the broker was heard last, of a link that is down when it went; None when it never was since the start.
     last_contact_at: AwareDatetime | None
     # Messages that wait for the link, and how many were given up since the fleet was told last.
     waiting_bytes: int

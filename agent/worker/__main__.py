@@ -3,8 +3,10 @@
 import sys
 
 from agent.lazy import UNUSED, spare
+from agent.leash import leash
 from agent.worker.priority import step_back
 
+leash()
 step_back()
 spare(UNUSED)
 

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from agent import trial
+from agent.leash import leash
 from agent.runtimes.loaders import LOADERS
 from tests.sim.accelerator_worker import Accelerator
 
 if __name__ == "__main__":
+    leash()
     folder = Path(sys.argv.pop(1))
     LOADERS["onnx"] = lambda source: Accelerator(folder, source)
     sys.exit(trial.main())

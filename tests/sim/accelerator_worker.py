@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from agent.leash import leash
 from agent.runtimes import onnx
 from agent.runtimes.errors import InferenceError, ModelUnloadableError
 from agent.runtimes.loaders import LOADERS
@@ -59,6 +60,7 @@ class Accelerator:
 
 
 if __name__ == "__main__":
+    leash()
     folder = Path(sys.argv[1])
     LOADERS["onnx"] = lambda source: Accelerator(folder, source)
     main(sys.argv[2:])

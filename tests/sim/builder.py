@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from agent.leash import leash
+
 
 def main() -> int:
     """Note how it was started, and build once."""
@@ -69,4 +71,5 @@ def build(facts: Mapping[str, object]) -> int:
 
 
 if __name__ == "__main__":
+    leash()
     sys.exit(main())

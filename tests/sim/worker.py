@@ -23,6 +23,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+from agent.leash import leash
 from agent.worker.bounds import bind, resident_bytes
 from agent.worker.main import main
 from agent.worker_link import (
@@ -245,6 +246,7 @@ def turn(folder: Path, model: str, release: int, behaviours: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    leash()
     told, setup = json.loads(sys.argv[1]), WorkerSetup.model_validate_json(sys.argv[2])
     if told.get("real") == setup.model:
         main(sys.argv[2:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
@@ -15,6 +14,7 @@ from agent.worker.sources.frame import ASK, CHANNELS, HEAD, MAX_PIXELS, MAX_REAS
 
 # A whole picture of a common camera at once, so that few wake-ups bring it.
 BUFFER_BYTES = 4 << 20
+READER = (sys.executable, "-m", "agent.worker.sources.reader")
 # A killed process is gone in no time, unless a driver holds it in the kernel.
 KILLED_S = 2.0
 
@@ -32,7 +32,7 @@ class Feed:
     async def start(cls, order: Order) -> Feed:
         """Start reading; raise SourceError. Whether there are any pictures is first known by asking for one."""
         try:
-            process = await asyncio.create_subprocess_exec(*_command(), stdin=PIPE, stdout=PIPE, limit=BUFFER_BYTES)
+            process = await asyncio.create_subprocess_exec(*READER, stdin=PIPE, stdout=PIPE, limit=BUFFER_BYTES)
         except OSError as error:
             raise SourceError(f"its reader cannot be started: {error}") from error
         assert process.stdin is not None  # both are pipes
@@ -86,9 +86,3 @@ class Feed:
             return ""
         status = self._process.returncode or 0
         return f" with signal {-status}" if status < 0 else f" with exit status {status}"
-
-
-def _command() -> list[str]:
-    # It must not outlive the worker with the camera in its hands.
-    setpriv = shutil.which("setpriv")
-    return [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), sys.executable, "-m", "agent.worker.sources.reader"]

@@ -13,6 +13,7 @@ import select
 from io import FileIO
 from typing import TYPE_CHECKING, NoReturn
 
+from agent.leash import leash
 from agent.worker.errors import SourceError
 from agent.worker.sources.frame import ASK, HEAD, MAX_REASON_BYTES, NOTHING_NEW, PICTURE, TROUBLE, Order
 
@@ -77,4 +78,6 @@ def _write(answers: FileIO, raw: bytes | memoryview) -> None:
 
 
 if __name__ == "__main__":
+    # It must not outlive the worker with the camera in its hands.
+    leash()
     main()
