@@ -34,7 +34,7 @@ def wait(request: dict[str, str]) -> bytes:
     return b""
 
 
-def run(name: str, text: str = "", timeout_s: float = 60.0) -> bytes:
+def run(name: str, text: str = "", timeout_s: float = 180.0) -> bytes:
     return run_isolated(f"tests.compiler.test_isolation:{name}", {"text": text}, "model.onnx", timeout_s)
 
 

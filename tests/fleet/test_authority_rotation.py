@@ -52,6 +52,7 @@ def is_over(fleet: FleetProcess, device: str, folder: Path, authority: str) -> b
     return born_by(fleet, device) == authority and believed_by(folder) == [authority]
 
 
+@pytest.mark.timeout(900)  # the steps together, each of which starts processes
 def test_a_fleet_comes_over_to_its_next_authority_and_lets_the_old_one_go(tmp_path: Path) -> None:
     with ExitStack() as agents:
         with FleetProcess(tmp_path / "home") as fleet:

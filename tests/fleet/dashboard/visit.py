@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver import Chrome
@@ -15,6 +16,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 # A machine that does much else draws slowly.
 WAIT_S = 90
 DIALOG = ".q-dialog .ff-dialog"
+
+Found = TypeVar("Found")
 
 
 def is_clicked(element: WebElement) -> bool:
@@ -40,7 +43,18 @@ class Visit:
 
     def text(self, selector: str = "main") -> str:
         """Return what a reader sees of an element."""
-        return self.browser.find_element(By.CSS_SELECTOR, selector).text
+        return self.read(lambda: self.browser.find_element(By.CSS_SELECTOR, selector).text)
+
+    def read(self, look: Callable[[], Found]) -> Found:
+        """Return what is found, in a second look where it was drawn anew meanwhile."""
+        found: list[Found] = []
+
+        def is_read() -> bool:
+            found.append(look())
+            return True
+
+        self.until(is_read, "it is never there for as long as it takes to read it")
+        return found[0]
 
     def all(self, selector: str) -> list[WebElement]:
         """Return the elements that match."""
@@ -73,7 +87,7 @@ class Visit:
 
     def buttons(self, text: str, inside: str = "main") -> list[WebElement]:
         """Return the buttons that say `text`; none while the page does not show any."""
-        return [one for one in self.all(f"{inside} button") if one.is_displayed() and one.text.split("\n")[-1] == text]
+        return self.read(lambda: [one for one in self.all(f"{inside} button") if one.is_displayed() and one.text.split("\n")[-1] == text])
 
     def press(self, text: str, *, answer: str | None) -> str:
         """Press a button that asks, give an answer by the name of the dialog's button, and return what was asked; None presses alone."""
@@ -86,7 +100,7 @@ class Visit:
         self.until(lambda: bool(self.all(DIALOG)) and self.all(DIALOG)[-1].is_displayed(), "nothing was asked")
         dialog = self.all(DIALOG)[-1]
         said = dialog.text
-        [button] = [one for one in dialog.find_elements(By.TAG_NAME, "button") if one.text == answer]
+        [button] = self.read(lambda: [one for one in dialog.find_elements(By.TAG_NAME, "button") if one.text == answer])
         self.until(lambda: is_clicked(button), f"{answer} cannot be pressed")
         self.until(lambda: not [one for one in self.all(DIALOG) if one.id == dialog.id], "the dialog stays")
         return said

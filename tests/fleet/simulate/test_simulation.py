@@ -52,7 +52,7 @@ def test_played_devices_connect_follow_a_rollout_and_leave(stage: FleetProcess, 
     try:
         with stage.api as api:
             wait_for(lambda: api.get("overview").json()["online"] >= 30)
-        done = stage.run("rollout", "start", "digits", "--to", "all", "--deadline-s", "12", "--wait", "--json")
+        done = stage.run("rollout", "start", "digits", "--to", "all", "--deadline-s", "20", "--wait", "--json")
     finally:
         out, err = leave(played)
 
