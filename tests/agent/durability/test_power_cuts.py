@@ -161,7 +161,7 @@ async def boot(state: Path, *, is_finished: bool) -> SmallDevice:
 
 
 def test_no_power_cut_tears_a_release_or_loses_what_was_reported(tmp_path: Path, tell: Callable[[str], None]) -> None:
-    chance, places, shadows, cuts = random.Random(5), set(), 0, 0
+    chance, places, shadows, cuts = random.Random(5), set[int](), 0, 0
     with power_disk(tmp_path) as disk, at_work(disk, []) as writer:
         for number in range(CUTS + MORE_CUTS):
             if number >= CUTS and shadows and len(places) >= LEAST_PHASES:
