@@ -7,10 +7,10 @@ keep a command back; it can make none, and repeat none.
 from __future__ import annotations
 
 import base64
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+from agent import asked
 from agent.core.clock_floor import judged_now, standing
 from agent.core.command_verdict import CommandQuestion, CommandVerdict, CommandVerified
 from agent.verifier import (
@@ -63,7 +63,7 @@ def _check(command: Command, question: CommandQuestion, director: str, now: date
 
 def main() -> None:
     """Answer one question on stdin by one line on stdout."""
-    raw = sys.stdin.buffer.read(MAX_QUESTION_BYTES + 1)
+    raw = asked.question(MAX_QUESTION_BYTES)
     question = codec.decode(CommandQuestion, raw, name="question", max_bytes=MAX_QUESTION_BYTES)
     answer(lambda: verify(question, datetime.now(timezone.utc)), question)
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from pydantic import TypeAdapter
 
+from agent import asked
 from agent.core.renewal import Believed, Check, Follow, Make, NextKey, Span
 from agent.errors import CredentialError
 from contracts.names import DeviceId
@@ -103,7 +104,7 @@ def _utc(moment: datetime) -> datetime:
 
 def main() -> None:
     """Answer one question on stdin by one line on stdout, or by one on stderr and status 1."""
-    question = QUESTION.validate_json(sys.stdin.buffer.read(MAX_QUESTION_BYTES))
+    question = QUESTION.validate_json(asked.question(MAX_QUESTION_BYTES))
     try:
         if isinstance(question, Make):
             key = new_key()

@@ -7,6 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
+from agent import asked
 from agent.core.patching import PatchOrder
 from contracts import codec
 from contracts.delta.apply import apply
@@ -27,7 +28,7 @@ def patch(order: PatchOrder) -> None:
 
 def main() -> int:
     """Take one order from stdin; say why not on stdout, with exit status 1."""
-    order = codec.decode(PatchOrder, sys.stdin.buffer.read(MAX_ORDER_BYTES + 1), name="order", max_bytes=MAX_ORDER_BYTES)
+    order = codec.decode(PatchOrder, asked.question(MAX_ORDER_BYTES), name="order", max_bytes=MAX_ORDER_BYTES)
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (order.bytes, order.bytes))

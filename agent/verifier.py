@@ -20,6 +20,7 @@ from tuf.api.metadata import Metadata, Root, TargetFile, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
+from agent import asked
 from agent.core.clock_floor import Floor, judged_now, raised, standing
 from agent.core.memory import Memory
 from agent.core.verdict import Grounds, Question, RefusalClass, Refused, Verdict, Verified
@@ -255,7 +256,7 @@ def answer(judge: Callable[[], BaseModel], question: Grounds) -> None:
 
 def main() -> None:
     """Answer one question on stdin by one line on stdout."""
-    question = codec.decode(Question, sys.stdin.buffer.read(MAX_QUESTION_BYTES + 1), name="question", max_bytes=MAX_QUESTION_BYTES)
+    question = codec.decode(Question, asked.question(MAX_QUESTION_BYTES), name="question", max_bytes=MAX_QUESTION_BYTES)
     answer(lambda: verify(question, datetime.now(timezone.utc)), question)
 
 

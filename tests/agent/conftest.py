@@ -168,7 +168,7 @@ def written(folder: Path) -> bytes:
     return b"".join(pages)
 
 
-def until(is_so: object, *, timeout_s: float = 150) -> None:
+def until(is_so: object, *, timeout_s: float = 240) -> None:
     """Wait until a callable returns something true."""
     assert callable(is_so)
     end_s = time.monotonic() + timeout_s

@@ -15,7 +15,7 @@ import pytest
 from tests.sim.day import HOURS
 
 ROOT = Path(__file__).parents[2]
-DAY_S = 240
+DAY_S = 550
 
 
 @pytest.fixture(scope="module")

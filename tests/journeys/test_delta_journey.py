@@ -16,13 +16,14 @@ from agent.enrolment import Order, enrol
 from contracts import codec
 from contracts.bundle import file_entry
 from contracts.chunks import CHUNK_BYTES
+from contracts.lifecycle import Phase
 from contracts.manifest import FileEntry, Manifest
-from contracts.messages import Offer
-from contracts.topics import parse_chunk
+from contracts.messages import Offer, Reported
+from contracts.topics import of_device, parse_chunk
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.deltas import DeltaStore, Finding
 from tests.fleet.broker_client import Listener, Login
-from tests.fleet.server import ROOT, FleetProcess, environment
+from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
 from tests.live.ports import free_port
 from tests.sim.tiny_release import MODEL, TinyRelease
 
@@ -60,11 +61,20 @@ def add_release(fleet: FleetProcess, release: TinyRelease) -> Manifest:
     return manifest
 
 
+def tells_of_commit(raw: bytes, release: int) -> bool:
+    """Say whether a device reports that it took a release for good."""
+    model = Reported.model_validate_json(raw).models.get(MODEL)
+    return model is not None and model.phase is Phase.COMMITTED and model.current is not None and model.current.release == release
+
+
 def roll_out(fleet: FleetProcess, device: str) -> dict[str, int]:
     """Bring the newest release to a device; return what was published of each file meanwhile, in bytes."""
+    newest = max(int(folder.name.removeprefix("release-")) for folder in fleet.folder.parent.glob("release-*"))
     with Listener(Login.of_viewer(fleet)) as listener:
         done = fleet.ask("rollout", "start", MODEL, "--to", f"id = {device}", "--wait")
         assert done["counts"] == {"committed": 1}
+        # What was published before this word of the device has been heard before it
+        wait_for(lambda: any(tells_of_commit(raw, newest) for raw in listener.heard(of_device(device, "reported"))))
         published: dict[str, int] = {}
         for topic in listener.topics():
             chunk = parse_chunk(topic)

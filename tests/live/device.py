@@ -142,7 +142,7 @@ def make_mute(device: Device, good: str) -> None:
     device.container.run("sh", "-c", program.format(good=good, label=label, before=MUTE[0], after=MUTE[1], tasks=MUTE_TASKS))
 
 
-def wait_until_active(device: Device, before: str, *, timeout_s: float = 150) -> None:
+def wait_until_active(device: Device, before: str, *, timeout_s: float = 240) -> None:
     """Wait until another process than `before` is the service's."""
     end_s = time.monotonic() + timeout_s
     while not _is_active_as_another(device, before):

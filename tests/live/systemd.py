@@ -20,12 +20,13 @@ from tests.live.debian import debian
 CGROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "blkio", "devices", "freezer", "cpuset")
 IS_VERSION_2 = (CGROUPS / "cgroup.controllers").exists()
-BOOT_DEADLINE_S = 120.0
-USUAL_SHARES, MOST_SHARES = "1024", "262144"
+BOOT_DEADLINE_S = 240.0
+# Of the processors, as 1024 for every process on this machine.
+USUAL_SHARES, MOST_SHARES = "4096", "262144"
 # Nothing that the host's environment says is so in there.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "COLUMNS": "160"}
 # A unit may take its TimeoutStopSec, half a minute for the agent, before its machine is down.
-STOP_S = 60.0
+STOP_S = 120.0
 
 
 class Container:
@@ -42,7 +43,7 @@ class Container:
         self._name = f"fieldfare-{secrets.token_hex(6)}"
         self._cgroups: list[Path] = []
 
-    def run(self, *command: str, expected: int | None = 0, deadline_s: float = 120.0) -> str:
+    def run(self, *command: str, expected: int | None = 0, deadline_s: float = 400.0) -> str:
         """Run a command as root inside; return its output, or fail with it when its status is not the expected one."""
         done = subprocess.run(
             self.entered(*command),
@@ -66,19 +67,17 @@ class Container:
 
     @contextmanager
     def first_in_line(self) -> Iterator[None]:
-        """Let it have the processors before everybody else for a while: by itself it competes as one process with all of this machine."""
-        shares = [folder / "cpu.shares" for folder in self._cgroups if (folder / "cpu.shares").exists()]
-        for file in shares:
-            file.write_text(MOST_SHARES)
+        """Let it have the processors before everybody else for a while."""
+        self._share(MOST_SHARES)
         try:
             yield
         finally:
-            for file in shares:
-                file.write_text(USUAL_SHARES)
+            self._share(USUAL_SHARES)
 
     def boot(self) -> None:
         """Start it; skip the test when systemd does not come up here."""
         self._cgroups = _own_cgroups(self._name)
+        self._share(USUAL_SHARES)
         command = ["systemd-nspawn", "--boot", f"--directory={self.root}", f"--machine={self._name}", "--keep-unit", "--register=no"]
         # PID 1 needs bpf to bound a unit's addresses, and all capabilities to hand out fewer.
         command += ["--console=pipe", "--capability=all", "--system-call-filter=bpf"]
@@ -105,6 +104,12 @@ class Container:
         for folder in self._cgroups:
             _remove_cgroup(folder)
         self._cgroups = []
+
+    def _share(self, shares: str) -> None:
+        """Decide what it gets of the processors: by itself all of it competes as one process with each process of this machine."""
+        for folder in self._cgroups:
+            if (folder / "cpu.shares").exists():
+                (folder / "cpu.shares").write_text(shares)
 
     def _wait_for_boot(self, process: subprocess.Popen[bytes]) -> None:
         end_s = time.monotonic() + BOOT_DEADLINE_S

@@ -38,7 +38,7 @@ from tests.sim.signed import envelope, sealed, wish_for
 Heard = TypeVar("Heard", bound=Message)
 BROKER_S = 60.0
 # Verifiers, builders and workers that prepare stand behind everybody else who wants the cores.
-LATE_S = 150.0
+LATE_S = 240.0
 # A topic of the fleet's own, to which nobody listens.
 NOTHING = f"{PREFIX}/{FLEET_USER}/nothing"
 

@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import TypedDict
 
 import anyio
 
@@ -26,7 +27,9 @@ from tests.sim.small_device import SmallDevice, release_of
 
 # A device that has not ended its update by then is still trying, which a restart then takes up.
 PATIENCE_S = 20
-TRACED_S = 10.0
+# One that nothing happened to is only slow, on a machine that has much else to do.
+UNDISTURBED_S = 240
+TRACED_S = 60.0
 
 
 async def take_release(state: Path, number: int) -> None:
@@ -51,13 +54,21 @@ async def take_settings(state: Path, number: int) -> None:
     await settings_device.take(state, number)
 
 
+class Order(TypedDict):
+    """Which device is to work, with what done to its calls, and for how long."""
+
+    state: str
+    options: list[str]
+    patience_s: int
+
+
 KINDS = {"release": take_release, "shadow": take_shadow, "settings": take_settings}
 
 
-def be_a_device(kind: str, state: Path, number: int) -> None:
+def be_a_device(kind: str, state: Path, number: int, patience_s: int) -> None:
     """Be the child: wait for strace, then work; never return."""
     faulthandler.register(signal.SIGALRM, chain=True)
-    signal.alarm(PATIENCE_S)
+    signal.alarm(patience_s)
     status = 1
     try:
         while re.search(r"TracerPid:\t0\n", Path("/proc/self/status").read_text()):
@@ -70,13 +81,13 @@ def be_a_device(kind: str, state: Path, number: int) -> None:
         os._exit(status)
 
 
-def run(kind: str, state: Path, options: list[str], number: int, log: Path) -> tuple[int, str]:
+def run(kind: str, order: Order, number: int, log: Path) -> tuple[int, str]:
     """Fork a device, tamper with its calls; return how it ended and which call was hit last."""
     child = os.fork()
     if child == 0:
-        be_a_device(kind, state, number)
+        be_a_device(kind, Path(order["state"]), number, order["patience_s"])
     log.unlink(missing_ok=True)
-    tracer = subprocess.Popen(["strace", "-f", "-y", "-qq", "-o", str(log), *options, "-p", str(child)])
+    tracer = subprocess.Popen(["strace", "-f", "-y", "-qq", "-o", str(log), *order["options"], "-p", str(child)])
     _, status = os.waitpid(child, 0)
     tracer.wait(TRACED_S)
     lines = log.read_text(errors="replace").splitlines()
@@ -90,8 +101,7 @@ def main() -> None:
     if kind != "settings":
         release_of(number)
     for line in sys.stdin:
-        order = json.loads(line)
-        status, hit = run(kind, Path(order["state"]), order["options"], number, log)
+        status, hit = run(kind, json.loads(line), number, log)
         sys.stdout.write(json.dumps({"status": status, "hit": hit}) + "\n")
         sys.stdout.flush()
 

@@ -115,10 +115,13 @@ async def live(folder: Path, base: AgentConfig, wanted: Configuration, files: Co
     run = asyncio.ensure_future(configurator.run())
     configurator.wish(wanted, 2)
     end_s = time.monotonic() + WAIT_S
-    while not run.done() and not _is_over(reporter.configuration, wanted):
+    has_ended = False
+    while not run.done() and not has_ended:
         assert time.monotonic() < end_s, f"no end in sight: {reporter.configuration}"
-        await asyncio.sleep(0.005)
-    await asyncio.sleep(0.02)  # what the end leaves to do, it may die of, too
+        was_over = _is_over(reporter.configuration, wanted)
+        # What the end leaves to do, it may die of, too; and an end that it remembers from before may be the beginning of another try.
+        await asyncio.sleep(0.02 if was_over else 0.005)
+        has_ended = was_over and _is_over(reporter.configuration, wanted)
     has_died = run.done()
     run.cancel()
     await asyncio.wait([run])

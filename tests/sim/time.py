@@ -12,7 +12,7 @@ import anyio.to_thread
 
 Result = TypeVar("Result")
 # Real seconds until a thread that never answers is an error.
-THREAD_S = 60.0
+THREAD_S = 240.0
 
 
 class SimulatedTime:

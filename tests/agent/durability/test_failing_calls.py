@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,7 @@ from agent.core.configuring import BASE_REF
 from contracts.bundle import MANIFEST
 from contracts.lifecycle import Phase
 from tests.sim import settings_device, small_device
+from tests.sim.nursery import PATIENCE_S, UNDISTURBED_S
 from tests.sim.small_device import MODEL, SmallDevice, release_of
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +40,7 @@ CALLS = {
     "fallocate": "fallocate",
 }
 FAULTS = {"KILL": "signal=KILL", "EIO": "error=EIO", "ENOSPC": "error=ENOSPC"}
-KILLED = -9
+KILLED, GIVEN_UP = -signal.SIGKILL, -signal.SIGALRM
 ROOM_BYTES = 512 << 20
 
 
@@ -58,16 +61,24 @@ class Nursery:
 
     def run(self, calls: str, fault: str, *options: str) -> tuple[int, str]:
         """Let a new device take the release while a call goes wrong; return its status, and the call that was hit, if there was one."""
+        options = (*options, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}")
+        for patience_s in (PATIENCE_S, UNDISTURBED_S):
+            answer = self._order(options, patience_s)
+            was_hit = answer["status"] == KILLED if "KILL" in fault else "INJECTED" in answer["hit"]
+            if was_hit or answer["status"] != GIVEN_UP:
+                break
+        return answer["status"], answer["hit"] if was_hit else ""
+
+    def _order(self, options: tuple[str, ...], patience_s: int) -> dict[str, Any]:
+        """Let a new device work."""
         shutil.rmtree(self.state, ignore_errors=True)
         shutil.copytree(self.scratch / "template", self.state, symlinks=True)
-        options = (*options, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}")
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"state": str(self.state), "options": options}) + "\n")
+        self.process.stdin.write(json.dumps({"state": str(self.state), "options": options, "patience_s": patience_s}) + "\n")
         self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        was_hit = answer["status"] == KILLED if "KILL" in fault else "INJECTED" in answer["hit"]
-        return answer["status"], answer["hit"] if was_hit else ""
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
 
 
 @contextmanager
