@@ -45,7 +45,7 @@ class FolderSource:
         place = await anyio.to_thread.run_sync(self._find, basket.wanted)
         while run := first_run(basket.missing):
             pieces = await anyio.to_thread.run_sync(_read, place, basket.wanted, run)
-            if await basket.put(pieces):
+            if await basket.put(pieces, is_local=True):
                 raise SourceFailedError(f"{place.path}: expected chunks as their digests say, found others")
 
     async def rest(self) -> None:

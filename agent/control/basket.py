@@ -41,8 +41,8 @@ class Pace:
 class FileBasket:
     """One file on its way."""
 
-    def __init__(self, wanted: WantedFile, incoming: Incoming, missing: Bitmap, pace: Pace) -> None:
-        """Collect in `incoming`, where `missing` is not yet."""
+    def __init__(self, wanted: WantedFile, incoming: Incoming, missing: Bitmap, pace: Callable[[], Pace]) -> None:
+        """Collect in `incoming`, where `missing` is not yet; `pace` is the one of now."""
         self.wanted = wanted
         self.missing = missing
         # When the newest chunk that was wanted came; monotonic seconds.
@@ -64,22 +64,23 @@ class FileBasket:
         self.missing = missing
         return Kept(size, is_new=True)
 
-    def count(self, kept: Sequence[Kept]) -> int:
-        """Take note of what was kept, on the event loop; return how many pieces were wrong."""
-        self._pace.spend(sum(each.size for each in kept))
+    def count(self, kept: Sequence[Kept], *, is_local: bool = False) -> int:
+        """Take note of what was kept, on the event loop; return how many pieces were wrong. What is local came over no link."""
+        if not is_local:
+            self._pace().spend(sum(each.size for each in kept))
         new = sum(each.size for each in kept if each.is_new)
         if any(each.is_new for each in kept):
             self.grown_at_s = time.monotonic()
             self.on_bytes(new)
         return sum(each.is_wrong for each in kept)
 
-    async def put(self, pieces: Sequence[Piece]) -> int:
+    async def put(self, pieces: Sequence[Piece], *, is_local: bool = False) -> int:
         """Keep and count pieces beside the event loop; return how many were wrong."""
         # Bytes that were written count, also when the work they were for is called off meanwhile.
         with anyio.CancelScope(shield=True):
             kept = await anyio.to_thread.run_sync(lambda: [self.keep(piece) for piece in pieces])
-        return self.count(kept)
+        return self.count(kept, is_local=is_local)
 
     def ask_in_s(self) -> float:
         """Return how long the device's byte rate and hours forbid to ask for more; 0 for now."""
-        return self._pace.ask_in_s()
+        return self._pace().ask_in_s()

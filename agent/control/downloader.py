@@ -36,12 +36,15 @@ class Downloader:
         self._sources = sources
         self._incoming = incoming
         self._pace = pace
+        # What the source that is asked now works in.
+        self._asking = anyio.CancelScope()
         self._turn = asyncio.Lock()
         self._waiting = 0
 
     def use(self, sources: Sequence[Source], pace: Pace) -> None:
-        """Ask others from the next round on, at another pace from the next file on."""
+        """Ask others, at another pace, from now on; a file that is on its way goes on from where it is."""
         self._sources, self._pace = sources, pace
+        self._asking.cancel()
 
     async def fetch(self, wanted: WantedFile, on_bytes: Callable[[int], None], *, give_up_s: float = GIVE_UP_S) -> Path:
         """Return the file's path once it is whole and right, telling `on_bytes` of new bytes; raise FetchError.
@@ -72,7 +75,7 @@ class Downloader:
     async def _fetch(self, wanted: WantedFile, bases: tuple[str, ...], on_bytes: Callable[[int], None], give_up_s: float) -> Path | Offer:
         for _ in range(MAX_WRONG_FILES):
             missing = await anyio.to_thread.run_sync(self._incoming.begin, wanted.digest, wanted.size, wanted.chunks)
-            basket = FileBasket(wanted, self._incoming, missing, self._pace)
+            basket = FileBasket(wanted, self._incoming, missing, lambda: self._pace)
             basket.on_bytes = on_bytes
             offer = await self._fill(basket, bases, give_up_s)
             if offer is not None:
@@ -88,7 +91,11 @@ class Downloader:
             for source in self._sources:
                 began_s = time.monotonic()
                 try:
-                    offer = await source.fill(basket, bases)
+                    with anyio.CancelScope() as self._asking:
+                        offer = await source.fill(basket, bases)
+                    if self._asking.cancelled_caught:
+                        is_reached = False  # others are to be asked, or at other times
+                        break
                 except (SourceAwayError, SourceFailedError) as error:
                     reasons.append(f"{source.name}: {error}")
                     log.log(logging.DEBUG if rounds else logging.WARNING, "file %s: %s: %s", basket.wanted.digest, source.name, error)

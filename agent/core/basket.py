@@ -26,7 +26,7 @@ class Basket(Protocol):
     def count(self, kept: Sequence[Kept]) -> int:
         """Take note of what was kept, on the event loop; return how many pieces were wrong."""
 
-    async def put(self, pieces: Sequence[Piece]) -> int:
+    async def put(self, pieces: Sequence[Piece], *, is_local: bool = False) -> int:
         """Keep and count pieces beside the event loop; return how many were wrong."""
 
     def ask_in_s(self) -> float:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -24,6 +25,7 @@ from agent.core.pieces import WantedFile
 from agent.errors import FetchError
 from contracts import codec
 from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_digests
+from contracts.pace import Hours
 from tests.live.authority import authority, server_identity
 from tests.sim.range_server import serving
 from tests.sim.releases import Release, make_release
@@ -195,3 +197,53 @@ def test_what_comes_is_paced(tmp_path: Path) -> None:
 
     # The last range is a debt that the next file pays.
     assert asyncio.run(asyncio.wait_for(run(), 120)) >= 0.5 * 16 / 21
+
+
+def closed_now() -> Hours:
+    """Return hours that begin and end in half a day."""
+    opening = datetime.now().astimezone() + timedelta(hours=12)
+    return Hours(opening.time(), (opening + timedelta(minutes=1)).time())
+
+
+def test_a_download_that_waits_for_its_hours_goes_on_when_they_are_changed(tmp_path: Path) -> None:
+    async def run() -> bytes:
+        with serving(RAW) as server:
+            # Given a download that began outside its hours
+            sources = (HttpSource(server.url),)
+            downloader = Downloader(sources, Incoming(tmp_path), Pace(0.0, closed_now()))
+            fetching = asyncio.ensure_future(downloader.fetch(WANTED, lambda _: None))
+            await asyncio.sleep(0.2)
+            assert server.requests == []
+            # When there are no hours any more
+            downloader.use(sources, Pace(0.0, None))
+            return (await fetching).read_bytes()
+
+    assert asyncio.run(asyncio.wait_for(run(), 120)) == RAW
+
+
+def test_a_download_that_waits_for_one_source_turns_to_another_when_that_is_put_first(tmp_path: Path) -> None:
+    async def run() -> bytes:
+        with serving(RAW) as server:
+            # Given a download by a server, outside its hours
+            manifest = codec.encode(make_release(1).manifest)
+            wanted = WantedFile(codec.sha256_of(manifest), len(manifest), chunk_digests(manifest))
+            downloader = Downloader((HttpSource(server.url),), Incoming(tmp_path / "incoming"), Pace(0.0, closed_now()))
+            fetching = asyncio.ensure_future(downloader.fetch(wanted, lambda _: None))
+            await asyncio.sleep(0.2)
+            # When a stick is named first, then it is read at once: hours are for links
+            downloader.use((FolderSource(as_folder(tmp_path, make_release(1))), HttpSource(server.url)), Pace(0.0, closed_now()))
+            return (await fetching).read_bytes()
+
+    assert asyncio.run(asyncio.wait_for(run(), 120)) == codec.encode(make_release(1).manifest)
+
+
+def test_what_a_stick_brings_takes_nothing_of_a_links_byte_rate(tmp_path: Path) -> None:
+    async def run() -> float:
+        # Given a rate at which the manifest alone would take hours, and a stick that has it
+        pace, manifest = Pace(0.01, None), codec.encode(make_release(1).manifest)
+        downloader = Downloader((FolderSource(as_folder(tmp_path, make_release(1))),), Incoming(tmp_path / "incoming"), pace)
+        await downloader.fetch(WantedFile(codec.sha256_of(manifest), len(manifest), chunk_digests(manifest)), lambda _: None)
+        return pace.ask_in_s()
+
+    # Then the next file may be asked for at once
+    assert asyncio.run(asyncio.wait_for(run(), 120)) == 0
