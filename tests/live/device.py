@@ -24,6 +24,8 @@ STATE = "/var/lib/fieldfare"
 FIELDFARE = "/usr/local/bin/fieldfare"
 BUILT = "/opt/built"
 CONTAINER_PYTHON = (3, 11)
+# pip unpacks some twenty wheels, on a machine that has much else to do.
+INSTALL_S = 240.0
 # What is another in a version that never says that it is ready.
 MUTE = ("READY=1", "STATUS=not ready yet")
 # What other versions want of their unit.
@@ -113,7 +115,7 @@ def installed_device(built: Path, broker_port: int) -> Iterator[Device]:
         # The wheel runs from where it lies, on the dependencies that the tree has: so one environment less is made.
         first = ("env", f"PYTHONPATH={BUILT}/{wheel.name}", "PYTHONDONTWRITEBYTECODE=1", f"{FIRST}/bin/python", "-m", "cli")
         source = ("--from", f"{BUILT}/{wheel.name}", "--index", WHEELS)
-        said = container.run(*first, "agent", "install", "--config", "/root/pi-1", *source)
+        said = container.run(*first, "agent", "install", "--config", "/root/pi-1", *source, deadline_s=INSTALL_S)
         paths = [f"{BUILT}/{path.name}" for path in (wheel, better, mute)]
         yield Device(container, paths[0], paths[1], paths[2], before, said)
 
