@@ -50,17 +50,23 @@ class Settings:
                 raise ConfigError(str(self.file), field, f"a file at {path}", "none")
 
 
+def file_in(place: Path) -> Path:
+    """Return the configuration's file where `place` is the folder that it is in."""
+    return place / "agent.toml" if place.is_dir() else place
+
+
 def load_settings(file: Path, state_dir: Path | None = None) -> Settings:
-    """Read and check agent.toml and that the files it names exist; raise ConfigError or InvalidDocumentError.
+    """Read and check agent.toml, or the one in a folder, and that the files it names exist; raise ConfigError or InvalidDocumentError.
 
     A given `state_dir` stands in for the file's own.
     """
-    file = file.resolve()
+    file = file_in(file).resolve()
     try:
         with file.open("rb") as stream:
             document = tomllib.load(stream)
     except OSError as error:
-        raise ConfigError(str(file), "file", "a readable agent.toml", error.strerror or repr(error)) from error
+        expected = "a readable agent.toml (name the device's own, or its folder, with --config)"
+        raise ConfigError(str(file), "file", expected, error.strerror or repr(error)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(file), "syntax", "TOML", str(error)) from error
     try:

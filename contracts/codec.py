@@ -18,6 +18,8 @@ ADDRESS_WITH_USER = re.compile(r"([A-Za-z]+:/+).*@", re.DOTALL)
 # What JSON can say.
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 Model = TypeVar("Model", bound=BaseModel)
+# Where pydantic's words do not say what was expected.
+_EXPECTED = {"extra_forbidden": "no such field", "missing": "a value"}
 
 
 def canonical(value: Any) -> bytes:
@@ -46,7 +48,8 @@ def invalid_document(name: str, error: ValidationError) -> InvalidDocumentError:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "document"
     found = "nothing" if first["type"] == "missing" else _shortened(without_password(repr(first["input"])))
-    return InvalidDocumentError(name, field, first["msg"].removeprefix("Value error, "), found)
+    said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return InvalidDocumentError(name, field, _EXPECTED.get(first["type"], said), found)
 
 
 def without_password(text: str) -> str:

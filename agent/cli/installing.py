@@ -58,7 +58,7 @@ def install(
 
     seat = Seat(PurePosixPath(prefix), user)
     root = root.resolve()
-    settings = load_settings(config / "agent.toml" if config.is_dir() else config)
+    settings = load_settings(config)
     installation = plan_installation(settings, seat, root)
     if dry_run:
         _say_what_would_be(installation, seat, root)

@@ -62,11 +62,11 @@ def doctor(config: Config = SERVICE_CONFIG, state_dir: StateDir = None, as_json:
 
 def _settings(config: Path, state_dir: Path | None) -> Settings:
     from agent.adapters.configuration_files import ConfigurationFiles
-    from agent.config import load_settings
+    from agent.config import file_in, load_settings
     from agent.control.configurator import in_force
     from agent.core.status import SERVICE_STATE_DIR
 
-    file = config / "agent.toml" if config.is_dir() else config
+    file = file_in(config)
     # The service is told its state folder by its unit.
     settings = load_settings(file, state_dir or (Path(SERVICE_STATE_DIR) if file == SERVICE_CONFIG else None))
     # What the fleet has set since counts for whoever looks, too.

@@ -19,7 +19,7 @@ NEEDED = ("anyio", "paho")
 
 
 def run(
-    config: Annotated[Path, typer.Option(help="The device's agent.toml.")],
+    config: Annotated[Path, typer.Option(help="The device's agent.toml, or the folder it is in.")],
     state_dir: Annotated[Path | None, typer.Option(help="Keep state here, instead of where agent.toml says.")] = None,
     log_level: LogLevel = "info",
 ) -> None:
@@ -58,6 +58,6 @@ def check(
     from agent.adapters.saved_state import saved_models
     from agent.config import load_settings
 
-    settings = load_settings(config / "agent.toml" if config.is_dir() else config, state_dir)
+    settings = load_settings(config, state_dir)
     models = saved_models(settings.state_dir)
     typer.echo(f"fieldfare {metadata.version('fieldfare')}: {settings.config.device.id} with {len(models)} models can be served")

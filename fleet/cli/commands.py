@@ -53,19 +53,27 @@ def command(
         found = api.post(f"devices/{device}/commands", new, CommandView)
         if wait or out is not None:
             found = _ended(api, found, new.life_s)
-    if out is not None:
-        _write(out, found)
-    if as_json:
-        print_json(found)
-    elif out is None:
-        _show(found)
+    _tell(found, out, as_json=as_json)
+    if found.state == "pending" and not as_json:
+        typer.echo(f"later, its answer: fieldfare device commands {device} {found.id}")
     if wait or out is not None:
         _judge(found)
 
 
-def list_commands(device: Device, folder: Folder = None, as_json: AsJson = False) -> None:
-    """List what was asked of a device: who asked, when, and how it went."""
+def list_commands(
+    device: Device,
+    number: Annotated[str | None, typer.Argument(metavar="[COMMAND]", help="Show this one and what it brought.")] = None,
+    out: Out = None,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was asked of a device: who asked, when, and how it went; or show one command and its answer."""
+    if number is None and out is not None:
+        raise InvalidDocumentError("command line", "--out", "the id of a command whose answer is to be written", "none")
     with connected(folder) as api:
+        if number is not None:
+            _tell(api.get(f"devices/{device}/commands/{number}", CommandView), out, as_json=as_json)
+            return
         found = every(api, f"devices/{device}/commands", CommandSummary)
     if as_json:
         print_json(found)
@@ -106,6 +114,16 @@ def _costs(table: CostTable) -> list[tuple[str, ...]]:
         )
         for cost in table.costs
     ]
+
+
+def _tell(found: CommandView, out: Path | None, *, as_json: bool) -> None:
+    """Write what was found where it is wanted, and print it unless it was."""
+    if out is not None:
+        _write(out, found)
+    if as_json:
+        print_json(found)
+    elif out is None:
+        _show(found)
 
 
 def _ended(api: ApiClient, given: CommandView, life_s: float) -> CommandView:

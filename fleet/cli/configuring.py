@@ -51,7 +51,7 @@ def configure(
         print_json(done)
         return
     _show(done.such_as, dry_run=False)
-    if done.devices > len(done.such_as):
+    if done.changed:
         typer.echo(f"{done.changed} of {done.devices} devices change; how they take it: fieldfare device settings --to '{where}'")
 
 

@@ -54,7 +54,8 @@ def runs_on(summary: DeviceSummary) -> str:
         report = summary.models.get(model)
         artifact = "" if report is None or report.target == summary.hardware else f" ({report.target} artifact)"
         fallback = "" if worker.provider == worker.preferred_provider else f", not {_short(worker.preferred_provider)}"
-        words.append(f"{_short(worker.provider)}{fallback}{artifact}")
+        what = f"{model}: " if len(workers) > 1 else ""
+        words.append(f"{what}{_short(worker.provider) or worker.state}{fallback}{artifact}")
     return "; ".join(words)
 
 

@@ -13,6 +13,7 @@ from fleet.cli import commands
 from fleet.cli.client import connected, request
 from fleet.cli.configuring import configuration_facts, configure, settings
 from fleet.cli.device_list import labels, list_devices, runs_on, status
+from fleet.cli.device_words import health_line, worker_line
 from fleet.cli.labels import label
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table
@@ -113,9 +114,11 @@ def show(
         typer.echo(f"\n{model}: {report.phase.value}, runs {current} {report.endpoint}".rstrip())
         if report.last and report.last.reason:
             typer.echo(f"  release {report.last.release.release} {report.last.result.value.replace('_', ' ')}: {report.last.reason}")
-    events = [(ago(event.at), event.severity, event.kind, event.text) for event in detail.events[:20]]
+        if detail.health and model in detail.health.workers:
+            typer.echo(f"  {worker_line(detail.health.workers[model])}")
+    events = [(ago(event.at), event.severity, event.kind, event.model or "", event.text) for event in detail.events[:20]]
     typer.echo()
-    print_table(("WHEN", "SEVERITY", "KIND", "EVENT"), events, empty="no events yet")
+    print_table(("WHEN", "SEVERITY", "KIND", "MODEL", "EVENT"), events, empty="no events yet")
 
 
 @app.command()
@@ -151,6 +154,8 @@ def _facts(detail: DeviceDetail) -> list[tuple[str, str | Text]]:
         facts.append(("runs on", runs_on(detail)))
     facts.append(("wish", f"generation {detail.generation_desired}, device has {detail.generation_reported}"))
     facts += configuration_facts(detail.configuration)
+    if detail.health:
+        facts.append(("health", health_line(detail.health)))
     facts.append(("trust", trust_line(detail.newest_time, detail.refused)))
     facts.append(("lost", _lost(detail)))
     facts.append(("last seen", ago(detail.last_seen)))

@@ -6,9 +6,11 @@ import json
 import re
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from contracts.commands import CommandResult, GoldenOrder
 from tests.agent.conftest import until
 from tests.live.debian import FIRST, WHEELS
 from tests.live.device import (
@@ -20,6 +22,7 @@ from tests.live.device import (
     UNIT,
     WRITABLE,
     Device,
+    able_to_serve,
     absence_s,
     fast_watchdog,
     installed_device,
@@ -28,6 +31,10 @@ from tests.live.device import (
     wait_until_active,
 )
 from tests.live.mosquitto import Mosquitto
+from tests.live.ports import free_port
+from tests.sim.fleet import SimFleet
+from tests.sim.signed import command_for
+from tests.sim.switches import switch_to, tiny
 
 # From SIGKILL to active again, of which systemd waits one by the unit.
 LONGEST_ABSENCE_S = 3.0
@@ -204,6 +211,19 @@ def test_state_survives_a_reboot_and_an_upgrade_that_was_cut_off_by_it_is_undone
     assert container.run("ls", "/opt/fieldfare").split() == ["current", "good", "upgrade.lock", "versions"]
     assert container.run("journalctl", "--list-boots", "--no-pager").count("\n") >= 2
     until(device.is_linked)
+
+
+def test_a_release_is_proved_and_served_and_timed_under_all_that_the_unit_forbids(device: Device, fleet: SimFleet, tmp_path: Path) -> None:
+    with able_to_serve(device, fleet.repository.root, free_port()):
+        # When a release is wished for, then a worker proves it and serves it
+        release = tiny(tmp_path, 1)
+        switch_to(fleet, "pi-1", release)
+        until(lambda: "serving" in device.fieldfare("status"))
+        # And whatever runs beside it for a command can be started too
+        asked = command_for("pi-1", GoldenOrder())
+        fleet.command(asked)
+        found = fleet.wait_for(CommandResult, "pi-1", lambda result: result.command == asked.id and result.state != "running")
+        assert (found.state, found.reason) == ("ok", "")
 
 
 def test_status_of_a_stopped_agent_is_what_it_left(device: Device) -> None:

@@ -97,6 +97,11 @@ def test_the_log_comes_back_bounded_in_lines_and_each_command_leaves_a_trace_on_
     assert event["facts"]["asker"] == "owner"
     assert event["facts"]["command"] == given["id"]
     assert event["text"] == "owner asked for logs lines 3: ok"
+    # And its answer can be had later, too
+    later = device.fleet.run("device", "commands", DEVICE, given["id"], "-o", str(tmp_path / "later"))
+    assert (later.returncode, (tmp_path / "later").read_text()) == (0, (tmp_path / "log").read_text())
+    # And nobody takes the numbers of results, which are heard elsewhere, for lost messages
+    wait_for(lambda: not device.fleet.ask("device", "show", DEVICE)["gaps"])
 
 
 def test_the_golden_set_and_a_benchmark_run_beside_the_worker_that_serves(device: Device, tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from tests.live.authority import authority, identity_of
 from tests.live.debian import FIRST, WHEELS
@@ -18,6 +23,9 @@ UNIT = "fieldfare-agent.service"
 STATE = "/var/lib/fieldfare"
 FIELDFARE = "/usr/local/bin/fieldfare"
 BUILT = "/opt/built"
+CONTAINER_PYTHON = (3, 11)
+# pip unpacks some twenty wheels, on a machine that has much else to do.
+INSTALL_S = 240.0
 # What is another in a version that never says that it is ready.
 MUTE = ("READY=1", "STATUS=not ready yet")
 # What other versions want of their unit.
@@ -107,7 +115,7 @@ def installed_device(built: Path, broker_port: int) -> Iterator[Device]:
         # The wheel runs from where it lies, on the dependencies that the tree has: so one environment less is made.
         first = ("env", f"PYTHONPATH={BUILT}/{wheel.name}", "PYTHONDONTWRITEBYTECODE=1", f"{FIRST}/bin/python", "-m", "cli")
         source = ("--from", f"{BUILT}/{wheel.name}", "--index", WHEELS)
-        said = container.run(*first, "agent", "install", "--config", "/root/pi-1", *source)
+        said = container.run(*first, "agent", "install", "--config", "/root/pi-1", *source, deadline_s=INSTALL_S)
         paths = [f"{BUILT}/{path.name}" for path in (wheel, better, mute)]
         yield Device(container, paths[0], paths[1], paths[2], before, said)
 
@@ -126,6 +134,31 @@ def fast_watchdog(device: Device) -> Iterator[Container]:
     assert "Watchdog timeout" in container.run("journalctl", "--unit", UNIT, "--no-pager", "--lines=200")
     container.run("rm", "--recursive", folder)
     container.run("systemctl", "daemon-reload")
+    container.run("systemctl", "restart", UNIT)
+
+
+@contextmanager
+def able_to_serve(device: Device, root: bytes, serve_port: int) -> Iterator[None]:
+    """Give the service ONNX Runtime as the suite has it, and this root of trust; afterwards it has no runtime any more."""
+    if sys.version_info[:2] != CONTAINER_PYTHON:
+        pytest.skip("the container's Python is another one than ours, whose ONNX Runtime it could borrow")
+    spec = importlib.util.find_spec("onnxruntime")
+    assert spec is not None, "the suite needs ONNX Runtime"
+    assert spec.origin is not None, "ONNX Runtime is a package with files"
+    container = device.container
+    told = (container.root / "etc/fieldfare/agent.toml").read_text()
+    more = f"{told}[serve]\nport = {serve_port}\n[update]\nprobation_s = 1\n"
+    (container.root / "etc/fieldfare/agent.toml").write_text(more)
+    (container.root / "etc/fieldfare/root.json").write_bytes(root)
+    places = container.root / container.run("sh", "-c", "realpath /opt/fieldfare/current/lib/python3*/site-packages").strip().lstrip("/")
+    lent = [Path(spec.origin).parent, *Path(spec.origin).parents[1].glob("onnxruntime-*.dist-info")]
+    for folder in lent:
+        shutil.copytree(folder, places / folder.name)
+    container.run("systemctl", "restart", UNIT)
+    yield
+    for folder in lent:
+        shutil.rmtree(places / folder.name)
+    (container.root / "etc/fieldfare/agent.toml").write_text(told)
     container.run("systemctl", "restart", UNIT)
 
 

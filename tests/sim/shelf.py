@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.adapters.outbox_files import OutboxFiles
 from agent.core.drawers import Label, Letter
 from agent.core.outbox import Outbox
-from agent.core.shelf import Limits
+from agent.core.shelf import Dropped, Limits
 from agent.errors import StateError
 from contracts import codec
 from contracts.messages import DeviceEvent, InferenceWindow, ReleaseRef, latency_of
@@ -41,6 +41,11 @@ class FaultyFiles(OutboxFiles):
         """Fail as told."""
         self._fail()
         super().sync(labels)
+
+    def count(self, dropped: Dropped) -> None:
+        """Fail as told."""
+        self._fail()
+        super().count(dropped)
 
     def _fail(self) -> None:
         if self.fault:

@@ -156,6 +156,23 @@ def test_a_disk_that_takes_nothing_is_told_and_what_came_is_written_when_it_does
     assert drained(outbox_in(OutboxFiles(tmp_path))) == letters
 
 
+def test_a_full_disk_is_told_once_although_all_that_came_could_be_sent(tmp_path: Path) -> None:
+    # Given a link that takes every letter at once, so that none is left to try the disk with
+    files = FaultyFiles(tmp_path)
+    outbox = outbox_in(files)
+    files.fault = "No space left on device"
+    for number in range(1, 4):
+        outbox.put(letter_of(window(number)))
+        drained(outbox)
+        # When the disk is tried again, then it is known to be as full as before
+        outbox.tend()
+        assert "No space left" in outbox.trouble
+    # Until it is not
+    files.fault = ""
+    outbox.tend()
+    assert outbox.trouble == ""
+
+
 def test_on_a_disk_that_never_comes_back_memory_is_bounded(tmp_path: Path) -> None:
     files = FaultyFiles(tmp_path)
     outbox = outbox_in(files, max_bytes=64 << 20)
