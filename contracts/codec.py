@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from contracts.errors import InvalidDocumentError, TooLargeError
 
 READ_BYTES = 1 << 20
+_SHOULD = re.compile(r"^\w+ should (?:be |have )?")
 # Up to the last @: a password that was not escaped may hold anything.
 ADDRESS_WITH_USER = re.compile(r"([A-Za-z]+:/+).*@", re.DOTALL)
 # What JSON can say.
@@ -46,10 +47,16 @@ def decode(model: type[Model], raw: bytes, *, name: str, max_bytes: int) -> Mode
 def invalid_document(name: str, error: ValidationError) -> InvalidDocumentError:
     """Say what the first of pydantic's complaints means to a reader of the document."""
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "document"
+    field = ".".join(str(part) for part in first["loc"] if part != "[key]") or "document"
     found = "nothing" if first["type"] == "missing" else _shortened(without_password(repr(first["input"])))
-    said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return InvalidDocumentError(name, field, _EXPECTED.get(first["type"], said), found)
+    return InvalidDocumentError(name, field, expectation_of(first["type"], first["msg"]), found)
+
+
+def expectation_of(kind: str, complaint: str) -> str:
+    """Return what one of pydantic's complaints expects, as it reads behind `expected`: `Input should be a valid integer` is less."""
+    if kind in _EXPECTED:
+        return _EXPECTED[kind]
+    return _SHOULD.sub("", complaint.removeprefix("Value error, ")).replace("match pattern ", "text that matches ", 1)
 
 
 def without_password(text: str) -> str:

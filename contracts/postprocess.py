@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from contracts.codec import expectation_of
 from contracts.errors import InvalidDocumentError
 from contracts.grown import Grown
 from contracts.specs import number, options, sides
@@ -134,7 +135,7 @@ def parse_postprocess(text: str) -> Classes | Boxes | None:
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         field = str(wrong["loc"][0])
-        raise InvalidDocumentError("--postprocess", field, wrong["msg"], repr(given.get(field))) from error
+        raise InvalidDocumentError("--postprocess", field, expectation_of(wrong["type"], wrong["msg"]), repr(given.get(field))) from error
 
 
 def _value(key: str, part: str, text: str) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from contracts.codec import expectation_of
 from contracts.errors import InvalidDocumentError
 from contracts.grown import Grown
 from contracts.specs import number, numbers, options, sides
@@ -76,7 +77,7 @@ class Preprocess(Grown, frozen=True, extra="forbid"):
         except ValidationError as error:
             wrong = error.errors(include_url=False)[0]
             field = str(wrong["loc"][0]) if wrong["loc"] else next(key for key in ("letterbox", "kernel") if key in values)
-            expected = "a number above 0" if field == "std" else wrong["msg"].removeprefix("Value error, ")
+            expected = "a number above 0" if field == "std" else expectation_of(wrong["type"], wrong["msg"])
             raise InvalidDocumentError("--preprocess", field, expected, repr(values[field])) from error
 
     @property

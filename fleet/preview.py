@@ -18,6 +18,9 @@ from fleet.views import ArtifactPreview, ExcludedView, ObstaclePreview, RolloutP
 
 # Of each artifact and each obstacle.
 MAX_EXAMPLES = 3
+# Reasons that are the same for many devices are told one by one, up to so many; free room differs from device to device.
+ALIKE = frozenset({"target", "runtime", "accelerator"})
+MAX_REASONS = 20
 
 Found = TypeVar("Found")
 View = TypeVar("View", TargetView, ExcludedView)
@@ -66,7 +69,7 @@ class Preview:
             chosen=len(plan.chosen),
             excluded=len(plan.excluded),
             artifacts=tuple(_artifact(target, found) for target, found in sorted(_by(plan.chosen, lambda fit: fit.target).items())),
-            obstacles=tuple(_obstacle(found) for _, found in sorted(_by(plan.excluded, lambda misfit: misfit.obstacle).items())),
+            obstacles=obstacles_of(plan.excluded),
         )
 
     def chosen(self, new: NewRollout, limit: int, after: str, now: datetime) -> Part[TargetView]:
@@ -108,9 +111,22 @@ def _artifact(target: str, found: Mapping[str, Fit]) -> ArtifactPreview:
     )
 
 
-def _obstacle(found: Mapping[str, Misfit]) -> ObstaclePreview:
-    first = next(iter(found.values()))
-    return ObstaclePreview(obstacle=first.obstacle, devices=len(found), reason=first.reason, such_as=tuple(islice(found, MAX_EXAMPLES)))
+def obstacles_of(excluded: Mapping[str, Misfit]) -> tuple[ObstaclePreview, ...]:
+    """Return what hinders whom; reasons past `MAX_REASONS` are told by the first device's."""
+    kinds: dict[tuple[str, str], dict[str, Misfit]] = {}
+    for device, misfit in excluded.items():
+        kind = (misfit.obstacle, misfit.reason if misfit.obstacle in ALIKE else "")
+        if kind not in kinds and len(kinds) >= MAX_REASONS:
+            kind = (misfit.obstacle, "")
+        kinds.setdefault(kind, {})[device] = misfit
+    return tuple(_obstacle(found, is_alike=bool(reason)) for (_, reason), found in sorted(kinds.items(), key=lambda kind: kind[0]))
+
+
+def _obstacle(found: Mapping[str, Misfit], *, is_alike: bool) -> ObstaclePreview:
+    """Tell of the devices that one thing hinders; a reason that is not everybody's says whose it is."""
+    device, first = next(iter(found.items()))
+    reason = first.reason if is_alike or len(found) == 1 else f"{device}: {first.reason}"
+    return ObstaclePreview(obstacle=first.obstacle, devices=len(found), reason=reason, such_as=tuple(islice(found, MAX_EXAMPLES)))
 
 
 def _target(device: Inventory, fit: Fit) -> TargetView:

@@ -67,7 +67,8 @@ def _read(words: list[str], *, has_query: bool) -> tuple[str, Wish]:
     device, rest = ("", words) if has_query else (words[0], words[1:])
     put = dict(word.split("=", 1) for word in rest if "=" in word)
     drop = tuple(word[1:] for word in rest if word.startswith("-") and "=" not in word)
-    if not rest or len(put) + len(drop) != len(rest):
+    has_option = any(word.startswith("--") for word in rest)
+    if not rest or has_option or len(put) + len(drop) != len(rest):
         raise InvalidDocumentError("command line", "labels", "KEY=VALUE to set or -KEY to remove, each once", " ".join(rest) or "none")
     return device, Wish(put, drop)
 
@@ -79,9 +80,15 @@ def _change(device: DeviceSummary, wish: Wish) -> Change | None:
 
 def _show(changes: tuple[Change, ...], meant: int) -> None:
     rows = [(change.device, _text(change.before), _text(change.after)) for change in changes[:SHOWN]]
-    print_table(("DEVICE", "LABELS", "BECOME"), rows, empty=f"{meant} devices are meant, and all have these labels")
+    print_table(("DEVICE", "LABELS", "BECOME"), rows, empty=_nothing(meant))
     if len(changes) > SHOWN:
         typer.echo(f"and {len(changes) - SHOWN} more")
+
+
+def _nothing(meant: int) -> str:
+    if not meant:
+        return "the query means no device"
+    return "the device has these labels already" if meant == 1 else f"{meant} devices are meant, and all have these labels already"
 
 
 def _confirmed(count: int) -> bool:

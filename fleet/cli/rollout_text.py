@@ -7,10 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.output import plain, styled
-from fleet.views import RolloutSummary, RolloutView, ShadowView, ShadowWork
+from fleet.views import RolloutSummary, RolloutView, ShadowView, ShadowWork, WaveView
 
 # More devices do not fit a screen; those that are done and well are left out first.
 MAX_DEVICES = 200
+# How both sides of a comparison are called, where not canary and control.
+ARMS = {"split": ("RELEASE", "RIVAL"), "shadow": ("IN SHADOW", "LIVE")}
 
 
 def drawn(view: RolloutView) -> RenderableType:
@@ -48,15 +50,14 @@ def history(view: RolloutView) -> Table:
 
 
 def _title(view: RolloutView) -> Text:
-    what = f"{view.release.model} {view.release.release}"
     how = "" if view.strategy == "all-at-once" else f", {view.strategy}"
-    return Text.assemble(f"rollout {view.id}: {what} to {view.query}{how}, ", state(view))
+    return Text.assemble(f"rollout {view.id}: {view.what} {view.whom}{how}, ", state(view))
 
 
 def _report(view: RolloutView) -> Table:
     """Return how both arms differ, metric by metric: what one has, the other has, and how sure the difference is."""
     assert view.gate is not None
-    ours, theirs = ("RELEASE", "RIVAL") if view.strategy == "split" else ("CANARY", "CONTROL")
+    ours, theirs = ARMS.get(view.strategy, ("CANARY", "CONTROL"))
     table = _table("METRIC", ours, theirs, "DIFFERENCE", "95 % INTERVAL", f"{ours} IS HIGHER", "DEVICES", "")
     for found in view.gate.report:
         table.add_row(
@@ -75,9 +76,17 @@ def _report(view: RolloutView) -> Table:
 def _waves(view: RolloutView) -> Table:
     table = _table("WAVE", "UP TO", "DEVICES", "OFFERED", "DONE", "")
     for wave in view.waves:
-        word = "" if not wave.is_open else "done" if wave.settled == wave.devices else "open"
-        table.add_row(str(wave.wave), wave.size, str(wave.devices), str(wave.offered), str(wave.settled), word)
+        done = wave.settled if wave.is_open else 0  # what was withdrawn with a wave that never opened is not done
+        table.add_row(str(wave.wave), wave.size, str(wave.devices), str(wave.offered), str(done), _standing(wave, view))
     return table
+
+
+def _standing(wave: WaveView, view: RolloutView) -> str:
+    if not wave.is_open:
+        return "" if view.ended_at is None else "never opened"
+    if wave.settled < wave.devices:
+        return f"{wave.in_shadow} in shadow" if wave.in_shadow else "open"
+    return "being watched" if wave.wave == view.wave and view.state in ("running", "paused") and view.ended_at is None else "done"
 
 
 def _shadow(shadow: ShadowView, waves: int) -> Text:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from contracts.errors import InvalidDocumentError
+from contracts.pace import Hours
 from fleet.cli import preview, rollout_parts
 from fleet.cli import rollout_options as told
 from fleet.cli.client import ApiClient, connected, request
@@ -77,7 +78,7 @@ def start(
         patience_s=patience_s,
         deadline_s=deadline_s,
         contact_s=None if contact is None else parse_duration("--contact", contact),
-        window=window,
+        window=None if window is None else _window(window),
         zone=zone,
         rate_per_min=None if rate is None else _rate(rate),
         approval=approval,
@@ -227,6 +228,15 @@ def _share(text: str) -> float:
         return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
         _refuse("--share", "a part of the inputs such as 5%", text)
+
+
+def _window(text: str) -> str:
+    """Check `22:00-06:00`; raise InvalidDocumentError."""
+    try:
+        Hours.parse(text)
+    except ValueError:
+        _refuse("--window", "hours of the day such as 22:00-06:00", text)
+    return text
 
 
 def _rate(text: str) -> int:

@@ -18,6 +18,8 @@ CUTS = (0.1, 0.25, 0.5, 0.75, 0.9)
 PAIR_GAIN = 0.1
 # Pairs are made of the best single traits.
 MAX_PARTS = 12
+# Who failed with a model's first release runs nothing of it: that these are absent is what came of it, and no cause.
+OF_A_RUNNING_MODEL = frozenset({"driver", "loader", "target"})
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _of_facts(cases: Sequence[Case]) -> Iterable[_Trait]:
     values = sorted({(name, value) for case in cases for name, value in case.facts.items()})
     for name, value in values:
         yield _Trait((f"{name} {value}",), frozenset({name}), _bits(case.facts.get(name) == value for case in cases))
-    for name in sorted({name for name, _ in values}):
+    for name in sorted({name for name, _ in values} - OF_A_RUNNING_MODEL):
         yield _Trait((f"no {name}",), frozenset({name}), _bits(name not in case.facts for case in cases))
 
 

@@ -14,7 +14,7 @@ from fleet.dashboard.parts import Live, ago, badge, empty, heading, panel, row, 
 from fleet.dashboard.phases import draw_split, finished
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.tiles import Tiles
-from fleet.dashboard.words import devices, percent, release_name
+from fleet.dashboard.words import devices, percent
 from fleet.views import DeviceSummary, RolloutView
 
 MAX_SHARES = 8
@@ -101,7 +101,7 @@ def _draw_rollouts(views: tuple[RolloutView, ...]) -> None:
         with ui.element("div"):
             with ui.element("div").classes("ff-inline"):
                 ui.link(f"Rollout {view.id}", f"/rollouts/{view.id}").classes("ff-strong")
-                ui.label(release_name(view.release))
+                ui.label(view.what)
                 badge(view.state)
                 ui.label(f"{finished(view)} of {devices(sum(view.counts.values()))} finished").classes("ff-muted")
             draw_split(view, "ff-split ff-split-thin")

@@ -23,7 +23,7 @@ from fleet.dashboard.rollout_shadow import draw_shadow
 from fleet.dashboard.rollouts import draw_times
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.dashboard.wave_words import bar_of, facts_of, reason, strategy
-from fleet.dashboard.words import percent, release_name, short_digest
+from fleet.dashboard.words import percent, short_digest
 from fleet.errors.rollouts import UnknownRolloutError
 from fleet.views import PlanView, RolloutView
 
@@ -124,11 +124,11 @@ def _is_there(name: str, view: RolloutView) -> bool:
 
 def _draw_title(view: RolloutView) -> None:
     with ui.element("div").classes("ff-title"):
-        heading(f"Rollout {view.id}: {release_name(view.release)}", 1)
+        heading(f"Rollout {view.id}: {view.what}", 1)
         badge(view.state)
         ui.label(reason(view)).classes("ff-reason")
         with ui.element("span").classes("ff-inline ff-muted"):
-            ui.label(f"{view.strategy}: {strategy(view.strategy)} · to {view.query} · digest")
+            ui.label(f"{view.strategy}: {strategy(view.strategy)} · {view.whom} · digest")
             mono(short_digest(view.release.manifest_sha256), view.release.manifest_sha256)
             if view.started_by:
                 ui.label(f"· by {view.started_by}")

@@ -16,6 +16,8 @@ from fleet.views import RolloutDeviceView
 
 PER_PAGE = 20
 EVERYBODY = ""
+# Of these there is no progress to tell: a shadow waits for the gate.
+RESTING = FINAL | {Phase.PLANNED, Phase.SHADOW}
 COLUMNS = [
     column("id", "Device", "link", width=130, grow=1),
     column("wave", "Wave", width=76, from_width=420),
@@ -68,6 +70,6 @@ def _row(device: RolloutDeviceView) -> Row:
         "id": device.device,
         "wave": device.wave,
         "phase": device.phase.value,
-        "progress": None if device.phase in FINAL or device.phase is Phase.PLANNED else device.progress,
+        "progress": None if device.phase in RESTING else device.progress,
         "reason": device.reason or None,
     }

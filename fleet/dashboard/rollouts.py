@@ -12,7 +12,6 @@ from fleet.dashboard.phases import draw_split, finished
 from fleet.dashboard.rollout_form import START
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.wave_words import strategy
-from fleet.dashboard.words import release_name
 from fleet.views import RolloutView
 
 
@@ -78,7 +77,7 @@ def _draw_advice(is_empty: bool) -> None:
 
 def _draw_card(view: RolloutView) -> None:
     with ui.element("div").classes("ff-panel-bar"):
-        ui.label(f"{release_name(view.release)} to {view.query}")
+        ui.label(f"{view.what} {view.whom}")
         badge(view.state)
         with ui.element("span").classes("ff-inline ff-muted ff-now"):
             ui.label(f"{finished(view)} of {sum(view.counts.values())} finished")

@@ -22,6 +22,7 @@ STATES = {
     "failed": "It was stopped.",
     "aborted": "It was aborted.",
 }
+UNBOUNDED = "It went to its end, and some devices do not have it."
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,11 @@ class WaveBar:
 def bar_of(wave: WaveView, view: RolloutView) -> WaveBar:
     """Lay out one wave."""
     settled_otherwise = max(0, wave.settled - wave.committed - wave.lost - wave.missing)
-    on_their_way = max(0, wave.offered - wave.committed - wave.lost - wave.missing - wave.awaited - settled_otherwise)
+    on_their_way = max(0, wave.offered - wave.committed - wave.lost - wave.missing - wave.awaited - wave.in_shadow - settled_otherwise)
     parts = [
         ("committed", wave.committed, "committed"),
         ("failed", wave.lost, "failed"),
+        ("shadow", wave.in_shadow, "in shadow"),
         ("probation", on_their_way, "on the way"),
         ("offered", wave.awaited, "waiting for contact"),
         ("missing", wave.missing, "given up waiting for"),
@@ -56,7 +58,8 @@ def _word(wave: WaveView, view: RolloutView) -> str:
     if not wave.is_open:
         return "not open yet" if view.ended_at is None else "never opened"
     if wave.settled >= wave.devices:
-        return "done"
+        is_newest = wave.wave == view.wave and view.state in ("running", "paused") and view.ended_at is None
+        return "being watched" if is_newest else "done"
     return "open" if view.ended_at is None else "ended"
 
 
@@ -68,8 +71,11 @@ def strategy(name: str) -> str:
 def reason(view: RolloutView) -> str:
     """Say where a rollout stands and why, in words."""
     going_on = view.ended_at is None and view.state in ("failed", "aborted")
+    # Without a bound on losses and without a gate, nothing ever stops one.
+    is_unbounded = view.plan is not None and view.plan.threshold is None and not view.plan.limits
+    state = UNBOUNDED if view.state == "failed" and is_unbounded else STATES.get(view.state, "")
     said = view.state_reason and f"{view.state_reason[0].upper()}{view.state_reason[1:]}{'' if view.state_reason.endswith('.') else '.'}"
-    return " ".join(filter(None, (STATES.get(view.state, ""), said, "Its last devices are still followed." if going_on else "")))
+    return " ".join(filter(None, (state, said, "Its last devices are still followed." if going_on else "")))
 
 
 def facts_of(plan: PlanView) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from contracts.codec import expectation_of
 from contracts.errors import FieldfareError, TooLargeError
 from fleet.errors import client, devices, enrolment, people, releases, repeats, rollouts, server, simulation, store, targeting
 from fleet.errors import keys as trust
@@ -99,7 +100,8 @@ async def _of_bug(_request: Request, _error: Exception) -> Response:
 async def _of_validation(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    return problem(BAD_INPUT, f"{'.'.join(map(str, first['loc']))}: expected {first['msg']}, found {first.get('input')!r:.80}")
+    expected = expectation_of(first["type"], first["msg"])
+    return problem(BAD_INPUT, f"{'.'.join(map(str, first['loc']))}: expected {expected}, found {first.get('input')!r:.80}")
 
 
 async def _of_http(_request: Request, error: Exception) -> Response:

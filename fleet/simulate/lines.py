@@ -32,7 +32,7 @@ MAX_PENDING_BYTES = 1 << 20
 class Line:
     """One device's connection; a record, because there are many."""
 
-    __slots__ = ("connect_s", "device", "held", "is_welcome", "packet_id", "pending", "reader", "socket")
+    __slots__ = ("connect_s", "device", "held", "is_welcome", "owed", "packet_id", "pending", "reader", "socket")
 
     def __init__(self, device: Device) -> None:
         """Connected later."""
@@ -44,6 +44,8 @@ class Line:
         self.reader: mqtt.Reader | None = None
         self.pending: bytes = b""
         self.held: Say | None = None
+        # What it is or runs never reached the broker: `birth`, `reported`.
+        self.owed: tuple[str, ...] = ()
         self.packet_id = 0
         self.is_welcome = False
 
@@ -110,8 +112,14 @@ class Lines:
         if line.device.leave_s <= now_s:
             self._lose(index, line, now_s)
             return
-        self._send(index, line, self._play.due(line.device, now_s))
+        said = self._play.due(line.device, now_s)
+        owed, line.owed = line.owed, ()
+        self._send(index, line, [*said, *(self._again(line.device, leaf, now_s) for leaf in owed)])
         self._plan(index, line)
+
+    def _again(self, device: Device, leaf: str, now_s: float) -> Say:
+        """Return a state that was lost, as it is by now: an agent too says it until the broker has it."""
+        return self._play.birth(device, now_s, is_online=True) if leaf == "birth" else self._play.report(device, now_s)
 
     def _plan(self, index: int, line: Line) -> None:
         if line.socket is not None and line.device.next_s < NEVER:
@@ -189,6 +197,8 @@ class Lines:
             fate = self._random.random()
             if fate < self._faults.drop:
                 self.counts["dropped"] += 1
+                if say.retain and say.leaf not in line.owed:
+                    line.owed = (*line.owed, say.leaf)
             elif line.held is None and fate < self._faults.drop + self._faults.reorder:
                 self.counts["reordered"] += 1
                 line.held = say
@@ -227,6 +237,7 @@ class Lines:
             self._poll.unregister(line.socket)
             line.socket.close()
         line.socket, line.reader, line.pending, line.held, line.is_welcome = None, None, b"", None, False
+        line.owed = ()
         self.counts["links lost"] += 1
         line.connect_s = self._play.leave(line.device, now_s)
         heapq.heappush(self._agenda, (line.connect_s, index))

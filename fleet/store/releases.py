@@ -10,6 +10,7 @@ from sqlalchemy import Row, func, literal, select, tuple_
 
 from contracts.manifest import Manifest, Verdict
 from contracts.messages import ReleaseRef
+from fleet.acting import concerning
 from fleet.core.releases import drops_of, worst_verdict
 from fleet.errors.releases import UnknownReleaseError
 from fleet.store.database import Database
@@ -49,6 +50,7 @@ class ReleaseStore:
             "drops": json.dumps(drops_of(manifest)),
             "added_at": now,
         }
+        concerning(f"{manifest.name} {manifest.release}")
         with self._database.writing() as connection:
             put(connection, releases, row)
 

@@ -114,7 +114,7 @@ def shadow_work(told: Mapping[str, ShadowPart]) -> ShadowWork | None:
 
 def _waves(plan: Plan, open_wave: int, crowds: Sequence[Crowd]) -> tuple[WaveView, ...]:
     devices, offered, settled = Counter[int](), Counter[int](), Counter[int]()
-    committed, lost, missing, awaited = Counter[int](), Counter[int](), Counter[int](), Counter[int]()
+    committed, lost, missing, awaited, in_shadow = Counter[int](), Counter[int](), Counter[int](), Counter[int](), Counter[int]()
     for crowd in crowds:
         devices[crowd.wave] += crowd.devices
         offered[crowd.wave] += crowd.offered
@@ -123,6 +123,7 @@ def _waves(plan: Plan, open_wave: int, crowds: Sequence[Crowd]) -> tuple[WaveVie
         lost[crowd.wave] += crowd.devices if crowd.phase in LOST else 0
         missing[crowd.wave] += crowd.devices if crowd.is_settled and crowd.phase not in FINAL else 0
         awaited[crowd.wave] += crowd.devices - crowd.met if crowd.phase is Phase.OFFERED and not crowd.is_settled else 0
+        in_shadow[crowd.wave] += crowd.devices if crowd.phase is Phase.SHADOW else 0
     return tuple(
         WaveView(
             wave=wave + 1,
@@ -135,6 +136,7 @@ def _waves(plan: Plan, open_wave: int, crowds: Sequence[Crowd]) -> tuple[WaveVie
             lost=lost[wave],
             missing=missing[wave],
             awaited=awaited[wave],
+            in_shadow=in_shadow[wave],
         )
         for wave, size in enumerate(plan.waves)
     )

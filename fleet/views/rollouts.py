@@ -57,6 +57,8 @@ class WaveView(View):
     missing: int = 0
     # Offered, and not heard of since.
     awaited: int = 0
+    # Running the release beside another one, until the gate or a person promotes it.
+    in_shadow: int = 0
 
 
 class MetricView(View):
@@ -203,6 +205,18 @@ class RolloutSummary(View):
     shadow: ShadowView | None = None
     # What people decide upon: changes with state and wave, and may be named in If-Match.
     version: str = ""
+
+    @property
+    def what(self) -> str:
+        """What it does, for people: a rollback brings devices back from its release."""
+        name = f"{self.release.model} {self.release.release}"
+        return {"start": name, "rollback": f"back from {name}", "retry": f"{name} again"}[self.kind]
+
+    @property
+    def whom(self) -> str:
+        """To whom it does that, for people."""
+        by_kind = {"rollback": f"on the devices of rollout {self.origin}", "retry": f"to those that rollout {self.origin} lost"}
+        return by_kind.get(self.kind, f"to {self.query}")
 
 
 class RolloutView(RolloutSummary):

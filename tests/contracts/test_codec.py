@@ -7,7 +7,7 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from contracts import codec
 from contracts.errors import InvalidDocumentError, TooLargeError
@@ -15,7 +15,7 @@ from contracts.errors import InvalidDocumentError, TooLargeError
 
 class Point(BaseModel, frozen=True, extra="forbid"):
     x: int
-    name: str
+    name: str = Field(min_length=1, pattern="^[a-z]+$")
 
 
 json_values = st.recursive(
@@ -45,6 +45,8 @@ def test_numbers_that_json_lacks_are_refused() -> None:
         (b'{"x": 1}', "point.json: name: expected a value, found nothing"),
         (b'{"x": "one", "name": "a"}', "point.json: x: expected a valid integer"),
         (b'{"x": 1, "name": "a", "y": 2}', "point.json: y: expected no such field, found 2"),
+        (b'{"x": 1, "name": "A"}', "point.json: name: expected text that matches '^[a-z]+$', found 'A'"),
+        (b'{"x": 1, "name": ""}', "point.json: name: expected at least 1 character, found ''"),
         (b"{", "point.json: document: expected Invalid JSON"),
     ],
 )

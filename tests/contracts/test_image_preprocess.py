@@ -157,7 +157,7 @@ def test_a_document_from_before_images_keeps_its_bytes() -> None:
         ("crop=0x3", "crop=0x3: expected pixels"),
         ("crop=20x20x20", "crop=20x20x20: expected pixels"),
         ("resize=99999", "resize=99999: expected pixels"),
-        ("layout=NCHW", "layout: expected Input should be 'HWC' or 'CHW', found 'NCHW'"),
+        ("layout=NCHW", "layout: expected 'HWC' or 'CHW', found 'NCHW'"),
         ("kernel=nearest", "kernel: expected a resize for the kernel to work in"),
         ("mean=1:x:3", "mean=1:x:3: expected a finite number"),
         ("std=1:0:1", "std: expected a number above 0"),

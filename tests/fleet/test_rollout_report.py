@@ -24,7 +24,7 @@ from fleet.store.rollout_rows import VERDICT
 from fleet.store.rollout_views import summarised
 from fleet.store.rollouts import Outline
 from fleet.testimony import SOURCES
-from fleet.views import RolloutView
+from fleet.views import RolloutView, WaveView
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 NEW, OLD = (ReleaseRef(model="digits", release=number, manifest_sha256=f"{number}" * 64) for number in (2, 1))
@@ -95,3 +95,23 @@ def test_every_limit_that_may_be_asked_for_is_a_metric_with_a_source(name: GateN
     assert metric is METRICS[name]
     # What a shadow tells comes with the shadow.
     assert name in IN_SHADOW or metric in SOURCES
+
+
+def test_the_terminal_tells_waves_that_are_watched_in_shadow_and_never_opened() -> None:
+    # Given a rollout with one wave that is watched, one in shadow, and one that did not open
+    watched = WaveView(wave=1, size="10%", devices=20, offered=20, settled=20, is_open=True, committed=20)
+    shadow = WaveView(wave=2, size="50%", devices=80, offered=80, settled=2, is_open=True, lost=2, in_shadow=70)
+    shut = WaveView(wave=3, size="100%", devices=100, offered=0, settled=100, is_open=False)
+    summary = summarised(Outline(followed(Strategy.SHADOW), ()))
+    view = RolloutView.model_validate({**summary.model_dump(), "wave": 1, "waves": (watched, shadow, shut)})
+
+    def lines(shown: RolloutView) -> list[str]:
+        out = io.StringIO()
+        Console(file=out, width=200).print(drawn(shown))
+        return [" ".join(line.split()) for line in out.getvalue().splitlines()]
+
+    assert "1 10% 20 20 20 being watched" in lines(view)
+    assert "2 50% 80 80 2 70 in shadow" in lines(view)
+    # Then what was withdrawn with a wave that never opened is not told as done
+    ended = view.model_copy(update={"state": "aborted", "ended_at": NOW})
+    assert {"1 10% 20 20 20 done", "3 100% 100 0 0 never opened"} <= set(lines(ended))

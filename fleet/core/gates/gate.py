@@ -99,7 +99,7 @@ def _explain(metric: Metric, margin: float, answer: Answer[float], devices: int)
     def say(value: float) -> str:
         return kind.form.format(value * kind.factor)
 
-    seen = f"{metric.value} {say(answer.canary)} on {devices} devices"
+    seen = f"{metric.value} {say(answer.canary)} on {devices} device{'' if devices == 1 else 's'}"
     if kind.has_control:
         return f"{seen} against {say(answer.control)}: {answer.probability_worse:.1%} sure of more than {say(margin)} above"
     return f"{seen}: {answer.probability_worse:.1%} sure of more than {say(margin)}"

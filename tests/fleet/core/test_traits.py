@@ -75,3 +75,11 @@ def test_a_label_that_failed_devices_lack_is_blamed() -> None:
     (first, *_) = blame(cases)
 
     assert first.sentence == "8 of 8 failed devices have no label.site; 0 of 42 that passed do"
+
+
+def test_that_failed_devices_run_nothing_is_no_cause() -> None:
+    # Given devices that failed with the first release of a model, so that no driver runs it there
+    runs = {"driver": "CPU", "loader": "onnx 1.18", "target": "rpi5"}
+    cases = [Case(f"pi-{number}", number < 8, runs if number >= 8 else {}, {}) for number in range(50)]
+
+    assert blame(cases) == ()
