@@ -45,8 +45,9 @@ def invalid_document(name: str, error: ValidationError) -> InvalidDocumentError:
     """Say what the first of pydantic's complaints means to a reader of the document."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "document"
-    found = "nothing" if first["type"] == "missing" else _shortened(without_password(repr(first["input"])))
-    return InvalidDocumentError(name, field, first["msg"].removeprefix("Value error, "), found)
+    if first["type"] == "missing":
+        return InvalidDocumentError(name, field, "a value", "nothing")
+    return InvalidDocumentError(name, field, first["msg"].removeprefix("Value error, "), _shortened(without_password(repr(first["input"]))))
 
 
 def without_password(text: str) -> str:

@@ -42,7 +42,7 @@ def test_numbers_that_json_lacks_are_refused() -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b'{"x": 1}', "point.json: name: expected Field required, found nothing"),
+        (b'{"x": 1}', "point.json: name: expected a value, found nothing"),
         (b'{"x": "one", "name": "a"}', "point.json: x: expected Input should be a valid integer"),
         (b'{"x": 1, "name": "a", "y": 2}', "point.json: y: expected Extra inputs are not permitted, found 2"),
         (b"{", "point.json: document: expected Invalid JSON"),

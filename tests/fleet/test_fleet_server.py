@@ -139,7 +139,7 @@ def test_poison_is_survived(fleet: FleetProcess, pi: Path) -> None:
     # What was refused is kept to look at, with its reason
     assert {each["leaf"] for each in aside} == {"birth", "reported", "health", "inference", "event", "want"}
     shown = fieldfare(fleet.folder, "device", "quarantine", "pi-1")
-    assert "session: expected Field required, found nothing" in shown.stdout
+    assert "session: expected a value, found nothing" in shown.stdout
     assert "300000" in shown.stdout
 
 

@@ -150,7 +150,7 @@ def tensor(**changes: object) -> dict[str, object]:
 
 
 BAD_BODIES: list[tuple[object, str]] = [
-    ({}, "inputs: expected Field required"),
+    ({}, "inputs: expected a value"),
     ({"inputs": []}, "expected each of ['image'] once"),
     ({"inputs": [tensor(), tensor()]}, "expected each of ['image'] once"),
     ({"inputs": [tensor(name="picture")]}, "expected each of ['image'] once"),
