@@ -111,6 +111,8 @@ def _load(name: str) -> typer.Typer:
     gc.disable()  # all that an import makes stays, and would be looked through for circles again and again
     try:
         app = importlib.import_module(PARTS[name].module).app
+        if PARTS[name].extra == "fleet":
+            importlib.import_module("fleet.cli.examples").show_examples(app)
     finally:
         gc.enable()
     assert isinstance(app, typer.Typer)

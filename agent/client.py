@@ -95,7 +95,8 @@ class Client:
     def __init__(self, address: str, token: str = "", *, timeout_s: float = 30.0) -> None:
         """Take `http://127.0.0.1:8600` and the device's token, or the path of a Unix socket, whose permissions are the credential."""
         self._address = address
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        bare = token.strip()  # the file that holds it ends its line
+        self._headers = {"Authorization": f"Bearer {bare}"} if bare else {}
         self._connection = _connection(address, timeout_s)
 
     def __enter__(self) -> Client:

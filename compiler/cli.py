@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -104,7 +105,7 @@ def compile_command(
     recipe = Recipe(
         model=model,
         calibration=_calibration(calibration, evaluation, folds),
-        evaluation=_given("--evaluation", evaluation, "samples, with labels; without them nothing can be promised"),
+        evaluation=_given("--evaluation", evaluation, "without samples and their labels nothing can be promised"),
         output=output.resolve(),
         targets=_targets(target),
         name=model_name(name, model),
@@ -144,24 +145,24 @@ def _compile(recipe: Recipe, store: Store) -> Compiled:
         return compile_model(recipe, Memory(store), progress)
 
 
-def _given(option: str, place: str | None, expected: str) -> str:
+def _given(option: str, place: str | None, why: str) -> str:
     if place is None:
-        raise OptionError(option, "samples", f"{PLACES}: {expected}", "no such option")
+        raise OptionError(option, "samples", PLACES, f"none; {why}")
     return place
 
 
 def _calibration(place: str | None, evaluation: str | None, folds: int | None) -> str:
     """Return where the samples are that set the ranges: with folds those of the evaluation, and no others."""
     if folds is None:
-        return _given("--calibration", place, "samples, or --folds where all are needed for --evaluation; every scale would be a guess")
+        return _given("--calibration", place, "every scale would be a guess; where all samples are needed to judge, give --folds 5")
     if place is not None:
         raise OptionError("--calibration", "samples", f"none with --folds {folds}, for --evaluation serves both purposes", place)
-    return _given("--evaluation", evaluation, "samples, with labels; without them nothing can be promised")
+    return _given("--evaluation", evaluation, "without samples and their labels nothing can be promised")
 
 
 def _targets(names: list[str] | None) -> tuple[str, ...]:
     if not names:
-        raise OptionError("--target", "name", f"at least one of {', '.join(target_names())}", "no such option")
+        raise OptionError("--target", "name", f"at least one of {', '.join(target_names())}", "none")
     return tuple(dict.fromkeys(names))
 
 
@@ -207,7 +208,8 @@ def _show(compiled: Compiled, output: Path) -> None:
     console.print(table)
     for line in _remarks(compiled):
         console.print(line, highlight=False)
-    console.print(f"bundle: {output}", soft_wrap=True, highlight=False)
+    console.print(f"bundle: {output}; all of this to look at: {output / 'report.html'}", soft_wrap=True, highlight=False)
+    console.print(f"next: fieldfare release add {shlex.quote(str(output))}", soft_wrap=True, highlight=False)
 
 
 def _recalled(steps: Sequence[Done]) -> str:
@@ -219,6 +221,8 @@ def _recalled(steps: Sequence[Done]) -> str:
 
 def _remarks(compiled: Compiled) -> Iterator[str]:
     report = compiled.report
+    smaller = ", ".join(f"{name} {report.model.bytes / target.bytes:.1f}x smaller" for name, target in report.targets.items())
+    yield f"{report.model.name} has {size(report.model.bytes)}: {smaller}."
     if next(iter(report.targets.values())).metric.truth == "float":
         yield "Nothing is labelled: what is measured is how closely the float model's own outputs are met, not how right they are."
     if report.folds:

@@ -56,7 +56,8 @@ def expectation_of(kind: str, complaint: str) -> str:
     """Return what one of pydantic's complaints expects, as it reads behind `expected`: `Input should be a valid integer` is less."""
     if kind in _EXPECTED:
         return _EXPECTED[kind]
-    return _SHOULD.sub("", complaint.removeprefix("Value error, ")).replace("match pattern ", "text that matches ", 1)
+    said = _SHOULD.sub("", complaint.removeprefix("Value error, "))
+    return said.replace("match pattern ", "text that matches ", 1).replace("Invalid JSON", "valid JSON", 1)
 
 
 def without_password(text: str) -> str:

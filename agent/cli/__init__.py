@@ -16,8 +16,8 @@ def _agent() -> None:
     """Hold the device's commands together."""
 
 
-agent.command()(running.run)
-agent.command()(running.enroll)
+agent.command(epilog=running.RUN_EXAMPLES)(running.run)
+agent.command(epilog=running.ENROLL_EXAMPLES)(running.enroll)
 agent.command(hidden=True)(running.check)
 agent.command(epilog=installing.INSTALL_EXAMPLES)(installing.install)
 agent.command(epilog=installing.UPGRADE_EXAMPLES)(installing.upgrade)

@@ -13,6 +13,16 @@ import typer
 from contracts.enrolment import parse_pairs
 
 TOKEN_VARIABLE = "FIELDFARE_ENROLMENT_TOKEN"  # noqa: S105 - the name of a variable
+RUN_EXAMPLES = """[bold]Examples[/bold]
+
+fieldfare agent run --config pi-1/agent.toml
+"""
+ENROLL_EXAMPLES = """[bold]Examples[/bold]
+
+fieldfare agent enroll --server https://fleet.example.org:8481 --token TOKEN --out pi-1
+
+FIELDFARE_ENROLMENT_TOKEN=TOKEN fieldfare agent enroll --server https://127.0.0.1:8481
+"""
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is worth a line of the log.")]
 # What the control process imports, besides what the command line did.
 NEEDED = ("anyio", "paho")

@@ -121,7 +121,7 @@ class ModelService:
             return Response.error(401, "authorization: expected the bearer token of this device, found none or another")
         is_infer = head.path in self._infer_paths
         if not is_infer and head.path not in self._documents and head.path not in self._pages:
-            return Response.error(404, f"path: expected model {self.signature.model} version {self.signature.version}, found another")
+            return Response.error(404, self._lost(head.path))
         if head.method != ("POST" if is_infer else "GET"):
             return Response.error(405, f"method: expected {'POST' if is_infer else 'GET'}, found {head.method}")
         if is_infer and b"content-length" not in head.headers and b"transfer-encoding" not in head.headers:
@@ -129,6 +129,13 @@ class ModelService:
         if head.headers.get(b"content-encoding", b"identity") != b"identity":
             return Response.error(415, "body: expected no Content-Encoding, found one")
         return None
+
+    def _lost(self, path: str) -> str:
+        """Say what is served instead of what was asked for."""
+        if path in {f"{base}/latest" for base in self._bases}:
+            return "path: expected a model that looks by itself, found no [[source]] for it in agent.toml"
+        model, version = self.signature.model, self.signature.version
+        return f"path: expected /v2, or /v2/models/{model} of version {version} with nothing, /ready or /infer behind it, found another"
 
     def answer(self, request: Request, done: Callable[[Response], None]) -> Response | None:
         """Answer a request that was not refused."""

@@ -14,6 +14,8 @@ from compiler.importers.shapes import Shapes, shapes_of
 
 # A function of an importable module, such as training.models:build.
 CALLABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+# What torch.save and torch.jit.save write: weights without their network, or a program that torch.onnx cannot export.
+TORCH_SUFFIXES = {".pt", ".pth", ".ckpt", ".safetensors"}
 KERAS_SUFFIXES = {".keras", ".h5", ".hdf5"}
 SAVED_MODEL = "saved_model.pb"
 EXPECTED = "an .onnx, .tflite, .pt2, .keras or .h5 file, a SavedModel folder, or module:callable"
@@ -27,7 +29,8 @@ def is_callable_name(source: str) -> bool:
 def may_be_onnx(source: str) -> bool:
     """Say whether a source that no other importer claims is left to that of ONNX files."""
     file = Path(source)
-    return not (is_callable_name(source) or file.is_dir() or file.suffix.lower() in {*KERAS_SUFFIXES, ".pt2"} or is_tflite(file))
+    is_claimed = file.suffix.lower() in {*KERAS_SUFFIXES, *TORCH_SUFFIXES, ".pt2"}
+    return not (is_callable_name(source) or file.is_dir() or is_claimed or is_tflite(file))
 
 
 def imported(request: dict[str, Any]) -> bytes:
@@ -53,6 +56,9 @@ def read_model(source: str, shapes: Shapes) -> onnx.ModelProto:
         return import_keras(file, shapes)
     if file.is_dir():
         raise ModelError(source, "file", EXPECTED, f"a folder without {SAVED_MODEL}")
+    if suffix in TORCH_SUFFIXES:
+        expected = f"{EXPECTED}; of PyTorch what torch.export.save wrote, or module:callable, a function that returns the network"
+        raise ModelError(source, "format", expected, f"a {suffix} file")
     if is_tflite(file):
         from compiler.importers.tflite import import_tflite
 

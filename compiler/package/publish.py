@@ -30,6 +30,7 @@ from compiler.recipe import Recipe
 from compiler.sqnr.measure import Measured
 from compiler.targets import TargetProfile
 from contracts.manifest import Tolerance
+from contracts.preprocess import Preprocess
 
 # Their outputs are 8-bit integers.
 JOINING_IN_ONE_SCALE = frozenset({"tflite-int8"})
@@ -76,7 +77,7 @@ def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Bui
         name=recipe.name,
         release=recipe.release,
         model=model_source(recipe.model, inputs.imported.SerializeToString(deterministic=True)),
-        notes=(*notes_of(inputs.imported), *_crowding(inputs, evidence, builds)),
+        notes=(*notes_of(inputs.imported), *_unscaled(recipe, inputs), *_crowding(inputs, evidence, builds)),
         calibration=sample_file(inputs.calibration),
         evaluation=sample_file(inputs.evaluation),
         preprocess=recipe.preprocess,
@@ -91,6 +92,17 @@ def publish(recipe: Recipe, inputs: Inputs, evidence: Evidence, builds: list[Bui
     )
     bundle.write(recipe.output, report, _contents(recipe, inputs, evidence, builds, places))
     return report
+
+
+def _unscaled(recipe: Recipe, inputs: Inputs) -> tuple[str, ...]:
+    """Return a remark where whole numbers go into a network of floats as they are: most networks were trained on scaled ones."""
+    fed, raw = inputs.interface.input, inputs.evaluation.raw[0]
+    if recipe.preprocess != Preprocess() or not raw.datatype.startswith(("INT", "UINT")) or not fed.datatype.startswith("FP"):
+        return ()
+    return (
+        f"the samples are {raw.datatype} and go into {fed.name} unscaled, for there is no --preprocess; where training scaled them "
+        "say so, as in --preprocess scale=0.00392157 for 0 to 255, and let --declared check what the float model reaches",
+    )
 
 
 def _crowding(inputs: Inputs, evidence: Evidence, builds: list[Build]) -> tuple[str, ...]:

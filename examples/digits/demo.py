@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shlex
 import shutil
 import signal
 import subprocess
@@ -47,7 +48,9 @@ def main() -> None:
     try:
         with Stage(empty_folder(options.dir.resolve())) as stage:
             tell(stage)
-            if not options.once:
+            if options.once:
+                console.print("\nThe fleet ends with the story; `make demo` keeps it up until Ctrl-C.")
+            else:
                 console.print("\nThe fleet stays up until Ctrl-C.")
                 wait_for_ctrl_c()
     except StageError as error:
@@ -148,7 +151,8 @@ def start_agent(stage: Stage, device: str, hardware: str, *settings: str) -> sub
     token = stage.asked("device", "token", "--name", device, "--hardware", hardware, "--label", "site=demo")["token"]
     options = [word for setting in (*settings, f"serve.port={stage.choose_port(8600)}") for word in ("--set", setting)]
     server = f"https://127.0.0.1:{stage.tls_port}"
-    stage.fieldfare("agent", "enroll", "--server", server, f"--token={token}", "--out", folder, *options, shows=True)
+    stage.fieldfare("agent", "enroll", "--server", server, f"--token={token}", "--out", folder, *options)
+    console.print(f"  {device}: enrolled as {hardware}, its agent is starting")
     return stage.start(device, "agent", "run", "--config", folder / "agent.toml")
 
 
@@ -202,8 +206,7 @@ def say_what_to_try(stage: Stage) -> None:
     console.print("\n[bold]Dashboard[/] (this link logs you in once):")
     console.print(f"  {link}", soft_wrap=True)
     console.print("\n[bold]Try next[/], in another terminal:")
-    relative = stage.fleet_dir.relative_to(Path.cwd()) if stage.fleet_dir.is_relative_to(Path.cwd()) else stage.fleet_dir
-    console.print(f"  export FIELDFARE_DIR={relative} PATH=$PWD/.venv/bin:$PATH", soft_wrap=True)
+    console.print(f"  export FIELDFARE_DIR={shlex.quote(str(stage.fleet_dir))} PATH=$PWD/.venv/bin:$PATH", soft_wrap=True)
     for command in ("fieldfare watch", "fieldfare device show coral-1", "fieldfare rollout show", "fieldfare release list"):
         console.print(f"  {command}")
     console.print("  XDG_CONFIG_HOME=$FIELDFARE_DIR mosquitto_sub -t 'ff/v1/+/health'", soft_wrap=True)

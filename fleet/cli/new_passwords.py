@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.errors.people import PasswordError
+from fleet.errors.people import NowhereToAskError, PasswordError
 
 MAX_BYTES = 1024
 STDIN = Path("-")
@@ -19,11 +19,11 @@ PasswordFile = Annotated[
 
 
 def new_password(name: str, file: Path | None) -> str:
-    """Return what was typed or given; raise PasswordError."""
+    """Return what was typed or given; raise PasswordError, or NowhereToAskError."""
     if file is not None:
         return _first_line(file)
     if not sys.stdin.isatty():
-        raise PasswordError("a terminal to ask at, or --password-file", "neither")
+        raise NowhereToAskError
     password: str = typer.prompt(f"password of {name}", hide_input=True, confirmation_prompt=True, err=True)
     return password
 

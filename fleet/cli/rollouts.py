@@ -201,11 +201,26 @@ def _follow(api: ApiClient, view: RolloutSummary, *, is_silent: bool) -> Rollout
             view = api.get(f"rollouts/{view.id}", RolloutSummary)
         return view
     console = Console()
+    if not console.is_terminal:
+        return _follow_by_lines(api, view, console)
     with Live(drawn(shown(api, view)), console=console, transient=True) as live:
         while view.ended_at is None:
             time.sleep(POLL_S)
             view = api.get(f"rollouts/{view.id}", RolloutSummary)
             live.update(drawn(shown(api, view)))
+    console.print(drawn(shown(api, view)))
+    return view
+
+
+def _follow_by_lines(api: ApiClient, view: RolloutSummary, console: Console) -> RolloutSummary:
+    """Tell into a pipe or a log each time that devices change their phase, on stderr; at the end the whole on stdout."""
+    told = ""
+    while view.ended_at is None:
+        if (now := f"rollout {view.id}: {counts(view).plain}") != told:
+            told = now
+            typer.echo(told, err=True)
+        time.sleep(POLL_S)
+        view = api.get(f"rollouts/{view.id}", RolloutSummary)
     console.print(drawn(shown(api, view)))
     return view
 

@@ -12,6 +12,13 @@ class PasswordError(FleetError):
         super().__init__(f"password: expected {expected}, found {found}; choose another")
 
 
+class NowhereToAskError(FleetError):
+    """A password is wanted, and nobody can type one."""
+
+    def __init__(self) -> None:
+        super().__init__("password: expected a terminal to ask at, found none; give it by --password-file FILE, or - for standard input")
+
+
 class PersonExistsError(FleetError):
     """A person's name is taken."""
 

@@ -256,3 +256,12 @@ def test_one_target_with_two_lowerings_is_refused(case: Case) -> None:
     assert "--target: rpi5: expected each target once, with one lowering, found rpi5 and rpi5:tflite-int8" in case.refused(
         "--target", "rpi5:tflite-int8"
     )
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_weights_without_their_network_are_refused_with_what_to_save_instead(case: Case, suffix: str) -> None:
+    case.model = case.folder / f"weights{suffix}"
+    case.model.write_bytes(b"PK")
+    complaint = case.refused()
+    assert "torch.export.save" in complaint
+    assert f"found a {suffix} file" in complaint

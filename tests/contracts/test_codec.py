@@ -47,7 +47,7 @@ def test_numbers_that_json_lacks_are_refused() -> None:
         (b'{"x": 1, "name": "a", "y": 2}', "point.json: y: expected no such field, found 2"),
         (b'{"x": 1, "name": "A"}', "point.json: name: expected text that matches '^[a-z]+$', found 'A'"),
         (b'{"x": 1, "name": ""}', "point.json: name: expected at least 1 character, found ''"),
-        (b"{", "point.json: document: expected Invalid JSON"),
+        (b"{", "point.json: document: expected valid JSON"),
     ],
 )
 def test_a_wrong_document_is_named_by_its_first_wrong_field(raw: bytes, message: str) -> None:
