@@ -11,7 +11,6 @@ from typing import TypeAlias
 from contracts.errors import MalformedPacketError
 
 MAX_PACKET_ID = 0xFFFF
-FAILURE = 0x80
 PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
 # With a session that expires at once, section 3.14.2.2.2.
@@ -98,7 +97,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """What became of a publication or of each filter; reasons of `FAILURE` or more are refusals."""
+    """What became of a publication or of each filter; read by `contracts.mqtt_reasons`."""
 
     packet_id: int
     reasons: tuple[int, ...]

@@ -240,13 +240,14 @@ class Dependent(BaseModel, frozen=True):
 
 
 class AuthorityState(BaseModel, frozen=True):
-    """The fleet's authority, and who has yet to come over to the one that follows."""
+    """The fleet's authority, and how many devices have yet to come over to the one that follows."""
 
     present: RootState
     following: RootState | None
     # Whether the present one goes when the server starts again.
     is_retiring: bool
-    dependents: tuple[Dependent, ...]
+    # Devices that would be cut off without the present one; 0 where none follows it.
+    dependents: int
 
 
 class Retirement(BaseModel, frozen=True, extra="forbid"):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
 from fleet.core.devices import HeardDevice
+from fleet.core.pages import Part, part_of
 from fleet.errors.server import DependentsError, NoSuccessionError
 from fleet.requests import AuthorityState, Dependent, RootState
+
+# So many are read at a time.
+BATCH_DEVICES = 500
 
 
 class Root(Protocol):
@@ -56,8 +61,8 @@ class Authority(Root, Protocol):
 class Devices(Protocol):
     """The fleet, and what it said last."""
 
-    def heard(self) -> Sequence[HeardDevice]:
-        """Return every device in good standing with its newest words."""
+    def heard_of(self, ids: Sequence[str]) -> Sequence[HeardDevice]:
+        """Return those of some devices that are in good standing, with their newest words, ordered by id."""
 
 
 class Credentials(Protocol):
@@ -79,15 +84,22 @@ class SuccessionDesk:
         self._lock = threading.Lock()
 
     def state(self, now: datetime) -> AuthorityState:
-        """Return the roots, and the devices that would be cut off without the present one."""
+        """Return the roots, and how many devices would be cut off without the present one."""
         self._authority.follow()
         following = self._authority.successor
         return AuthorityState(
             present=_state_of(self._authority),
             following=None if following is None else _state_of(following.root),
             is_retiring=self._authority.is_retiring,
-            dependents=() if following is None else self._dependents(following.root.fingerprint, now),
+            dependents=0 if following is None else sum(1 for _ in self._dependents(following.root.fingerprint, "", now)),
         )
+
+    def dependents(self, limit: int, after: str, now: datetime) -> Part[Dependent]:
+        """Return the devices that would be cut off without the present root, ordered by id, those after a device."""
+        self._authority.follow()
+        following = self._authority.successor
+        found = () if following is None else tuple(islice(self._dependents(following.root.fingerprint, after, now), limit + 1))
+        return part_of(found, limit, lambda each: each, lambda each: (each.device,))
 
     def rotate(self, now: datetime) -> AuthorityState:
         """Introduce the next root beside the present one; raise SuccessionError."""
@@ -102,7 +114,7 @@ class SuccessionDesk:
             following = self._authority.successor
             if following is None:
                 raise NoSuccessionError
-            dependents = self._dependents(following.root.fingerprint, now)
+            dependents = tuple(self._dependents(following.root.fingerprint, "", now))
             if dependents and not leaves:
                 raise DependentsError([each.device for each in dependents])
             for each in dependents:
@@ -110,14 +122,13 @@ class SuccessionDesk:
             self._authority.retire()
         return self.state(now)
 
-    def _dependents(self, fingerprint: str, now: datetime) -> tuple[Dependent, ...]:
+    def _dependents(self, fingerprint: str, after: str, now: datetime) -> Iterator[Dependent]:
         """A device counts as come over once it was born by the next root's certificate: that one was given out proves nothing."""
-        living = self._credentials.living(now)
-        return tuple(
-            Dependent(device=heard.device.id, online=heard.birth is not None and heard.birth.online)
-            for heard in self._devices.heard()
-            if heard.device.id in living and (heard.birth is None or heard.birth.authority != fingerprint)
-        )
+        living = sorted(device for device in self._credentials.living(now) if device > after)
+        for start in range(0, len(living), BATCH_DEVICES):
+            for heard in self._devices.heard_of(living[start : start + BATCH_DEVICES]):
+                if heard.birth is None or heard.birth.authority != fingerprint:
+                    yield Dependent(device=heard.device.id, online=heard.birth is not None and heard.birth.online)
 
 
 def _state_of(root: Root) -> RootState:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
@@ -18,14 +17,13 @@ from agent.adapters.wire import Wire
 from agent.core.pieces import Found, Taker
 from agent.errors import LinkLostError
 from contracts import mqtt
+from contracts.mqtt_reasons import FAILURE, words
 
 ACK_S = 20.0
 CLOSE_S = 3.0
 # The event loop is told of so many at a time, or of fewer in a pause.
 TOLD_TOGETHER = 8
 MAX_FOUND = 1000
-
-log = logging.getLogger(__name__)
 
 
 class BulkConnection:
@@ -41,7 +39,7 @@ class BulkConnection:
         self._found: deque[Found] = deque()
         self._is_told = False
         self._news = asyncio.Event()
-        self._acks: dict[int, asyncio.Future[None]] = {}
+        self._acks: dict[int, asyncio.Future[tuple[int, ...]]] = {}
         self._packet_ids = cycle(range(1, mqtt.MAX_PACKET_ID + 1))
         self._loss: str | None = None
         self._thread = threading.Thread(target=self._serve, name="bulk", daemon=True)
@@ -52,16 +50,19 @@ class BulkConnection:
         self._say(mqtt.publish(topic, len(payload)) + payload)
 
     async def subscribe(self, *filters: str) -> None:
-        """Ask for topics at QoS 1; raise LinkLostError."""
+        """Ask for topics at QoS 1; raise LinkLostError, also when the broker refuses one: nothing would come."""
         packet_id = next(self._packet_ids)
         ack = self._acks[packet_id] = self._loop.create_future()
         try:
             self._say(mqtt.subscribe(packet_id, filters))
-            await asyncio.wait_for(ack, ACK_S)
+            reasons = await asyncio.wait_for(ack, ACK_S)
         except asyncio.TimeoutError as error:
             raise self._lost(f"no acknowledgement in {ACK_S:g} s") from error
         finally:
             del self._acks[packet_id]
+        for each, reason in zip(filters, reasons, strict=False):
+            if reason >= FAILURE:
+                raise LinkLostError(str(self._address), f"it refuses to send {each}: {words(reason)}", reason)
 
     def unsubscribe(self, *filters: str) -> None:
         """Ask for topics no longer."""
@@ -150,12 +151,9 @@ class BulkConnection:
             pass  # the taker has returned
 
     def _on_ack(self, packet: mqtt.Acknowledgement) -> None:
-        refused = [reason for reason in packet.reasons if reason >= mqtt.FAILURE]
-        if refused:
-            log.warning("broker %s refused a message or subscription: reason %#04x", self._address, refused[0])
         ack = self._acks.get(packet.packet_id)
         if ack is not None and not ack.done():
-            ack.set_result(None)
+            ack.set_result(packet.reasons)
 
     def _on_loss(self, reason: str) -> None:
         if self._loss is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -18,6 +17,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from agent.adapters.address import BrokerAddress
 from agent.adapters.inbox import Inbox
 from agent.errors import LinkLostError
+from contracts.mqtt_reasons import PACKET_TOO_LARGE, TAKEN, completed
 
 CONNECT_S = 10.0
 ACK_S = 20.0
@@ -28,10 +28,10 @@ MAX_INBOX_BYTES = 16 << 20
 MAX_INFLIGHT = 20
 MAX_UNREAD = 32
 DISCONNECT_WITH_WILL = 0x04
-# A broker acknowledges so what it has nobody to give to, and forgets it unless it is retained.
-NO_MATCHING_SUBSCRIBERS = 0x10
-
-log = logging.getLogger(__name__)
+# The broker counts a packet's heads too: topic, identifier, lengths and properties.
+HEADS_BYTES = 16
+# Packets by which a broker refuses.
+ANSWERS = (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.UNSUBACK, PacketTypes.DISCONNECT)
 
 
 class _Client(paho.Client):
@@ -52,6 +52,7 @@ class _Client(paho.Client):
 
 def _client(address: BrokerAddress) -> _Client:
     """Return an unconnected client; raise LinkLostError for unusable files of our own."""
+    ReasonCode.names = completed(ReasonCode.names, ANSWERS)
     client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=address.identity.client_id(),
@@ -81,12 +82,14 @@ class MqttConnection:
         self._inbox = Inbox(MAX_INBOX_BYTES)
         self._loss: str | None = None
         self._loss_code: int | None = None
+        # None is whatever we like.
+        self._max_packet_bytes: int | None = None
 
         def post(callback: Callable[..., None], *arguments: object) -> None:
             loop.call_soon_threadsafe(callback, *arguments)
 
         # paho calls these on its own thread.
-        client.on_connect = lambda _c, _u, _f, reason, _p: post(self._on_connect, reason)
+        client.on_connect = lambda _c, _u, _f, reason, properties: post(self._on_connect, reason, properties)
         client.on_disconnect = lambda _c, _u, _f, reason, _p: post(self._on_loss, client.objection or str(reason), reason.value)
         client.on_publish = lambda _c, _u, mid, reason, _p: post(self._on_ack, mid, [reason])
         client.on_subscribe = lambda _c, _u, mid, reasons, _p: post(self._on_ack, mid, reasons)
@@ -107,20 +110,23 @@ class MqttConnection:
         if not is_connected:
             raise self._lost()
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
-        """Send one message, and with QoS 1 wait for its acknowledgement; say whether it was taken. Raise LinkLostError."""
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
+        """Send one message, and with QoS 1 wait for its acknowledgement; return the reason code. Raise LinkLostError."""
+        if self._max_packet_bytes is not None and len(topic.encode()) + len(payload) + HEADS_BYTES > self._max_packet_bytes:
+            return PACKET_TOO_LARGE  # the broker would end the connection over it
         info = self._client.publish(topic, payload, qos, retain)
         if qos:
             (reason,) = await self._acknowledged(info.rc, info.mid)
-            return retain or int(reason.value) != NO_MATCHING_SUBSCRIBERS
+            return int(reason.value)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._lost(paho.error_string(info.rc))
-        return True
+        return TAKEN
 
-    async def subscribe(self, *filters: str) -> None:
-        """Ask for topics at QoS 1; raise LinkLostError."""
+    async def subscribe(self, *filters: str) -> dict[str, int]:
+        """Ask for topics at QoS 1; return those that were refused, each with the reason code. Raise LinkLostError."""
         code, mid = self._client.subscribe([(each, SubscribeOptions(qos=1)) for each in filters])
-        await self._acknowledged(code, mid or 0)
+        reasons = await self._acknowledged(code, mid or 0)
+        return {each: int(reason.value) for each, reason in zip(filters, reasons, strict=True) if reason.is_failure}
 
     def unsubscribe(self, *filters: str) -> None:
         """Ask for topics no longer."""
@@ -153,18 +159,16 @@ class MqttConnection:
             raise self._lost()
         return list(reasons)
 
-    def _on_connect(self, reason: ReasonCode) -> None:
+    def _on_connect(self, reason: ReasonCode, properties: Properties | None) -> None:
         if self._connected.done():
             return
+        self._max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
         if reason.is_failure:
             self._on_loss(str(reason), reason.value)
         else:
             self._connected.set_result(True)
 
     def _on_ack(self, mid: int, reasons: list[ReasonCode]) -> None:
-        refused = [str(reason) for reason in reasons if reason.is_failure]
-        if refused:
-            log.warning("broker %s refused a message or subscription: %s", self._address, refused[0])
         ack = self._acks.get(mid)
         if ack is not None and not ack.done():
             ack.set_result(reasons)

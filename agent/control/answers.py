@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from agent.control.ports.commands import CommandRecords, Delivered, Voice
+from agent.control.ports.commands import CommandRecords, Voice
 from agent.control.reporter import Reporter
 from agent.core.audience import Audience
 from agent.core.command_record import CommandRecord
 from agent.core.waiting_results import Result, WaitingResults
 from agent.errors import StateError
 from contracts.commands import Command, Findings, Order, Picture, State
+from contracts.mqtt_reasons import Fate, fate_of, words
 from contracts.topics import result_leaf
 
 SEND_AGAIN_S = 2.0
@@ -79,17 +80,28 @@ class Answers:
                 self._news = anyio.Event()
                 await self._news.wait()
                 continue
-            delivered = await self._voice.deliver(result_leaf(first.command), first.payload)
-            if delivered is Delivered.TAKEN:
+            reason = await self._voice.deliver(result_leaf(first.command), first.payload)
+            if reason is None:
+                await anyio.sleep(SEND_AGAIN_S)
+                continue
+            fate = fate_of(reason)
+            if fate in (Fate.TAKEN, Fate.NEVER):
                 audience = Audience()
                 self._waiting.remove(first)
                 await self._drop(first)
-            elif delivered is Delivered.NO_LINK:
-                await anyio.sleep(SEND_AGAIN_S)
+                if fate is Fate.NEVER:
+                    await self._own_up(first, words(reason))
             else:
                 # A picture is no small thing to send for nothing again and again.
                 audience = audience.after(False, time.monotonic(), random.random())  # noqa: S311 - spreads load
                 await anyio.sleep(audience.silence_s(time.monotonic()))
+
+    async def _own_up(self, refused: Result, reason: str) -> None:
+        """Send in a refused answer's place that there is none; a refusal of that is only logged."""
+        log.warning("command %s: the broker refuses its answer of %d bytes for good: %s", refused.command, len(refused.payload), reason)
+        if refused.is_final and not refused.is_substitute:
+            payload = self._reporter.result(refused.command, "failed", f"the broker refuses the answer: {reason}", None)
+            await self._queue(Result(refused.command, payload, refused.until_s, is_final=True, is_substitute=True))
 
     async def _put(self, command: Command, state: State, reason: str, findings: Findings | None) -> bytes:
         payload = self._reporter.result(command.id, state, reason[:MAX_REASON_LETTERS], findings)

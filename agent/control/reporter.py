@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -74,6 +75,8 @@ class Reporter:
         # Windows of each model in this session.
         self._windows: dict[str, int] = {}
         self._is_in_trouble = False
+        # Letters that the broker refuses for good, by its reason.
+        self._refused: Counter[str] = Counter()
 
     def stamp(self, message: Callable[..., Message], **fields: object) -> bytes:
         """Return a message of the next sequence number, encoded."""
@@ -153,14 +156,32 @@ class Reporter:
         event = self.stamp(DeviceEvent, kind=kind, severity=severity, model=model, text=text[:1000], facts=facts or {})
         self._keep("event", event)
 
-    def tell_dropped(self) -> None:
-        """Tell the fleet what was given up since it was told last."""
+    def give_up(self, letter: Letter, reason: str) -> None:
+        """Take out what the broker refuses for good, and count it by its reason."""
+        self.outbox.refuse(letter)
+        self._refused[reason] += 1
+
+    def tell_dropped(self) -> bool:
+        """Tell the fleet what was given up since it was told last; say whether there was anything."""
         dropped = self.outbox.dropped
         if dropped == Dropped():
-            return
+            return False
+        facts = self.take_dropped()
         text = f"{dropped.windows} windows and {dropped.others} other messages were given up before they could be sent"
-        self.event("link", "warning", text, facts=facts_of(dropped))
+        refused = f"; the broker refused for good: {facts['refused']}" if "refused" in facts else ""
+        self.event("link", "warning", text + refused, facts=facts)
+        return True
+
+    def take_dropped(self) -> dict[str, str]:
+        """Return what was given up, and why if the broker said so, as an event tells it; count anew."""
+        dropped = self.outbox.dropped
         self.outbox.told(dropped)
+        counts = {"dropped": dropped.windows + dropped.others, "dropped_windows": dropped.windows, "dropped_others": dropped.others}
+        facts = {name: str(count) for name, count in counts.items()}
+        if self._refused:
+            facts["refused"] = ", ".join(f"{count} {reason}" for reason, count in sorted(self._refused.items()))
+            self._refused.clear()
+        return facts
 
     def tell_trouble(self) -> None:
         """Say once when the disk does not take what waits for the link, and once when it does again."""
@@ -187,9 +208,3 @@ class Reporter:
     def _wake_report(self) -> None:
         self.is_report_due = True
         self.wake.set()
-
-
-def facts_of(dropped: Dropped) -> dict[str, str]:
-    """Return what was given up as an event tells it."""
-    total = dropped.windows + dropped.others
-    return {"dropped": str(total), "dropped_windows": str(dropped.windows), "dropped_others": str(dropped.others)}

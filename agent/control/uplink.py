@@ -1,4 +1,4 @@
-"""Keeps the connection to the broker alive, sends what waits, and hands on what arrives."""
+"""Keeps the connection to the broker alive, lets the device speak over it, and hands on what arrives."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from datetime import datetime
 
 import anyio
 
-from agent.control.ports.commands import Delivered
 from agent.control.ports.link import Broker, Connection
 from agent.control.promise import Promise
-from agent.control.reporter import Reporter, facts_of, utc_now
+from agent.control.reporter import Reporter, utc_now
+from agent.control.speaker import Speaker
 from agent.core.audience import Audience
-from agent.core.drawers import Letter
 from agent.core.reconnect import loss_of, wait_s
 from agent.core.said import Said
 from agent.errors import LinkLostError
+from contracts.mqtt_reasons import Fate, fate_of, words
 from contracts.topics import DOWNLINKS, TRUST, of_commands, of_device
 
 # A link that held for so long was a good one: the next loss starts over with short waits.
@@ -49,8 +49,6 @@ class Uplink:
         self.promise = Promise("uplink")
         # When the broker was heard last; None before the first time. While there is a link it may be older: answers to pings do not count.
         self.last_contact_at: datetime | None = None
-        # The broker has acknowledged a report since this was doubted last.
-        self._has_acknowledged = False
         # It has brought a wish over the present connection.
         self._has_brought_wish = False
         self._broker = broker
@@ -63,7 +61,7 @@ class Uplink:
         self._filters = [*(of_device(self._device, leaf) for leaf in DOWNLINKS if leaf != "offer"), of_commands(self._device), f"{TRUST}/+"]
         self._connection: Connection | None = None
         self._lost_at_s: float | None = None
-        self._said = said or Said()
+        self._speaker = Speaker(reporter, said or Said(), self._publish)
         # Set when the connection is to be made anew, although nothing is wrong with it.
         self._is_outdated = asyncio.Event()
         # The next connection is to another broker: the present one is to know that we are gone.
@@ -96,15 +94,14 @@ class Uplink:
         """Connect anew, to be known by the newest certificate; what is not acknowledged by then is sent again."""
         self._is_outdated.set()
 
-    async def deliver(self, leaf: str, payload: bytes) -> Delivered:
-        """Send what is kept elsewhere until it arrived; say whether it did."""
+    async def deliver(self, leaf: str, payload: bytes) -> int | None:
+        """Send what is kept elsewhere until it arrived; return the broker's reason code, None without a link."""
         if self._connection is None:
-            return Delivered.NO_LINK
+            return None
         try:
-            is_taken = await self._connection.publish(of_device(self._device, leaf), payload, qos=1, retain=False)
+            return await self._connection.publish(of_device(self._device, leaf), payload, qos=1, retain=False)
         except LinkLostError:
-            return Delivered.NO_LINK
-        return Delivered.TAKEN if is_taken else Delivered.NOBODY
+            return None
 
     def move(self, keepalive_s: float) -> None:
         """Connect anew, because the broker's address has changed; count waits in `keepalive_s` from now on."""
@@ -113,7 +110,7 @@ class Uplink:
 
     def doubt(self) -> None:
         """Hold the link for unproven until the broker has acknowledged another report."""
-        self._has_acknowledged = False
+        self._speaker.has_acknowledged = False
         self._reporter.is_report_due = True
         self._reporter.wake.set()
 
@@ -121,7 +118,7 @@ class Uplink:
     def is_proven(self) -> bool:
         """Say whether both ways of the present connection are known to work since it was doubted last."""
         is_held = self._connection is not None and not self._is_outdated.is_set()
-        return is_held and self._has_acknowledged and self._has_brought_wish
+        return is_held and self._speaker.has_acknowledged and self._has_brought_wish
 
     async def send_now(self, leaf: str, payload: bytes) -> bool:
         """Send what is worthless later; return False when there is no link."""
@@ -136,20 +133,21 @@ class Uplink:
     async def _converse(self, stop: asyncio.Event) -> None:
         birth_topic = of_device(self._device, "birth")
         self._is_outdated.clear()
-        self._has_acknowledged = self._has_brought_wish = self._is_moving = False
+        self._has_brought_wish = self._is_moving = False
         async with AsyncExitStack() as stack:
             with self.promise.within(EXCHANGE_S):
                 connection = await stack.enter_async_context(self._broker.connect(birth_topic, self._reporter.birth(is_online=False)))
-            await connection.publish(birth_topic, self._reporter.birth(is_online=True), qos=1, retain=True)
-            self._reporter.is_report_due = True
+            await self._speaker.greet(connection)
             self._tell_of_return()
             self._connection = connection
             try:
-                await connection.subscribe(*self._filters)
-                await self._until_lost_or(stop, self._send(connection), self._receive(connection))
+                refused = await connection.subscribe(*self._filters)
+                await self._until_lost_or(
+                    stop, self._speaker.speak(connection), self._receive(connection), self._ask_again(connection, refused)
+                )
             finally:
                 self._connection = None
-                self._said.lose(anyio.current_time())
+                self._speaker.lose()
                 # A connection that is quiet is not silent: until now the broker answered its pings.
                 self.last_contact_at = utc_now()
                 self._lost_at_s = None if self._is_outdated.is_set() else time.monotonic()
@@ -178,47 +176,22 @@ class Uplink:
         await event.wait()
         scope.cancel()
 
-    async def _send(self, connection: Connection) -> None:
-        audience = Audience()
-        while True:
-            self._reporter.wake.clear()
-            if self._reporter.is_report_due:
-                self._reporter.is_report_due = False
-                await self._publish(connection, "reported", self._reporter.reported(), retain=True)
-                self._has_acknowledged = True
-            silence_s = audience.silence_s(time.monotonic())
-            letter = None if silence_s else self._next_letter()
-            if letter is not None:
-                audience = await self._say(connection, letter, audience)
-            elif not self._reporter.is_report_due:
-                if not silence_s:
-                    self._reporter.tell_dropped()
-                with anyio.move_on_after(silence_s or None):
-                    await self._reporter.wake.wait()
-
-    def _next_letter(self) -> Letter | None:
-        outbox, owed = self._reporter.outbox, self._said.first_owed()
-        if owed is not None:
-            return owed
-        while (letter := outbox.first()) is not None and self._said.is_known_from_before(letter):
-            outbox.remove(letter)
-        return letter
-
-    async def _say(self, connection: Connection, letter: Letter, audience: Audience) -> Audience:
-        """Say it; it is kept for later when nobody takes it."""
-        is_taken = await self._publish(connection, letter.leaf, letter.payload, retain=False)
-        if is_taken:
-            self._said.add(letter, anyio.current_time())
-            self._reporter.outbox.remove(letter)
-        if is_taken is bool(audience.absences):
-            log.info("there is %s who takes what this device says", "somebody" if is_taken else "nobody")
-        return audience.after(is_taken, time.monotonic(), random.random())  # noqa: S311 - spreads load
-
-    async def _publish(self, connection: Connection, leaf: str, payload: bytes, *, retain: bool) -> bool:
+    async def _publish(self, connection: Connection, leaf: str, payload: bytes, is_retained: bool) -> int:
         with self.promise.within(EXCHANGE_S):
-            is_taken = await connection.publish(of_device(self._device, leaf), payload, qos=1, retain=retain)
+            reason = await connection.publish(of_device(self._device, leaf), payload, qos=1, retain=is_retained)
         self.last_contact_at = utc_now()
-        return is_taken
+        return reason
+
+    async def _ask_again(self, connection: Connection, refused: dict[str, int]) -> None:
+        """Ask again for topics that are refused for now."""
+        for each, reason in refused.items():
+            self._reporter.event("link", "error", f"the broker refuses to send {each}: {words(reason)}")
+        patience = Audience()
+        while missing := [each for each, reason in refused.items() if fate_of(reason) is Fate.LATER]:
+            patience = patience.after(False, time.monotonic(), random.random())  # noqa: S311 - spreads load
+            await asyncio.sleep(patience.silence_s(time.monotonic()))
+            with self.promise.within(EXCHANGE_S):
+                refused = await connection.subscribe(*missing)
 
     async def _receive(self, connection: Connection) -> None:
         while True:
@@ -232,7 +205,5 @@ class Uplink:
     def _tell_of_return(self) -> None:
         if self._lost_at_s is not None:
             offline_s = time.monotonic() - self._lost_at_s
-            dropped = self._reporter.outbox.dropped
-            facts = {"offline_s": f"{offline_s:.1f}", **facts_of(dropped)}
+            facts = {"offline_s": f"{offline_s:.1f}", **self._reporter.take_dropped()}
             self._reporter.event("link", "info", f"the broker is back after {offline_s:.0f} s", facts=facts)
-            self._reporter.outbox.told(dropped)

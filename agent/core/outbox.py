@@ -88,6 +88,11 @@ class Outbox:
             if not head.letters:
                 self._empty(head)
 
+    def refuse(self, letter: Letter) -> None:
+        """Give up a letter that the broker never takes."""
+        self.remove(letter)
+        self._lose(Dropped(windows=parts_of(letter)) if letter.is_window else Dropped(others=1))
+
     def tend(self) -> None:
         """Give up what is too old, and try the disk again where it failed."""
         for drawer in list(self._drawers):

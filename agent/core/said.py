@@ -62,10 +62,7 @@ class Said:
 
     def add(self, letter: Letter, now_s: float) -> None:
         """Remember that a letter was acknowledged now, in monotonic seconds, be it for the first time or again."""
-        place = next((place for place, (_, each) in enumerate(self._letters) if each is letter), None)
-        if place is not None:
-            del self._letters[place]
-            self._owed -= place < self._owed
+        self.drop(letter)
         self._letters.append((now_s, letter))
         self.forget(now_s)
         if self._notebook is not None:
@@ -75,6 +72,13 @@ class Said:
                 self.trouble = str(error)
             else:
                 self.trouble = ""
+
+    def drop(self, letter: Letter) -> None:
+        """Owe it no more, if it was said before at all: it is said anew, or refused for good."""
+        place = next((place for place, (_, each) in enumerate(self._letters) if each is letter), None)
+        if place is not None:
+            del self._letters[place]
+            self._owed -= place < self._owed
 
     def lose(self, now_s: float) -> None:
         """Owe it all again: the link is lost."""

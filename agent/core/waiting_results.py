@@ -18,6 +18,8 @@ class Result:
     until_s: float
     # Nothing follows it.
     is_final: bool
+    # It stands for one that the broker refused for good.
+    is_substitute: bool = False
 
 
 class WaitingResults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,7 +10,8 @@ import typer
 from fleet.cli.client import connected
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
-from fleet.requests import AuthorityState, Retirement
+from fleet.cli.pages import every, first
+from fleet.requests import AuthorityState, Dependent, Retirement
 
 app = typer.Typer(name="authority", no_args_is_help=True, help="Replace the authority by which server and devices know each other.")
 
@@ -20,14 +22,26 @@ SHOWN = 20
 def show(folder: Folder = None, as_json: AsJson = False) -> None:
     """Show the authority, the one that follows it, and the devices that still depend on the present one."""
     with connected(folder) as api:
-        _print(api.get("authority", AuthorityState), as_json=as_json)
+        state = api.get("authority", AuthorityState)
+        waiting = () if as_json or not state.dependents else first(api, "authority/dependents", Dependent, SHOWN)
+    _print(state, waiting, as_json=as_json)
+
+
+@app.command()
+def dependents(folder: Folder = None, as_json: AsJson = False) -> None:
+    """List every device that would be cut off without the present authority while another follows it."""
+    with connected(folder) as api:
+        found = every(api, "authority/dependents", Dependent)
+    print_json(found) if as_json else _print_dependents(found)
 
 
 @app.command()
 def rotate(folder: Folder = None, as_json: AsJson = False) -> None:
     """Make the next authority. Broker and devices believe both from now on; devices that are online get certificates of the next."""
     with connected(folder) as api:
-        _print(api.post("authority/successor", None, AuthorityState), as_json=as_json)
+        state = api.post("authority/successor", None, AuthorityState)
+        waiting = () if as_json or not state.dependents else first(api, "authority/dependents", Dependent, SHOWN)
+    _print(state, waiting, as_json=as_json)
 
 
 @app.command()
@@ -41,10 +55,10 @@ def finish(
     """Let the present authority go at the server's next start, once no device depends on it."""
     with connected(folder) as api:
         state = api.post("authority/retirement", Retirement(leaves=leaves), AuthorityState)
-    _print(state, as_json=as_json)
+    _print(state, (), as_json=as_json)
 
 
-def _print(state: AuthorityState, *, as_json: bool) -> None:
+def _print(state: AuthorityState, waiting: tuple[Dependent, ...], *, as_json: bool) -> None:
     if as_json:
         print_json(state)
         return
@@ -56,9 +70,13 @@ def _print(state: AuthorityState, *, as_json: bool) -> None:
         typer.echo("restart the server: until then the present authority is believed; tokens and --ca files of the present one end with it")
     elif state.following is not None and state.dependents:
         typer.echo("")
-        waiting = [(each.device, "online" if each.online else "offline") for each in state.dependents]
-        print_table(("DEPENDS ON THE PRESENT ONE", ""), waiting[:SHOWN], empty="")
-        if len(waiting) > SHOWN:
-            typer.echo(f"and {len(waiting) - SHOWN} more")
+        _print_dependents(waiting)
+        if state.dependents > len(waiting):
+            typer.echo(f"and {state.dependents - len(waiting)} more; see: fieldfare authority dependents")
     elif state.following is not None:
         typer.echo("no device depends on the present one; let it go with: fieldfare authority finish")
+
+
+def _print_dependents(found: Sequence[Dependent]) -> None:
+    rows = [(each.device, "online" if each.online else "offline") for each in found]
+    print_table(("DEPENDS ON THE PRESENT ONE", ""), rows, empty="no device depends on the present one")

@@ -13,6 +13,7 @@ from contracts.messages import Birth, Health, WorkerHealth
 from fleet.cli.listener import Heard
 from fleet.cli.output import ago
 
+LOST = "connection to the broker lost; trying again"
 # More are not remembered.
 MAX_DEVICES = 5_000
 
@@ -40,7 +41,7 @@ def note(seen: dict[str, Seen], heard: Heard) -> None:
 
 def draw(seen: dict[str, Seen], *, is_up: bool) -> Table:
     """Return the table of all devices."""
-    title = f"{len(seen)} devices" if is_up else "connection to the broker lost; trying again"
+    title = f"{len(seen)} devices" if is_up else LOST
     table = Table(title=title, title_justify="left", title_style="" if is_up else "yellow", box=None, header_style="bold", pad_edge=False)
     for name in ("DEVICE", "ONLINE", "CPU", "MEMORY", "DISK FREE", "TEMP", "THROTTLED", "WORKERS", "LAST WORD"):
         table.add_column(
@@ -49,6 +50,12 @@ def draw(seen: dict[str, Seen], *, is_up: bool) -> Table:
     for device, words in sorted(seen.items()):
         table.add_row(device, _online(words.birth), *_health_cells(words.health), ago(words.at))
     return table
+
+
+def told(device: str, words: Seen) -> str:
+    """Return the table's row of a device in one line for scripts: its cells, two spaces apart, but for when it spoke."""
+    cells = [_online(words.birth), *_health_cells(words.health)]
+    return "  ".join((device, *(", ".join(cell.plain.splitlines()) for cell in cells)))
 
 
 def _online(birth: Birth | None) -> Text:

@@ -15,7 +15,7 @@ from rich.live import Live
 from contracts import codec
 from contracts.messages import Health
 from contracts.names import DeviceId
-from fleet.cli.health_table import Seen, draw, note
+from fleet.cli.health_table import LOST, Seen, draw, note, told
 from fleet.cli.listener import Listener
 from fleet.cli.options import Folder
 from fleet.connection import find_connection
@@ -34,7 +34,7 @@ def watch(
     count: Annotated[int | None, typer.Option(min=1, help="End after this many health messages.")] = None,
     folder: Folder = None,
 ) -> None:
-    """Show live health over MQTT in the terminal; Ctrl-C ends."""
+    """Show live health over MQTT: a table in the terminal, into a pipe a line for each change; Ctrl-C ends."""
     place = Home(folder or default_folder()).connection
     broker = find_connection(place).broker
     if broker is None:
@@ -42,7 +42,12 @@ def watch(
     listener = Listener(broker, check_names(devices or []))
     try:
         with listener.open():
-            _print_lines(listener, count) if as_json else _show_table(listener, count)
+            if as_json:
+                _print_json(listener, count)
+            elif Console().is_terminal:
+                _show_table(listener, count)
+            else:
+                _print_changes(listener, count)
     except KeyboardInterrupt:
         pass
     if listener.unreadable or listener.dropped:
@@ -58,7 +63,7 @@ def check_names(devices: Iterable[str]) -> list[str]:
         raise codec.invalid_document("DEVICE", error) from error
 
 
-def _print_lines(listener: Listener, count: int | None) -> None:
+def _print_json(listener: Listener, count: int | None) -> None:
     health = 0
     while count is None or health < count:
         for heard in listener.take(REFRESH_S):
@@ -67,6 +72,25 @@ def _print_lines(listener: Listener, count: int | None) -> None:
             health += leaf == "health"
             if health == count:
                 return
+
+
+def _print_changes(listener: Listener, count: int | None) -> None:
+    """Print a device's line whenever it says something else than before."""
+    seen: dict[str, Seen] = {}
+    shown: dict[str, str] = {}
+    health, was_up = 0, True
+    while count is None or health < count:
+        for heard in listener.take(REFRESH_S):
+            note(seen, heard)
+            health += isinstance(heard.message, Health)
+            if heard.device in seen and (line := told(heard.device, seen[heard.device])) != shown.get(heard.device):
+                shown[heard.device] = line
+                typer.echo(f"{heard.at:%Y-%m-%dT%H:%M:%SZ}  {line}")
+            if health == count:
+                return
+        if was_up is not listener.is_up:
+            was_up = listener.is_up
+            typer.echo("connection to the broker is back" if was_up else LOST, err=True)
 
 
 def _show_table(listener: Listener, count: int | None) -> None:

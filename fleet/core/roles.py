@@ -58,6 +58,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("GET", "/rollouts/{rollout}/history"): Role.VIEWER,
     ("GET", "/trust/{name}"): Role.VIEWER,
     ("GET", "/authority"): Role.VIEWER,
+    ("GET", "/authority/dependents"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.VIEWER,
     ("HEAD", "/artifacts/{sha256}"): Role.VIEWER,
     # The dashboard lets everybody do what his token may.

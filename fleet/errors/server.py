@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from contracts.mqtt_reasons import words
 from fleet.errors import FleetError
 
 # Of devices, in one line.
@@ -67,6 +68,17 @@ class LinkDownError(FleetError):
 
     def __init__(self, topic: str, reason: str) -> None:
         super().__init__(f"broker: expected an acknowledgement for {topic}, found none: {reason}")
+
+
+class MessagesRefusedError(LinkDownError):
+    """The broker is there, and does not take some of what we publish: the reason codes by topic."""
+
+    def __init__(self, reasons: Mapping[str, int], *, is_news: bool) -> None:
+        """It `is_news` when the broker said so just now; else it was not asked again so soon."""
+        topic, reason = next(iter(reasons.items()))
+        super().__init__(topic, words(reason) + (f", and refusals of {len(reasons) - 1} more" if len(reasons) > 1 else ""))
+        self.reasons = reasons
+        self.is_news = is_news
 
 
 class ForeignAuthorityError(FleetError):

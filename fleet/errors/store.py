@@ -12,6 +12,12 @@ class StoreError(FleetError):
         super().__init__(f"{path}: expected a working database, found: {reason}")
 
 
+class DatabaseAwayError(StoreError):
+    """The database cannot be reached, or is too busy, for now."""
+
+    exit_status = 3
+
+
 class NewerDatabaseError(FleetError):
     """A later fieldfare changed the database's shape."""
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
-from fleet.requests import AuthorityState, Retirement
+from fleet.requests import AuthorityState, Dependent, Retirement
+from fleet.views import Page
+
+DEPENDENTS = Pages("authority dependents", str)
 
 
 def router(services: Services) -> APIRouter:
@@ -15,8 +19,13 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/authority")
     def get_succession() -> AuthorityState:
-        """Return the fleet's authority, the one that follows it, and who depends on the present one."""
+        """Return the fleet's authority, the one that follows it, and how many devices depend on the present one."""
         return desk.state(services.now())
+
+    @routes.get("/authority/dependents")
+    def list_dependents(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[Dependent]:
+        """Return the devices that would be cut off without the present authority, by id; none while no other follows it."""
+        return DEPENDENTS.page(desk.dependents(limit, DEPENDENTS.name(cursor), services.now()))
 
     @routes.post("/authority/successor", status_code=201)
     def make_successor() -> AuthorityState:

@@ -22,6 +22,7 @@ from fleet.north.repeats import Kept
 from fleet.requests import (
     AuthorityState,
     ConfigurationChange,
+    Dependent,
     LabelChange,
     NewGroup,
     NewPassword,
@@ -232,7 +233,10 @@ class Succession(Protocol):
     """Brings the fleet from one root of its authority to the next."""
 
     def state(self, now: datetime) -> AuthorityState:
-        """Return the roots, and who depends on the present one."""
+        """Return the roots, and how many devices depend on the present one."""
+
+    def dependents(self, limit: int, after: str, now: datetime) -> Part[Dependent]:
+        """Return the devices that depend on the present one, ordered by id, those after a device."""
 
     def rotate(self, now: datetime) -> AuthorityState:
         """Introduce the next root."""

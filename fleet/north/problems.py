@@ -45,6 +45,7 @@ STATUS_BY_ERROR: dict[type[FieldfareError], HTTPStatus] = {
     people.TooBusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     simulation.NoSimulationError: HTTPStatus.CONFLICT,
     store.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    store.DatabaseAwayError: HTTPStatus.SERVICE_UNAVAILABLE,
     repeats.KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     repeats.KeyBusyError: HTTPStatus.CONFLICT,
     repeats.TooManyKeysError: HTTPStatus.CONFLICT,

@@ -25,10 +25,17 @@ class Say(NamedTuple):
     retain: bool
 
 
+class Pace(NamedTuple):
+    """How often a device tells of its health and of its work."""
+
+    health_interval_s: float
+    window_s: float
+
+
 class Update:
     """One model on a device; a record, because there are many."""
 
-    __slots__ = ("candidate", "current", "end", "is_shadow", "last", "phase", "previous", "reason", "until_s")
+    __slots__ = ("candidate", "current", "end", "is_shadow", "last", "phase", "previous", "reason", "result", "until_s")
 
     def __init__(self) -> None:
         """Nothing was wished yet."""
@@ -39,10 +46,29 @@ class Update:
         self.last: Outcome | None = None
         # The phase after which it ends, and why; COMMITTED for a good end.
         self.end = Phase.COMMITTED
+        # As what it then ends.
+        self.result = Phase.COMMITTED
         self.reason = ""
         self.until_s = NEVER
         # The candidate is to run beside what serves, until it is wished in earnest.
         self.is_shadow = False
+
+
+class SettingsUpdate(Update):
+    """The settings of a device that its fleet has set."""
+
+    __slots__ = ("pace", "pace_on_trial")
+
+    def __init__(self, current: ReleaseRef, pace: Pace) -> None:
+        """Begin with what is in force."""
+        super().__init__()
+        self.current = current
+        self.pace = self.pace_on_trial = pace
+
+    @property
+    def pace_now(self) -> Pace:
+        """Return the rhythm in force: new settings are proved by living with them."""
+        return self.pace_on_trial if self.phase is Phase.PROBATION else self.pace
 
 
 class Device:
@@ -59,6 +85,7 @@ class Device:
         "ordinal",
         "sequence",
         "session",
+        "settings",
         "updates",
         "window_s",
     )
@@ -73,6 +100,7 @@ class Device:
         self.generation = 0
         self.ordinal = 0
         self.updates: dict[str, Update] | None = None
+        self.settings: SettingsUpdate | None = None
         self.boot_s = 0.0
         # When it next speaks of its health and work, and when its link breaks, in seconds since 1970.
         self.health_s = self.window_s = self.leave_s = NEVER
@@ -81,7 +109,8 @@ class Device:
     def next_s(self) -> float:
         """Return when something is due."""
         steps = (update.until_s for update in self.updates.values()) if self.updates else ()
-        return min(self.health_s, self.window_s, self.leave_s, *steps)
+        settings_s = NEVER if self.settings is None else self.settings.until_s
+        return min(self.health_s, self.window_s, self.leave_s, settings_s, *steps)
 
     @property
     def serving(self) -> list[tuple[str, Update]]:

@@ -13,9 +13,12 @@ from random import Random
 
 from contracts import mqtt
 from contracts.errors import MalformedPacketError
+from contracts.mqtt_reasons import FAILURE, Fate, fate_of
 from contracts.topics import of_device
 from fleet.errors.simulation import SimulationRefusedError
 from fleet.simulate.device import NEVER, Device, Say
+from fleet.simulate.keeping import Kept
+from fleet.simulate.line import Line
 from fleet.simulate.play import Play
 from fleet.simulate.scenario import Faults
 
@@ -27,27 +30,7 @@ KNOCK_AGAIN_S = 0.05
 LONGEST_WAIT_S = 0.25
 # What a connection holds back before it is taken for broken.
 MAX_PENDING_BYTES = 1 << 20
-
-
-class Line:
-    """One device's connection; a record, because there are many."""
-
-    __slots__ = ("connect_s", "device", "held", "is_welcome", "owed", "packet_id", "pending", "reader", "socket")
-
-    def __init__(self, device: Device) -> None:
-        """Connected later."""
-        self.device = device
-        self.socket: socket.socket | None = None
-        # Not before, in seconds since 1970.
-        self.connect_s = 0.0
-        # Only while a packet is in pieces; all others share one.
-        self.reader: mqtt.Reader | None = None
-        self.pending: bytes = b""
-        self.held: Say | None = None
-        # What it is or runs never reached the broker: `birth`, `reported`.
-        self.owed: tuple[str, ...] = ()
-        self.packet_id = 0
-        self.is_welcome = False
+_COUNTED = {Fate.TAKEN: "acknowledged", Fate.NOBODY: "untaken", Fate.LATER: "refused", Fate.NEVER: "refused for good"}
 
 
 class Lines:
@@ -105,6 +88,8 @@ class Lines:
                 self._connect(index, line, now_s)
             if line.pending:
                 self._write(index, line, b"")
+            if line.is_welcome and line.kept is not None and line.kept.again_s <= now_s:
+                self._say_again(index, line, line.kept, now_s)
             if line.is_welcome and line.device.next_s <= now_s:
                 self._keep_time(index, line, now_s)
 
@@ -112,14 +97,8 @@ class Lines:
         if line.device.leave_s <= now_s:
             self._lose(index, line, now_s)
             return
-        said = self._play.due(line.device, now_s)
-        owed, line.owed = line.owed, ()
-        self._send(index, line, [*said, *(self._again(line.device, leaf, now_s) for leaf in owed)])
+        self._send(index, line, self._play.due(line.device, now_s))
         self._plan(index, line)
-
-    def _again(self, device: Device, leaf: str, now_s: float) -> Say:
-        """Return a state that was lost, as it is by now: an agent too says it until the broker has it."""
-        return self._play.birth(device, now_s, is_online=True) if leaf == "birth" else self._play.report(device, now_s)
 
     def _plan(self, index: int, line: Line) -> None:
         if line.socket is not None and line.device.next_s < NEVER:
@@ -173,10 +152,12 @@ class Lines:
     def _hear(self, index: int, line: Line, packet: mqtt.Packet) -> None:
         now_s = time.time()
         match packet:
-            case mqtt.Welcome(reason=reason) if reason < mqtt.FAILURE:
+            case mqtt.Welcome(reason=reason) if reason < FAILURE:
                 line.is_welcome = True
                 self._write(index, line, mqtt.subscribe(self._next_id(line), [of_device(line.device.name, "desired")]))
-                self._send(index, line, [self._play.birth(line.device, now_s, is_online=True), self._play.report(line.device, now_s)])
+                self._send(index, line, self._documents(line, now_s))
+                if line.kept is not None:
+                    self._say_again(index, line, line.kept, now_s)
                 self._plan(index, line)
             case mqtt.Welcome(reason=reason):
                 raise SimulationRefusedError(self._door, f"the broker refused {line.device.name} with reason {reason:#x}")
@@ -187,18 +168,20 @@ class Lines:
                 self.counts["desired"] += 1
                 self._send(index, line, self._play.hear(line.device, envelope, now_s))
                 self._plan(index, line)
-            case mqtt.Acknowledgement(reasons=reasons):
-                self.counts["refused" if max(reasons, default=0) >= mqtt.FAILURE else "acknowledged"] += 1
+            case mqtt.Acknowledgement(packet_id=packet_id, reasons=reasons):
+                self._settle(index, line, packet_id, max(reasons, default=0))
             case _:
                 pass
 
     def _send(self, index: int, line: Line, said: Sequence[Say]) -> None:
         for say in said:
             fate = self._random.random()
-            if fate < self._faults.drop:
+            if line.kept is not None and line.kept.is_silent and say.qos and not say.retain:
+                self.counts["given up"] += line.kept.put((say,))
+            elif fate < self._faults.drop:
                 self.counts["dropped"] += 1
-                if say.retain and say.leaf not in line.owed:
-                    line.owed = (*line.owed, say.leaf)
+                if say.retain:  # an agent too says what it is and runs until the broker has it
+                    self._keep_report(index, line, time.time())
             elif line.held is None and fate < self._faults.drop + self._faults.reorder:
                 self.counts["reordered"] += 1
                 line.held = say
@@ -208,8 +191,50 @@ class Lines:
                     late, line.held = line.held, None
                     self._publish(index, line, late)
 
+    def _documents(self, line: Line, now_s: float) -> list[Say]:
+        return [self._play.birth(line.device, now_s, is_online=True), self._play.report(line.device, now_s)]
+
+    def _settle(self, index: int, line: Line, packet_id: int, reason: int) -> None:
+        """Take note of what became of a publication, or of the subscription, which is asked for again on another connection."""
+        say = None if line.unanswered is None else line.unanswered.pop(packet_id, None)
+        line.unanswered = line.unanswered or None
+        fate = fate_of(reason, is_retained=say is None or say.retain)
+        self.counts[_COUNTED[fate]] += 1
+        now_s = time.time()
+        if say is None:
+            if fate is not Fate.TAKEN:
+                self._lose(index, line, now_s)
+        elif fate is Fate.TAKEN:
+            if line.kept is not None and not say.retain:
+                line.kept.absences = 0
+                self._say_again(index, line, line.kept, now_s)
+        elif fate is not Fate.NEVER:
+            if say.retain:
+                self._keep_report(index, line, now_s)
+            else:
+                line.kept = kept = line.kept or Kept()
+                self.counts["given up"] += kept.put((say,), first=True)
+                kept.refuse(now_s, self._random.random())
+                heapq.heappush(self._agenda, (kept.again_s, index))
+
+    def _keep_report(self, index: int, line: Line, now_s: float) -> None:
+        line.kept = kept = line.kept or Kept()
+        kept.postpone_report(now_s, self._random.random())
+        heapq.heappush(self._agenda, (kept.again_s, index))
+
+    def _say_again(self, index: int, line: Line, kept: Kept, now_s: float) -> None:
+        said = self._documents(line, now_s) if kept.is_report_due else []
+        kept.is_report_due = False
+        for say in [*said, *kept.attempt()]:
+            self._publish(index, line, say)
+        if not kept.says and not kept.is_silent:
+            line.kept = None
+
     def _publish(self, index: int, line: Line, say: Say) -> None:
         packet_id = self._next_id(line) if say.qos else None
+        if packet_id is not None:
+            line.unanswered = line.unanswered or {}
+            line.unanswered[packet_id] = say
         head = mqtt.publish(of_device(line.device.name, say.leaf), len(say.payload), packet_id, retain=say.retain)
         self.counts[say.leaf] += 1
         self._write(index, line, head + say.payload)
@@ -237,7 +262,11 @@ class Lines:
             self._poll.unregister(line.socket)
             line.socket.close()
         line.socket, line.reader, line.pending, line.held, line.is_welcome = None, None, b"", None, False
-        line.owed = ()
+        letters = [say for say in (line.unanswered or {}).values() if not say.retain]
+        line.unanswered = None
+        if letters:
+            line.kept = line.kept or Kept()
+            self.counts["given up"] += line.kept.put(letters, first=True)
         self.counts["links lost"] += 1
         line.connect_s = self._play.leave(line.device, now_s)
         heapq.heappush(self._agenda, (line.connect_s, index))

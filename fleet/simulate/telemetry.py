@@ -47,11 +47,11 @@ class Telemetry:
         }
         return device.say("health", Health, now_s, fields)
 
-    def window(self, device: Device, update: Update, now_s: float) -> Say:
+    def window(self, device: Device, update: Update, window_s: float, now_s: float) -> Say:
         """Return one window of a model that is served."""
         scenario, release = self._scenario, _served(update)
         effect = scenario.effect_of(release.model, release.release)
-        requests = max(1, round(scenario.requests_per_s * scenario.window_s * self._random.uniform(0.8, 1.2)))
+        requests = max(1, round(scenario.requests_per_s * window_s * self._random.uniform(0.8, 1.2)))
         mean_ms = scenario.latency_ms * effect.latency_factor
         drawn = min(requests, MAX_DRAWN)
         failing = min(1.0, scenario.error_rate + effect.errors)
@@ -59,8 +59,8 @@ class Telemetry:
         device.ordinal += 1
         fields = {
             "release": release,
-            "started_at": device.clock(now_s - scenario.window_s),
-            "window_s": scenario.window_s,
+            "started_at": device.clock(now_s - window_s),
+            "window_s": window_s,
             "requests": requests,
             "errors": sum(self._random.random() < failing for _ in range(drawn)) * requests // drawn,
             "latency_ms": latency_of(latencies, mean_ms, LONGEST * mean_ms),

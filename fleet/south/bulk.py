@@ -15,6 +15,7 @@ from itertools import cycle
 from contracts import mqtt
 from contracts.errors import MalformedPacketError
 from contracts.messages import MAX_MESSAGE_BYTES
+from contracts.mqtt_reasons import FAILURE, words
 from fleet.errors.server import LinkDownError
 from fleet.south.mqtt import Login, Received
 
@@ -169,10 +170,14 @@ class BulkLink:
         if isinstance(packet, mqtt.Farewell):
             raise ConnectionResetError(f"ended by the broker with reason {packet.reason:#04x}")
         if isinstance(packet, mqtt.Acknowledgement):
+            is_chunk = packet.packet_id in self._unacknowledged
             self._unacknowledged.discard(packet.packet_id)
-            refused = [reason for reason in packet.reasons if reason >= mqtt.FAILURE]
+            refused = [reason for reason in packet.reasons if reason >= FAILURE]
+            if refused and not is_chunk:
+                raise ConnectionRefusedError(f"the broker refused what we asked for: {words(refused[0])}")
             if refused:
-                log.warning("broker refused a message or subscription: reason %#04x", refused[0])
+                # Whoever lacks it asks for it again, and waits longer each time.
+                log.warning("the broker refused a part of a file: %s", words(refused[0]))
         elif isinstance(packet, mqtt.Message):
             if len(self._inbox) < INBOX_MESSAGES:
                 self._inbox.append(Received(packet.topic, bytes(packet.payload)))

@@ -11,7 +11,7 @@ from contracts import codec
 from contracts.commands import MAX_RESULT_BYTES, Command, CommandResult
 from contracts.errors import ContractError
 from contracts.topics import of_command, of_every_device, parse_result, result_leaf
-from fleet.errors.server import LinkDownError
+from fleet.errors.server import LinkDownError, MessagesRefusedError
 from fleet.errors.store import StoreError
 from fleet.south.mqtt import Received
 from fleet.south.poison import Poison
@@ -107,6 +107,10 @@ class Commander:
         messages = [(of_command(command.device, command.id), self._signer.sign_command(command)) for command in due]
         try:
             self._link.publish(messages, retain=False)
+        except MessagesRefusedError as error:
+            if error.is_news:
+                log.warning("%s", error)
+            self._commands.sent([command for command in due if of_command(command.device, command.id) not in error.reasons], now)
         except LinkDownError as error:
             log.warning("%s", error)
         else:

@@ -12,7 +12,7 @@ from contracts.configuration import Configuration
 from contracts.messages import Desired, ReleaseRef, ShadowWish
 from contracts.topics import of_device
 from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_configuration, with_release, with_shadow
-from fleet.errors.server import LinkDownError
+from fleet.errors.server import LinkDownError, MessagesRefusedError
 
 BATCH_WISHES = 200
 
@@ -87,6 +87,8 @@ class Director:
         self._signer = signer
         self._link = link
         self._lock = threading.Lock()
+        # Topics of wishes that the broker does not take for now; they keep no other wish from being told.
+        self._refused: frozenset[str] = frozenset()
 
     def welcome(self, device: str, now: datetime) -> None:
         """Wish nothing yet of a new device."""
@@ -132,13 +134,19 @@ class Director:
 
     def publish(self) -> None:
         """Bring the broker what it does not have; what fails is tried again at the next call."""
-        batch = self._wishes.unpublished(BATCH_WISHES)
+        batch = self._wishes.unpublished(BATCH_WISHES + len(self._refused))
+        messages = {of_device(signed.wish.device, "desired"): signed for signed in batch}
         try:
-            self._link.publish([(of_device(signed.wish.device, "desired"), signed.envelope) for signed in batch], retain=True)
+            self._link.publish([(topic, signed.envelope) for topic, signed in messages.items()], retain=True)
+            self._refused = frozenset()
+        except MessagesRefusedError as error:
+            if error.is_news:
+                log.warning("%s", error)
+            self._refused = frozenset(error.reasons)
         except LinkDownError as error:
             log.warning("%s", error)
             return
-        self._wishes.published([signed.wish for signed in batch])
+        self._wishes.published([signed.wish for topic, signed in messages.items() if topic not in self._refused])
 
     def publish_all_again(self) -> None:
         """After a loss of the broker, take it for empty."""

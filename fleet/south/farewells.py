@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from contracts.topics import of_device
-from fleet.errors.server import LinkDownError
+from fleet.errors.server import LinkDownError, MessagesRefusedError
 
 RETAINED = ("desired", "birth", "reported")
 
@@ -46,6 +46,9 @@ class Farewells:
             return
         try:
             self._link.publish([(of_device(device, leaf), b"") for device in gone for leaf in RETAINED], retain=True)
+        except MessagesRefusedError as error:
+            log.warning("%s", error)
+            gone = [device for device in gone if not any(of_device(device, leaf) in error.reasons for leaf in RETAINED)]
         except LinkDownError as error:
             log.warning("%s", error)
             return

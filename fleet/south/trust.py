@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from contracts.topics import of_trust_file
-from fleet.errors.server import LinkDownError
+from fleet.errors.server import LinkDownError, MessagesRefusedError
 from fleet.south.director import Link
 
 log = logging.getLogger("fleet.trust")
@@ -53,6 +53,10 @@ class TrustPublisher:
         messages += [(of_trust_file(name), b"") for name in self._repository.obsolete()]
         try:
             self._link.publish(messages, retain=True)
+        except MessagesRefusedError as error:
+            self._is_stale = True
+            if error.is_news:
+                log.warning("%s", error)
         except LinkDownError as error:
             self._is_stale = True
             log.warning("%s", error)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from contracts import mqtt
 from contracts.errors import MalformedPacketError
+from contracts.mqtt_reasons import FAILURE, words
 from contracts.mqtt_stream import Delivery
 from fleet.south.mosquitto_conf import MAX_PACKET_BYTES
 from fleet.south.mqtt import SESSION_EXPIRY_S, Login
@@ -136,9 +137,9 @@ class UplinkLine:
         if isinstance(packet, mqtt.Farewell):
             raise ConnectionResetError(f"ended by the broker with reason {packet.reason:#04x}")
         if isinstance(packet, mqtt.Acknowledgement):
-            refused = [reason for reason in packet.reasons if reason >= mqtt.FAILURE]
+            refused = [reason for reason in packet.reasons if reason >= FAILURE]
             if refused:
-                raise ConnectionRefusedError(f"the broker refused what we asked for: reason {refused[0]:#04x}")
+                raise ConnectionRefusedError(f"the broker refused what we asked for: {words(refused[0])}")
             self._subscriptions += 1
 
     def _lose(self, reason: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from fleet.acting import under_way
-from fleet.errors.store import StoreError
+from fleet.errors.store import DatabaseAwayError, StoreError
 from fleet.store.chain import append
 from fleet.store.place import PostgresUrl
 from fleet.store.postgres import PostgresServer
@@ -60,6 +60,11 @@ class Database:
         with self._translated(), self._kind.appending() as connection:
             yield connection
 
+    def check_point(self) -> None:
+        """Spare commits what can be done beside them; raise StoreError."""
+        with self._translated():
+            self._kind.check_point()
+
     def close(self) -> None:
         """Let go of it."""
         self._kind.engine.dispose()
@@ -81,7 +86,9 @@ class Database:
         except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
             # Many rows go past SQLAlchemy. The driver's own words: SQLAlchemy's add the statement.
             reason = getattr(error, "orig", None) or error
-            raise StoreError(self._kind.shown, " ".join(str(reason).split())[:300]) from error
+            found = " ".join(str(reason).split())[:300]
+            kind = DatabaseAwayError if self._kind.is_away(reason) else StoreError
+            raise kind(self._kind.shown, found) from error
 
 
 def _bring_to_newest(connection: Connection, shown: str) -> None:

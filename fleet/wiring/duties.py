@@ -12,6 +12,7 @@ STEP_S = 0.25
 HOUSEKEEPING_S = 60.0
 FOLLOW_S = 2.0
 RETENTION_S = 10.0
+CHECK_POINT_S = 5.0
 
 
 class Duties:
@@ -38,6 +39,7 @@ class Duties:
             Duty("speak", self.speak, STEP_S),
             Duty("succession", herald.turn, FOLLOW_S),
             Duty("retention", lambda: fleet.retention.turn(utc_now()), RETENTION_S),
+            Duty("check point", fleet.database.check_point, CHECK_POINT_S),
             Duty("house", self.keep_house, HOUSEKEEPING_S),
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.adapters.address import BrokerAddress
 from agent.adapters.mqtt import MqttBroker
 from contracts.messages import DeviceEvent, InferenceWindow, Reported
+from contracts.mqtt_reasons import Fate, fate_of
 from contracts.topics import of_device, parse_uplink
 from fleet.south.ingest import TOPICS
 from fleet.south.mqtt import Login
@@ -109,17 +110,17 @@ def test_what_the_broker_has_nobody_to_give_to_is_not_taken_unless_it_keeps_it(t
         line = MqttBroker(BrokerAddress("127.0.0.1", broker.port, 15, KnownBy(file_of(DEVICE))))
         async with line.connect(of_device(DEVICE, "birth"), b"{}") as connection:
 
-            async def say(leaf: str, *, retain: bool = False) -> bool:
-                return await connection.publish(of_device(DEVICE, leaf), b"{}", qos=1, retain=retain)
+            async def say(leaf: str, *, retain: bool = False) -> Fate:
+                return fate_of(await connection.publish(of_device(DEVICE, leaf), b"{}", qos=1, retain=retain), is_retained=retain)
 
-            assert not await say("event")
-            assert not await say("command/1/result")
-            assert await say("reported", retain=True)
-            assert await connection.publish(of_device(DEVICE, "health"), b"{}", qos=0, retain=False)
+            assert await say("event") is Fate.NOBODY
+            assert await say("command/1/result") is Fate.NOBODY
+            assert await say("reported", retain=True) is Fate.TAKEN
+            assert await connection.publish(of_device(DEVICE, "health"), b"{}", qos=0, retain=False) == 0
             server = await asyncio.to_thread(Replica, broker.port)
-            assert await say("event")
+            assert await say("event") is Fate.TAKEN
             # A server that is away is somebody still, as long as the broker knows it
             server.close()
-            assert await say("inference")
+            assert await say("inference") is Fate.TAKEN
 
     asyncio.run(asyncio.wait_for(run(), WAIT_S))

@@ -42,6 +42,7 @@ WHO_MAY: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/rollouts/{rollout}/history"): "viewer",
     ("GET", "/api/v1/trust/{name}"): "viewer",
     ("GET", "/api/v1/authority"): "viewer",
+    ("GET", "/api/v1/authority/dependents"): "viewer",
     ("HEAD", "/api/v1/artifacts/{sha256}"): "viewer",
     ("POST", "/api/v1/login-links"): "viewer",
     ("GET", "/api/v1/devices/{device}/commands"): "operator",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -96,10 +97,10 @@ def publish(client: mqtt.Client, device: str, message: Birth | Health) -> None:
     published.wait_for_publish(WAIT_S)
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     environment = {**os.environ, "FIELDFARE_DIR": str(folder), "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, env=environment, text=True, stdout=stdout, stderr=subprocess.PIPE
     )
 
 
@@ -149,21 +150,50 @@ def test_messages_that_break_the_contract_are_counted_and_skipped(server_folder:
     assert complaints == "3 messages could not be read, 0 came too fast\n"
 
 
-def test_the_table_says_how_each_device_is(server_folder: Path, publisher: mqtt.Client) -> None:
+EXPECTED = ("● yes", "37 %", "25 %", "12.3 GB", "52 °C", "birds serving on CPUExecutionProvider, not CUDAExecutionProvider")
+
+
+def test_the_table_on_a_terminal_says_how_each_device_is(server_folder: Path, publisher: mqtt.Client) -> None:
     publish(publisher, "pi-1", BIRTH)
-    process = start(server_folder, "--count", "1")
-
-    # The table is only drawn on a terminal: without one, speak until the command has heard its one message.
-    deadline = time.monotonic() + WAIT_S
-    while process.poll() is None:
-        assert time.monotonic() < deadline
+    ours, theirs = os.openpty()
+    process = start(server_folder, "--count", "1", stdout=theirs)
+    os.close(theirs)
+    drawn = b""
+    # What it draws is read as it comes: a terminal holds little. Speak until the command has heard its one message.
+    end_s = time.monotonic() + 3 * WAIT_S
+    while True:
+        assert time.monotonic() < end_s
         publish(publisher, "pi-1", HEALTH)
-        time.sleep(0.1)
+        if select.select([ours], [], [], 0.1)[0]:
+            try:
+                drawn += os.read(ours, 1 << 16)
+            except OSError:  # the command has ended, and the terminal with it
+                break
+    os.close(ours)
+    _, complaints = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, complaints) == (0, "")
+    assert [part for part in EXPECTED if part not in drawn.decode()] == []
 
-    output, _ = process.communicate(timeout=WAIT_S)
-    [row] = [line for line in output.splitlines() if line.startswith("pi-1")]
-    expected = ("● yes", "37 %", "25 %", "12.3 GB", "52 °C", "birds serving on CPUExecutionProvider, not CUDAExecutionProvider")
-    assert [part for part in expected if part not in row] == []
+
+def test_into_a_pipe_each_change_is_a_line_at_once(server_folder: Path, publisher: mqtt.Client) -> None:
+    publish(publisher, "pi-1", BIRTH)
+    process = start(server_folder, "--count", "3")
+    assert process.stdout is not None
+    # Given a device that is known by its birth, and the line of that
+    assert "pi-1  ● yes  –" in process.stdout.readline()
+    # When it speaks of its health, then a line comes while the command goes on
+    publish(publisher, "pi-1", HEALTH)
+    line = process.stdout.readline()
+    assert line.split("  ")[1] == "pi-1"
+    assert [part for part in EXPECTED if part not in line] == []
+    assert process.poll() is None
+    # And what it says again is no news, but what is different is
+    publish(publisher, "pi-1", HEALTH.model_copy(update={"sequence": 2}))
+    publish(publisher, "pi-1", HEALTH.model_copy(update={"sequence": 3, "cpu_percent": 99.0}))
+    output, complaints = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, complaints) == (0, "")
+    (changed,) = output.splitlines()
+    assert "99 %" in changed
 
 
 def test_an_interrupt_ends_it_cleanly(server_folder: Path, publisher: mqtt.Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -20,10 +21,10 @@ STOP_S = 60.0
 class Mosquitto:
     """One broker process, which can be stopped and started again with its retained messages."""
 
-    def __init__(self, folder: Path, identity: Path | None = None, believed: Path | None = None) -> None:
+    def __init__(self, folder: Path, identity: Path | None = None, believed: Path | None = None, *, limit: str = "") -> None:
         """Write its files; everybody of this run's authority, or of another that it believes, is let in by his name.
 
-        `identity` is what it shows of itself.
+        `identity` is what it shows of itself, `limit` one more line of its configuration.
         """
         identity = identity or server_identity()
         self.port = free_port()
@@ -31,7 +32,8 @@ class Mosquitto:
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "mosquitto.log"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "acl").write_text(acl_file())
+        self._rules = folder / "acl"
+        self._rules.write_text(acl_file())
         lines = [
             f"listener {self.port} 127.0.0.1",
             f"cafile {believed or authority().certificate_file}",
@@ -44,6 +46,7 @@ class Mosquitto:
             f"persistence_location {folder}/",
             "max_queued_messages 0",
             f"log_dest file {self._log}",
+            limit,
             *(["user root"] if os.geteuid() == 0 else []),
         ]
         self._config.write_text("\n".join(lines) + "\n")
@@ -58,6 +61,12 @@ class Mosquitto:
             assert self._process.poll() is None, f"mosquitto ended: {self._log.read_text()}"
             assert time.monotonic() < end_s, f"mosquitto did not start: {self._log.read_text()}"
             time.sleep(0.02)
+
+    def rule(self, rules: str) -> None:
+        """Let everybody do what these rules say from now on, on open connections too."""
+        self._rules.write_text(rules)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """End it in good order, so that retained messages are saved."""

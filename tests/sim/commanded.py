@@ -20,7 +20,6 @@ from agent.command_verifier import verify
 from agent.control.answers import Answers
 from agent.control.command_gate import CommandGate, Judging
 from agent.control.commands import Commands, Deed
-from agent.control.ports.commands import Delivered
 from agent.control.reporter import Identity, Reporter
 from agent.core.clock_floor import judged_now
 from agent.core.command_verdict import CommandQuestion, CommandVerdict
@@ -38,6 +37,7 @@ from contracts.commands import (
     Picture,
     SnapshotOrder,
 )
+from contracts.mqtt_reasons import TAKEN
 from contracts.topics import of_command
 from tests.sim.repository import Repository
 from tests.sim.signed import sealed
@@ -81,7 +81,8 @@ class Device:
         self.records = CommandRecords(folder / "state" / "answers")
         self.is_linked = True
         # So many results find a broker that has nobody to give them to.
-        self.untaken = 0
+        # What the broker answers instead of taking a result, one after the other.
+        self.answers: list[int] = []
         self.deadline_s = 30.0
         self.work: Callable[[], Awaitable[object]] = at_once
 
@@ -112,16 +113,15 @@ class Device:
         await self.work()
         return PICTURE if isinstance(order, SnapshotOrder) else LOGS
 
-    async def deliver(self, leaf: str, payload: bytes) -> Delivered:
-        """Take a result, while there is a link and somebody at its other end."""
+    async def deliver(self, leaf: str, payload: bytes) -> int | None:
+        """Take a result, while there is a link, and as the broker answers."""
         if not self.is_linked:
-            return Delivered.NO_LINK
-        if self.untaken:
-            self.untaken -= 1
-            return Delivered.NOBODY
+            return None
+        if self.answers:
+            return self.answers.pop(0)
         self.results.append(CommandResult.model_validate_json(payload))
         assert leaf == f"command/{self.results[-1].command}/result"
-        return Delivered.TAKEN
+        return TAKEN
 
     def say(self, commands: Commands, command: Command, signer: CryptoSigner | None = None) -> bytes:
         """Publish a command to it."""

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from agent.errors import LinkLostError
 from contracts.messages import InferenceWindow
+from contracts.mqtt_reasons import TAKEN
 from contracts.topics import of_device
 
 DEVICE = "pi-1"
@@ -63,20 +64,21 @@ class SimConnection:
         self._inbox: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(maxsize=64)
         self.loss: LinkLostError | None = None
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
         """Take a message, which arrives although its acknowledgement may be lost."""
         self._check()
         if qos:
             self._broker.heard.hear(topic.rpartition("/")[2], payload)
             await asyncio.sleep(LATENCY_S)
             self._check()
-        return True
+        return TAKEN
 
-    async def subscribe(self, *filters: str) -> None:
+    async def subscribe(self, *filters: str) -> dict[str, int]:
         """Send what is retained."""
         await asyncio.sleep(LATENCY_S)
         self._check()
         self.tell(self._broker.desired)
+        return {}
 
     def unsubscribe(self, *filters: str) -> None:
         """Send no more of these."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -44,20 +43,11 @@ class CommandRecords(Protocol):
         """Forget a command, if it is kept."""
 
 
-class Delivered(Enum):
-    """How far a result came."""
-
-    TAKEN = "taken"
-    NO_LINK = "no link"
-    # There is a link, but nobody takes it from the broker, which forgot it.
-    NOBODY = "nobody"
-
-
 class Voice(Protocol):
     """What brings results to the fleet."""
 
-    async def deliver(self, leaf: str, payload: bytes) -> Delivered:
-        """Send what is kept elsewhere until it arrived; say whether it did."""
+    async def deliver(self, leaf: str, payload: bytes) -> int | None:
+        """Send what is kept elsewhere until it arrived; return the broker's reason code, None without a link."""
 
 
 class Logbook(Protocol):

@@ -9,11 +9,11 @@ from typing import Protocol
 class Connection(Protocol):
     """One connection to the broker; every wait raises LinkLostError when it is gone."""
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
-        """Send, and with QoS 1 wait for the acknowledgement; say whether the message was taken, by the broker itself if it is retained."""
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
+        """Send, and with QoS 1 wait for the acknowledgement; return its reason code, which `contracts.mqtt_reasons` reads."""
 
-    async def subscribe(self, *filters: str) -> None:
-        """Ask for topics."""
+    async def subscribe(self, *filters: str) -> dict[str, int]:
+        """Ask for topics; return those that were refused, each with the reason code."""
 
     def unsubscribe(self, *filters: str) -> None:
         """Ask for topics no longer."""

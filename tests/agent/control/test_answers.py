@@ -20,6 +20,7 @@ from contracts.commands import (
     SnapshotOrder,
 )
 from contracts.messages import DeviceEvent
+from contracts.mqtt_reasons import NO_MATCHING_SUBSCRIBERS, PACKET_TOO_LARGE, TAKEN
 from tests.sim.commanded import DEVICE, LOGS, NOW, PICTURE, Device, play, until
 from tests.sim.signed import command_for
 
@@ -46,14 +47,32 @@ def test_a_result_that_found_no_link_is_sent_by_the_next_agent_and_then_forgotte
     play(tmp_path, part)
 
 
-def test_a_result_that_nobody_took_from_the_broker_is_sent_again_until_somebody_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answers", [[NO_MATCHING_SUBSCRIBERS] * 2, [0x97, 0x87]])
+def test_a_result_that_is_not_taken_from_the_device_is_sent_again_until_it_is(tmp_path: Path, answers: list[int]) -> None:
     async def part(device: Device) -> None:
-        device.untaken = 2
+        device.answers = [*answers]
         async with device.running() as commands:
             device.say(commands, command := command_for(DEVICE, LogsOrder()))
             assert (await device.ended(command)).findings == LOGS
             await until(lambda: device.records.load() == [])
-        assert (device.untaken, [said.state for said in device.results]) == (0, ["running", "ok"])
+        assert (device.answers, [said.state for said in device.results]) == ([], ["running", "ok"])
+
+    play(tmp_path, part)
+
+
+def test_a_result_that_the_broker_never_takes_is_replaced_by_why_there_is_none(tmp_path: Path) -> None:
+    async def part(device: Device) -> None:
+        device.answers = [TAKEN, PACKET_TOO_LARGE]
+        async with device.running() as commands:
+            device.say(commands, command := command_for(DEVICE, SnapshotOrder()))
+            result = await device.ended(command)
+            await until(lambda: device.records.load() == [])
+        assert (result.state, result.reason) == ("failed", "the broker refuses the answer: packet too large (0x95)")
+        # And a refusal of that too is the end of it
+        device.answers = [TAKEN, PACKET_TOO_LARGE, 0x99]
+        async with device.running() as commands:
+            device.say(commands, command_for(DEVICE, SnapshotOrder()))
+            await until(lambda: not device.answers and device.records.load() == [])
 
     play(tmp_path, part)
 

@@ -9,20 +9,25 @@ from random import Random
 
 import pytest
 
+from contracts.configuration import BASE, Configuration, SettingValue
 from contracts.lifecycle import Phase
-from contracts.messages import UPLINK_MESSAGES, Desired, Health, InferenceWindow, Message, ReleaseRef, Reported
+from contracts.messages import UPLINK_MESSAGES, Desired, Health, InferenceWindow, Message, ModelReport, ReleaseRef, Reported
 from fleet.simulate.device import Device, Say
 from fleet.simulate.play import Play
 from fleet.simulate.scenario import Behaviour, Faults, Group, ReleaseEffect, Scenario
+from fleet.simulate.settings import ref_of
 
 BEGAN_S = 1_800_000_000.0
 REF = ReleaseRef(model="digits", release=2, manifest_sha256="ab" * 32)
 
 
-def envelope(release: ReleaseRef | None = REF, generation: int = 1, device: str = "sim-0") -> bytes:
+def envelope(
+    release: ReleaseRef | None = REF, generation: int = 1, device: str = "sim-0", configuration: Configuration | None = None
+) -> bytes:
     now = datetime.fromtimestamp(BEGAN_S, timezone.utc)
     models = {} if release is None else {release.model: release}
-    wish = Desired(device=device, generation=generation, issued_at=now, expires_at=now + timedelta(days=30), models=models)
+    dates = {"issued_at": now, "expires_at": now + timedelta(days=30)}
+    wish = Desired.model_validate({"device": device, "generation": generation, **dates, "models": models, "configuration": configuration})
     return json.dumps({"payload": base64.b64encode(wish.model_dump_json().encode()).decode(), "signatures": []}).encode()
 
 
@@ -156,3 +161,58 @@ def test_a_reboot_ends_the_session_and_what_was_under_way_goes_on_afterwards() -
     health = next(message for message in said if isinstance(message, Health))
     assert health.session == device.session
     assert health.uptime_s <= 30
+
+
+def settings(revision: int, **changes: SettingValue) -> Configuration:
+    return Configuration(revision=revision, settings={path.replace("__", "."): value for path, value in changes.items()})
+
+
+def set_to(played: Play, device: Device, configuration: Configuration, seconds: float = 30) -> list[ModelReport]:
+    """Wish settings, let time pass, and return what was reported of them."""
+    first = played.hear(device, envelope(None, device.generation + 1, configuration=configuration), BEGAN_S)
+    said = [Reported.model_validate_json(say.payload) for say in first] + run(played, device, seconds)
+    return [message.configuration for message in said if isinstance(message, Reported) and message.configuration is not None]
+
+
+def test_a_device_that_was_never_set_says_that_it_takes_settings() -> None:
+    played, device = play()
+    report = Reported.model_validate_json(played.report(device, BEGAN_S).payload).configuration
+    assert report is not None
+    assert (report.phase, report.current) == (Phase.COMMITTED, ref_of(BASE))
+
+
+def test_settings_are_proved_by_living_with_them_and_kept_over_a_restart() -> None:
+    played, device = play(probation_s=10)
+    wanted = settings(2, telemetry__health_interval_s=1.0)
+    said = set_to(played, device, wanted)
+    order = [Phase.FETCHING, Phase.STAGING, Phase.TESTING, Phase.SWITCHING, Phase.PROBATION, Phase.COMMITTED]
+    assert list(dict.fromkeys(report.phase for report in said)) == order
+    assert said[-1].current == ref_of(wanted)
+    # Then it speaks as often as they ask for, also after it was away
+    played.leave(device, BEGAN_S + 30)
+    played.boot(device, BEGAN_S + 30)
+    assert sum(isinstance(message, Health) for message in run(played, device, 60)) >= 29
+    # And older ones, and the same again, change nothing
+    assert all(report.phase is Phase.COMMITTED for report in set_to(played, device, wanted, 0) + set_to(played, device, BASE, 0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "behaviour", "end", "reason"),
+    [
+        ({"telemetry__health_interval_s": "often"}, Behaviour.STEADY, Phase.REJECTED, "telemetry.health_interval_s"),
+        ({"telemetry__colour": 1}, Behaviour.STEADY, Phase.REJECTED, "telemetry.colour"),
+        ({"worker__memory_mib": 8192}, Behaviour.STEADY, Phase.ROLLED_BACK, "worker.memory_mib: expected at most the device's 4096"),
+        ({"delivery__folder": "/media/stick"}, Behaviour.STEADY, Phase.ROLLED_BACK, "delivery.folder"),
+        ({"telemetry__window_s": 5.0}, Behaviour.FAILING, Phase.ROLLED_BACK, "health: expected"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_for_their_reason_and_not_tried_again(
+    changes: dict[str, SettingValue], behaviour: Behaviour, end: Phase, reason: str
+) -> None:
+    played, device = play(behaviour, probation_s=5)
+    wanted = settings(2, **changes)
+    last = set_to(played, device, wanted)[-1]
+    assert (last.phase, last.current) == (end, ref_of(BASE))
+    assert last.last is not None
+    assert reason in last.last.reason
+    assert [report.phase for report in set_to(played, device, wanted)] == [end]

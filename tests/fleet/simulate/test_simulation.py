@@ -119,3 +119,23 @@ def test_more_devices_than_the_system_has_room_for_are_refused_before_anything_e
 
     assert done.returncode == 2
     assert "--devices: expected at most" in done.stderr
+
+
+def test_played_devices_take_settings_or_say_why_not(tmp_path: Path) -> None:
+    scenario = tmp_path / "steady.toml"
+    scenario.write_text(QUICK)
+    with FleetProcess(tmp_path / "home", None, "--simulation") as fleet:
+        played = simulate(fleet, "--devices", "10", "--faults", str(scenario), "--seconds", BOUND_S)
+        try:
+            with fleet.api as api:
+                wait_for(lambda: api.get("overview").json()["online"] == 10)
+            # When all are set, then they say that they are
+            fleet.ask("device", "configure", "--to", "all", "--set", "telemetry.window_s=2")
+            wait_for(lambda: len(fleet.ask("device", "settings", "--state", "in_force")) == 10)
+            # And one that cannot take its settings says why
+            fleet.ask("device", "configure", "sim-00003", "--set", "worker.memory_mib=8192")
+            wait_for(lambda: [each["device"] for each in fleet.ask("device", "settings", "--state", "refused")] == ["sim-00003"])
+        finally:
+            out, err = leave(played)
+    assert err == ""
+    assert json.loads(out)["messages"].get("refused", 0) == 0
