@@ -154,7 +154,7 @@ def test_a_release_that_is_too_slow_for_the_pause_is_ended_and_the_one_before_se
 
 def test_a_candidate_that_nobody_lets_take_over_gives_the_accelerator_back_within_the_pause(tmp_path: Path) -> None:
     async def play(watched: Watched, _: Path) -> None:
-        await allow(watched, 6)
+        await allow(watched, 5)
         await watched.supervisor.test(release(tmp_path, 2))
         await watched.until_it_serves()
         assert serving(watched).installed.release.release == 1
