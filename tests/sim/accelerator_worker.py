@@ -3,8 +3,8 @@
     python -m tests.sim.accelerator_worker FOLDER '<WorkerSetup>'
 
 `unplugged` makes every call and every load fail, as a USB accelerator does that was pulled out; `stuck` makes a call last until it is gone;
-`slow` makes a load take a while, and leave a `dozing` there. Where there is an `exclusive`, one process at a time holds the device, as it
-is with an Edge TPU.
+`slow` makes a load last as long, and `dozing` tells which program's. Where there is an `exclusive`, one process at a time holds the
+device, as it is with an Edge TPU.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from agent.runtimes.errors import InferenceError, ModelUnloadableError
 from agent.runtimes.loaders import LOADERS
 from agent.runtimes.port import Arrays, ModelSource
 from agent.worker.main import main
-
-SLOW_S = 30.0
 
 
 class Accelerator:
@@ -42,9 +40,9 @@ class Accelerator:
                 fcntl.flock(self._hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ModelUnloadableError(str(source.file), "the stand-in accelerator", "another process holds it") from error
-        if (device / "slow").exists():
-            (device / "dozing").touch()
-            time.sleep(SLOW_S)
+        while (device / "slow").exists():
+            (device / "dozing").write_text(Path(sys.argv[0]).name)
+            time.sleep(0.05)
         self._device = device
         self._inner = onnx.load(source)
         self.version, self.placement = self._inner.version, self._inner.placement

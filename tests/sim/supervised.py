@@ -32,7 +32,7 @@ MODEL = "digits"
 PATIENCE = Patience(
     ready_s=200, serving_s=3, silence_s=2, starting_silence_s=200, drain_s=10, killed_s=10, inference_s=5, memory_bytes=100 * MIB
 )
-WAIT_S = 150.0
+WAIT_S = 300.0
 
 
 @dataclass
