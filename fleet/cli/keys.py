@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
+from contracts.trust import DIRECTOR_TARGET
 from fleet.cli import key_changes
 from fleet.cli.client import connected
 from fleet.cli.options import Folder
@@ -86,7 +87,9 @@ def show(
 
     with connected(folder) as api:
         root, targets = fetch_published(api).read()
-        director = TrustedRole(role="director", threshold=1, keys=fetch_director(api, targets.signed))
+        director = TrustedRole(
+            role="director", threshold=1, keys=fetch_director(api, targets.signed.targets[DIRECTOR_TARGET].hashes["sha256"])
+        )
     signed = {**root.signed.roles, **teams(targets.signed)}
     roles = [*(TrustedRole(role=name, threshold=role.threshold, keys=tuple(role.keyids)) for name, role in signed.items()), director]
     if as_json:
