@@ -75,12 +75,12 @@ class Enrolled(BaseModel, frozen=True, extra="ignore"):
     root: Annotated[str, Field(max_length=MAX_TRUST_FILE_BYTES)]
 
 
-def parse_pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    """Read KEY=VALUE options; raise InvalidDocumentError."""
+def parse_pairs(option: str, texts: tuple[str, ...], *, may_be_empty: bool = False) -> dict[str, str]:
+    """Read KEY=VALUE options, of which a setting's value may be empty; raise InvalidDocumentError."""
     pairs: dict[str, str] = {}
     for text in texts:
         key, separator, value = text.partition("=")
-        if not (key and separator and value) or key in pairs:
+        if not (key and separator and (value or may_be_empty)) or key in pairs:
             raise InvalidDocumentError(option, text, "KEY=VALUE, each key once", repr(text))
         pairs[key] = value
     return pairs

@@ -52,7 +52,7 @@ def enroll(
     """Make this machine a device of a fleet. Its key is made here and stays here; a command that was cut off can be given again."""
     from agent.enrolment import Order, enrol
 
-    order = Order(server, token, name, parse_pairs("--set", tuple(setting or ())), out)
+    order = Order(server, token, name, parse_pairs("--set", tuple(setting or ()), may_be_empty=True), out)
     device = enrol(order)
     typer.echo(f"enrolled {device}; now run: fieldfare agent run --config {out}/agent.toml")
 

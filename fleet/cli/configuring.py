@@ -38,7 +38,8 @@ def configure(
         raise InvalidDocumentError("command line", "device", "either a device's id or --to QUERY", "both" if device else "neither")
     if not setting and not unset:
         raise InvalidDocumentError("command line", "--set", f"--set or --unset with one of {', '.join(sorted(PATHS))}", "neither")
-    values = {path: parse_setting(path, text) for path, text in parse_pairs("--set", tuple(setting or ())).items()}
+    pairs = parse_pairs("--set", tuple(setting or ()), may_be_empty=True)
+    values = {path: parse_setting(path, text) for path, text in pairs.items()}
     where = f'id = "{device}"' if query is None else query
     change = request(ConfigurationChange, query=where, set=values, unset=tuple(unset or ()), dry_run=dry_run)
     with connected(folder) as api:

@@ -52,7 +52,9 @@ def runs_on(summary: DeviceSummary) -> str:
     words = []
     for model, worker in sorted(workers.items()):
         report = summary.models.get(model)
-        artifact = "" if report is None or report.target == summary.hardware else f" ({report.target} artifact)"
+        artifact = "" if report is None or report.target in ("", summary.hardware) else f" ({report.target} artifact)"
+        if not worker.provider:
+            continue  # it is not at work yet
         fallback = "" if worker.provider == worker.preferred_provider else f", not {_short(worker.preferred_provider)}"
         what = f"{model}: " if len(workers) > 1 else ""
         words.append(f"{what}{_short(worker.provider) or worker.state}{fallback}{artifact}")

@@ -112,6 +112,8 @@ def show(
     for model, report in sorted(detail.models.items()):
         current = f"release {report.current.release}" if report.current else "nothing yet"
         typer.echo(f"\n{model}: {report.phase.value}, runs {current} {report.endpoint}".rstrip())
+        if report.reason and not (report.last and report.last.reason == report.reason):
+            typer.echo(f"  {report.reason}")
         if report.last and report.last.reason:
             typer.echo(f"  release {report.last.release.release} {report.last.result.value.replace('_', ' ')}: {report.last.reason}")
         if detail.health and model in detail.health.workers:

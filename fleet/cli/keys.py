@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
+from contracts.trust import DIRECTOR_TARGET
 from fleet.cli import key_changes
 from fleet.cli.client import connected
 from fleet.cli.options import Folder
-from fleet.cli.output import print_table
+from fleet.cli.output import print_json, print_table
 from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
 from fleet.errors.keys import ThresholdError
 from fleet.files import check_empty
@@ -67,18 +69,35 @@ def make(
     typer.echo(f"made {file}, key {key.keyid[:8]}; give {file.with_suffix('.pub')} to the holder of the release key")
 
 
+class TrustedRole(BaseModel, frozen=True):
+    """Whose signatures count for what, by the ids of keys."""
+
+    role: str
+    threshold: int
+    keys: tuple[str, ...]
+
+
 @app.command()
-def show(folder: Folder = None) -> None:
+def show(
+    folder: Folder = None, as_json: Annotated[bool, typer.Option("--json", help="Print a list for programs, with whole ids.")] = False
+) -> None:
     """Show which keys the fleet's devices trust for what, and how many of them must sign."""
-    from fleet.cli.pending_file import fetch_published
+    from fleet.cli.pending_file import fetch_director, fetch_published
     from fleet.release.description import short, teams
 
     with connected(folder) as api:
         root, targets = fetch_published(api).read()
+        director = TrustedRole(
+            role="director", threshold=1, keys=fetch_director(api, targets.signed.targets[DIRECTOR_TARGET].hashes["sha256"])
+        )
+    signed = {**root.signed.roles, **teams(targets.signed)}
+    roles = [*(TrustedRole(role=name, threshold=role.threshold, keys=tuple(role.keyids)) for name, role in signed.items()), director]
+    if as_json:
+        print_json(roles)
+        return
     typer.echo(f"root {root.signed.version}, valid until {root.signed.expires:%Y-%m-%d}; "
                f"targets {targets.signed.version}, valid until {targets.signed.expires:%Y-%m-%d}")  # fmt: skip
-    roles = {**root.signed.roles, **teams(targets.signed)}
-    rows = [(name, f"{role.threshold} of {len(role.keyids)}", short(role.keyids)) for name, role in roles.items()]
+    rows = [(each.role, f"{each.threshold} of {len(each.keys)}", short(each.keys)) for each in roles]
     print_table(("ROLE", "THRESHOLD", "KEYS"), rows, empty="")
 
 

@@ -53,8 +53,10 @@ def _from_script(file: Path | None, descriptor: int | None) -> str:
         with open(descriptor if file is None and descriptor is not None else source, "rb") as stream:  # noqa: PTH123 - it may be a descriptor
             line = stream.read(MAX_BYTES + 1).split(b"\n", 1)[0]
         passphrase = line.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PassphraseError(source, repr(error)) from error
+    except OSError as error:
+        raise PassphraseError(source, error.strerror or repr(error)) from error
+    except UnicodeDecodeError as error:
+        raise PassphraseError(source, "bytes that are no text") from error
     if not 1 <= len(line) <= MAX_BYTES:
         raise PassphraseError(source, f"{len(line)} bytes")
     return passphrase

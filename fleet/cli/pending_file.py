@@ -9,10 +9,11 @@ from securesystemslib.signer import Signer
 
 from contracts import codec
 from contracts.bundle import read_bounded
-from contracts.trust import team_role
+from contracts.errors import MissingFileError, TamperedError
+from contracts.trust import DIRECTOR_TARGET, MAX_TRUST_FILE_BYTES, DirectorKeys, team_role
 from fleet.cli.client import ApiClient
 from fleet.errors.client import RefusedError
-from fleet.errors.keys import PendingExistsError
+from fleet.errors.keys import NoPendingError, PendingExistsError
 from fleet.files import write_whole
 from fleet.release.keys import AskSecret, open_key
 from fleet.release.pending import MAX_PENDING_BYTES, Pending, missing
@@ -29,8 +30,12 @@ def open_keys(references: list[str] | None, default: Path, ask: AskSecret) -> di
 
 
 def read_pending(file: Path) -> Pending:
-    """Read a change that waits; raise MissingFileError or InvalidDocumentError."""
-    return codec.decode(Pending, read_bounded(file, MAX_PENDING_BYTES), name=str(file), max_bytes=MAX_PENDING_BYTES)
+    """Read a change that waits; raise NoPendingError, TooLargeError or InvalidDocumentError."""
+    try:
+        raw = read_bounded(file, MAX_PENDING_BYTES)
+    except MissingFileError as error:
+        raise NoPendingError(str(file)) from error
+    return codec.decode(Pending, raw, name=str(file), max_bytes=MAX_PENDING_BYTES)
 
 
 def check_free(file: Path) -> None:
@@ -61,6 +66,14 @@ def hand_in(api: ApiClient, pending: Pending, file: Path) -> None:
         versions = api.post("trust", pending.change, TrustVersions)
         typer.echo(f"the fleet follows root {versions.root} and targets {versions.targets}")
     file.unlink()
+
+
+def fetch_director(api: ApiClient, listed: str) -> tuple[str, ...]:
+    """Return the ids of the director's keys; raise TamperedError unless their file has the digest that the signed list names."""
+    raw = api.fetch(f"trust/{DIRECTOR_TARGET}")
+    if listed != codec.sha256_of(raw):
+        raise TamperedError(DIRECTOR_TARGET, listed, codec.sha256_of(raw))
+    return tuple(codec.decode(DirectorKeys, raw, name=DIRECTOR_TARGET, max_bytes=MAX_TRUST_FILE_BYTES).keys)
 
 
 def fetch_published(api: ApiClient, model: str | None = None) -> Published:

@@ -31,8 +31,8 @@ BrokerApiUrl = Annotated[
     typer.Option(metavar="URL", help="Of a cluster of EMQX brokers, its API: the server writes its rules. See docs/production.md."),
 ]
 BrokerApiKeyFile = Annotated[Path | None, typer.Option(help="A file of mode 0600 with KEY:SECRET of that API.")]
-MaxMbPerS = Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out, all devices together; 0: no limit.")]
-DeliveryHours = Annotated[str, typer.Option(help="When files go out, such as 22:00-06:00; empty: always.")]
+MaxMbPerS = Annotated[float, typer.Option(min=0, max=1e6, help="How fast files go out over MQTT, all devices together; 0: no limit.")]
+DeliveryHours = Annotated[str, typer.Option(help="When files go out over MQTT, such as 22:00-06:00; empty: always.")]
 WithSimulation = Annotated[bool, typer.Option("--simulation", help="Also take devices that `fieldfare fleet simulate` plays.")]
 OpenIdFile = Annotated[Path | None, typer.Option(help="A TOML file that names an OpenID provider; see docs/access.md.")]
 IntroducingProxies = Annotated[

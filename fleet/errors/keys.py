@@ -28,6 +28,13 @@ class PendingExistsError(FleetError):
         )
 
 
+class NoPendingError(FleetError):
+    """A change that was to be signed is not there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: expected a change that waits, found no file; get it from whoever signed last, as --pending named it")
+
+
 class TokenError(FleetError):
     """A key on a PKCS#11 token cannot be used."""
 

@@ -66,12 +66,14 @@ def papers(pending: Pending) -> Iterator[Paper]:
 
 def missing(pending: Pending) -> tuple[str, ...]:
     """Say what is still to be signed, one line for each role; empty when all is."""
-    return tuple(
+    lines = (
         f"{paper.name}: {result.missing} more of {', '.join(sorted(key_id[:8] for key_id in result.unsigned))}"
         for paper in papers(pending)
         for result in paper.results
         if not result.verified
     )
+    # A root is signed by the keys before and by its own, which mostly are the same.
+    return tuple(dict.fromkeys(lines))
 
 
 def signed_by(pending: Pending, signer: Signer, name: str) -> Pending:

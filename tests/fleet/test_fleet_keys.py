@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.core.verdict import Verdict, Verified
 from contracts.topics import TRUST, of_device, parse_trust_file
-from contracts.trust import MAX_TRUST_FILE_BYTES
+from contracts.trust import MAX_TRUST_FILE_BYTES, DirectorKeys
 from tests.fleet.broker_client import HOST, Login
 from tests.fleet.bundles import make_bundle
 from tests.fleet.server import ROOT, FleetProcess, environment, fieldfare
@@ -133,7 +134,7 @@ def test_keys_of_every_role_are_replaced_while_a_device_listens(holder: Holder, 
         mailbox.wait_until_verified(1)
         # When one of two roots signs another timestamp key, it waits for the second, and is not written over
         rotation = ("keys", "rotate", "timestamp", *with_keys(holder.key("root-1")), *waits)
-        assert "to be signed: root.json: 1 more of " in holder.says(*rotation)
+        assert holder.says(*rotation).count("to be signed: root.json: 1 more of ") == 1
         assert "found a change that may still wait" in holder.is_refused(*rotation)
         signing = ("keys", "sign", waits[1], *with_keys(holder.key("root-3")))
         assert "the fleet follows root 2" in holder.says(*signing)
@@ -154,6 +155,11 @@ def test_keys_of_every_role_are_replaced_while_a_device_listens(holder: Holder, 
     shown = fleet.run("keys", "show").stdout
     assert "root 4, valid until" in shown
     assert "2 of 3" in shown
+    roles = {each["role"]: each for each in json.loads(fleet.run("keys", "show", "--json").stdout)}
+    assert {"root", "targets", "snapshot", "timestamp", "director"} == roles.keys()
+    assert (roles["root"]["threshold"], len(roles["root"]["keys"])) == (2, 3)
+    listed = DirectorKeys.model_validate_json((fleet.folder / "trust" / "director.json").read_bytes())
+    assert set(roles["director"]["keys"]) == listed.keys.keys()
     assert private_keys_in(fleet.folder) >= ONLINE
     assert private_keys_in(fleet.folder) - ONLINE - TLS <= {"snapshot.next.pem"}
 
@@ -176,6 +182,7 @@ def test_a_team_brings_its_own_model_to_devices_and_no_other(holder: Holder, tmp
 
 
 def test_a_model_or_a_change_that_cannot_be_is_refused(holder: Holder, tmp_path: Path) -> None:
+    assert "expected a change that waits, found no file" in holder.is_refused("keys", "sign", str(tmp_path / "none.json"))
     (tmp_path / "pending.json").write_text("{}")
     assert "root_before: expected" in holder.is_refused("keys", "sign", str(tmp_path / "pending.json"))
     waits = ("--pending", str(tmp_path / "change.json"))
@@ -203,6 +210,7 @@ def test_a_passphrase_comes_from_a_descriptor_or_a_terminal_and_a_wrong_one_is_r
     assert nobody.returncode == 2
     assert "no terminal to ask at; give --passphrase-file or --passphrase-fd" in nobody.stderr
     assert "expected a passphrase of 1 to 1024 characters, found 0 bytes" in make("c.pem", passphrase=b"\n").stderr
+    assert "found No such file or directory\n" in make("d.pem", "--passphrase-file", str(tmp_path / "none")).stderr
     assert not (tmp_path / "b.pem").exists()
 
 
