@@ -20,7 +20,7 @@ def view(**changes: object) -> RolloutView:
 def plan(**changes: object) -> PlanView:
     durations = {"latency_ratio": 1.2, "soak_s": 0, "patience_s": 60, "deadline_s": 60, "contact_s": 60, "hold_s": 0}
     choices = {"approval": False, "newcomers": False, "take_back": False, "window": "", "zone": "UTC", "rate_per_min": None}
-    unsure = {"limits": {}, "sure_to_stop": None, "sure_to_pass": None}
+    unsure: dict[str, object] = {"limits": {}, "sure_to_stop": None, "sure_to_pass": None}
     return PlanView.model_validate({**durations, **choices, **unsure, **changes})
 
 
