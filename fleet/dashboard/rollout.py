@@ -77,12 +77,17 @@ class RolloutPage:
         self._blame.show(view.history)
         self._gate.show((view.gate, view.plan, view.strategy))
         self._shadow.show((view.shadow, len(view.waves)))
-        self._halves.show(view if view.strategy == "split" else None)
+        self._halves.show(await self._split(outline) if view.strategy == "split" else None)
         await self._members.show(view.counts)
         self._plan.show(view.plan)
         self._history.show(view.history)
         for name, button in self._buttons.items():
             button.show(ACTS[name].obstacle(view, self._page.caller), is_there=_is_there(name, view))
+
+    async def _split(self, outline: RolloutView) -> RolloutView:
+        """Return the rollout with all of its devices, by which both halves are counted."""
+        total = sum(outline.counts.values())
+        return outline.model_copy(update={"devices": await self._feed.rollout_devices(self._rollout, None, 0, total)})
 
     def _add_button(self, act: Act) -> ActButton:
         async def press() -> None:

@@ -17,6 +17,7 @@ from fleet.views import GateView, PlanView, RolloutView
 
 # How both sides of a comparison are called, where not canary and control.
 ARMS = {"split": ("This release", "The other"), "shadow": ("In shadow", "Live")}
+SPLIT_RULE = "The limits say how the release does; nothing is stopped and no wave is opened by them."
 Shown = tuple[GateView | None, PlanView | None, str]
 
 
@@ -32,12 +33,13 @@ def draw_gate(shown: Shown) -> None:
         else:
             with bar:
                 badge(f"gate-{gate.decision}")
-                ui.label(headline(gate))
+                if strategy != "split":  # there its limits open and stop nothing
+                    ui.label(headline(gate))
             with table(["Metric", "Verdict", one, other, "Difference (95 % interval)", "Allowed", "Worse than allowed", "Evidence so far"]):
                 report = {found.metric: found for found in gate.report}
                 for metric in gate.metrics:
                     _draw_line(line_of(metric, report.get(metric.metric)))
-        ui.label(rule(plan)).classes("ff-tile-note ff-rule")
+        ui.label(SPLIT_RULE if strategy == "split" else rule(plan)).classes("ff-tile-note ff-rule")
 
 
 def _draw_line(line: MetricLine) -> None:

@@ -44,7 +44,7 @@ class FolderNotEmptyError(FleetError):
     """A device's folder would be written over."""
 
     def __init__(self, folder: str) -> None:
-        super().__init__(f"{folder}: expected a folder that is empty or missing, found files; choose another with --out")
+        super().__init__(f"{folder}: expected a folder that is empty or missing, found files; choose another folder")
 
 
 class ToolMissingError(FleetError):

@@ -23,8 +23,10 @@ from fleet.store.access import AccessStore
 from fleet.store.audit import AuditStore
 from fleet.store.database import Database
 from fleet.store.place import PostgresUrl
+from fleet.store.releases import ReleaseStore
 from fleet.store.retention import Retention
 from fleet.store.uplinks import UplinkStore
+from tests.fleet.bundles import make_bundle
 from tests.fleet.databases import KINDS, new_place
 from tests.fleet.test_fleet_store import admit, heard, window
 
@@ -73,6 +75,14 @@ def test_an_act_and_its_row_are_kept_together_or_not_at_all(database: Database) 
     failing.outcome = "refused"
     log.add(failing)
     assert [entry.outcome for entry in log.page(None, 10)] == ["done", "refused"]
+
+
+def test_a_release_that_is_added_is_named_in_its_row(database: Database, tmp_path: Path) -> None:
+    # Given a signed list, of which the request's body tells no name
+    manifest = make_bundle(tmp_path, release=3)
+    with acting(Acting(NOW, "api 192.0.2.7", "releases.create", "user anna", "operator", body=bytearray(b'{"targets": "..."}'))):
+        ReleaseStore(database).add(manifest, NOW)
+    assert [(entry.what, entry.subject) for entry in AuditStore(database).page(None, 10)] == [("releases.create", "digits 3")]
 
 
 def test_an_act_of_several_changes_is_one_row_and_what_nobody_does_is_none(database: Database) -> None:

@@ -103,7 +103,9 @@ def test_the_terminal_tells_waves_that_are_watched_in_shadow_and_never_opened() 
     shadow = WaveView(wave=2, size="50%", devices=80, offered=80, settled=2, is_open=True, lost=2, in_shadow=70)
     shut = WaveView(wave=3, size="100%", devices=100, offered=0, settled=100, is_open=False)
     summary = summarised(Outline(followed(Strategy.SHADOW), ()))
-    view = RolloutView.model_validate({**summary.model_dump(), "wave": 1, "waves": (watched, shadow, shut)})
+    view = RolloutView.model_validate(
+        {**summary.model_dump(), "state": "running", "ended_at": None, "wave": 1, "waves": (watched, shadow, shut)}
+    )
 
     def lines(shown: RolloutView) -> list[str]:
         out = io.StringIO()

@@ -64,8 +64,8 @@ def test_a_rollout_that_nothing_could_stop_was_not_stopped() -> None:
 
 
 def test_a_rollback_does_not_read_as_if_it_brought_its_release() -> None:
-    told = [(one.what, one.whom) for one in (view(kind="start"), view(kind="rollback", origin=7), view(kind="retry", origin=7))]
-    start, back, again = told
+    told = [view(release=REF, kind=kind, origin=None if kind == "start" else 7) for kind in ("start", "rollback", "retry")]
+    start, back, again = [(one.what, one.whom) for one in told]
     assert start == ("digits 2", f"to {view().query}")
     assert back == ("back from digits 2", "on the devices of rollout 7")
     assert again == ("digits 2 again", "to those that rollout 7 lost")

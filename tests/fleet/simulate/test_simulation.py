@@ -88,6 +88,22 @@ def test_the_server_misses_what_was_dropped_and_nothing_that_came_late(stage: Fl
     assert (0 < lost <= befell) if fault == "drop" else (lost == 0)
 
 
+def test_what_a_device_is_and_runs_is_said_again_where_it_was_dropped(stage: FleetProcess, tmp_path: Path) -> None:
+    # Given devices of which every second message never reaches the broker
+    scenario = tmp_path / "faults.toml"
+    scenario.write_text(f"{QUICK}[faults]\ndrop = 0.5\n")
+    played = simulate(stage, "--devices", "20", "--faults", str(scenario), "--seconds", BOUND_S, "--prefix", "deaf")
+    try:
+        with stage.api as api:
+            devices = [f"devices/deaf-{number:05}" for number in range(20)]
+            wait_for(lambda: api.get(devices[-1]).status_code == 200)
+            # Then none of them stays one that never said what it is
+            wait_for(lambda: all(api.get(device).json()["birth"] is not None for device in devices))
+    finally:
+        leave(played)
+    wait_for(lambda: nobody_is_online(stage))
+
+
 def test_the_door_is_its_owners_alone_and_a_name_opens_no_other_topics(stage: FleetProcess) -> None:
     door = stage.folder / "simulation.sock"
 
