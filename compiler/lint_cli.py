@@ -18,7 +18,8 @@ from compiler.lower.tensorrt_rules import RULES, Finding, lint
 
 app = typer.Typer(rich_markup_mode="rich")
 SENTENCES = {rule.id: rule.sentence for rule in RULES}
-EPILOG = "[bold]Examples[/bold]\n\nfieldfare lint-tensorrt model.onnx\n\n[bold]Rules[/bold]\n\n" + "\n\n".join(f"[bold]{rule.id}[/bold]: {rule.sentence}" for rule in RULES)
+EXAMPLE = "[bold]Examples[/bold]\n\nfieldfare lint-tensorrt model.onnx"
+EPILOG = "\n\n".join((EXAMPLE, "[bold]Rules[/bold]", *(f"[bold]{rule.id}[/bold]: {rule.sentence}" for rule in RULES)))
 
 
 @app.command("lint-tensorrt", epilog=EPILOG)

@@ -57,7 +57,8 @@ def alternatives(words: list[str]) -> Iterator[list[str]]:
 
 @cache
 def command_of(part: str) -> Any:
-    return get_command(cli.build_app(part)).commands[part]  # type: ignore[attr-defined]  # the tree's top is a group
+    top: Any = get_command(cli.build_app(part))
+    return top.commands[part]
 
 
 def fault(words: list[str], is_whole: bool) -> str | None:
@@ -77,28 +78,27 @@ def fault(words: list[str], is_whole: bool) -> str | None:
 def _refusal(command: Any, rest: list[str], is_whole: bool) -> str | None:
     """Parse as the command itself would, without running it or looking for the files that it names."""
     options = {name: option for option in command.params for name in (*option.opts, *option.secondary_opts) if name.startswith("-")}
-    arguments = 0
-    given: set[str] = set()
-    while rest:
-        name, _, value = rest.pop(0).partition("=") if rest[0].startswith("--") else (rest.pop(0), "", "")
-        if not name.startswith("-"):
-            arguments += 1
-        elif name != "--help" and name not in options and command.context_settings.get("ignore_unknown_options"):
-            arguments += 1
-        elif name != "--help" and name not in options:
+    takes_dashes = command.context_settings.get("ignore_unknown_options", False)
+    arguments, given = 0, {"help"}
+    words = iter(rest)
+    for word in words:
+        name, _, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        if option := options.get(name):
+            given.add(option.name)
+            if not (option.is_flag or value or next(words, None) or not is_whole):
+                return f"{name} wants a value"
+        elif name.startswith("-") and name != "--help" and not takes_dashes:
             return f"{command.name} has no option {name}"
         elif name != "--help":
-            given.add(options[name].name)
-            if not options[name].is_flag and not value:
-                if is_whole and not rest:
-                    return f"{name} wants a value"
-                rest = rest[1:]
-    if not is_whole:
-        return None
-    wanted = [parameter for parameter in command.params if parameter.required]
-    lacking = [parameter.name for parameter in wanted if parameter.name not in given and is_option(parameter)]
-    least = sum(1 for parameter in wanted if parameter.param_type_name == "argument")
-    places = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+            arguments += 1
+    return _lack(command, arguments, given) if is_whole else None
+
+
+def _lack(command: Any, arguments: int, given: set[str]) -> str | None:
+    """Say what a whole command lacks, or has too much of."""
+    lacking = [one.name for one in command.params if one.required and is_option(one) and one.name not in given]
+    places = [one for one in command.params if one.param_type_name == "argument"]
+    least = sum(1 for place in places if place.required)
     if lacking or arguments < least:
         return f"{command.name} wants {', '.join(lacking) or 'more arguments'}"
     if arguments > len(places) and not any(place.nargs == -1 for place in places):
