@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
@@ -97,6 +96,8 @@ def _options(
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
+        from importlib import metadata  # takes as long as all the rest of a start
+
         typer.echo(metadata.version("fieldfare"))
         raise typer.Exit
 
