@@ -12,7 +12,7 @@ from fleet.core.targeting.groups import FixedGroup, Group, SavedQuery, groups_in
 from fleet.core.targeting.parse import parse_query
 from fleet.errors.targeting import GroupInGroupError
 from fleet.requests import LabelChange, NewGroup
-from fleet.views import GroupDetail, GroupMember, GroupView, LabelledView
+from fleet.views.targeting import GroupDetail, GroupMember, GroupView, LabelledView
 
 
 class Groups(Protocol):

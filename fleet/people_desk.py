@@ -7,7 +7,7 @@ from typing import Protocol
 
 from fleet.core.roles import ROLE_BY_WORD, Role
 from fleet.requests import NewPassword, NewRole, NewUser
-from fleet.views import UserView
+from fleet.views.access import UserView
 
 
 class People(Protocol):

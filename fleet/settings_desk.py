@@ -16,7 +16,7 @@ from fleet.core.pages import Part
 from fleet.errors.devices import NoDevicesError
 from fleet.errors.targeting import StaleVersionError
 from fleet.requests import ConfigurationChange
-from fleet.views import ConfiguredDevice
+from fleet.views.settings import ConfiguredDevice
 
 # Of one change; a fleet is not larger.
 MAX_DEVICES = 1_000_000

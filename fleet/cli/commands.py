@@ -20,7 +20,7 @@ from fleet.cli.pages import every
 from fleet.core.commands import ANSWER_GRACE, RUN_GRACE
 from fleet.errors.devices import CommandEndedError
 from fleet.requests import NewCommand
-from fleet.views import CommandSummary, CommandView
+from fleet.views.commands import CommandSummary, CommandView
 
 POLL_S = 0.5
 # Longer than any command can stay without an end.

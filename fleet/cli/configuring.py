@@ -16,7 +16,7 @@ from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.cli.pages import every
 from fleet.requests import ConfigurationChange
-from fleet.views import ConfigurationView, ConfiguredDevice, ConfiguringView, DeviceSettings, SettingsState
+from fleet.views.settings import ConfigurationView, ConfiguredDevice, ConfiguringView, DeviceSettings, SettingsState
 
 
 def configure(

@@ -11,7 +11,7 @@ from fleet.cli.client import connected
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.cli.pages import every_device
-from fleet.views import DeviceSummary
+from fleet.views.devices import DeviceSummary
 
 app = typer.Typer()
 

@@ -19,7 +19,7 @@ from fleet.cli.output import ago, print_json, print_table
 from fleet.cli.pages import first
 from fleet.core.refusals import trust_line
 from fleet.requests import GivenToken, NewEnrolmentToken
-from fleet.views import DeviceDetail, QuarantinedMessage
+from fleet.views.devices import DeviceDetail, QuarantinedMessage
 
 app = typer.Typer(name="device", no_args_is_help=True, help="Let a device in, turn it out, show it, or ask something of it.")
 

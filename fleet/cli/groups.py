@@ -11,7 +11,7 @@ from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
 from fleet.cli.pages import every
 from fleet.requests import NewGroup
-from fleet.views import GroupDetail, GroupMember, GroupView
+from fleet.views.targeting import GroupDetail, GroupMember, GroupView
 
 app = typer.Typer(name="group", no_args_is_help=True, help="Name sets of devices, for queries.")
 

@@ -15,7 +15,8 @@ from fleet.cli.output import print_json, print_table
 from fleet.cli.pages import every_device
 from fleet.core.labels import changed, version_of
 from fleet.requests import LabelChange
-from fleet.views import DeviceDetail, DeviceSummary, LabelledView
+from fleet.views.devices import DeviceDetail, DeviceSummary
+from fleet.views.targeting import LabelledView
 
 # How many changed devices a person is shown; the rest are counted.
 SHOWN = 20

@@ -18,7 +18,7 @@ from fleet.release.keys import AskSecret, open_key
 from fleet.release.pending import MAX_PENDING_BYTES, Pending, missing
 from fleet.release.signing import Published
 from fleet.requests import TrustVersions
-from fleet.views import ReleaseView
+from fleet.views.releases import ReleaseView
 
 NOT_FOUND = 404
 

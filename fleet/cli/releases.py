@@ -19,7 +19,7 @@ from fleet.cli.output import ago, print_json, print_table, size, styled
 from fleet.cli.pages import every
 from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
 from fleet.home import Home, default_folder
-from fleet.views import ReleaseView
+from fleet.views.releases import ReleaseView
 
 app = typer.Typer(name="release", no_args_is_help=True, help="Sign and list releases.")
 

@@ -20,7 +20,7 @@ from fleet.cli.rollout_parts import shown, whole
 from fleet.cli.rollout_text import counts, drawn, history, state
 from fleet.errors.rollouts import RolloutFailedError
 from fleet.requests import DEFAULT_DEADLINE_S, DEFAULT_PATIENCE_S, NewRollout
-from fleet.views import RolloutSummary
+from fleet.views.rollouts import RolloutSummary
 
 app = typer.Typer(name="rollout", no_args_is_help=True, help="Bring a release to devices, and watch it arrive.")
 

@@ -20,7 +20,7 @@ from fleet.dashboard.setting_words import NAMES, TITLES, change_of, differences,
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.errors.devices import UnknownDeviceError
 from fleet.settings_desk import version_of
-from fleet.views import ConfiguredDevice
+from fleet.views.settings import ConfiguredDevice
 
 CONFIGURE = ("POST", "/configurations")
 NOTHING = "Nothing would change."

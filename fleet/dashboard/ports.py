@@ -11,7 +11,10 @@ from fleet.acting import Acting
 from fleet.core.audit import LinkedEntry
 from fleet.core.pages import Part
 from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout
-from fleet.views import CommandSummary, CommandView, ConfiguredDevice, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.reader import FleetReader
+from fleet.views.settings import ConfiguredDevice
+from fleet.views.targeting import GroupDetail, GroupView, LabelledView, RolloutPreview
 
 
 class Rollouts(Protocol):

@@ -13,7 +13,7 @@ from fleet.dashboard.rollout_form import START
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.wave_words import strategy
 from fleet.dashboard.words import release_name
-from fleet.views import RolloutView
+from fleet.views.rollouts import RolloutView
 
 
 def register(feed: Feed, frame: Frame) -> None:

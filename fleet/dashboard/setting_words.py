@@ -11,7 +11,7 @@ from contracts.codec import invalid_document
 from contracts.configuration import SettingValue, parse_setting
 from contracts.lifecycle import FINAL, Phase
 from fleet.requests import ConfigurationChange
-from fleet.views import ConfigurationView, ConfiguredDevice
+from fleet.views.settings import ConfigurationView, ConfiguredDevice
 
 TITLES = {
     "broker": "Broker",

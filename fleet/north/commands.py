@@ -18,7 +18,8 @@ from fleet.north.auth import caller_of
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.requests import NewCommand
-from fleet.views import CommandSummary, CommandView, Page
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.pages import Page
 
 Device = Annotated[DeviceId, Path()]
 Number = Annotated[CommandId, Path()]

@@ -10,7 +10,8 @@ from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.north.versions import Seen, seen_version, tag
 from fleet.requests import GroupName, LabelChange, NewGroup
-from fleet.views import GroupMember, GroupView, LabelledView, Page
+from fleet.views.pages import Page
+from fleet.views.targeting import GroupMember, GroupView, LabelledView
 
 Group = Annotated[GroupName, Path()]
 GROUPS = Pages("groups", str)

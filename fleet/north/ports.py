@@ -32,20 +32,10 @@ from fleet.requests import (
     TrustChange,
     TrustVersions,
 )
-from fleet.views import (
-    CommandSummary,
-    CommandView,
-    ConfiguredDevice,
-    ExcludedView,
-    GroupDetail,
-    GroupMember,
-    GroupView,
-    LabelledView,
-    RolloutPreview,
-    TargetView,
-    TokenView,
-    UserView,
-)
+from fleet.views.access import TokenView, UserView
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.settings import ConfiguredDevice
+from fleet.views.targeting import ExcludedView, GroupDetail, GroupMember, GroupView, LabelledView, RolloutPreview, TargetView
 
 
 class Access(Protocol):

@@ -27,20 +27,12 @@ from fleet.store.tables import devices, inference_windows
 from fleet.store.taken_part import taken_part
 from fleet.store.tallies import gaps_of
 from fleet.store.wishes import WishStore
-from fleet.views import (
-    ConfigurationView,
-    DeviceDetail,
-    DeviceRolloutView,
-    DeviceSummary,
-    HealthPoint,
-    InferencePoint,
-    Overview,
-    QuarantinedMessage,
-    ReleaseView,
-    RolloutDeviceView,
-    RolloutSummary,
-    RolloutView,
-)
+from fleet.views.charts import HealthPoint, InferencePoint
+from fleet.views.devices import DeviceDetail, DeviceSummary, QuarantinedMessage
+from fleet.views.overview import Overview
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import DeviceRolloutView, RolloutDeviceView, RolloutSummary, RolloutView
+from fleet.views.settings import ConfigurationView
 
 MAX_EVENTS = 100
 # What a page for people takes at once; programs read lists page by page.

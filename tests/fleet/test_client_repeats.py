@@ -14,7 +14,7 @@ from fleet.cli.http_line import HttpLine
 from fleet.cli.server_url import parse_url
 from fleet.errors.client import ServerUnreachableError
 from fleet.requests import NewToken
-from fleet.views import TokenView
+from fleet.views.access import TokenView
 
 BODY = b'{"name":"anna","role":"viewer","created_at":"2026-01-01T00:00:00Z","expires_at":null}'
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)

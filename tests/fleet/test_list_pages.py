@@ -24,7 +24,7 @@ from fleet.store.devices import BATCH
 from fleet.store.rollouts import RolloutStore
 from fleet.store.settings_pages import SettingsPages
 from fleet.store.wishes import WishStore
-from fleet.views import DeviceSettings, SettingsState
+from fleet.views.settings import DeviceSettings, SettingsState
 from tests.fleet.databases import KINDS, new_place
 from tests.fleet.test_fleet_store import NOW, admit
 from tests.fleet.test_retention import health, save, work

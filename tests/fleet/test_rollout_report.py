@@ -24,7 +24,7 @@ from fleet.store.rollout_rows import VERDICT
 from fleet.store.rollout_views import summarised
 from fleet.store.rollouts import Outline
 from fleet.testimony import SOURCES
-from fleet.views import RolloutView
+from fleet.views.rollouts import RolloutView
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 NEW, OLD = (ReleaseRef(model="digits", release=number, manifest_sha256=f"{number}" * 64) for number in (2, 1))

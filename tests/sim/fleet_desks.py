@@ -19,17 +19,11 @@ from fleet.errors.rollouts import UnknownRolloutError
 from fleet.errors.targeting import UnknownGroupError
 from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout
 from fleet.targeting import Targeting
-from fleet.views import (
-    CommandSummary,
-    CommandView,
-    ConfiguredDevice,
-    DeviceDetail,
-    FleetReader,
-    GroupDetail,
-    GroupView,
-    LabelledView,
-    RolloutPreview,
-)
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.devices import DeviceDetail
+from fleet.views.reader import FleetReader
+from fleet.views.settings import ConfiguredDevice
+from fleet.views.targeting import GroupDetail, GroupView, LabelledView, RolloutPreview
 from tests.sim.fleet_reader import MovingFleet
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fleet.dashboard.feed import Feed, Shared
 from fleet.errors.devices import UnknownDeviceError
-from fleet.views import DeviceDetail, DeviceSummary
+from fleet.views.devices import DeviceDetail, DeviceSummary
 from tests.sim.fleet_desks import PlayedServices
 from tests.sim.fleet_reader import MovingFleet
 

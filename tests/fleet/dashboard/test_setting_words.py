@@ -12,7 +12,7 @@ from contracts.lifecycle import Phase
 from contracts.messages import ModelReport, Outcome, ReleaseRef
 from fleet.dashboard.setting_words import NAMES, TITLES, change_of, differences, outcome
 from fleet.dashboard.words import LOOKS
-from fleet.views import ConfigurationView, ConfiguredDevice
+from fleet.views.settings import ConfigurationView, ConfiguredDevice
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 BEFORE: dict[str, SettingValue] = {"telemetry.window_s": 30.0, "delivery.sources": ("mqtt", "https")}
