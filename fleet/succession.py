@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fleet.core.devices import HeardDevice
 from fleet.errors.server import DependentsError, NoSuccessionError
-from fleet.requests import AuthorityState, Dependent, RootState
+from fleet.requests.authority import AuthorityState, Dependent, RootState
 
 
 class Root(Protocol):

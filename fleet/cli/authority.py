@@ -9,7 +9,7 @@ import typer
 from fleet.cli.client import connected
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
-from fleet.requests import AuthorityState, Retirement
+from fleet.requests.authority import AuthorityState, Retirement
 
 app = typer.Typer(name="authority", no_args_is_help=True, help="Replace the authority by which server and devices know each other.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -111,7 +111,7 @@ def _written(body: BaseModel) -> bytes:
 
 def _named() -> dict[str, str]:
     """Give a request a name of its own, by which the server knows it again."""
-    return {"Idempotency-Key": secrets.token_hex(16)}
+    return {"Idempotency-Key": os.urandom(16).hex()}
 
 
 @contextmanager

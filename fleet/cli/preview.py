@@ -7,7 +7,7 @@ import typer
 from fleet.cli.client import ApiClient
 from fleet.cli.output import print_table, size
 from fleet.cli.pages import every
-from fleet.requests import NewRollout
+from fleet.requests.rollouts import NewRollout
 from fleet.views.targeting import ArtifactPreview, ExcludedView, RolloutPreview, TargetView, WholePreview
 
 

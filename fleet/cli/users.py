@@ -10,7 +10,7 @@ from fleet.cli.client import connected, request
 from fleet.cli.new_passwords import PasswordFile, new_password
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
-from fleet.requests import NewPassword, NewRole, NewUser
+from fleet.requests.access import NewPassword, NewRole, NewUser
 from fleet.views.access import UserView
 
 app = typer.Typer(name="user", no_args_is_help=True, help="Let people sign in to the dashboard, each in a role.")

@@ -12,7 +12,7 @@ from fleet.core.refusals import trust_line
 from fleet.dashboard.parts import ago, badge, facts, heading, row, table
 from fleet.dashboard.setting_words import outcome, written
 from fleet.dashboard.words import STATUSES, duration, size, words_of
-from fleet.views.devices import DeviceDetail
+from fleet.views.device_details import DeviceDetail
 from fleet.views.settings import ConfigurationView
 
 Settled = tuple[ConfigurationView | None, int, int]

@@ -13,7 +13,7 @@ from fleet.dashboard.command_words import asked
 from fleet.dashboard.parts import ago, badge, row, table
 from fleet.dashboard.words import release_name, words_of
 from fleet.views.commands import CommandSummary
-from fleet.views.devices import EventView
+from fleet.views.device_details import EventView
 from fleet.views.rollouts import DeviceRolloutView
 
 MAX_MOMENTS = 100

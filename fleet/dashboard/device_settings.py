@@ -7,8 +7,9 @@ from datetime import datetime
 from nicegui import context, ui
 from starlette.requests import Request
 
-from contracts.configuration import SETTABLE, SettingValue
+from contracts.configuration import SETTABLE
 from contracts.errors import FieldfareError
+from contracts.settings import SettingValue
 from fleet.core.roles import Caller
 from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import Ask, attempt, confirmed

@@ -13,7 +13,8 @@ from contracts.lifecycle import Phase
 from fleet.dashboard.ports import Services
 from fleet.views.charts import HealthPoint, InferencePoint
 from fleet.views.commands import CommandSummary
-from fleet.views.devices import DeviceDetail, DeviceSummary
+from fleet.views.device_details import DeviceDetail
+from fleet.views.devices import DeviceSummary
 from fleet.views.overview import Overview
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import DeviceRolloutView, RolloutDeviceView, RolloutView

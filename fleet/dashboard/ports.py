@@ -10,7 +10,9 @@ from contracts.commands import Command
 from fleet.acting import Acting
 from fleet.core.audit import LinkedEntry
 from fleet.core.pages import Part
-from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout
+from fleet.requests.rollouts import NewRollout
+from fleet.requests.settings import ConfigurationChange
+from fleet.requests.targeting import LabelChange, NewGroup
 from fleet.views.commands import CommandSummary, CommandView
 from fleet.views.reader import FleetReader
 from fleet.views.settings import ConfiguredDevice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from fleet.north.ports import Services
-from fleet.requests import AuthorityState, Retirement
+from fleet.requests.authority import AuthorityState, Retirement
 
 
 def router(services: Services) -> APIRouter:

@@ -11,7 +11,8 @@ from contracts.names import DeviceId
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages, Where
 from fleet.north.ports import Services
 from fleet.views.charts import HealthPoint, InferencePoint
-from fleet.views.devices import DeviceDetail, DeviceSummary, EventView, QuarantinedMessage
+from fleet.views.device_details import DeviceDetail, EventView, QuarantinedMessage
+from fleet.views.devices import DeviceSummary
 from fleet.views.overview import Overview
 from fleet.views.pages import Page
 

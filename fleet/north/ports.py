@@ -19,19 +19,12 @@ from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
 from fleet.north.reading import DevicePages, Lists, Reader, SettingsPages
 from fleet.north.repeats import Kept
-from fleet.requests import (
-    AuthorityState,
-    ConfigurationChange,
-    LabelChange,
-    NewGroup,
-    NewPassword,
-    NewRole,
-    NewRollout,
-    NewUser,
-    OnlineKey,
-    TrustChange,
-    TrustVersions,
-)
+from fleet.requests.access import NewPassword, NewRole, NewUser
+from fleet.requests.authority import AuthorityState
+from fleet.requests.releases import OnlineKey, TrustChange, TrustVersions
+from fleet.requests.rollouts import NewRollout
+from fleet.requests.settings import ConfigurationChange
+from fleet.requests.targeting import LabelChange, NewGroup
 from fleet.views.access import TokenView, UserView
 from fleet.views.commands import CommandSummary, CommandView
 from fleet.views.settings import ConfiguredDevice

@@ -8,7 +8,7 @@ from typing import Protocol
 from contracts.lifecycle import Phase
 from fleet.core.pages import Key, Part
 from fleet.views.charts import HealthPoint, InferencePoint
-from fleet.views.devices import EventView, QuarantinedMessage
+from fleet.views.device_details import EventView, QuarantinedMessage
 from fleet.views.reader import FleetReader
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import RolloutDeviceView, RolloutEntryView, RolloutSummary

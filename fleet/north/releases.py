@@ -11,7 +11,7 @@ from contracts.names import Sha256
 from fleet.errors.releases import UnknownArtifactError
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
-from fleet.requests import NewRelease
+from fleet.requests.releases import NewRelease
 from fleet.views.pages import Page
 from fleet.views.releases import ReleaseView
 

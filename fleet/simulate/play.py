@@ -8,8 +8,9 @@ from random import Random
 
 from pydantic import ValidationError
 
+from contracts.downlinks import Desired
 from contracts.lifecycle import FINAL, Phase
-from contracts.messages import Birth, Desired, DeviceEvent, Machine, ModelReport, Outcome, ReleaseRef, Reported
+from contracts.messages import Birth, DeviceEvent, Machine, ModelReport, Outcome, ReleaseRef, Reported
 from fleet.simulate.device import NEVER, Device, Say, Update
 from fleet.simulate.scenario import Behaviour, Scenario
 from fleet.simulate.telemetry import Telemetry

@@ -18,7 +18,7 @@ from fleet.store.rollout_views import device_view, entry_view, summarised
 from fleet.store.rollouts import RolloutStore
 from fleet.store.times import micros, moment
 from fleet.views.charts import HealthPoint, InferencePoint
-from fleet.views.devices import EventView, QuarantinedMessage
+from fleet.views.device_details import EventView, QuarantinedMessage
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import RolloutDeviceView, RolloutEntryView, RolloutSummary
 

@@ -13,7 +13,7 @@ from fleet.cli.client import SENT_AGAIN, ApiClient
 from fleet.cli.http_line import HttpLine
 from fleet.cli.server_url import parse_url
 from fleet.errors.client import ServerUnreachableError
-from fleet.requests import NewToken
+from fleet.requests.access import NewToken
 from fleet.views.access import TokenView
 
 BODY = b'{"name":"anna","role":"viewer","created_at":"2026-01-01T00:00:00Z","expires_at":null}'

@@ -11,8 +11,9 @@ from typing import TypeVar
 import pytest
 
 from contracts.configuration import Configuration
+from contracts.downlinks import Desired
 from contracts.lifecycle import Phase
-from contracts.messages import Desired, ReleaseRef
+from contracts.messages import ReleaseRef
 from fleet.core.configurations import Revision
 from fleet.core.devices import Device
 from fleet.core.pages import Key, Part

@@ -19,7 +19,7 @@ from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan, Strategy
 from fleet.core.rollout.step import News, step
 from fleet.plans import IN_SHADOW, METRICS, SERVING, plan_of
-from fleet.requests import GateName, NewRollout
+from fleet.requests.rollouts import GateName, NewRollout
 from fleet.store.rollout_rows import VERDICT
 from fleet.store.rollout_views import summarised
 from fleet.store.rollouts import Outline

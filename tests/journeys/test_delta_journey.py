@@ -16,8 +16,8 @@ from agent.enrolment import Order, enrol
 from contracts import codec
 from contracts.bundle import file_entry
 from contracts.chunks import CHUNK_BYTES
+from contracts.downlinks import Offer
 from contracts.manifest import FileEntry, Manifest
-from contracts.messages import Offer
 from contracts.topics import parse_chunk
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.deltas import DeltaStore, Finding

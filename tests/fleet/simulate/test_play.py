@@ -9,8 +9,9 @@ from random import Random
 
 import pytest
 
+from contracts.downlinks import Desired
 from contracts.lifecycle import Phase
-from contracts.messages import UPLINK_MESSAGES, Desired, Health, InferenceWindow, Message, ReleaseRef, Reported
+from contracts.messages import UPLINK_MESSAGES, Health, InferenceWindow, Message, ReleaseRef, Reported
 from fleet.simulate.device import Device, Say
 from fleet.simulate.play import Play
 from fleet.simulate.scenario import Behaviour, Faults, Group, ReleaseEffect, Scenario
