@@ -55,6 +55,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Else pydantic reads what every installed package says of itself, and runs what calls itself a plugin.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # Where it happens to be installed, securesystemslib loads a cloud's whole client, by which nothing is signed here; None: not there.
+    sys.modules.setdefault("boto3", None)  # type: ignore[arg-type]  # typeshed does not know of this meaning
     requested = _requested_part(arguments)
     try:
         build_app(requested)(args=arguments, prog_name="fieldfare")
