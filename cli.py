@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
@@ -56,6 +55,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Else pydantic reads what every installed package says of itself, and runs what calls itself a plugin.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # Where it happens to be installed, securesystemslib loads a cloud's whole client, by which nothing is signed here; None: not there.
+    sys.modules.setdefault("boto3", None)  # type: ignore[arg-type]  # typeshed does not know of this meaning
     requested = _requested_part(arguments)
     try:
         build_app(requested)(args=arguments, prog_name="fieldfare")
@@ -97,6 +98,8 @@ def _options(
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
+        from importlib import metadata  # takes as long as all the rest of a start
+
         typer.echo(metadata.version("fieldfare"))
         raise typer.Exit
 

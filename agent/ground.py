@@ -27,7 +27,7 @@ from agent.core.said import Said
 from agent.dials import outbox_limits, retention_of
 from agent.runtimes.installed import installed_version
 from contracts.agent_config import AgentConfig
-from contracts.manifest import Runtime
+from contracts.names import Runtime
 
 WORKER_COMMAND = (sys.executable, "-m", "agent.worker")
 BUILDER_COMMAND = (sys.executable, "-m", "agent.builder")

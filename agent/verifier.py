@@ -26,10 +26,11 @@ from agent.core.memory import Memory
 from agent.core.verdict import Grounds, Question, RefusalClass, Refused, Verdict, Verified
 from agent.errors import AgentError
 from contracts import codec
-from contracts.bundle import read_bounded
+from contracts.downlinks import Desired
 from contracts.errors import ContractError, MissingFileError, TooLargeError
 from contracts.manifest import MAX_MANIFEST_BYTES
-from contracts.messages import Desired, ReleaseRef
+from contracts.messages import ReleaseRef
+from contracts.small_files import read_bounded
 from contracts.trust import (
     DESIRED_PAYLOAD_TYPE,
     DIRECTOR_TARGET,

@@ -8,9 +8,9 @@ from statistics import median
 
 from compiler.errors import OptionError
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.commands import Cost, CostTable
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 # Ten thousand lines, which is what a fleet gives out at once.
 MAX_TABLE_BYTES = 16 << 20

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from compiler.errors import OptionError
-from contracts.manifest import Runtime
+from contracts.names import Runtime
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from contracts.names import DeviceId, LabelKey, LabelValue, TargetName
+from contracts.names import DeviceId, LabelKey, LabelValue, Port, TargetName
 from contracts.source_config import SourceSection, check_one_each
 
-Port = Annotated[int, Field(ge=1, le=65535)]
 SourceName = Literal["mqtt", "https", "folder"]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=2000)]
 FleetUrl = Annotated[str, Field(pattern=r"^(|https://[^\s?#]+)$", max_length=2000)]

@@ -11,6 +11,7 @@ from contracts import codec
 from contracts.chunks import chunk_digests
 from contracts.errors import InvalidDocumentError, MissingFileError, TamperedError, TooLargeError
 from contracts.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, decode_manifest
+from contracts.small_files import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,17 +82,6 @@ def check_files(folder: Path, manifest: Manifest, paths: Iterable[str]) -> None:
             raise TooLargeError(str(place), entry.bytes, place.stat().st_size)
         with place.open("rb") as stream:
             _check_digest(str(place), entry, codec.sha256_of_stream(stream))
-
-
-def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """Read a small file; raise MissingFileError or TooLargeError."""
-    if not path.is_file():
-        raise MissingFileError(str(path))
-    with path.open("rb") as stream:
-        raw = stream.read(max_bytes + 1)
-    if len(raw) > max_bytes:
-        raise TooLargeError(str(path), max_bytes, path.stat().st_size)
-    return raw
 
 
 def _check_digest(name: str, entry: FileEntry, found: str) -> None:

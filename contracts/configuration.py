@@ -7,15 +7,15 @@ agent.toml says, and agent.toml itself is never written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from contracts import codec
 from contracts.agent_config import AgentConfig
 from contracts.errors import InvalidDocumentError
-from contracts.manifest import ReleaseCounter
-from contracts.names import Sha256
+from contracts.names import ReleaseCounter, Sha256
+from contracts.settings import Settings, SettingValue
 
 # Where the device is reached, whom it believes and who it is are not among them, save the broker's address: probation proves that one.
 SETTABLE: Mapping[str, tuple[str, ...]] = {
@@ -32,17 +32,8 @@ SETTABLE: Mapping[str, tuple[str, ...]] = {
 PATHS = frozenset(f"{section}.{key}" for section, keys in SETTABLE.items() for key in keys)
 # Nothing set: what agent.toml alone says. Changes by the fleet count on from it.
 BASE_REVISION = 1
-MAX_SETTINGS = 64
 # What a check knows of an agent.toml that is elsewhere.
 _ELSEWHERE = AgentConfig.model_validate({"device": {"id": "device", "hardware": "cpu"}, "broker": {"host": "127.0.0.1", "port": 1}})
-
-SettingPath = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}\.[a-z][a-z0-9_]{0,31}$")]
-Word = Annotated[str, Field(max_length=2000)]
-# Whether a value fits its setting is for the device to judge, whose agent may be older or newer than the fleet.
-SettingValue = (
-    StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | Word | Annotated[tuple[Word, ...], Field(max_length=16)]
-)
-Settings = Annotated[dict[SettingPath, SettingValue], Field(max_length=MAX_SETTINGS)]
 
 
 class Configuration(BaseModel, frozen=True, extra="ignore"):

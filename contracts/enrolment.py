@@ -9,10 +9,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from contracts.agent_config import Port
 from contracts.errors import InvalidDocumentError
 from contracts.messages import MAX_PEM_CHARS
-from contracts.names import DeviceId, LabelKey, LabelValue, TargetName
+from contracts.names import DeviceId, LabelKey, LabelValue, Port, TargetName
 from contracts.trust import MAX_TRUST_FILE_BYTES
 
 # Routes of the HTTPS port that a machine uses before it has any identity.

@@ -10,20 +10,17 @@ from pydantic import BaseModel, Field, model_validator
 from contracts import codec
 from contracts.chunks import MAX_FILE_BYTES, chunk_count
 from contracts.grown import Grown
-from contracts.names import BundlePath, ModelName, Sha256, TargetName
+from contracts.names import BundlePath, ModelName, ReleaseCounter, Runtime, Sha256, TargetName
 from contracts.postprocess import Postprocess
 from contracts.preprocess import Preprocess
 from contracts.tensors import TensorSpec
 
 MAX_MANIFEST_BYTES = 8 << 20
-ReleaseCounter = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Share = Annotated[float, Field(allow_inf_nan=False)]
 Step = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Verdict = Literal["proven", "unproven", "failed"]
 # What became of an int8 file for an Edge TPU when the bundle was made.
 EdgeTpuOutcome = Literal["compiled", "not-installed", "failed", "timed-out", "nothing-mapped"]
-# Which loader a device needs: ONNX Runtime, or LiteRT / TensorFlow Lite.
-Runtime = Literal["onnx", "litert"]
 
 
 class FileEntry(BaseModel, frozen=True, extra="forbid"):

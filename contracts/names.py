@@ -1,10 +1,10 @@
-"""The alphabets of names: what may stand in a topic, a path and a signed document without quoting."""
+"""The words that documents share: alphabets of names that may stand in a topic, a path and a signed document without quoting."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 # One path or topic segment: no slash, no MQTT wildcard, no leading dot or dash.
 _SEGMENT = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -28,3 +28,7 @@ BundlePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 # A label's key and value, as an operator writes them.
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ReleaseCounter = Annotated[int, Field(ge=1, le=2**31 - 1)]
+# Which loader a device needs: ONNX Runtime, or LiteRT / TensorFlow Lite.
+Runtime = Literal["onnx", "litert"]
+Port = Annotated[int, Field(ge=1, le=65535)]

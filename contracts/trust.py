@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from contracts.manifest import ReleaseCounter
-from contracts.names import ModelName, TargetName
+from contracts.names import ModelName, ReleaseCounter, TargetName
 
 # DSSE payload type of a Desired document (github.com/secure-systems-lab/dsse, protocol.md).
 DESIRED_PAYLOAD_TYPE = "application/vnd.fieldfare.desired+json"

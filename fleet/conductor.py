@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from contracts.messages import ReleaseRef, ShadowWish
+from contracts.downlinks import ShadowWish
+from contracts.messages import ReleaseRef
 from fleet.core.gates.evidence import Evidence
 from fleet.core.rollout.history import FLEET, Entry, own_entries
 from fleet.core.rollout.model import LOST, Errand, Member, Rollout, Standing, State, told

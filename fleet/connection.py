@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import MissingFileError
 from contracts.grown import Grown
+from contracts.small_files import read_bounded
 from fleet.errors.client import NotConnectedError
 
 SERVER_VARIABLE = "FIELDFARE_SERVER"

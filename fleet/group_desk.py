@@ -11,8 +11,8 @@ from fleet.core.pages import Part, part_of
 from fleet.core.targeting.groups import FixedGroup, Group, SavedQuery, groups_in, version_of
 from fleet.core.targeting.parse import parse_query
 from fleet.errors.targeting import GroupInGroupError
-from fleet.requests import LabelChange, NewGroup
-from fleet.views import GroupDetail, GroupMember, GroupView, LabelledView
+from fleet.requests.targeting import LabelChange, NewGroup
+from fleet.views.targeting import GroupDetail, GroupMember, GroupView, LabelledView
 
 
 class Groups(Protocol):

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from fleet.core.roles import ROLE_BY_WORD, Role
-from fleet.requests import NewPassword, NewRole, NewUser
-from fleet.views import UserView
+from fleet.requests.access import NewPassword, NewRole, NewUser
+from fleet.views.access import UserView
 
 
 class People(Protocol):

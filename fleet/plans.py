@@ -11,7 +11,7 @@ from fleet.core.gates.evidence import Metric
 from fleet.core.gates.verdict import GatePolicy
 from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy
 from fleet.errors.rollouts import PlanError
-from fleet.requests import GateName, NewRollout
+from fleet.requests.rollouts import GateName, NewRollout
 from fleet.zones import zone_of
 
 # What a release can be told by while it serves, and while it only runs beside another one.

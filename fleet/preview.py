@@ -13,8 +13,8 @@ from fleet.core.inventory import Inventory
 from fleet.core.pages import Part, part_of
 from fleet.core.targeting.parse import parse_query
 from fleet.core.targeting.plan import TargetPlan
-from fleet.requests import NewRollout
-from fleet.views import ArtifactPreview, ExcludedView, ObstaclePreview, RolloutPreview, TargetView
+from fleet.requests.rollouts import NewRollout
+from fleet.views.targeting import ArtifactPreview, ExcludedView, ObstaclePreview, RolloutPreview, TargetView
 
 # Of each artifact and each obstacle.
 MAX_EXAMPLES = 3

@@ -20,7 +20,7 @@ from fleet.errors.rollouts import RolloutStateError
 from fleet.errors.targeting import StaleVersionError
 from fleet.plans import plan_of
 from fleet.recruiter import Release
-from fleet.requests import NewRollout
+from fleet.requests.rollouts import NewRollout
 
 
 class Rollouts(Protocol):

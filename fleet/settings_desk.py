@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from contracts.configuration import BASE, PATHS, Configuration, SettingValue, check_settings
+from contracts.configuration import BASE, PATHS, Configuration, check_settings
 from contracts.errors import InvalidDocumentError
+from contracts.settings import SettingValue
 from fleet.core.configurations import Revision, Setting, has_left, next_configuration
 from fleet.core.devices import HeardDevice
 from fleet.core.pages import Part
 from fleet.errors.devices import NoDevicesError
 from fleet.errors.targeting import StaleVersionError
-from fleet.requests import ConfigurationChange
-from fleet.views import ConfiguredDevice
+from fleet.requests.settings import ConfigurationChange
+from fleet.views.settings import ConfiguredDevice
 
 # Of one change; a fleet is not larger.
 MAX_DEVICES = 1_000_000

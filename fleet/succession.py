@@ -11,7 +11,7 @@ from typing import Protocol
 from fleet.core.devices import HeardDevice
 from fleet.core.pages import Part, part_of
 from fleet.errors.server import DependentsError, NoSuccessionError
-from fleet.requests import AuthorityState, Dependent, RootState
+from fleet.requests.authority import AuthorityState, Dependent, RootState
 
 # So many are read at a time.
 BATCH_DEVICES = 500

@@ -149,6 +149,15 @@ def test_a_server_starts_without_what_only_some_ask_for() -> None:
     assert found.stdout.split() == []
 
 
+@pytest.mark.parametrize("module", ["device_list", "devices", "groups", "releases", "rollouts", "tokens"])
+def test_a_command_asks_its_server_without_what_others_ask_or_what_draws_the_answer(module: str) -> None:
+    late = {"httpx", "rich.console", "rich.table", "rich.text", "sqlalchemy", "fastapi", "tuf", "cryptography", "numpy", "paho"}
+    late |= {"contracts.agent_config", "contracts.downlinks", "fleet.core.rollout.model"}
+    program = f"import sys, cli, fleet.cli.{module}; print(*sorted({late} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.split() == []
+
+
 def test_help_imports_no_part() -> None:
     program = "import sys, cli; cli.build_app(None); print(*sorted({'agent', 'compiler', 'fleet'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=180)

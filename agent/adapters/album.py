@@ -7,9 +7,9 @@ from pathlib import Path
 
 from agent.adapters import disk
 from agent.errors import CommandError
-from contracts.bundle import read_bounded
 from contracts.commands import MAX_JPEG_BYTES
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 JPEG_START = b"\xff\xd8\xff"
 

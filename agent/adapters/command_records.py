@@ -8,8 +8,8 @@ from agent.adapters import disk
 from agent.core.command_record import MAX_RECORD_BYTES, CommandRecord
 from agent.core.waiting_results import MAX_RESULTS
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 
 class CommandRecords:

@@ -12,10 +12,10 @@ from agent.adapters import disk
 from agent.core.configuring import BASE_REF, UNTOUCHED
 from agent.core.update import Update
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.configuration import BASE, Configuration
 from contracts.errors import ContractError, MissingFileError
 from contracts.messages import ReleaseRef
+from contracts.small_files import read_bounded
 
 MAX_MACHINE_BYTES = 64 * 1024
 MAX_CONFIGURATION_BYTES = 256 * 1024

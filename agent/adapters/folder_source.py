@@ -15,10 +15,11 @@ from agent.core.pieces import Piece, WantedFile
 from agent.core.runs import first_run
 from agent.errors import SourceAwayError, SourceFailedError
 from contracts import codec
-from contracts.bundle import MANIFEST, read_bounded
+from contracts.bundle import MANIFEST
 from contracts.chunks import CHUNK_BYTES, chunk_length
 from contracts.errors import ContractError
 from contracts.manifest import MAX_MANIFEST_BYTES, Manifest, decode_manifest
+from contracts.small_files import read_bounded
 
 MAX_BUNDLES = 64
 MAX_TAR_MEMBERS = 10_000

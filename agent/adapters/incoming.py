@@ -10,9 +10,9 @@ from pathlib import Path
 from agent.adapters import disk
 from agent.adapters.arriving import ArrivingFile
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.chunks import CHUNK_BYTES, MAX_FILE_BYTES, Bitmap, chunk_count, chunk_length
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 MAX_BITMAP_BYTES = MAX_FILE_BYTES // CHUNK_BYTES // 8
 # What came within this time may have to come again after a power cut; after the end of a process, nothing has.

@@ -8,8 +8,8 @@ from pathlib import Path
 from agent.adapters import disk
 from agent.core.command_ledger import CommandLedger
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 MAX_BYTES = 64 * 1024
 

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.adapters import disk
 from agent.core.transfer import Link
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 MAX_FILE_BYTES = 64 * 1024
 # A device that is carried about forgets the links it knew first.

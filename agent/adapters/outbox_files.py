@@ -19,9 +19,9 @@ from agent.adapters import disk
 from agent.core.drawers import MAX_PAIR_BYTES, Label, Letter
 from agent.core.shelf import Dropped
 from agent.errors import StateError
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
 from contracts.messages import MAX_MESSAGE_BYTES
+from contracts.small_files import read_bounded
 
 # A drawer takes a last letter when it is almost full; checksums and spaces come on top.
 MAX_FILE_BYTES = 2 * (MAX_PAIR_BYTES + MAX_MESSAGE_BYTES)

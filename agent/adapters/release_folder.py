@@ -16,10 +16,11 @@ from agent.core.admission import Fit
 from agent.core.pieces import WantedFile
 from agent.errors import StateError
 from contracts import codec
-from contracts.bundle import MANIFEST, check_files, read_bounded
+from contracts.bundle import MANIFEST, check_files
 from contracts.chunks import chunk_count
 from contracts.errors import ContractError, MissingFileError, TamperedError
 from contracts.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, decode_manifest
+from contracts.small_files import read_bounded
 
 PIECE_BYTES = 1 << 20
 # An inspection beside a serving model rests three times as long as it works.

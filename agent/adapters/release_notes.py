@@ -12,8 +12,8 @@ from agent.adapters import disk
 from agent.core.engines import DEVICE_FOLDER, ENGINE_LINK, MAX_BUILT_BYTES, EngineRecord
 from agent.core.proof import MAX_PROOF_BYTES, Proof
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 PROOF = "proof.json"
 ENGINES = "engines"

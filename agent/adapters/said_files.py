@@ -13,9 +13,9 @@ from zlib import crc32
 from agent.adapters import disk
 from agent.core.drawers import Letter
 from agent.core.said import MAX_BYTES
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
 from contracts.messages import MAX_MESSAGE_BYTES, REPEAT_S
+from contracts.small_files import read_bounded
 
 # Of one file: what is remembered in bytes of payload, the words around it, and a last letter.
 MAX_FILE_BYTES = 2 * MAX_BYTES + MAX_MESSAGE_BYTES

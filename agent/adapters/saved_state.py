@@ -10,8 +10,8 @@ from agent.core.memory import Memory
 from agent.core.update import Update
 from agent.errors import UnreadableStateError
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 MAX_FILE_BYTES = 64 * 1024
 _UPDATE: TypeAdapter[Update] = TypeAdapter(Update)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from agent.core.status import MAX_STATUS_BYTES, Status, status_file
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 
 log = logging.getLogger(__name__)
 

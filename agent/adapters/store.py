@@ -18,11 +18,11 @@ from agent.core.pieces import WantedFile
 from agent.core.retention import Held, Retention, Serving, surplus
 from agent.core.update import Update
 from agent.errors import StateError
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError, MissingFileError
 from contracts.lifecycle import Phase
 from contracts.manifest import Manifest
 from contracts.messages import ReleaseRef
+from contracts.small_files import read_bounded
 
 MAX_MACHINE_BYTES = 64 * 1024
 MACHINE = "update.json"

@@ -8,8 +8,8 @@ from pathlib import Path
 from agent.adapters import disk
 from agent.core.memory import Memory
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import ContractError
+from contracts.small_files import read_bounded
 from contracts.topics import of_trust_file, parse_trust_file
 from contracts.trust import MAX_ENVELOPE_BYTES, MAX_TRUST_FILE_BYTES
 

@@ -19,8 +19,9 @@ from agent.core.pieces import Found, Kept, Piece
 from agent.core.transfer import Transfer
 from agent.errors import LinkLostError, SourceAwayError, SourceFailedError
 from contracts import codec
+from contracts.downlinks import Offer
 from contracts.errors import ContractError
-from contracts.messages import MAX_MESSAGE_BYTES, Offer
+from contracts.messages import MAX_MESSAGE_BYTES
 from contracts.topics import of_chunks, of_device, of_own_chunks, parse_chunk
 
 # The fleet may have many deltas to make: past this, the whole file is asked for.

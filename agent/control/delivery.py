@@ -19,11 +19,11 @@ from agent.core.admission import Fit, mismatch
 from agent.core.pieces import WantedFile
 from agent.core.preflight import Refusal, refusal
 from agent.errors import FetchError, StateError, UnsuitableReleaseError
-from contracts.bundle import read_bounded
 from contracts.chunks import CHUNK_BYTES, chunk_count
 from contracts.errors import ContractError
 from contracts.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, decode_manifest
 from contracts.messages import ReleaseRef
+from contracts.small_files import read_bounded
 
 # Heat and load pass; a full disk is emptied by somebody.
 LOOK_AGAIN_S = 15.0

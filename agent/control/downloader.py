@@ -17,7 +17,7 @@ from agent.control.ports.sources import Source
 from agent.core.backoff import delay_s
 from agent.core.pieces import WantedFile
 from agent.errors import FetchError, SourceAwayError, SourceFailedError
-from contracts.messages import Offer
+from contracts.downlinks import Offer
 
 # Sources that can be reached and bring nothing: the fleet has given the file up. Time without any source does not count.
 GIVE_UP_S = 6 * 3600.0

@@ -22,9 +22,10 @@ from agent.core.engines import (
 )
 from agent.errors import EngineError
 from contracts.agent_config import RuntimeSection
-from contracts.bundle import MANIFEST, read_bounded
+from contracts.bundle import MANIFEST
 from contracts.errors import ContractError
 from contracts.manifest import MAX_MANIFEST_BYTES, Manifest, decode_manifest
+from contracts.small_files import read_bounded
 
 LOOK_S = 1.0
 MAX_FAILED = 32

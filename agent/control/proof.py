@@ -17,9 +17,10 @@ from agent.core.platform import Platform
 from agent.core.proof import Proof, worth_telling
 from agent.errors import EngineError, WorkerError
 from agent.worker_link import Line, Ready, WorkerLine
-from contracts.bundle import MANIFEST, read_bounded
+from contracts.bundle import MANIFEST
 from contracts.errors import ContractError
 from contracts.manifest import MAX_MANIFEST_BYTES, decode_manifest
+from contracts.small_files import read_bounded
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from agent.control.uplink import Uplink
 from agent.core.renewal import LONGEST_PAUSE_S, NextKey, Span
 from agent.errors import CredentialError
 from contracts import codec
+from contracts.downlinks import Renewed, Succession
 from contracts.errors import ContractError
-from contracts.messages import MAX_MESSAGE_BYTES, Renew, Renewed, Succession
+from contracts.messages import MAX_MESSAGE_BYTES, Renew
 
 ANSWER_S = 20.0
 # For a device whose own files cannot be read: it stays connected, and somebody may mend them.

@@ -19,8 +19,8 @@ from contracts import codec
 from contracts.agent_config import DeviceSection
 from contracts.chunks import Bitmap
 from contracts.commands import CommandResult, Findings, State
-from contracts.manifest import Runtime
 from contracts.messages import Birth, DeviceEvent, InferenceWindow, Machine, Message, ModelReport, Reported, Want
+from contracts.names import Runtime
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 

@@ -13,7 +13,8 @@ from agent.control.ports.files import Incoming, Patcher, Store
 from agent.core.patching import MIN_TARGET_BYTES, PatchOrder
 from agent.core.pieces import WantedFile
 from agent.errors import FetchError, PatchError
-from contracts.messages import MAX_BASES, Offer
+from contracts.downlinks import Offer
+from contracts.messages import MAX_BASES
 from contracts.room import disk_shortfall
 
 log = logging.getLogger(__name__)

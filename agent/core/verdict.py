@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, TypeAdapter
 
 from agent.core.memory import Memory
-from contracts.messages import Desired
+from contracts.downlinks import Desired
 from contracts.names import DeviceId, ModelName, TargetName
 from contracts.trust import SourceUrl
 

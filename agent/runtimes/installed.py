@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import metadata, util
 
-from contracts.manifest import Runtime
+from contracts.names import Runtime
 
 # Each runtime's module, and the distributions that may bring it, best first.
 _SOURCES: dict[Runtime, tuple[tuple[str, str], ...]] = {

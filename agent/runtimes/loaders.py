@@ -6,6 +6,6 @@ from collections.abc import Callable
 
 from agent.runtimes import litert, onnx
 from agent.runtimes import port as runtimes
-from contracts import manifest
+from contracts import names
 
-LOADERS: dict[manifest.Runtime, Callable[[runtimes.ModelSource], runtimes.Runtime]] = {"onnx": onnx.load, "litert": litert.load}
+LOADERS: dict[names.Runtime, Callable[[runtimes.ModelSource], runtimes.Runtime]] = {"onnx": onnx.load, "litert": litert.load}

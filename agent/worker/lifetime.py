@@ -44,8 +44,8 @@ from agent.worker_link import (
     Snapshot,
     WorkerSetup,
 )
-from contracts.bundle import read_bounded
 from contracts.errors import FieldfareError
+from contracts.small_files import read_bounded
 from contracts.source_config import SourceSection
 
 PULSE_S = 1.0

@@ -17,8 +17,9 @@ from agent.worker.model import Model
 from agent.worker.vigil import Vigil
 from agent.worker_link import WorkerSetup
 from contracts.agent_config import RuntimeSection
-from contracts.bundle import MANIFEST, check_files, read_bounded
+from contracts.bundle import MANIFEST, check_files
 from contracts.manifest import MAX_MANIFEST_BYTES, Artifact, Manifest, decode_manifest
+from contracts.small_files import read_bounded
 
 # Runtimes choose kernels and fill caches in their first calls.
 WARM_UP_RUNS = 3

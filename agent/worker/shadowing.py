@@ -19,11 +19,12 @@ from agent.worker.errors import ShadowStreamError
 from agent.worker.model import Model
 from agent.worker.shadow_stream import Head, listening_at, read_frame
 from agent.worker_link import Compared
-from contracts.bundle import MANIFEST, read_bounded
+from contracts.bundle import MANIFEST
 from contracts.errors import FieldfareError
 from contracts.manifest import MAX_MANIFEST_BYTES, decode_manifest
 from contracts.shadow import ShadowPart
 from contracts.sketches import Sketch, bin_of
+from contracts.small_files import read_bounded
 
 # One live answer is read while another is computed; the kernel holds the rest.
 READ_AHEAD_BYTES = 16 * 1024

@@ -9,7 +9,7 @@ from pathlib import Path
 from compiler.errors import ModelError, OptionError
 from compiler.importers.files import is_tflite
 from contracts.bundle import MANIFEST, read_bundle
-from contracts.manifest import Runtime
+from contracts.names import Runtime
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from compiler.errors import ModelError
 from compiler.importers.shapes import Shapes, check_all_used, static_shape
-from contracts.manifest import Runtime
+from contracts.names import Runtime
 
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = dict[str, Array]

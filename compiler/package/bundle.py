@@ -12,7 +12,8 @@ from compiler.graph.interface import Interface
 from compiler.package.page import Speed, render_page
 from compiler.package.report import Report, gate_evidence
 from contracts.bundle import MANIFEST, file_entry, write_bundle
-from contracts.manifest import Artifact, EdgeTpuBuild, Manifest, Runtime
+from contracts.manifest import Artifact, EdgeTpuBuild, Manifest
+from contracts.names import Runtime
 from contracts.tensors import TensorSpec
 
 # Not named by the manifest: it tells of the hour and the host too, on which a release's identity must not depend.

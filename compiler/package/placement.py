@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto
 
 from compiler.package.section import Section
-from contracts.manifest import Runtime
+from contracts.names import Runtime
 
 BOUNDARIES = frozenset({"QuantizeLinear", "DequantizeLinear"})
 HALF, FLOAT = "fp16", "float"

@@ -18,7 +18,8 @@ from compiler.package.layers import LayerSqnr
 from compiler.package.placement import OpPlacement
 from compiler.package.section import Section
 from contracts.codec import sha256_of, sha256_of_stream
-from contracts.manifest import Flips, GateEvidence, Runtime, Tolerance, Verdict, WorstClass
+from contracts.manifest import Flips, GateEvidence, Tolerance, Verdict, WorstClass
+from contracts.names import Runtime
 from contracts.postprocess import Postprocess
 from contracts.preprocess import Preprocess
 

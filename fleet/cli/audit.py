@@ -16,7 +16,7 @@ from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import print_json, print_table
 from fleet.core.audit import Anchor, Chain, LinkedEntry
 from fleet.errors.audit import AuditFileError
-from fleet.views import AuditPage
+from fleet.views.access import AuditPage
 
 app = typer.Typer(name="audit", no_args_is_help=True, help="See who did what, and prove that the log is whole.")
 PAGE = 1000

@@ -11,7 +11,7 @@ from fleet.cli.client import connected
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
 from fleet.cli.pages import every, first
-from fleet.requests import AuthorityState, Dependent, Retirement
+from fleet.requests.authority import AuthorityState, Dependent, Retirement
 
 app = typer.Typer(name="authority", no_args_is_help=True, help="Replace the authority by which server and devices know each other.")
 

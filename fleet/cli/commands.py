@@ -19,8 +19,8 @@ from fleet.cli.output import ago, plain, print_json, print_table, styled
 from fleet.cli.pages import every
 from fleet.core.commands import ANSWER_GRACE, RUN_GRACE
 from fleet.errors.devices import CommandEndedError
-from fleet.requests import NewCommand
-from fleet.views import CommandSummary, CommandView
+from fleet.requests.commands import NewCommand
+from fleet.views.commands import CommandSummary, CommandView
 
 POLL_S = 0.5
 # Longer than any command can stay without an end.

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from contracts.configuration import PATHS, Settings, SettingValue, parse_setting
 from contracts.enrolment import parse_pairs
 from contracts.errors import InvalidDocumentError
+from contracts.settings import Settings, SettingValue
 from fleet.cli.client import connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.cli.pages import every
-from fleet.requests import ConfigurationChange
-from fleet.views import ConfigurationView, ConfiguredDevice, ConfiguringView, DeviceSettings, SettingsState
+from fleet.requests.settings import ConfigurationChange
+from fleet.views.settings import ConfigurationView, ConfiguredDevice, ConfiguringView, DeviceSettings, SettingsState
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def configure(
@@ -34,6 +36,8 @@ def configure(
     as_json: AsJson = False,
 ) -> None:
     """Set how agents work. Each device tries it on probation, and goes back by itself to what it had if its link or its models suffer."""
+    from contracts.configuration import PATHS, parse_setting  # the whole of agent.toml
+
     if (device is None) is (query is None):
         raise InvalidDocumentError("command line", "device", "either a device's id or --to QUERY", "both" if device else "neither")
     if not setting and not unset:

@@ -7,7 +7,7 @@ import typer
 from fleet.cli.client import connected
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json
-from fleet.requests import LoginLink
+from fleet.requests.access import LoginLink
 
 app = typer.Typer()
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from fleet.cli.client import connected
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import ago, print_json, print_table, styled
 from fleet.cli.pages import every_device
-from fleet.views import DeviceSummary
+from fleet.views.devices import DeviceSummary
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 app = typer.Typer()
 

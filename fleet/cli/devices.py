@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import BaseModel
-from rich.text import Text
 
 from contracts.enrolment import parse_pairs
 from fleet.cli import commands
@@ -19,8 +18,11 @@ from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table
 from fleet.cli.pages import first
 from fleet.core.refusals import trust_line
-from fleet.requests import GivenToken, NewEnrolmentToken
-from fleet.views import DeviceDetail, QuarantinedMessage
+from fleet.requests.enrolment import GivenToken, NewEnrolmentToken
+from fleet.views.device_details import DeviceDetail, QuarantinedMessage
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 app = typer.Typer(name="device", no_args_is_help=True, help="Let a device in, turn it out, show it, or ask something of it.")
 

@@ -10,8 +10,8 @@ from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
 from fleet.cli.pages import every
-from fleet.requests import NewGroup
-from fleet.views import GroupDetail, GroupMember, GroupView
+from fleet.requests.targeting import NewGroup
+from fleet.views.targeting import GroupDetail, GroupMember, GroupView
 
 app = typer.Typer(name="group", no_args_is_help=True, help="Name sets of devices, for queries.")
 

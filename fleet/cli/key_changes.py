@@ -17,7 +17,7 @@ from fleet.cli.options import DEFAULT_PENDING, Folder, KeysToSignWith, PendingFi
 from fleet.cli.passphrases import Asker, PassphraseFd, PassphraseFile, asker
 from fleet.files import check_empty
 from fleet.home import Home, default_folder
-from fleet.requests import OnlineKey
+from fleet.requests.releases import OnlineKey
 
 if TYPE_CHECKING:  # the command tree is built without cryptography
     from securesystemslib.signer import Key, Signer

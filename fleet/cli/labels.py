@@ -14,8 +14,10 @@ from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
 from fleet.cli.pages import every_device
 from fleet.core.labels import changed, version_of
-from fleet.requests import LabelChange
-from fleet.views import DeviceDetail, DeviceSummary, LabelledView
+from fleet.requests.targeting import LabelChange
+from fleet.views.device_details import DeviceDetail
+from fleet.views.devices import DeviceSummary
+from fleet.views.targeting import LabelledView
 
 # How many changed devices a person is shown; the rest are counted.
 SHOWN = 20

@@ -1,15 +1,16 @@
-"""How answers look in a terminal: tables, or the API's JSON."""
+"""How answers look in a terminal: tables, or the API's JSON; what draws is loaded once there is something to draw."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import BaseModel, TypeAdapter
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 STYLES = {
     "healthy": "green", "committed": "green", "in_force": "green", "succeeded": "green", "proven": "green", "ok": "green", "pass": "green",
@@ -28,6 +29,9 @@ def print_json(answer: BaseModel | Sequence[BaseModel]) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, empty: str) -> None:
     """Print rows, or the sentence that says there are none."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -41,11 +45,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *,
 
 def plain(cell: str | Text) -> Text:
     """Return text as it is: what devices say is neither markup nor a command to the terminal."""
+    from rich.text import Text
+
     return cell if isinstance(cell, Text) else Text("".join(char if char.isprintable() else "\ufffd" for char in cell))
 
 
 def styled(word: str, note: str = "") -> Text:
     """Colour a status, and say why."""
+    from rich.text import Text
+
     text = Text(word.replace("_", " "), style=STYLES.get(word, ""))
     return Text.assemble(text, " ", plain(note)) if note else text
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from fleet.cli.client import ApiClient
 from fleet.errors.lists import EndlessListError
-from fleet.views import MAX_LIMIT, DeviceSummary, Page
+from fleet.views.devices import DeviceSummary
+from fleet.views.pages import MAX_LIMIT, Page
 
 # A million items: a fleet is not larger, and no server keeps us here for ever.
 MAX_PAGES = 1000

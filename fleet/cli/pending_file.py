@@ -8,8 +8,8 @@ import typer
 from securesystemslib.signer import Signer
 
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import MissingFileError, TamperedError
+from contracts.small_files import read_bounded
 from contracts.trust import DIRECTOR_TARGET, MAX_TRUST_FILE_BYTES, DirectorKeys, team_role
 from fleet.cli.client import ApiClient
 from fleet.errors.client import RefusedError
@@ -18,8 +18,8 @@ from fleet.files import write_whole
 from fleet.release.keys import AskSecret, open_key
 from fleet.release.pending import MAX_PENDING_BYTES, Pending, missing
 from fleet.release.signing import Published
-from fleet.requests import TrustVersions
-from fleet.views import ReleaseView
+from fleet.requests.releases import TrustVersions
+from fleet.views.releases import ReleaseView
 
 NOT_FOUND = 404
 

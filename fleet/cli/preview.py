@@ -7,8 +7,8 @@ import typer
 from fleet.cli.client import ApiClient
 from fleet.cli.output import print_table, size
 from fleet.cli.pages import every
-from fleet.requests import NewRollout
-from fleet.views import ArtifactPreview, ExcludedView, RolloutPreview, TargetView, WholePreview
+from fleet.requests.rollouts import NewRollout
+from fleet.views.targeting import ArtifactPreview, ExcludedView, RolloutPreview, TargetView, WholePreview
 
 
 def foreseen(api: ApiClient, new: NewRollout) -> RolloutPreview:

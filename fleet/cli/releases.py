@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from contracts.bundle import MANIFEST, read_bundle
 from contracts.manifest import Manifest
@@ -19,7 +17,7 @@ from fleet.cli.output import ago, print_json, print_table, size, styled
 from fleet.cli.pages import every
 from fleet.cli.passphrases import PassphraseFd, PassphraseFile, asker
 from fleet.home import Home, default_folder
-from fleet.views import ReleaseView
+from fleet.views.releases import ReleaseView
 
 app = typer.Typer(name="release", no_args_is_help=True, help="Sign and list releases.")
 
@@ -82,6 +80,9 @@ def list_releases(folder: Folder = None, as_json: AsJson = False) -> None:
 
 
 def _upload(api: ApiClient, bundle: Path, manifest: Manifest) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     files = {entry.sha256: bundle / path for path, entry in manifest.files.items()}
     files[manifest.sha256] = bundle / MANIFEST
     columns = (TextColumn("upload {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

@@ -6,7 +6,7 @@ from fleet.cli.client import ApiClient
 from fleet.cli.pages import every, first
 from fleet.cli.rollout_text import MAX_DEVICES
 from fleet.core.rollout.interest import INTEREST
-from fleet.views import RolloutDeviceView, RolloutEntryView, RolloutSummary, RolloutView
+from fleet.views.rollouts import RolloutDeviceView, RolloutEntryView, RolloutSummary, RolloutView
 
 # Lines of history that are shown, the newest.
 MAX_LINES = 100

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.output import plain, styled
-from fleet.views import RolloutSummary, RolloutView, ShadowView, ShadowWork, WaveView
+from fleet.views.rollouts import RolloutSummary, RolloutView, ShadowView, ShadowWork, WaveView
 
 # More devices do not fit a screen; those that are done and well are left out first.
 MAX_DEVICES = 200

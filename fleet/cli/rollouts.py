@@ -6,22 +6,17 @@ import time
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
 from contracts.errors import InvalidDocumentError
 from contracts.pace import Hours
-from fleet.cli import preview, rollout_parts
 from fleet.cli import rollout_options as told
 from fleet.cli.client import ApiClient, connected, request
 from fleet.cli.options import AsJson, Folder, parse_duration
 from fleet.cli.output import ago, print_json, print_table
 from fleet.cli.pages import every, first
-from fleet.cli.rollout_parts import shown, whole
-from fleet.cli.rollout_text import counts, drawn, history, state
 from fleet.errors.rollouts import RolloutFailedError
-from fleet.requests import DEFAULT_DEADLINE_S, DEFAULT_PATIENCE_S, NewRollout
-from fleet.views import RolloutSummary
+from fleet.requests.rollouts import DEFAULT_DEADLINE_S, DEFAULT_PATIENCE_S, NewRollout
+from fleet.views.rollouts import RolloutSummary
 
 app = typer.Typer(name="rollout", no_args_is_help=True, help="Bring a release to devices, and watch it arrive.")
 
@@ -93,6 +88,8 @@ def start(
     )
     with connected(folder) as api:
         if is_dry:
+            from fleet.cli import preview
+
             print_json(preview.whole(api, wanted)) if as_json else preview.show(preview.foreseen(api, wanted))
             return
         view = api.post("rollouts", wanted, RolloutSummary)
@@ -152,10 +149,7 @@ def show(
     with connected(folder) as api:
         newest = (api.get(f"rollouts/{rollout}", RolloutSummary),) if rollout else first(api, "rollouts", RolloutSummary, 1)
         for summary in newest:
-            if as_json:
-                print_json(whole(api, summary))
-            else:
-                Console().print(history(rollout_parts.with_history(api, summary)) if with_history else drawn(shown(api, summary)))
+            _show(api, summary, with_history=with_history, as_json=as_json)
     if not newest:
         typer.echo(EMPTY)
 
@@ -168,6 +162,8 @@ def list_rollouts(folder: Folder = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rollouts)
         return
+    from fleet.cli.rollout_text import counts, state
+
     rows = [
         (str(view.id), f"{view.release.model} {view.release.release}", view.query, state(view), counts(view), ago(view.started_at))
         for view in rollouts
@@ -184,44 +180,33 @@ def _order(rollout: int, order: str, folder: Folder, *, as_json: bool, is_waitin
 def _tell(api: ApiClient, view: RolloutSummary, *, is_waiting: bool, as_json: bool, is_asked: bool = False) -> None:
     """Show a rollout, now or at its end; raise RolloutFailedError for a bad one that nobody asked to end."""
     if is_waiting:
-        view = _follow(api, view, is_silent=as_json)
-    if as_json:
-        print_json(whole(api, view))
-    elif not is_waiting:
-        Console().print(drawn(shown(api, view)))
+        view = _followed(api, view, is_silent=as_json)
+    if as_json or not is_waiting:
+        _show(api, view, as_json=as_json)
     if view.state in BAD and not is_asked:
         raise RolloutFailedError(view.id, view.state_reason)
 
 
-def _follow(api: ApiClient, view: RolloutSummary, *, is_silent: bool) -> RolloutSummary:
+def _show(api: ApiClient, view: RolloutSummary, *, as_json: bool, with_history: bool = False) -> None:
+    if as_json:
+        from fleet.cli.rollout_parts import whole
+
+        print_json(whole(api, view))
+        return
+    from fleet.cli.rollout_screen import show_history, show_rollout
+
+    (show_history if with_history else show_rollout)(api, view)
+
+
+def _followed(api: ApiClient, view: RolloutSummary, *, is_silent: bool) -> RolloutSummary:
     """Poll until the rollout ends."""
-    if is_silent:
-        while view.ended_at is None:
-            time.sleep(POLL_S)
-            view = api.get(f"rollouts/{view.id}", RolloutSummary)
-        return view
-    console = Console()
-    if not console.is_terminal:
-        return _follow_by_lines(api, view, console)
-    with Live(drawn(shown(api, view)), console=console, transient=True) as live:
-        while view.ended_at is None:
-            time.sleep(POLL_S)
-            view = api.get(f"rollouts/{view.id}", RolloutSummary)
-            live.update(drawn(shown(api, view)))
-    console.print(drawn(shown(api, view)))
-    return view
+    if not is_silent:
+        from fleet.cli.rollout_screen import follow
 
-
-def _follow_by_lines(api: ApiClient, view: RolloutSummary, console: Console) -> RolloutSummary:
-    """Tell into a pipe or a log each time that devices change their phase, on stderr; at the end the whole on stdout."""
-    told = ""
+        return follow(api, view, POLL_S)
     while view.ended_at is None:
-        if (now := f"rollout {view.id}: {counts(view).plain}") != told:
-            told = now
-            typer.echo(told, err=True)
         time.sleep(POLL_S)
         view = api.get(f"rollouts/{view.id}", RolloutSummary)
-    console.print(drawn(shown(api, view)))
     return view
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from fleet.cli.client import ApiClient, connected
 from fleet.cli.options import AsJson, Folder
-from fleet.requests import NewSimulatedDevices, SimulationDoor
+from fleet.requests.enrolment import NewSimulatedDevices, SimulationDoor
 
 if TYPE_CHECKING:
     from fleet.simulate.device import Device

@@ -14,8 +14,8 @@ from fleet.cli.output import print_json, print_table
 from fleet.cli.pages import every
 from fleet.connection import Connection
 from fleet.files import write_secret
-from fleet.requests import GivenAccess, NewToken
-from fleet.views import TokenView
+from fleet.requests.access import GivenAccess, NewToken
+from fleet.views.access import TokenView
 
 app = typer.Typer(name="token", no_args_is_help=True, help="Let people and programs use the API.")
 

@@ -10,8 +10,8 @@ from fleet.cli.client import connected, request
 from fleet.cli.new_passwords import PasswordFile, new_password
 from fleet.cli.options import AsJson, Folder
 from fleet.cli.output import print_json, print_table
-from fleet.requests import NewPassword, NewRole, NewUser
-from fleet.views import UserView
+from fleet.requests.access import NewPassword, NewRole, NewUser
+from fleet.views.access import UserView
 
 app = typer.Typer(name="user", no_args_is_help=True, help="Let people sign in to the dashboard, each in a role.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="By which the person signs in.")]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from contracts.configuration import BASE, Configuration, SettingValue
+from contracts.configuration import BASE, Configuration
 from contracts.lifecycle import IN_PROGRESS, Phase
 from contracts.messages import ModelReport
+from contracts.settings import SettingValue
 
 Standing = Literal["waiting", "trying", "in_force", "refused"]
 

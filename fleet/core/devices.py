@@ -9,9 +9,6 @@ from datetime import datetime
 from contracts.agent_config import DeviceSection
 from contracts.messages import Birth, ModelReport, Reported
 
-# How a device that is played is told from a real one.
-SIMULATED: Mapping[str, str] = {"simulated": "yes"}
-
 
 @dataclass(frozen=True)
 class Device:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from contracts.manifest import Manifest, Runtime
+from contracts.manifest import Manifest
 from contracts.messages import ReleaseRef
+from contracts.names import Runtime
 from contracts.room import disk_shortfall, memory_shortfall
 from fleet.core.inventory import Inventory, Vitals
 

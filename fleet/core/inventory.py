@@ -8,8 +8,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from contracts.agent_config import DeviceSection
-from contracts.manifest import Runtime
 from contracts.messages import Birth, Health, ModelReport, ReleaseRef
+from contracts.names import Runtime
 from fleet.core.rollout.model import Standing
 from fleet.core.status import Gist, Status, status_of
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from contracts.configuration import Configuration
-from contracts.messages import Desired, ReleaseRef, ShadowWish
+from contracts.downlinks import Desired, ShadowWish
+from contracts.messages import ReleaseRef
 
 LIFETIME = timedelta(days=30)
 

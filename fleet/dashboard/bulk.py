@@ -18,7 +18,7 @@ from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.theme import Page
 from fleet.dashboard.words import devices
 from fleet.errors.devices import TooManyDevicesError
-from fleet.requests import LabelChange, NewGroup
+from fleet.requests.targeting import LabelChange, NewGroup
 
 LABELS = ("POST", "/device-labels")
 GROUPS = ("PUT", "/groups/{group}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from contracts.commands import Findings, Kind
 from fleet.dashboard.words import words_of
-from fleet.views import CommandSummary
+from fleet.views.commands import CommandSummary
 
 
 @dataclass(frozen=True)

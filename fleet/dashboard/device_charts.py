@@ -11,7 +11,7 @@ from fleet.dashboard.charts import BarChart, LineChart, Point
 from fleet.dashboard.feed import Feed
 from fleet.dashboard.parts import heading, panel
 from fleet.dashboard.words import number
-from fleet.views import HealthPoint, InferencePoint
+from fleet.views.charts import HealthPoint, InferencePoint
 
 RANGES = {15: "15 min", 60: "1 h", 360: "6 h", 1440: "24 h", 10_080: "7 d", 43_200: "30 d"}
 DEFAULT_MINUTES = 60

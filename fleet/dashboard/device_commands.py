@@ -19,8 +19,9 @@ from fleet.dashboard.form import Form
 from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.parts import Live, ago, badge, facts, panel, row, table
 from fleet.dashboard.theme import Page
-from fleet.requests import DEFAULT_COMMAND_LIFE_S, NewCommand
-from fleet.views import CommandSummary, CommandView, DeviceDetail
+from fleet.requests.commands import DEFAULT_COMMAND_LIFE_S, NewCommand
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.device_details import DeviceDetail
 
 GIVE = ("POST", "/devices/{device}/commands")
 LIST = ("GET", "/devices/{device}/commands")

@@ -12,7 +12,8 @@ from fleet.core.refusals import trust_line
 from fleet.dashboard.parts import ago, badge, facts, heading, row, table
 from fleet.dashboard.setting_words import outcome, written
 from fleet.dashboard.words import STATUSES, duration, size, words_of
-from fleet.views import ConfigurationView, DeviceDetail
+from fleet.views.device_details import DeviceDetail
+from fleet.views.settings import ConfigurationView
 
 Settled = tuple[ConfigurationView | None, int, int]
 Refused = tuple[datetime | None, dict[str, int]]

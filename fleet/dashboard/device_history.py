@@ -12,7 +12,9 @@ from nicegui import ui
 from fleet.dashboard.command_words import asked
 from fleet.dashboard.parts import ago, badge, row, table
 from fleet.dashboard.words import release_name, words_of
-from fleet.views import CommandSummary, DeviceRolloutView, EventView
+from fleet.views.commands import CommandSummary
+from fleet.views.device_details import EventView
+from fleet.views.rollouts import DeviceRolloutView
 
 MAX_MOMENTS = 100
 

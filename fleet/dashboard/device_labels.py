@@ -16,7 +16,7 @@ from fleet.dashboard.form import Form
 from fleet.dashboard.orders import Order, Orders, may_give
 from fleet.dashboard.parts import Live, facts, panel
 from fleet.dashboard.theme import Page
-from fleet.views import DeviceDetail
+from fleet.views.device_details import DeviceDetail
 
 
 class LabelPanel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.dashboard.grid import Row, column
 from fleet.dashboard.words import epoch_ms, phase_to_show, release_name
-from fleet.views import DeviceSummary
+from fleet.views.devices import DeviceSummary
 
 COLUMNS = [
     column("status", "Status", "badge", width=124),

@@ -7,8 +7,9 @@ from datetime import datetime
 from nicegui import context, ui
 from starlette.requests import Request
 
-from contracts.configuration import SETTABLE, SettingValue
+from contracts.configuration import SETTABLE
 from contracts.errors import FieldfareError
+from contracts.settings import SettingValue
 from fleet.core.roles import Caller
 from fleet.dashboard.act_button import ActButton
 from fleet.dashboard.confirm import Ask, attempt, confirmed
@@ -20,7 +21,7 @@ from fleet.dashboard.setting_words import NAMES, TITLES, change_of, differences,
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.errors.devices import UnknownDeviceError
 from fleet.settings_desk import version_of
-from fleet.views import ConfiguredDevice
+from fleet.views.settings import ConfiguredDevice
 
 CONFIGURE = ("POST", "/configurations")
 NOTHING = "Nothing would change."

@@ -11,19 +11,14 @@ from typing import Generic, TypeVar
 
 from contracts.lifecycle import Phase
 from fleet.dashboard.ports import Services
-from fleet.views import (
-    CommandSummary,
-    DeviceDetail,
-    DeviceRolloutView,
-    DeviceSummary,
-    GroupView,
-    HealthPoint,
-    InferencePoint,
-    Overview,
-    ReleaseView,
-    RolloutDeviceView,
-    RolloutView,
-)
+from fleet.views.charts import HealthPoint, InferencePoint
+from fleet.views.commands import CommandSummary
+from fleet.views.device_details import DeviceDetail
+from fleet.views.devices import DeviceSummary
+from fleet.views.overview import Overview
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import DeviceRolloutView, RolloutDeviceView, RolloutView
+from fleet.views.targeting import GroupView
 
 # An answer is shared for this long, or for a few times as long as it took: a slow store is asked less often.
 FRESH_S = 1.0

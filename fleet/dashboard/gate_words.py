@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.verdict import KINDS
 from fleet.dashboard.words import devices, number, words_of
-from fleet.views import ComparisonView, GateView, MetricView, PlanView
+from fleet.views.rollouts import ComparisonView, GateView, MetricView, PlanView
 
 # Below this share of the evidence, how much is lacking is anybody's guess.
 MIN_FORECAST = 0.05

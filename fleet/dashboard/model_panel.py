@@ -9,7 +9,7 @@ from nicegui import ui
 from contracts.messages import ModelReport, Outcome, ReleaseRef, WorkerHealth
 from fleet.dashboard.parts import ago, badge, empty, mono, panel, row, table
 from fleet.dashboard.words import PHASES, percent, short_digest, size
-from fleet.views import DeviceDetail
+from fleet.views.device_details import DeviceDetail
 
 
 def draw_models(detail: DeviceDetail) -> None:

@@ -15,7 +15,8 @@ from fleet.dashboard.phases import draw_split, finished
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.tiles import Tiles
 from fleet.dashboard.words import devices, percent
-from fleet.views import DeviceSummary, RolloutView
+from fleet.views.devices import DeviceSummary
+from fleet.views.rollouts import RolloutView
 
 MAX_SHARES = 8
 

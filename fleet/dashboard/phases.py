@@ -6,7 +6,7 @@ from nicegui import ui
 
 from contracts.lifecycle import FINAL, Phase
 from fleet.dashboard.words import PHASES, words_of
-from fleet.views import RolloutView
+from fleet.views.rollouts import RolloutView
 
 
 def draw_split(view: RolloutView, classes: str) -> None:

@@ -10,8 +10,13 @@ from contracts.commands import Command
 from fleet.acting import Acting
 from fleet.core.audit import LinkedEntry
 from fleet.core.pages import Part
-from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout
-from fleet.views import CommandSummary, CommandView, ConfiguredDevice, FleetReader, GroupDetail, GroupView, LabelledView, RolloutPreview
+from fleet.requests.rollouts import NewRollout
+from fleet.requests.settings import ConfigurationChange
+from fleet.requests.targeting import LabelChange, NewGroup
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.reader import FleetReader
+from fleet.views.settings import ConfiguredDevice
+from fleet.views.targeting import GroupDetail, GroupView, LabelledView, RolloutPreview
 
 
 class Rollouts(Protocol):

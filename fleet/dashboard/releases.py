@@ -11,7 +11,7 @@ from fleet.dashboard.feed import Feed
 from fleet.dashboard.parts import Live, ago, badge, empty, heading, mono, row, table
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.words import release_name, short_digest, size
-from fleet.views import ReleaseView
+from fleet.views.releases import ReleaseView
 
 MAX_RELEASES = 200
 COLUMNS = ["Release", "Gate", "Drop in accuracy by target", "Size", "Runs on", "Added", "Digest"]

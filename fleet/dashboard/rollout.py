@@ -25,7 +25,7 @@ from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.dashboard.wave_words import bar_of, facts_of, reason, strategy
 from fleet.dashboard.words import percent, short_digest
 from fleet.errors.rollouts import UnknownRolloutError
-from fleet.views import PlanView, RolloutView
+from fleet.views.rollouts import PlanView, RolloutView
 
 
 def register(feed: Feed, frame: Frame, orders: Orders) -> None:

@@ -12,7 +12,7 @@ from fleet.core.rollout.model import LOST
 from fleet.dashboard.confirm import Ask
 from fleet.dashboard.orders import Route, obstacle
 from fleet.dashboard.words import devices, release_name, words_of
-from fleet.views import RolloutView
+from fleet.views.rollouts import RolloutView
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from fleet.dashboard.rollout_request import (
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame, Page
 from fleet.dashboard.wave_words import strategy
 from fleet.dashboard.words import release_name
-from fleet.requests import NewRollout
-from fleet.views import ReleaseView, RolloutPreview
+from fleet.requests.rollouts import NewRollout
+from fleet.views.releases import ReleaseView
+from fleet.views.targeting import RolloutPreview
 
 START = ("POST", "/rollouts")
 PREVIEW = ("POST", "/rollouts/preview")

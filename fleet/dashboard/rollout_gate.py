@@ -13,7 +13,7 @@ from fleet.core.rollout.model import LOST
 from fleet.dashboard.gate_words import MetricLine, cells_of, headline, line_of, rule
 from fleet.dashboard.parts import badge, panel, row, table
 from fleet.dashboard.words import release_name
-from fleet.views import GateView, PlanView, RolloutView
+from fleet.views.rollouts import GateView, PlanView, RolloutView
 
 # How both sides of a comparison are called, where not canary and control.
 ARMS = {"split": ("This release", "The other"), "shadow": ("In shadow", "Live")}

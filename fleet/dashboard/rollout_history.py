@@ -8,7 +8,7 @@ from nicegui import ui
 
 from fleet.dashboard.parts import ago, panel, row, table
 from fleet.dashboard.words import words_of
-from fleet.views import RolloutEntryView
+from fleet.views.rollouts import RolloutEntryView
 
 BLAME = "blame"
 

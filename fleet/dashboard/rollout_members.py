@@ -12,7 +12,7 @@ from fleet.dashboard.grid import LiveGrid, Row, column
 from fleet.dashboard.pager import Pager
 from fleet.dashboard.parts import panel
 from fleet.dashboard.words import words_of
-from fleet.views import RolloutDeviceView
+from fleet.views.rollouts import RolloutDeviceView
 
 PER_PAGE = 20
 EVERYBODY = ""

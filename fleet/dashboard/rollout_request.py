@@ -11,8 +11,8 @@ from contracts.codec import invalid_document
 from contracts.errors import InvalidDocumentError
 from fleet.dashboard.words import devices, size
 from fleet.plans import IN_SHADOW, SERVING
-from fleet.requests import GateName, NewRollout
-from fleet.views import RolloutPreview
+from fleet.requests.rollouts import GateName, NewRollout
+from fleet.views.targeting import RolloutPreview
 
 STRATEGIES: tuple[str, ...] = get_args(NewRollout.model_fields["strategy"].annotation)
 METRICS: tuple[str, ...] = get_args(GateName)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.dashboard.parts import facts, panel
 from fleet.dashboard.words import count, devices, duration, number
-from fleet.views import ShadowView, ShadowWork
+from fleet.views.rollouts import ShadowView, ShadowWork
 
 Shown = tuple[ShadowView | None, int]
 

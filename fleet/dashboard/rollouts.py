@@ -12,7 +12,7 @@ from fleet.dashboard.phases import draw_split, finished
 from fleet.dashboard.rollout_form import START
 from fleet.dashboard.theme import FIRST_ANSWER_S, Frame
 from fleet.dashboard.wave_words import strategy
-from fleet.views import RolloutView
+from fleet.views.rollouts import RolloutView
 
 
 def register(feed: Feed, frame: Frame) -> None:

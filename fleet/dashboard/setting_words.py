@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from contracts.codec import invalid_document
-from contracts.configuration import SettingValue, parse_setting
+from contracts.configuration import parse_setting
 from contracts.lifecycle import FINAL, Phase
-from fleet.requests import ConfigurationChange
-from fleet.views import ConfigurationView, ConfiguredDevice
+from contracts.settings import SettingValue
+from fleet.requests.settings import ConfigurationChange
+from fleet.views.settings import ConfigurationView, ConfiguredDevice
 
 TITLES = {
     "broker": "Broker",

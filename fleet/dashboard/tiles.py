@@ -7,7 +7,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from fleet.dashboard.words import STATUSES, number, percent
-from fleet.views import Overview
+from fleet.views.overview import Overview
 
 ORDER = ("healthy", "updating", "degraded", "offline", "new")
 

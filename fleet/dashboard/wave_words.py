@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.dashboard.words import devices, duration
-from fleet.views import PlanView, RolloutView, WaveView
+from fleet.views.rollouts import PlanView, RolloutView, WaveView
 
 STRATEGIES = {
     "all-at-once": "to all at once",

@@ -26,6 +26,10 @@ class ServerUnreachableError(FleetError):
         super().__init__(f"{url}: expected the fleet server, found no answer ({reason}); start it with `fieldfare fleet up`")
 
 
+class AnswerLostError(ServerUnreachableError):
+    """The connection ended before the answer; the server may have done what it was asked."""
+
+
 class ClearTextError(FleetError):
     """A token was about to be sent over a network for everybody to read."""
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
 from fleet.north.ports import Services
-from fleet.views import AuditPage
+from fleet.views.access import AuditPage
 
 # The number of the last row that was seen.
 Cursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$")]

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
-from fleet.requests import AuthorityState, Dependent, Retirement
-from fleet.views import Page
+from fleet.requests.authority import AuthorityState, Dependent, Retirement
+from fleet.views.pages import Page
 
 DEPENDENTS = Pages("authority dependents", str)
 

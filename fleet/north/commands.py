@@ -17,8 +17,9 @@ from fleet.errors.enrolment import ForbiddenError
 from fleet.north.auth import caller_of
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
-from fleet.requests import NewCommand
-from fleet.views import CommandSummary, CommandView, Page
+from fleet.requests.commands import NewCommand
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.pages import Page
 
 Device = Annotated[DeviceId, Path()]
 Number = Annotated[CommandId, Path()]

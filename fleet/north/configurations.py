@@ -10,9 +10,10 @@ from fleet.north.auth import caller_of
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages, Where
 from fleet.north.ports import Services
 from fleet.north.versions import Seen, seen_version, tag
-from fleet.requests import ConfigurationChange
+from fleet.requests.settings import ConfigurationChange
 from fleet.settings_desk import version_of
-from fleet.views import ConfiguredDevice, ConfiguringView, DeviceSettings, Page, SettingsState
+from fleet.views.pages import Page
+from fleet.views.settings import ConfiguredDevice, ConfiguringView, DeviceSettings, SettingsState
 
 # Of those that a change means, so many are told with its answer.
 MAX_EXAMPLES = 100

@@ -10,7 +10,11 @@ from fastapi import APIRouter, Path, Query, Response
 from contracts.names import DeviceId
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages, Where
 from fleet.north.ports import Services
-from fleet.views import DeviceDetail, DeviceSummary, EventView, HealthPoint, InferencePoint, Overview, Page, QuarantinedMessage
+from fleet.views.charts import HealthPoint, InferencePoint
+from fleet.views.device_details import DeviceDetail, EventView, QuarantinedMessage
+from fleet.views.devices import DeviceSummary
+from fleet.views.overview import Overview
+from fleet.views.pages import Page
 
 Device = Annotated[DeviceId, Path()]
 Minutes = Annotated[int, Query(ge=1, le=60 * 24 * 366, description="How far back.")]

@@ -14,7 +14,7 @@ from fleet.core.enrolment import Grant
 from fleet.core.roles import Caller
 from fleet.north.auth import caller_of
 from fleet.north.ports import Services
-from fleet.requests import GivenToken, NewEnrolmentToken
+from fleet.requests.enrolment import GivenToken, NewEnrolmentToken
 
 
 class Pem(Response):

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path, Response
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.north.versions import Seen, seen_version, tag
-from fleet.requests import GroupName, LabelChange, NewGroup
-from fleet.views import GroupMember, GroupView, LabelledView, Page
+from fleet.requests.targeting import GroupName, LabelChange, NewGroup
+from fleet.views.pages import Page
+from fleet.views.targeting import GroupMember, GroupView, LabelledView
 
 Group = Annotated[GroupName, Path()]
 GROUPS = Pages("groups", str)

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from fastapi import Query
 
 from fleet.core.pages import MAX_CURSOR_CHARS, Key, Part, read_cursor, write_cursor
-from fleet.views import MAX_LIMIT, Page
+from fleet.views.pages import MAX_LIMIT, Page
 
 Item = TypeVar("Item")
 

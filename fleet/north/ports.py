@@ -19,34 +19,16 @@ from fleet.core.roles import Caller, Role
 from fleet.north.peer import Devices
 from fleet.north.reading import DevicePages, Lists, Reader, SettingsPages
 from fleet.north.repeats import Kept
-from fleet.requests import (
-    AuthorityState,
-    ConfigurationChange,
-    Dependent,
-    LabelChange,
-    NewGroup,
-    NewPassword,
-    NewRole,
-    NewRollout,
-    NewUser,
-    OnlineKey,
-    TrustChange,
-    TrustVersions,
-)
-from fleet.views import (
-    CommandSummary,
-    CommandView,
-    ConfiguredDevice,
-    ExcludedView,
-    GroupDetail,
-    GroupMember,
-    GroupView,
-    LabelledView,
-    RolloutPreview,
-    TargetView,
-    TokenView,
-    UserView,
-)
+from fleet.requests.access import NewPassword, NewRole, NewUser
+from fleet.requests.authority import AuthorityState, Dependent
+from fleet.requests.releases import OnlineKey, TrustChange, TrustVersions
+from fleet.requests.rollouts import NewRollout
+from fleet.requests.settings import ConfigurationChange
+from fleet.requests.targeting import LabelChange, NewGroup
+from fleet.views.access import TokenView, UserView
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.settings import ConfiguredDevice
+from fleet.views.targeting import ExcludedView, GroupDetail, GroupMember, GroupView, LabelledView, RolloutPreview, TargetView
 
 
 class Access(Protocol):

@@ -7,19 +7,12 @@ from typing import Protocol
 
 from contracts.lifecycle import Phase
 from fleet.core.pages import Key, Part
-from fleet.views import (
-    DeviceSettings,
-    EventView,
-    FleetReader,
-    HealthPoint,
-    InferencePoint,
-    QuarantinedMessage,
-    ReleaseView,
-    RolloutDeviceView,
-    RolloutEntryView,
-    RolloutSummary,
-    SettingsState,
-)
+from fleet.views.charts import HealthPoint, InferencePoint
+from fleet.views.device_details import EventView, QuarantinedMessage
+from fleet.views.reader import FleetReader
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import RolloutDeviceView, RolloutEntryView, RolloutSummary
+from fleet.views.settings import DeviceSettings, SettingsState
 
 
 class DevicePage(Protocol):

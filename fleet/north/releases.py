@@ -11,8 +11,9 @@ from contracts.names import Sha256
 from fleet.errors.releases import UnknownArtifactError
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
-from fleet.requests import NewRelease
-from fleet.views import Page, ReleaseView
+from fleet.requests.releases import NewRelease
+from fleet.views.pages import Page
+from fleet.views.releases import ReleaseView
 
 MAX_UPLOAD_BYTES = 4 << 30
 # Blocks from the network are gathered to this size before a thread writes them.

@@ -13,8 +13,10 @@ from fleet.north.auth import caller_of
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
 from fleet.north.versions import Seen, seen_version, tag
-from fleet.requests import NewRollout
-from fleet.views import ExcludedView, Page, RolloutDeviceView, RolloutEntryView, RolloutPreview, RolloutSummary, TargetView
+from fleet.requests.rollouts import NewRollout
+from fleet.views.pages import Page
+from fleet.views.rollouts import RolloutDeviceView, RolloutEntryView, RolloutSummary
+from fleet.views.targeting import ExcludedView, RolloutPreview, TargetView
 
 # Whatever a database's key can be.
 Number = Annotated[int, Path(ge=0, le=2**31 - 1)]

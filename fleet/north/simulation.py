@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from fleet.core.devices import SIMULATED, Device
+from fleet.core.devices import Device
+from fleet.core.labels import SIMULATED
 from fleet.errors.simulation import NoSimulationError
 from fleet.north.ports import Services
-from fleet.requests import NewSimulatedDevices, SimulationDoor
+from fleet.requests.enrolment import NewSimulatedDevices, SimulationDoor
 
 
 def router(services: Services) -> APIRouter:

@@ -13,8 +13,9 @@ from fleet.core.roles import ROLE_BY_WORD
 from fleet.north.auth import caller_of
 from fleet.north.pages import DEFAULT_LIMIT, Cursor, Limit, Pages
 from fleet.north.ports import Services
-from fleet.requests import GivenAccess, LoginLink, NewToken, TokenName
-from fleet.views import Page, TokenView
+from fleet.requests.access import GivenAccess, LoginLink, NewToken, TokenName
+from fleet.views.access import TokenView
+from fleet.views.pages import Page
 
 TOKENS = Pages("tokens", str)
 LOGIN_LINK_LIFE = timedelta(hours=1)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Response
 from contracts.topics import of_trust_file, parse_trust_file
 from fleet.errors.releases import UnknownTrustFileError
 from fleet.north.ports import Services
-from fleet.requests import OnlineKey, TrustChange, TrustVersions
+from fleet.requests.releases import OnlineKey, TrustChange, TrustVersions
 
 
 def router(services: Services) -> APIRouter:

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from fleet.north.ports import Services
-from fleet.requests import NewPassword, NewRole, NewUser, UserName
-from fleet.views import UserView
+from fleet.requests.access import NewPassword, NewRole, NewUser, UserName
+from fleet.views.access import UserView
 
 Name = Annotated[UserName, Path()]
 

@@ -12,7 +12,7 @@ from contracts.codec import invalid_document
 from fleet.core.openid import Rules
 from fleet.core.roles import ROLE_BY_WORD
 from fleet.errors.openid import OpenIdSettingsError
-from fleet.requests import RoleName
+from fleet.requests.access import RoleName
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,7 +11,7 @@ from securesystemslib.signer import Signer
 
 from contracts import codec
 from contracts.commands import COMMAND_PAYLOAD_TYPE, Command
-from contracts.messages import Desired
+from contracts.downlinks import Desired
 from contracts.trust import DESIRED_PAYLOAD_TYPE
 
 NONCE_BYTES = 16

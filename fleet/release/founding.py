@@ -12,8 +12,8 @@ from tuf.api.exceptions import LengthOrHashMismatchError, UnsignedMetadataError
 from tuf.api.metadata import Root, Targets
 
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import MissingFileError
+from contracts.small_files import read_bounded
 from contracts.trust import DIRECTOR_TARGET, MAX_TRUST_FILE_BYTES, DirectorKeys
 from fleet.errors.keys import ForeignTrustError
 from fleet.files import write_secret, write_whole

@@ -13,7 +13,7 @@ from contracts.trust import MAX_TRUST_FILE_BYTES, team_role
 from fleet.errors.keys import WrongKeyError
 from fleet.errors.releases import UntrustedReleaseError
 from fleet.release import metadata
-from fleet.requests import NewRelease, TrustChange, TrustText
+from fleet.requests.releases import NewRelease, TrustChange, TrustText
 
 MAX_PENDING_BYTES = 4 * MAX_TRUST_FILE_BYTES
 

@@ -14,7 +14,7 @@ from fleet.errors.keys import ThresholdError, UnknownKeyError
 from fleet.release import metadata
 from fleet.release.pending import Pending
 from fleet.release.signing import Published
-from fleet.requests import TrustChange
+from fleet.requests.releases import TrustChange
 
 
 @dataclass(frozen=True)

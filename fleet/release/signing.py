@@ -18,7 +18,7 @@ from fleet.errors.keys import WrongKeyError
 from fleet.errors.releases import UntrustedReleaseError
 from fleet.release import metadata
 from fleet.release.pending import Pending, signed_by
-from fleet.requests import NewRelease
+from fleet.requests.releases import NewRelease
 
 NOWHERE = ReleaseSources()
 

@@ -11,8 +11,8 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from contracts import codec
-from contracts.bundle import read_bounded
 from contracts.errors import MissingFileError
+from contracts.small_files import read_bounded
 from contracts.trust import DIRECTOR_TARGET
 from fleet.errors.keys import UntrustedChangeError
 from fleet.files import write_whole
@@ -21,7 +21,7 @@ from fleet.release.founding import director_key_ids
 from fleet.release.keys import KeyFolder
 from fleet.release.pending import MAX_PENDING_BYTES
 from fleet.release.repository import Repository
-from fleet.requests import OnlineKey, TrustChange, TrustVersions
+from fleet.requests.releases import OnlineKey, TrustChange, TrustVersions
 
 OnlineRole = Literal["snapshot", "timestamp", "director"]
 

@@ -10,7 +10,7 @@ from random import Random
 
 from contracts.errors import InvalidDocumentError
 from contracts.lifecycle import Phase
-from fleet.requests import SimulatedDevice
+from fleet.requests.enrolment import SimulatedDevice
 from fleet.simulate.device import Device
 from fleet.simulate.scenario import Scenario
 

@@ -9,8 +9,9 @@ from random import Random
 from pydantic import ValidationError
 
 from contracts.configuration import Configuration
+from contracts.downlinks import Desired
 from contracts.lifecycle import FINAL, Phase
-from contracts.messages import Birth, Desired, DeviceEvent, ModelReport, Outcome, ReleaseRef, Reported
+from contracts.messages import Birth, DeviceEvent, ModelReport, Outcome, ReleaseRef, Reported
 from fleet.simulate.device import NEVER, Device, Pace, Say, SettingsUpdate, Update
 from fleet.simulate.scenario import Behaviour, Scenario
 from fleet.simulate.settings import BASE_REF, MACHINE, NAME, UNTOUCHED, Judge

@@ -11,8 +11,9 @@ from typing import Literal, Protocol
 
 from contracts import codec
 from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count
+from contracts.downlinks import Offer
 from contracts.errors import ContractError, InvalidDocumentError
-from contracts.messages import Offer, Want
+from contracts.messages import Want
 from contracts.pace import Budget, Hours
 from contracts.topics import of_chunk, of_device, of_every_device, of_own_chunk
 from fleet.core.waiting import Publication, Request, WaitingRoom

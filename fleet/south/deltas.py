@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from contracts.bundle import file_entry
-from contracts.messages import Offer
+from contracts.downlinks import Offer
 from fleet.delta_maker import MADE, NOT_WORTH_IT
 from fleet.errors.releases import DeltaFailedError, UnknownArtifactError
 from fleet.store.deltas import Finding

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Protocol
 
 from contracts.configuration import Configuration
-from contracts.messages import Desired, ReleaseRef, ShadowWish
+from contracts.downlinks import Desired, ShadowWish
+from contracts.messages import ReleaseRef
 from contracts.topics import of_device
 from fleet.core.wishes import LIFETIME, first_wish, reissued, renewed, with_configuration, with_release, with_shadow
 from fleet.errors.server import LinkDownError, MessagesRefusedError

@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contracts.bundle import read_bounded
+from contracts.small_files import read_bounded
 from fleet.errors.server import BrokerApiKeyError
 
 MAX_KEY_BYTES = 1024

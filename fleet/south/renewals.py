@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Protocol
 
 from contracts import codec
+from contracts.downlinks import Renewed
 from contracts.errors import ContractError
-from contracts.messages import MAX_MESSAGE_BYTES, Renew, Renewed
+from contracts.messages import MAX_MESSAGE_BYTES, Renew
 from contracts.topics import of_device, of_every_device, parse_uplink
 from fleet.core.enrolment import Issued
 from fleet.errors import FleetError

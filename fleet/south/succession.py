@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from contracts import codec
-from contracts.messages import Succession
+from contracts.downlinks import Succession
 from contracts.topics import AUTHORITY
 from fleet.errors.server import LinkDownError
 

@@ -12,7 +12,7 @@ from fleet.store.credentials import digest
 from fleet.store.database import Database
 from fleet.store.sessions import end_all_of
 from fleet.store.tables import login_codes, tokens
-from fleet.views import TokenView
+from fleet.views.access import TokenView
 
 KIND = "token"
 

@@ -16,7 +16,7 @@ from fleet.store.rows import COUNT_BY_NAME
 from fleet.store.series import HEALTH, WORK, AnyRow, Series, Slot, Vitals, sums
 from fleet.store.tables import Stamp, health_points, inference_windows
 from fleet.store.times import micros, moment
-from fleet.views import Gauges, HealthPoint, InferencePoint
+from fleet.views.charts import Gauges, HealthPoint, InferencePoint
 
 # Longer times than the first are shown in spans of the second: never more than a chart has room for.
 SPANS = ((timedelta(days=32), timedelta(days=1)), (timedelta(days=3), timedelta(hours=1)), (timedelta(hours=6), timedelta(minutes=5)))

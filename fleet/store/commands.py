@@ -19,7 +19,7 @@ from fleet.store.database import Database
 from fleet.store.devices import row_of
 from fleet.store.tables import Stamp, commands, devices
 from fleet.store.times import micros, moment
-from fleet.views import CommandSummary, CommandView
+from fleet.views.commands import CommandSummary, CommandView
 
 _FINDINGS: TypeAdapter[Findings] = TypeAdapter(Findings)
 # A picture is never read to list commands.

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row, bindparam, delete, select
 
 from contracts import codec
-from contracts.configuration import Configuration, Settings
+from contracts.configuration import Configuration
+from contracts.settings import Settings
 from fleet.core.configurations import Revision
 from fleet.store.database import Database
 from fleet.store.tables import configurations

@@ -8,8 +8,9 @@ import fsspec
 from pydantic import BaseModel
 
 from contracts import codec
+from contracts.downlinks import Offer
 from contracts.errors import ContractError
-from contracts.messages import MAX_MESSAGE_BYTES, Offer
+from contracts.messages import MAX_MESSAGE_BYTES
 from fleet.store.artifacts import ArtifactStore
 
 _BLOCK_BYTES = 1 << 20

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from sqlalchemy import Connection, Row, select, update
 
 from contracts.messages import Birth, Reported
-from fleet.core.devices import SIMULATED, Device, HeardDevice
-from fleet.core.labels import changed, version_of
+from fleet.core.devices import Device, HeardDevice
+from fleet.core.labels import SIMULATED, changed, version_of
 from fleet.errors.devices import DeviceExistsError, UnknownDeviceError
 from fleet.errors.targeting import StaleVersionError
 from fleet.store.database import Database

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, literal, select, tuple_
 
 from fleet.store.rows import TEXT_BY_NAME
 from fleet.store.tables import Stamp, events
-from fleet.views import EventView
+from fleet.views.device_details import EventView
 
 # When, and which message of which session: no two events of a device have the same.
 _KEY = (events.c.at, events.c.session, events.c.sequence)

@@ -17,16 +17,10 @@ from fleet.store.releases import ReleaseStore
 from fleet.store.rollout_views import device_view, entry_view, summarised
 from fleet.store.rollouts import RolloutStore
 from fleet.store.times import micros, moment
-from fleet.views import (
-    EventView,
-    HealthPoint,
-    InferencePoint,
-    QuarantinedMessage,
-    ReleaseView,
-    RolloutDeviceView,
-    RolloutEntryView,
-    RolloutSummary,
-)
+from fleet.views.charts import HealthPoint, InferencePoint
+from fleet.views.device_details import EventView, QuarantinedMessage
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import RolloutDeviceView, RolloutEntryView, RolloutSummary
 
 
 class StoreLists:

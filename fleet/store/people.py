@@ -11,7 +11,7 @@ from fleet.errors.people import PersonExistsError, UnknownPersonError
 from fleet.store.database import Database
 from fleet.store.sessions import end_all_of
 from fleet.store.tables import people
-from fleet.views import UserView
+from fleet.views.access import UserView
 
 KIND = "user"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from contracts.bundle import read_bounded
+from contracts.small_files import read_bounded
 from fleet.errors.store import DatabasePlaceError
 
 SCHEMES = ("postgresql", "postgres")

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from fleet.core.freshness import Refused
 from fleet.store.tables import quarantine
-from fleet.views import QuarantinedMessage
+from fleet.views.device_details import QuarantinedMessage
 
 MAX_KEPT = 1000
 MAX_KEPT_OF_DEVICE = 20

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, func, select
 
+from contracts.downlinks import Desired
 from contracts.lifecycle import Phase
-from contracts.messages import Birth, Desired, Health, Reported
+from contracts.messages import Birth, Health, Reported
 from fleet.core.labels import version_of
 from fleet.core.status import ABSENT, Gist, shown_status
 from fleet.store.charts import Charts
@@ -27,20 +28,13 @@ from fleet.store.tables import devices, inference_windows
 from fleet.store.taken_part import taken_part
 from fleet.store.tallies import gaps_of
 from fleet.store.wishes import WishStore
-from fleet.views import (
-    ConfigurationView,
-    DeviceDetail,
-    DeviceRolloutView,
-    DeviceSummary,
-    HealthPoint,
-    InferencePoint,
-    Overview,
-    QuarantinedMessage,
-    ReleaseView,
-    RolloutDeviceView,
-    RolloutSummary,
-    RolloutView,
-)
+from fleet.views.charts import HealthPoint, InferencePoint
+from fleet.views.device_details import DeviceDetail, QuarantinedMessage
+from fleet.views.devices import DeviceSummary
+from fleet.views.overview import Overview
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import DeviceRolloutView, RolloutDeviceView, RolloutSummary, RolloutView
+from fleet.views.settings import ConfigurationView
 
 MAX_EVENTS = 100
 # What a page for people takes at once; programs read lists page by page.

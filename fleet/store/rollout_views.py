@@ -14,7 +14,7 @@ from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import LOST, Member, Rollout
 from fleet.core.rollout.plan import Plan
 from fleet.store.rollouts import Crowd, Outline
-from fleet.views import (
+from fleet.views.rollouts import (
     ComparisonView,
     GateView,
     MetricView,

@@ -14,7 +14,7 @@ from fleet.core.pages import Part, part_of
 from fleet.store.database import Database
 from fleet.store.devices import BATCH, latest
 from fleet.store.tables import configurations, devices, wishes
-from fleet.views import DeviceSettings, SettingsState
+from fleet.views.settings import DeviceSettings, SettingsState
 
 _SET = (
     select(wishes.c.device, wishes.c.configuration)

@@ -9,7 +9,7 @@ from contracts.messages import ReleaseRef
 from fleet.core.rollout.model import Kind
 from fleet.store.database import Database
 from fleet.store.tables import rollout_devices, rollouts
-from fleet.views import DeviceRolloutView
+from fleet.views.rollouts import DeviceRolloutView
 
 # How far back it is looked.
 MAX_ROLLOUTS = 100

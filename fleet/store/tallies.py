@@ -16,7 +16,7 @@ from fleet.core.tally import Span, Tally, after, gaps_from_text, gaps_to_text, i
 from fleet.store import bulk_rows
 from fleet.store.tables import tallies
 from fleet.store.times import micros
-from fleet.views import Gap
+from fleet.views.device_details import Gap
 
 # Device, session, and the model whose windows are counted; none for all messages.
 Key = tuple[str, str, str]

@@ -10,7 +10,8 @@ from sqlalchemy import Row, bindparam, delete, select, update
 
 from contracts import codec
 from contracts.configuration import Configuration
-from contracts.messages import Desired, ReleaseRef
+from contracts.downlinks import Desired
+from contracts.messages import ReleaseRef
 from fleet.store.database import Database
 from fleet.store.devices import batches
 from fleet.store.rows import REF_BY_MODEL, refs_to_text

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from contracts.lifecycle import Phase
 from fleet.views.charts import HealthPoint, InferencePoint
-from fleet.views.devices import DeviceDetail, DeviceSummary, QuarantinedMessage
+from fleet.views.device_details import DeviceDetail, QuarantinedMessage
+from fleet.views.devices import DeviceSummary
 from fleet.views.overview import Overview
 from fleet.views.releases import ReleaseView
 from fleet.views.rollouts import DeviceRolloutView, RolloutDeviceView, RolloutView

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from contracts.configuration import Settings
 from contracts.messages import ModelReport
+from contracts.settings import Settings
 from fleet.views.base import View
 
 SettingsState = Literal["waiting", "trying", "in_force", "refused"]

@@ -15,9 +15,10 @@ import pytest
 from agent.adapters.configuration_files import ConfigurationFiles
 from agent.core.configuring import BASE_REF, ref_of
 from agent.core.update import MAX_ATTEMPTS
-from contracts.configuration import Configuration, Settings
+from contracts.configuration import Configuration
 from contracts.lifecycle import Phase
 from contracts.messages import DeviceEvent, ModelReport, ReleaseRef, Reported
+from contracts.settings import Settings
 from tests.agent.conftest import DEVICE, AgentProcess, listening_fleet, provisioned_device, running_broker, until
 from tests.live.ports import free_port
 from tests.sim.fleet import SimFleet

@@ -9,8 +9,9 @@ from pydantic import TypeAdapter
 
 from contracts import codec
 from contracts.agent_config import AgentConfig
-from contracts.configuration import BASE, PATHS, SETTABLE, Configuration, Settings, check_settings, configured, parse_setting
+from contracts.configuration import BASE, PATHS, SETTABLE, Configuration, check_settings, configured, parse_setting
 from contracts.errors import InvalidDocumentError
+from contracts.settings import Settings
 
 OWN = AgentConfig.model_validate(
     {"device": {"id": "pi-1", "hardware": "rpi5", "labels": {"site": "lyon"}}, "broker": {"host": "broker", "port": 8883}}

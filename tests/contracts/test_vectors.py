@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from contracts import codec, commands, messages, topics
+from contracts import codec, commands, downlinks, messages, topics
 from contracts.chunks import Bitmap
 from contracts.manifest import Manifest
 from contracts.trust import ReleaseTarget, release_target_path, team_pattern, team_role
@@ -17,9 +17,9 @@ from contracts.trust import ReleaseTarget, release_target_path, team_pattern, te
 VECTORS = Path(__file__).parent.parent / "vectors"
 MODELS: dict[str, type[BaseModel]] = {
     **{model.__name__: model for model in messages.UPLINK_MESSAGES.values()},
-    "Desired": messages.Desired,
-    "Offer": messages.Offer,
-    "Renewed": messages.Renewed,
+    "Desired": downlinks.Desired,
+    "Offer": downlinks.Offer,
+    "Renewed": downlinks.Renewed,
     "ReleaseTarget": ReleaseTarget,
     "Manifest": Manifest,
     "Command": commands.Command,

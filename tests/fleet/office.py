@@ -10,8 +10,9 @@ from securesystemslib.signer import CryptoSigner, Signer
 
 from contracts import codec
 from contracts.bundle import MANIFEST
+from contracts.downlinks import Desired
 from contracts.manifest import Manifest
-from contracts.messages import Desired, ReleaseRef
+from contracts.messages import ReleaseRef
 from contracts.trust import team_role
 from fleet.core.wishes import LIFETIME
 from fleet.errors.releases import UnknownTrustFileError

@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
-import httpx
 import pytest
 
 from fleet.cli.client import SENT_AGAIN, ApiClient
+from fleet.cli.http_line import HttpLine
+from fleet.cli.server_url import parse_url
 from fleet.errors.client import ServerUnreachableError
-from fleet.requests import NewToken
-from fleet.views import TokenView
+from fleet.requests.access import NewToken
+from fleet.views.access import TokenView
 
 BODY = b'{"name":"anna","role":"viewer","created_at":"2026-01-01T00:00:00Z","expires_at":null}'
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -64,8 +66,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Forgetful]:
 
 @pytest.mark.parametrize("server", [0, 1, SENT_AGAIN], indirect=True)
 def test_a_request_whose_answer_got_lost_is_sent_again_under_the_same_name(server: Forgetful) -> None:
-    with httpx.Client(base_url=server.url, timeout=60) as http:
-        assert ApiClient(http).post("tokens", NEW, TokenView).name == "anna"
+    with closing(HttpLine(parse_url(server.url), None, {})) as line:
+        assert ApiClient(line).post("tokens", NEW, TokenView).name == "anna"
 
     assert len(server.keys) <= SENT_AGAIN + 1
     assert len(set(server.keys)) == 1
@@ -73,16 +75,16 @@ def test_a_request_whose_answer_got_lost_is_sent_again_under_the_same_name(serve
 
 @pytest.mark.parametrize("server", [99], indirect=True)
 def test_a_server_that_never_answers_is_given_up(server: Forgetful) -> None:
-    with httpx.Client(base_url=server.url, timeout=60) as http, pytest.raises(ServerUnreachableError):
-        ApiClient(http).post("tokens", NEW, TokenView)
+    with closing(HttpLine(parse_url(server.url), None, {})) as line, pytest.raises(ServerUnreachableError):
+        ApiClient(line).post("tokens", NEW, TokenView)
 
     assert len(server.keys) == SENT_AGAIN + 1
 
 
 @pytest.mark.parametrize("server", [0], indirect=True)
 def test_two_requests_have_two_names(server: Forgetful) -> None:
-    with httpx.Client(base_url=server.url, timeout=60) as http:
+    with closing(HttpLine(parse_url(server.url), None, {})) as line:
         for _ in range(2):
-            ApiClient(http).post("tokens", NEW, TokenView)
+            ApiClient(line).post("tokens", NEW, TokenView)
 
     assert len(set(server.keys)) == 2

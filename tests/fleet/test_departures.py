@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from contracts.messages import Desired
+from contracts.downlinks import Desired
 from fleet.core.devices import Device
 from fleet.core.enrolment import Grant, Issued, Standing, check_renewal
 from fleet.core.targeting.groups import FixedGroup

@@ -20,7 +20,7 @@ from fleet.store.devices import DeviceStore
 from fleet.store.reader import StoreReader
 from fleet.store.tables import devices
 from fleet.store.uplinks import UplinkStore
-from fleet.views import DeviceSummary
+from fleet.views.devices import DeviceSummary
 from tests.fleet.databases import KINDS, new_place
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from contracts.messages import Desired
+from contracts.downlinks import Desired
 from tests.fleet.broker_client import Listener, Login
 from tests.fleet.bundles import make_bundle
 from tests.fleet.server import FleetProcess, wait_for

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.codec import sha256_of
-from contracts.messages import Offer
+from contracts.downlinks import Offer
 from fleet.errors import FleetError
 from fleet.south.deltas import MAX_BASES_PER_TARGET, MAX_TARGET_BYTES, Deltas
 from fleet.store.artifacts import ArtifactStore

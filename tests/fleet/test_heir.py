@@ -16,8 +16,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from sqlalchemy import update
 
-from fleet.core.devices import SIMULATED, Device
+from fleet.core.devices import Device
 from fleet.core.inheritance import FORGET_S, QUIET_S, SILENT_S, TELL_S, to_inherit
+from fleet.core.labels import SIMULATED
 from fleet.south.heir import Heir, Share
 from fleet.south.ingest import TOPICS, Ingest
 from fleet.south.mqtt import SESSION_EXPIRY_S, Login

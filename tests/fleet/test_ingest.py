@@ -13,8 +13,9 @@ from contracts.messages import MAX_MESSAGE_BYTES, DeviceEvent, Health, Inference
 from contracts.mqtt_stream import Delivery
 from contracts.sketches import Sketch
 from contracts.topics import of_device
-from fleet.core.devices import SIMULATED, Device
+from fleet.core.devices import Device
 from fleet.core.freshness import Heard, Refused
+from fleet.core.labels import SIMULATED
 from fleet.errors.store import StoreError
 from fleet.south.ingest import HEAD_BYTES, Ingest, Sink
 from fleet.store.bulk_rows import bulk_rows

@@ -11,8 +11,9 @@ from typing import TypeVar
 import pytest
 
 from contracts.configuration import Configuration
+from contracts.downlinks import Desired
 from contracts.lifecycle import Phase
-from contracts.messages import Desired, ReleaseRef
+from contracts.messages import ReleaseRef
 from fleet.core.configurations import Revision
 from fleet.core.devices import Device
 from fleet.core.pages import Key, Part
@@ -24,7 +25,7 @@ from fleet.store.devices import BATCH
 from fleet.store.rollouts import RolloutStore
 from fleet.store.settings_pages import SettingsPages
 from fleet.store.wishes import WishStore
-from fleet.views import DeviceSettings, SettingsState
+from fleet.views.settings import DeviceSettings, SettingsState
 from tests.fleet.databases import KINDS, new_place
 from tests.fleet.test_fleet_store import NOW, admit
 from tests.fleet.test_retention import health, save, work

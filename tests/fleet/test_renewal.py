@@ -22,7 +22,8 @@ from agent.core.memory import Memory
 from agent.core.renewal import Check
 from agent.credential import new_key, request_for, span_of
 from contracts import codec
-from contracts.messages import Birth, DeviceEvent, Renew, Renewed
+from contracts.downlinks import Renewed
+from contracts.messages import Birth, DeviceEvent, Renew
 from fleet.core.enrolment import MAX_CERTIFICATES, Standing, check_renewal
 from fleet.errors.devices import UnknownDeviceError
 from fleet.errors.enrolment import RevokedError

@@ -19,12 +19,12 @@ from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan, Strategy
 from fleet.core.rollout.step import News, step
 from fleet.plans import IN_SHADOW, METRICS, SERVING, plan_of
-from fleet.requests import GateName, NewRollout
+from fleet.requests.rollouts import GateName, NewRollout
 from fleet.store.rollout_rows import VERDICT
 from fleet.store.rollout_views import summarised
 from fleet.store.rollouts import Outline
 from fleet.testimony import SOURCES
-from fleet.views import RolloutView, WaveView
+from fleet.views.rollouts import RolloutView, WaveView
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 NEW, OLD = (ReleaseRef(model="digits", release=number, manifest_sha256=f"{number}" * 64) for number in (2, 1))

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from contracts.downlinks import Desired
 from contracts.lifecycle import Phase
-from contracts.messages import Desired, ReleaseRef
+from contracts.messages import ReleaseRef
 from contracts.pace import Hours
 from fleet.core.devices import Device
 from fleet.core.gates.evidence import Metric

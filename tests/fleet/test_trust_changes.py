@@ -31,7 +31,7 @@ from fleet.release.repository import Repository
 from fleet.release.rotation import Succession, leaving
 from fleet.release.signing import sign_release
 from fleet.release.trust_desk import TrustDesk
-from fleet.requests import TrustChange
+from fleet.requests.releases import TrustChange
 from tests.fleet.office import NOW, TrustOffice
 
 

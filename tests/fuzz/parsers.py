@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from contracts import codec, commands, messages, mqtt, topics
+from contracts import codec, commands, downlinks, messages, mqtt, topics
 from contracts.chunks import Bitmap
 from contracts.delta.apply import apply
 from contracts.delta.encode import weights_of
@@ -28,9 +28,9 @@ from contracts.trust import DirectorKeys, ReleaseTarget
 VECTORS = Path(__file__).parent.parent / "vectors"
 DOCUMENTS: tuple[type[BaseModel], ...] = (
     *messages.UPLINK_MESSAGES.values(),
-    messages.Desired,
-    messages.Offer,
-    messages.Renewed,
+    downlinks.Desired,
+    downlinks.Offer,
+    downlinks.Renewed,
     commands.Command,
     commands.CommandResult,
     commands.CostTable,

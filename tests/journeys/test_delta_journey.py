@@ -16,9 +16,10 @@ from agent.enrolment import Order, enrol
 from contracts import codec
 from contracts.bundle import file_entry
 from contracts.chunks import CHUNK_BYTES
+from contracts.downlinks import Offer
 from contracts.lifecycle import Phase
 from contracts.manifest import FileEntry, Manifest
-from contracts.messages import Offer, Reported
+from contracts.messages import Reported
 from contracts.topics import of_device, parse_chunk
 from fleet.store.artifacts import ArtifactStore
 from fleet.store.deltas import DeltaStore, Finding

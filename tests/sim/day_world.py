@@ -19,7 +19,7 @@ from agent.core.verdict import Question, Verdict, Verified
 from agent.errors import SourceAwayError
 from contracts import codec
 from contracts.chunks import Bitmap
-from contracts.messages import Desired
+from contracts.downlinks import Desired
 from tests.sim.day_broker import BOOT, DEVICE, SimBroker
 from tests.sim.releases import Release
 from tests.sim.shelf import FaultyFiles

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from contracts.messages import Offer
+from contracts.downlinks import Offer
 from fleet.south import delivery
 from fleet.south.bulk import BulkLink
 from fleet.south.delivery import Delivery, Pace

@@ -29,9 +29,10 @@ from tuf.ngclient.fetcher import FetcherInterface
 from contracts import codec
 from contracts.agent_config import AgentConfig
 from contracts.chunks import Bitmap, chunk_count
+from contracts.downlinks import Desired
 from contracts.lifecycle import Phase
 from contracts.manifest import Manifest, decode_manifest
-from contracts.messages import Birth, Desired, DeviceEvent, Health, Machine, Message, ModelReport, Outcome, ReleaseRef, Reported, Want
+from contracts.messages import Birth, DeviceEvent, Health, Machine, Message, ModelReport, Outcome, ReleaseRef, Reported, Want
 from contracts.topics import TRUST, of_chunks, of_device, of_own_chunks, parse_chunk, parse_trust_file
 from contracts.trust import DESIRED_PAYLOAD_TYPE, DIRECTOR_TARGET, DirectorKeys, release_target_path
 

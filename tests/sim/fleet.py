@@ -15,7 +15,8 @@ from contracts import codec
 from contracts.chunks import CHUNK_BYTES, Bitmap, chunk_count
 from contracts.commands import COMMAND_PAYLOAD_TYPE, Command, CommandResult
 from contracts.configuration import Configuration
-from contracts.messages import UPLINK_MESSAGES, Birth, DeviceEvent, Message, ModelReport, Reported, ShadowWish, Want
+from contracts.downlinks import ShadowWish
+from contracts.messages import UPLINK_MESSAGES, Birth, DeviceEvent, Message, ModelReport, Reported, Want
 from contracts.shadow import ShadowTerms
 from contracts.topics import (
     PREFIX,

@@ -17,19 +17,15 @@ from fleet.errors.devices import NoDevicesError, UnknownCommandError, UnknownDev
 from fleet.errors.releases import UnknownArtifactError
 from fleet.errors.rollouts import UnknownRolloutError
 from fleet.errors.targeting import UnknownGroupError
-from fleet.requests import ConfigurationChange, LabelChange, NewGroup, NewRollout
+from fleet.requests.rollouts import NewRollout
+from fleet.requests.settings import ConfigurationChange
+from fleet.requests.targeting import LabelChange, NewGroup
 from fleet.targeting import Targeting
-from fleet.views import (
-    CommandSummary,
-    CommandView,
-    ConfiguredDevice,
-    DeviceDetail,
-    FleetReader,
-    GroupDetail,
-    GroupView,
-    LabelledView,
-    RolloutPreview,
-)
+from fleet.views.commands import CommandSummary, CommandView
+from fleet.views.device_details import DeviceDetail
+from fleet.views.reader import FleetReader
+from fleet.views.settings import ConfiguredDevice
+from fleet.views.targeting import GroupDetail, GroupView, LabelledView, RolloutPreview
 from tests.sim.fleet_reader import MovingFleet
 
 

@@ -10,18 +10,12 @@ from typing import Literal
 
 from contracts.lifecycle import Phase
 from fleet.core.rollout.interest import INTEREST
-from fleet.views import (
-    DeviceDetail,
-    DeviceRolloutView,
-    DeviceSummary,
-    HealthPoint,
-    InferencePoint,
-    Overview,
-    QuarantinedMessage,
-    ReleaseView,
-    RolloutDeviceView,
-    RolloutView,
-)
+from fleet.views.charts import HealthPoint, InferencePoint
+from fleet.views.device_details import DeviceDetail, QuarantinedMessage
+from fleet.views.devices import DeviceSummary
+from fleet.views.overview import Overview
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import DeviceRolloutView, RolloutDeviceView, RolloutView
 from tests.sim.moving_cast import (
     CLASSES,
     HARDWARE,

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from fleet.core.devices import SIMULATED, Device
+from fleet.core.devices import Device
 from fleet.core.freshness import Heard, Refused
+from fleet.core.labels import SIMULATED
 from fleet.heap import let_garbage_wait
 from fleet.south import ingest
 from fleet.south.ingest import Ingest, Sink

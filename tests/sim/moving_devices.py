@@ -9,11 +9,9 @@ from typing import Literal
 from contracts.lifecycle import FINAL, Phase
 from contracts.messages import Birth, Health, Machine, ModelReport, Outcome, WorkerHealth
 from fleet.errors.devices import UnknownDeviceError
-from fleet.views import (
-    DeviceSummary,
-    EventView,
-    HealthPoint,
-)
+from fleet.views.charts import HealthPoint
+from fleet.views.device_details import EventView
+from fleet.views.devices import DeviceSummary
 from tests.sim.moving_cast import (
     GIB,
     HEALTH_EVERY_S,

@@ -7,10 +7,7 @@ from collections.abc import Callable, Mapping
 
 from contracts.lifecycle import FINAL, Phase
 from fleet.errors.rollouts import UnknownRolloutError
-from fleet.views import (
-    RolloutDeviceView,
-    RolloutView,
-)
+from fleet.views.rollouts import RolloutDeviceView, RolloutView
 from tests.sim.moving_cast import (
     Character,
     moment,

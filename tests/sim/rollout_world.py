@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
+from contracts.downlinks import ShadowWish
 from contracts.lifecycle import Phase
-from contracts.messages import ModelReport, Outcome, ReleaseRef, ShadowWish
+from contracts.messages import ModelReport, Outcome, ReleaseRef
 from fleet.conductor import Conductor
 from fleet.core.gates.evidence import Evidence, Metric, Sums
 from fleet.core.rollout.acts import ACTS, Order

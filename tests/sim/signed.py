@@ -12,7 +12,7 @@ from securesystemslib.signer import CryptoSigner
 from contracts import codec
 from contracts.commands import Command, Order
 from contracts.configuration import Configuration
-from contracts.messages import Desired, ShadowWish
+from contracts.downlinks import Desired, ShadowWish
 from contracts.trust import DESIRED_PAYLOAD_TYPE
 from tests.sim.releases import Release
 from tests.sim.repository import LIFE

@@ -8,7 +8,7 @@ from typing import Protocol
 from agent.core.basket import Basket
 from agent.core.pieces import Found, Taker
 from agent.core.transfer import Link
-from contracts.messages import Offer
+from contracts.downlinks import Offer
 
 
 class BulkConnection(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from contracts.manifest import Runtime
+from contracts.names import Runtime
 from fleet.core.inventory import Inventory, Vitals
 from fleet.core.status import Status
 from fleet.core.targeting import values

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from agent.core.configuring import BASE_REF, UNTOUCHED, Ground, Signs, Trial, misfit, ref_of
 from agent.core.update import MAX_ATTEMPTS, MAX_STRIKES, Do, Done, Failed, Unsuitable, Update, Wished, resume, step
 from contracts.agent_config import AgentConfig
-from contracts.configuration import Configuration, Settings, configured
+from contracts.configuration import Configuration, configured
 from contracts.lifecycle import IN_PROGRESS, Phase
+from contracts.settings import Settings
 
 MIB = 1 << 20
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)

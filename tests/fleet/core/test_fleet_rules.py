@@ -6,8 +6,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from contracts.downlinks import ShadowWish
 from contracts.lifecycle import Phase
-from contracts.messages import Birth, Health, Machine, ModelReport, ReleaseRef, ShadowWish, WorkerHealth
+from contracts.messages import Birth, Health, Machine, ModelReport, ReleaseRef, WorkerHealth
 from contracts.shadow import ShadowTerms
 from fleet.core.freshness import Stamped, is_news, plausible_times
 from fleet.core.refusals import trust_line

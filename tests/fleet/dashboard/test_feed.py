@@ -9,7 +9,8 @@ import pytest
 
 from fleet.dashboard.feed import Feed, Shared
 from fleet.errors.devices import UnknownDeviceError
-from fleet.views import DeviceDetail, DeviceSummary
+from fleet.views.device_details import DeviceDetail
+from fleet.views.devices import DeviceSummary
 from tests.sim.fleet_desks import PlayedServices
 from tests.sim.fleet_reader import MovingFleet
 

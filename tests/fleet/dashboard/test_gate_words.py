@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet.dashboard.gate_words import cells_of, chance, headline, line_of, rule
-from fleet.views import ComparisonView, GateView, MetricView, PlanView
+from fleet.views.rollouts import ComparisonView, GateView, MetricView, PlanView
 
 WAITING = MetricView(
     metric="errors",

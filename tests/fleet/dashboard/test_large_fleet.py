@@ -15,7 +15,8 @@ from sqlalchemy.engine import Engine
 
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
-from fleet.core.devices import SIMULATED, Device
+from fleet.core.devices import Device
+from fleet.core.labels import SIMULATED
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Member, Rollout
 from fleet.core.rollout.plan import Plan

@@ -24,7 +24,7 @@ from fleet.errors.dashboard import SignedOutError
 from fleet.errors.enrolment import ForbiddenError
 from fleet.errors.rollouts import RolloutStateError
 from fleet.errors.store import StoreError
-from fleet.requests import NewRollout
+from fleet.requests.rollouts import NewRollout
 from fleet.store.audit import AuditStore
 from fleet.store.database import Database
 from tests.sim.fleet_desks import PlayedServices

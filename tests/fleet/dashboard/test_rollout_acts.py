@@ -21,7 +21,7 @@ from fleet.core.rollout.plan import EVERYBODY, Plan, Size, Strategy
 from fleet.dashboard.rollout_acts import ACTS
 from fleet.store.rollout_views import summarised
 from fleet.store.rollouts import Crowd, Outline
-from fleet.views import RolloutView
+from fleet.views.rollouts import RolloutView
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 REF = ReleaseRef(model="digits", release=2, manifest_sha256=sha256_of(b"digits 2"))

@@ -10,7 +10,7 @@ from contracts.messages import ReleaseRef
 from contracts.shadow import ShadowTerms
 from fleet.dashboard.rollout_request import METRICS, STRATEGIES, artifacts, headline, is_asked, obstacles, question, request_of
 from fleet.plans import SHADOW_LIFE_S, plan_of
-from fleet.views import ArtifactPreview, ObstaclePreview, RolloutPreview
+from fleet.views.targeting import ArtifactPreview, ObstaclePreview, RolloutPreview
 
 EMPTY: dict[str, str | bool] = {"release": "digits 3", "query": "", "strategy": "all-at-once", "waves": "", "zone": "", "rate": ""}
 

@@ -6,7 +6,7 @@ from contracts.shadow import ShadowPart
 from contracts.sketches import Sketch, bin_of
 from fleet.dashboard.rollout_shadow import facts_of
 from fleet.store.rollout_views import shadow_work
-from fleet.views import ShadowView
+from fleet.views.rollouts import ShadowView
 
 SHADOW = ShadowView(share=0.05, min_inputs=200, proven=1, devices=2, agreement=0.9941, max_cpu=0.5, max_temperature_c=75)
 

@@ -6,13 +6,14 @@ from datetime import datetime, timezone
 
 import pytest
 
-from contracts.configuration import PATHS, SETTABLE, Configuration, SettingValue
+from contracts.configuration import PATHS, SETTABLE, Configuration
 from contracts.errors import InvalidDocumentError
 from contracts.lifecycle import Phase
 from contracts.messages import ModelReport, Outcome, ReleaseRef
+from contracts.settings import SettingValue
 from fleet.dashboard.setting_words import NAMES, TITLES, change_of, differences, outcome
 from fleet.dashboard.words import LOOKS
-from fleet.views import ConfigurationView, ConfiguredDevice
+from fleet.views.settings import ConfigurationView, ConfiguredDevice
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 BEFORE: dict[str, SettingValue] = {"telemetry.window_s": 30.0, "delivery.sources": ("mqtt", "https")}

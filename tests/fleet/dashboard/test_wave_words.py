@@ -6,7 +6,7 @@ from contracts.codec import sha256_of
 from contracts.messages import ReleaseRef
 from fleet.dashboard.wave_words import bar_of, reason, strategy
 from fleet.dashboard.words import duration
-from fleet.views import PlanView, RolloutView, WaveView
+from fleet.views.rollouts import PlanView, RolloutView, WaveView
 from tests.sim.fleet_reader import MovingFleet
 
 REF = ReleaseRef(model="digits", release=2, manifest_sha256=sha256_of(b"digits 2"))

@@ -13,7 +13,9 @@ from fleet.dashboard.charts import with_gaps
 from fleet.dashboard.device_rows import row_of
 from fleet.dashboard.tiles import ORDER
 from fleet.dashboard.words import LOOKS, STATUSES, number, phase_to_show, short_digest, size
-from fleet.views import DeviceSummary, ReleaseView, RolloutState
+from fleet.views.devices import DeviceSummary
+from fleet.views.releases import ReleaseView
+from fleet.views.rollouts import RolloutState
 from tests.sim.fleet_reader import MovingFleet
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)

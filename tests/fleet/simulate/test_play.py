@@ -9,9 +9,11 @@ from random import Random
 
 import pytest
 
-from contracts.configuration import BASE, Configuration, SettingValue
+from contracts.configuration import BASE, Configuration
+from contracts.downlinks import Desired
 from contracts.lifecycle import Phase
-from contracts.messages import UPLINK_MESSAGES, Desired, Health, InferenceWindow, Message, ModelReport, ReleaseRef, Reported
+from contracts.messages import UPLINK_MESSAGES, Health, InferenceWindow, Message, ModelReport, ReleaseRef, Reported
+from contracts.settings import SettingValue
 from fleet.simulate.device import Device, Say
 from fleet.simulate.play import Play
 from fleet.simulate.scenario import Behaviour, Faults, Group, ReleaseEffect, Scenario
