@@ -14,6 +14,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "release add": ("fieldfare release add build/digits-1", "fieldfare release add build/digits-1 --key targets-1.pem"),
     "release list": ("fieldfare release list",),
     "authority show": ("fieldfare authority show",),
+    "authority dependents": ("fieldfare authority dependents",),
     "authority rotate": ("fieldfare authority rotate",),
     "authority finish": ("fieldfare authority finish",),
     "keys init": ("fieldfare keys init --out ring --root-keys 3 --root-threshold 2",),
