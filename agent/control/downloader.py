@@ -36,15 +36,16 @@ class Downloader:
         self._sources = sources
         self._incoming = incoming
         self._pace = pace
-        # What the source that is asked now works in.
-        self._asking = anyio.CancelScope()
+        # What the source that was asked last works in; None before the first.
+        self._asking: anyio.CancelScope | None = None
         self._turn = asyncio.Lock()
         self._waiting = 0
 
     def use(self, sources: Sequence[Source], pace: Pace) -> None:
         """Ask others, at another pace, from now on; a file that is on its way goes on from where it is."""
         self._sources, self._pace = sources, pace
-        self._asking.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
 
     async def fetch(self, wanted: WantedFile, on_bytes: Callable[[int], None], *, give_up_s: float = GIVE_UP_S) -> Path:
         """Return the file's path once it is whole and right, telling `on_bytes` of new bytes; raise FetchError.
@@ -91,9 +92,10 @@ class Downloader:
             for source in self._sources:
                 began_s = time.monotonic()
                 try:
-                    with anyio.CancelScope() as self._asking:
+                    with anyio.CancelScope() as asking:
+                        self._asking = asking
                         offer = await source.fill(basket, bases)
-                    if self._asking.cancelled_caught:
+                    if asking.cancelled_caught:
                         is_reached = False  # others are to be asked, or at other times
                         break
                 except (SourceAwayError, SourceFailedError) as error:

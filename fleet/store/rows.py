@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 
 from contracts import codec
+from contracts.downlinks import ShadowWish
 from contracts.messages import ReleaseRef
 
 TEXT_BY_NAME: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
@@ -15,6 +16,7 @@ COUNT_BY_NAME: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 NUMBER_BY_NAME: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 NAMES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 REF_BY_MODEL: TypeAdapter[dict[str, ReleaseRef]] = TypeAdapter(dict[str, ReleaseRef])
+SHADOW_BY_MODEL: TypeAdapter[dict[str, ShadowWish]] = TypeAdapter(dict[str, ShadowWish])
 
 
 def refs_to_text(refs: Mapping[str, ReleaseRef]) -> str:

@@ -14,7 +14,7 @@ from contracts.downlinks import Desired
 from contracts.messages import ReleaseRef
 from fleet.store.database import Database
 from fleet.store.devices import batches
-from fleet.store.rows import REF_BY_MODEL, refs_to_text
+from fleet.store.rows import REF_BY_MODEL, SHADOW_BY_MODEL, refs_to_text
 from fleet.store.tables import departures, devices, wishes
 
 _PUBLISHED = (
@@ -111,6 +111,7 @@ def _wish_of(row: Row[tuple[object, ...]]) -> Desired:
         expires_at=row.expires_at,
         models=REF_BY_MODEL.validate_json(row.models),
         configuration=None if row.configuration is None else Configuration.model_validate_json(row.configuration),
+        shadow=None if row.shadow is None else SHADOW_BY_MODEL.validate_json(row.shadow),
     )
 
 
@@ -122,6 +123,7 @@ def _columns_of(wish: Desired, envelope: bytes) -> dict[str, object]:
         "expires_at": wish.expires_at,
         "models": refs_to_text(wish.models),
         "configuration": None if wish.configuration is None else codec.encode(wish.configuration).decode(),
+        "shadow": None if wish.shadow is None else SHADOW_BY_MODEL.dump_json(wish.shadow).decode(),
         "envelope": envelope,
         "published": 0,
     }

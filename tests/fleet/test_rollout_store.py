@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from contracts.downlinks import Desired
+from contracts.downlinks import Desired, ShadowWish
 from contracts.lifecycle import Phase
 from contracts.messages import ReleaseRef
 from contracts.pace import Hours
+from contracts.shadow import ShadowTerms
 from fleet.core.devices import Device
 from fleet.core.gates.evidence import Metric
 from fleet.core.gates.verdict import Decision, GatePolicy, GateVerdict, MetricVerdict
@@ -21,6 +22,7 @@ from fleet.core.rollout.acts import Order, pause
 from fleet.core.rollout.history import Entry
 from fleet.core.rollout.model import Errand, Kind, Member, Rollout, State
 from fleet.core.rollout.plan import Plan, Size, Strategy
+from fleet.core.wishes import first_wish, reissued, with_release, with_shadow
 from fleet.ear import Ear
 from fleet.errors.rollouts import RolloutRunningError, RolloutStateError, StaleRolloutError
 from fleet.store.database import Database
@@ -138,6 +140,20 @@ def test_wishes_are_kept_together_in_the_place_of_older_ones_and_a_newer_one_is_
     assert [(found.wish, found.envelope) for found in store.unpublished(9)] == [(wish("b", 2), b"2")]
     assert store.wanted("abc", "digits") == {"a": NEW, "b": NEW}
     assert store.wanted("bc", "faces") == {"b": None}
+
+
+def test_what_is_wished_beside_what_serves_is_kept_and_can_be_taken_back(database: Database) -> None:
+    store, shadow = WishStore(database), ShadowWish(release=NEW, terms=ShadowTerms(share=0.1))
+    serving = with_release(first_wish("a", NOW), "digits", OLD, NOW)
+
+    store.put_all([(with_shadow(serving, "digits", shadow, NOW), b"1")])
+
+    found = store.of(["a"])["a"]
+    assert found.shadow == {"digits": shadow}
+    assert with_shadow(found, "digits", shadow, NOW) == found
+    assert reissued(found, NOW).shadow == {"digits": shadow}
+    back = with_release(found, "digits", OLD, NOW)
+    assert (back.generation, back.shadow, back.models) == (found.generation + 1, None, {"digits": OLD})
 
 
 def say(database: Database, device: str, leaf: str, body: str, at: datetime, sequence: int = 1) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts.lifecycle import Phase
 from tests.fleet.played import add_release, settled_devices
-from tests.fleet.server import FleetProcess
+from tests.fleet.server import FleetProcess, wait_for
 from tests.fleet.test_rollout_waves import at_its_end, wished
 
 DEVICES = 12
@@ -23,6 +24,11 @@ connect_s = 0.5
 disagreement = 0.3
 """
 OPTIONS = ("--strategy", "shadow", "--share", "5%", "--gate", "agreement=0.98", "--waves", "50%,100%", "--min-inputs", "150")
+
+
+def phases(fleet: FleetProcess) -> set[str]:
+    with fleet.api as api:
+        return {device["models"]["digits"]["phase"] for device in api.get("devices").json()["items"]}
 
 
 @pytest.fixture
@@ -43,6 +49,8 @@ def test_a_release_serves_once_it_agrees_and_one_that_does_not_is_never_served(s
     assert [(wave["devices"], wave["offered"]) for wave in ended["waves"]] == [(6, 6), (6, 0)]
     assert 0.6 < ended["shadow"]["agreement"] < 0.8
     assert wished(stage) == {1}
+    # And nobody goes on running it beside what serves
+    wait_for(lambda: Phase.SHADOW not in phases(stage))
     # When one that agrees is, then all devices serve it, wave after wave
     add_release(stage, tmp_path, 3)
     number = stage.ask("rollout", "start", "digits", "--to", "all", *OPTIONS)["id"]

@@ -90,6 +90,8 @@ wishes = Table(
     Column("models", Text, nullable=False),
     # None: the device is left as agent.toml says.
     Column("configuration", Text),
+    # Candidates by model, with their terms; None: nothing runs beside what serves.
+    Column("shadow", Text),
     Column("envelope", LargeBinary, nullable=False),
     Column("published", Integer, nullable=False),
 )
