@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -75,23 +74,6 @@ def test_a_worker_that_is_killed_or_stopped_from_outside_is_replaced(tmp_path: P
         assert reason in watched.crashes[0]
         assert watched.supervisor.serving is not None
         assert watched.supervisor.serving.pid != first.pid
-
-    supervise(tmp_path, "good", play)
-
-
-def test_a_worker_that_stood_still_together_with_the_control_process_is_not_taken_for_hung(tmp_path: Path) -> None:
-    async def play(watched: Watched) -> None:
-        await watched.until_it_serves()
-        first = watched.supervisor.serving
-        assert first is not None
-        # When the whole machine stops for longer than a worker may be silent
-        os.kill(first.pid, signal.SIGSTOP)
-        time.sleep(PATIENCE.silence_s + 1)  # noqa: ASYNC251 - the loop is to stand still
-        os.kill(first.pid, signal.SIGCONT)
-        await asyncio.sleep(0.5)
-        # Then it is heard, and serves on
-        assert watched.supervisor.serving is first
-        assert watched.crashes == []
 
     supervise(tmp_path, "good", play)
 
