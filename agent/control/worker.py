@@ -41,8 +41,6 @@ MAX_LINES_AT_ONCE, MAX_LINES_PER_S = 500, 100.0
 # An accelerator that is hot, shared or swapped out is slower than in the golden test, but not by so much.
 SLOWEST_TIMES = 20.0
 MEMORY_INTERVAL_S, MAX_SAMPLES = 10.0, 60
-# A worker that stood still together with us pulses again within this.
-SECOND_LOOK_S = 1.5
 UNKNOWN = 1 << 62
 
 
@@ -195,7 +193,7 @@ class Worker:
         while not self.end_reason:
             silence_s = self._patience.starting_silence_s if self.ready is None else self._patience.silence_s
             try:
-                line = await self._next_line(silence_s)
+                line = await asyncio.wait_for(self._process.receive(), silence_s)
             except asyncio.TimeoutError:
                 self.condemn(f"it hung: no sign of life in {silence_s:g} s")
                 return
@@ -209,13 +207,6 @@ class Worker:
                 return
             self._hear(line)
             self._news.set()
-
-    async def _next_line(self, silence_s: float) -> WorkerLine | None:
-        try:
-            return await asyncio.wait_for(self._process.receive(), silence_s)
-        except asyncio.TimeoutError:
-            # It may be us who stood still, or the whole machine: then what it said meanwhile, or says now, is no silence.
-            return await asyncio.wait_for(self._process.receive(), SECOND_LOOK_S)
 
     def _hear(self, line: WorkerLine) -> None:
         match line:

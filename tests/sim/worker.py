@@ -20,6 +20,7 @@ import random
 import socket
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -251,6 +252,7 @@ if __name__ == "__main__":
     if told.get("real") == setup.model:
         main(sys.argv[2:])
     if setup.data_bytes is not None and setup.data_bytes < LEAST_BYTES:
-        hang()  # until it is weighed: where the kernel refuses memory first, and what Python says of that, is another place each time
+        sys.exit("no memory")  # where the kernel refuses it first, and what Python says of that, is another place each time
     bind(setup.data_bytes)
-    asyncio.run(StandIn(told, setup).run())
+    with suppress(ConnectionError):  # the agent was killed before this process was tied to it
+        asyncio.run(StandIn(told, setup).run())
