@@ -119,7 +119,8 @@ def test_status_and_doctor_speak_of_a_device_whose_agent_never_ran(config: Path)
     found = fieldfare("agent", "doctor", "--config", config, "--json")
     assert found.returncode == 1
     verdicts = {finding["check"]: finding["verdict"] for finding in json.loads(found.stdout)}
-    assert (verdicts["disk"], verdicts["link"], verdicts["certificate"]) == ("fail", "fail", "fail")
+    # The folder that it will make has room where it will be; a link and a certificate there are none
+    assert (verdicts["disk"], verdicts["link"], verdicts["certificate"]) == ("ok", "fail", "fail")
 
 
 @pytest.mark.parametrize(

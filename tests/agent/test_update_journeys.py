@@ -162,8 +162,8 @@ def test_a_committed_release_that_was_damaged_on_disk_is_fetched_again(fleet: Si
     device.start()
     fleet.wait_for(DeviceEvent, DEVICE, lambda event: "damaged" in event.text, since=mark)
     fleet.wait_for(Want, DEVICE, lambda _: True, since=mark)
+    until(lambda: device.who_serves() == "1")
     fleet.wait_for(DeviceEvent, DEVICE, lambda event: event.facts.get("phase") == "committed", since=mark)
-    assert device.who_serves() == "1"
 
 
 def test_a_lost_state_folder_is_filled_again(fleet: SimFleet, device: AgentProcess) -> None:

@@ -271,9 +271,10 @@ def test_a_backup_of_a_running_server_becomes_a_server_that_its_devices_know(tmp
     assert done.returncode == 0, done.stderr
     (tmp_path / "home" / "artifacts").rename(tmp_path / "new" / "artifacts")
     # Then the device is at home there: it is sent the next release, and takes it
-    with FleetProcess(tmp_path / "new", first) as second, SimDevice(folder) as device:
+    with FleetProcess(tmp_path / "new", first) as second:
         assert second.ask("release", "list")[0]["running_on"] == 1
-        make_bundle(tmp_path / "b2", release=2)
-        second.ask("release", "add", str(tmp_path / "b2"))
-        assert second.ask("rollout", "start", "digits", "--to", "all", "--wait")["state"] == "succeeded"
-        assert device.problems == []
+        with SimDevice(folder) as device:
+            make_bundle(tmp_path / "b2", release=2)
+            second.ask("release", "add", str(tmp_path / "b2"))
+            assert second.ask("rollout", "start", "digits", "--to", "all", "--wait")["state"] == "succeeded"
+            assert device.problems == []

@@ -17,7 +17,7 @@ from agent.ground import WorkerKind
 from agent.service import run_until_signalled, start_logging
 
 # What a hung worker is known by is short; a start takes as long as a busy machine makes it.
-PATIENCE = Patience(ready_s=200, serving_s=30, silence_s=4, starting_silence_s=200, drain_s=10)
+PATIENCE = Patience(ready_s=100, serving_s=30, silence_s=4, starting_silence_s=30, drain_s=10)
 
 if __name__ == "__main__":
     start_logging("info")
