@@ -8,7 +8,7 @@ from contracts.messages import InferenceWindow
 from tests.agent.conftest import DEVICE, AgentProcess
 from tests.sim.fleet import SimFleet
 from tests.sim.open_loop import OK, OpenLoop
-from tests.sim.switches import GENTLE_PER_S, order_for, switch_to, tiny
+from tests.sim.switches import order_for, switch_to, tiny
 
 SWITCHES = 3
 
@@ -19,8 +19,8 @@ def test_no_request_fails_while_releases_are_replaced(fleet: SimFleet, device: A
     releases = [tiny(tmp_path / str(number), number) for number in range(1, SWITCHES + 2)]
     device.start()
     switch_to(fleet, DEVICE, releases[0])
-    # And callers who ask all the while, over connections old and new, whatever comes back
-    callers = OpenLoop(order_for(device.serve_port, device.state, GENTLE_PER_S))
+    # And callers who ask two hundred times a second, over connections old and new, whatever comes back
+    callers = OpenLoop(order_for(device.serve_port, device.state))
     try:
         fleet.wait_for(InferenceWindow, DEVICE, lambda window: window.release == releases[0].ref)
         # When one release after the other takes over

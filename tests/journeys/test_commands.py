@@ -21,7 +21,7 @@ from tests.fleet.broker_client import Listener, Login
 from tests.fleet.server import ROOT, FleetProcess, environment, wait_for
 from tests.live.ports import free_port
 from tests.sim.open_loop import OK, OpenLoop
-from tests.sim.switches import GENTLE_PER_S, order_for
+from tests.sim.switches import order_for
 from tests.sim.tiny_release import MODEL, TinyRelease
 
 SETTINGS = {"telemetry.health_interval_s": "1", "update.probation_s": "0.2"}
@@ -119,7 +119,7 @@ def test_the_golden_set_and_a_benchmark_run_beside_the_worker_that_serves(device
 
 def test_a_worker_is_replaced_without_a_dropped_request(device: Device) -> None:
     workers = device.fleet.ask("device", "show", DEVICE)["health"]["workers"]
-    callers = OpenLoop(order_for(device.port, device.folder / "state", GENTLE_PER_S))
+    callers = OpenLoop(order_for(device.port, device.folder / "state"))
     try:
         found = device.command("restart", model=MODEL)
     finally:

@@ -13,9 +13,6 @@ from tests.sim.open_loop import Order
 from tests.sim.releases import Release
 from tests.sim.tiny_release import MODEL, TinyRelease
 
-# So many a machine with much else to do still answers in time: whoever asks too often is refused, and rightly.
-GENTLE_PER_S = 50.0
-
 
 class Span(NamedTuple):
     """From when to when, on the system's monotonic clock."""
